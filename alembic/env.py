@@ -1,0 +1,46 @@
+"""Alembic's entry point: migrates the database named by the settings, or the connection that a caller hands over."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+from sqlmodel import SQLModel
+from sqlmodel.sql.sqltypes import AutoString
+
+import calendar_app.db.tables  # noqa: F401  # registers every table on the metadata
+from alembic import context
+from calendar_app.db.session import get_engine
+from calendar_app.db.types import EncryptedText, Json, UtcDateTime
+
+
+def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
+    """Write our own column types by name, and SQLModel's string as plain ``sa.String``."""
+    if kind == "type":
+        if isinstance(item, AutoString):
+            return f"sa.String(length={item.length})" if item.length else "sa.String()"
+        if isinstance(item, UtcDateTime | EncryptedText):
+            return f"{type(item).__name__}()"
+        if item is Json:
+            return "Json"
+    return False
+
+
+def run(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=SQLModel.metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        render_item=render_item,
+        compare_type=False,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    with get_engine().execution_options(sqlite_begin="IMMEDIATE").begin() as own:
+        run(own)

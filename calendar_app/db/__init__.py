@@ -1,0 +1,1 @@
+"""The database: tables, sessions, and queries. Queries never commit; services own the transactions."""

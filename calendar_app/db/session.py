@@ -1,0 +1,104 @@
+"""The engine and the two ways to use it: :func:`reading` and :func:`transaction`.
+
+SQLite starts every write transaction with ``BEGIN IMMEDIATE``, so that two writers queue up instead of failing with
+"database is locked" half-way (https://www.sqlite.org/lang_transaction.html); reads start deferred and never wait
+(WAL). PostgreSQL runs at its default, READ COMMITTED.
+
+Work that must follow a commit (enqueueing a job, publishing "changed") is registered with :func:`after_commit`; a
+transaction that rolls back runs none of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlmodel import Session
+
+from calendar_app.settings import get_settings
+
+log = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+_engine: Engine | None = None
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for ``url`` with the pragmas and BEGIN modes that the rest of the product relies on."""
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    engine = create_engine(
+        url, connect_args={"timeout": 15, "check_same_thread": False}, pool_size=10, max_overflow=30
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not start transactions behind our back
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+def get_engine() -> Engine:
+    """The process's engine, made on first use from the settings."""
+    global _engine
+    with _lock:
+        if _engine is None:
+            _engine = make_engine(get_settings().database)
+        return _engine
+
+
+def use_engine(engine: Engine | None) -> None:
+    """Replace the process's engine (tests, migrations); ``None`` forgets it."""
+    global _engine
+    with _lock:
+        _engine = engine
+
+
+def _forget_connections() -> None:
+    if _engine is not None:
+        _engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_connections)
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A session for reads; whatever is pending at the end is rolled back."""
+    with Session(get_engine()) as session:
+        yield session
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """One write transaction: commits at the end, rolls back on any exception, then runs :func:`after_commit` work."""
+    bind = get_engine().execution_options(sqlite_begin="IMMEDIATE")
+    with Session(bind, expire_on_commit=False) as session:
+        yield session
+        session.commit()
+        followers = session.info.pop("after_commit", [])
+    for follower in followers:
+        try:
+            follower()
+        except Exception:
+            log.exception("work after a commit failed; the sweeper will make up for it")
+
+
+def after_commit(session: Session, work: Callable[[], object]) -> None:
+    """Run ``work`` once ``session``'s transaction has committed; never if it rolls back.
+
+    A failure in ``work`` is logged, not raised: the committed rows say what is due, and the sweepers act on them.
+    """
+    session.info.setdefault("after_commit", []).append(work)

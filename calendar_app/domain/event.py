@@ -1,0 +1,138 @@
+"""A calendar event as every part of the product sees it, whichever provider it came from.
+
+Provider mappings translate vendor JSON or iCalendar into :class:`CalendarEvent` and back from :class:`EventDraft`;
+nothing outside a mapping knows a vendor's field names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+class EventStatus(StrEnum):
+    """RFC 5545 §3.8.1.11 STATUS."""
+
+    CONFIRMED = "confirmed"
+    TENTATIVE = "tentative"
+    CANCELLED = "cancelled"
+
+
+class ShowAs(StrEnum):
+    """What the event says of its owner's time: iCalendar TRANSP, Graph ``showAs``, Google ``transparency``/``eventType``."""
+
+    FREE = "free"
+    TENTATIVE = "tentative"
+    BUSY = "busy"
+    OUT_OF_OFFICE = "oof"
+    WORKING_ELSEWHERE = "working_elsewhere"
+
+
+class Response(StrEnum):
+    """The calendar owner's own answer to an invitation (RFC 5545 §3.2.12 PARTSTAT)."""
+
+    NONE = "none"
+    NEEDS_ACTION = "needs_action"
+    ACCEPTED = "accepted"
+    TENTATIVE = "tentative"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class EventTime:
+    """A DTSTART/DTEND as written: wall-clock time and zone, so that recurrence can follow the wall clock.
+
+    ``value`` is a ``date`` for all-day events, else a *naive* ``datetime`` (``fold`` kept) in ``zone``.
+    ``zone`` is an IANA name (``"UTC"`` for UTC); ``None`` means floating (RFC 5545 §3.3.5 form 1) and is read in the
+    calendar's own zone. The end of an all-day event is exclusive, as in RFC 5545 §3.6.1.
+    """
+
+    value: date | datetime
+    zone: str | None = None
+
+    @property
+    def all_day(self) -> bool:
+        return not isinstance(self.value, datetime)
+
+
+@dataclass(frozen=True, slots=True)
+class Attendee:
+    email: str
+    name: str = ""
+    response: Response = Response.NEEDS_ACTION
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarEvent:
+    """One event, recurring master, or changed occurrence at a provider.
+
+    * ``recurrence``: RFC 5545 content lines (``RRULE:…``, ``RDATE…``, ``EXDATE…``) of a master, else empty.
+    * ``master_id`` and ``original_start``: set on a changed or cancelled occurrence; ``original_start`` is the
+      RECURRENCE-ID. ``this_and_future`` is RANGE=THISANDFUTURE (RFC 5545 §3.2.13).
+    * a cancelled occurrence may carry no times of its own: ``start`` and ``end`` are ``None`` then.
+    * ``private``: our own marks (Google ``extendedProperties.private``, Graph extended properties, ``X-`` properties).
+    """
+
+    remote_id: str
+    status: EventStatus = EventStatus.CONFIRMED
+    start: EventTime | None = None
+    end: EventTime | None = None
+    summary: str = ""
+    description: str = ""
+    location: str = ""
+    html_link: str = ""
+    color: str = ""
+    ical_uid: str = ""
+    etag: str = ""
+    sequence: int = 0
+    updated: datetime | None = None
+    show_as: ShowAs = ShowAs.BUSY
+    response: Response = Response.NONE
+    recurrence: tuple[str, ...] = ()
+    master_id: str | None = None
+    original_start: EventTime | None = None
+    this_and_future: bool = False
+    organizer_email: str = ""
+    attendees: tuple[Attendee, ...] = ()
+    private: Mapping[str, str] = field(default=_EMPTY)
+
+    @property
+    def blocks_time(self) -> bool:
+        """Whether the event makes its owner busy: not cancelled, not declined, not shown as free.
+
+        Tentative and out-of-office count as busy; "working elsewhere" does not (Graph's getSchedule treats it so).
+        """
+        return (
+            self.status is not EventStatus.CANCELLED
+            and self.response is not Response.DECLINED
+            and self.show_as not in (ShowAs.FREE, ShowAs.WORKING_ELSEWHERE)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventDraft:
+    """What we want to stand at a provider: the desired state of one event that we own.
+
+    ``remote_id`` is chosen by us and stable, so that repeating the write cannot double the event. ``start`` and ``end``
+    are aware; ``zone`` is the IANA zone they are shown in. ``color`` is a provider-neutral colour name (see
+    ``domain.colors``), ``private`` our marks by which we recognise the event again.
+    """
+
+    remote_id: str
+    uid: str
+    summary: str
+    start: datetime
+    end: datetime
+    zone: str
+    description: str = ""
+    location: str = ""
+    color: str = ""
+    sequence: int = 0
+    attendees: tuple[Attendee, ...] = ()
+    private: Mapping[str, str] = field(default=_EMPTY)

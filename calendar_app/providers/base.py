@@ -1,0 +1,184 @@
+"""What a calendar provider is, for everybody who is not one.
+
+A provider is a folder with two modules: ``provider`` (calls) and ``mapping`` (pure: vendor JSON or iCalendar <->
+:mod:`calendar_app.domain.event`). Services talk to the two protocols below and look at :class:`Capability` flags before
+a call; they never ask which provider it is. Every method raises only the ``ProviderError`` branch of
+:mod:`calendar_app.errors`; all are synchronous and carry their own time-outs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Flag, StrEnum, auto
+from typing import Protocol
+
+from calendar_app.domain.event import CalendarEvent, EventDraft
+from calendar_app.domain.timespan import Span
+from calendar_app.errors import ProviderError
+
+
+class Capability(Flag):
+    """What a provider can do; checked before the call."""
+
+    READ = auto()
+    WRITE = auto()
+    FREEBUSY = auto()
+    DELTA = auto()
+    PUSH = auto()
+
+
+class AccessRole(StrEnum):
+    """Rights on a calendar, weakest first: see only free/busy, read, write events, own."""
+
+    FREEBUSY = "freebusy"
+    READER = "reader"
+    WRITER = "writer"
+    OWNER = "owner"
+
+    @property
+    def can_write(self) -> bool:
+        return self in (AccessRole.WRITER, AccessRole.OWNER)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token endpoint gave us. ``refresh_token`` is ``None`` where the old one stays valid; ``scopes`` as granted."""
+
+    access_token: str
+    refresh_token: str | None
+    expires_at: datetime
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose grant it is: the provider's stable ``account_id``, and the e-mail address people know it by."""
+
+    account_id: str
+    email: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeNeed:
+    """One permission we ask for: ``feature`` is the sentence said when a person ticks it off; ``required``: no use without."""
+
+    scope: str
+    feature: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCalendar:
+    """A calendar as its provider lists it. ``color`` is ``#rrggbb``, ``timezone`` an IANA name."""
+
+    remote_id: str
+    name: str
+    timezone: str
+    access_role: AccessRole
+    color: str = ""
+    is_primary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """One page of a full or incremental listing.
+
+    ``events`` include cancelled ones (status CANCELLED) in an incremental listing. ``cursor`` is set on the last page
+    only, and only then may it be stored.
+    """
+
+    events: tuple[CalendarEvent, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenEvent:
+    """What a provider says of an event that we just wrote."""
+
+    remote_id: str
+    etag: str
+    html_link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PushChannel:
+    """A push channel as granted: the provider may shorten the life we asked for."""
+
+    channel_id: str
+    resource_id: str
+    expires_at: datetime
+
+
+class OAuthClient(Protocol):
+    """The OAuth 2.0 side of a provider: authorization code with PKCE S256 (RFC 6749 §4.1, RFC 7636)."""
+
+    scopes: Sequence[ScopeNeed]
+
+    def authorization_url(self, *, state: str, code_verifier: str, redirect_uri: str, login_hint: str = "") -> str:
+        """Where to send the browser."""
+
+    def exchange(self, *, code: str, code_verifier: str, redirect_uri: str) -> Grant:
+        """Trade the code for tokens. :raises GrantRevoked: code refused. :raises InvalidRequest: our credentials refused."""
+
+    def refresh(self, refresh_token: str) -> Grant:
+        """A new access token. :raises GrantRevoked: ``invalid_grant``, the person must reconnect."""
+
+    def revoke(self, token: str) -> None:
+        """Withdraw the grant (RFC 7009); a token that is already dead is success."""
+
+    def account(self, access_token: str) -> Account:
+        """Whose grant it is."""
+
+
+class CalendarProvider(Protocol):
+    """The calendar side of a provider, for one access token. ``calendar_id`` is always the provider's own id."""
+
+    capabilities: Capability
+
+    def list_calendars(self) -> list[RemoteCalendar]:
+        """Every calendar of the account that is not deleted."""
+
+    def event_pages(self, calendar_id: str, cursor: str | None, *, since: datetime | None = None) -> Iterator[EventPage]:
+        """All events (``cursor`` ``None``) or the changes since ``cursor``, page by page, masters unexpanded.
+
+        ``since`` bounds a full listing to events that end after it (recurring ones always count), where the provider
+        can still give a cursor with such a bound. :raises SyncTokenInvalid: the cursor is too old; list everything.
+        """
+
+    def get_event(self, calendar_id: str, remote_id: str) -> CalendarEvent:
+        """One event. :raises EventNotFound: unknown, or deleted."""
+
+    def put_event(self, calendar_id: str, draft: EventDraft, *, etag: str = "") -> WrittenEvent:
+        """Make the event equal to ``draft``, creating it if need be; repeating it changes nothing.
+
+        With ``etag``, only if the event is still at that version. :raises PreconditionFailed: it is not.
+        """
+
+    def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
+        """Remove the event; one that is already gone is success. :raises PreconditionFailed: ``etag`` is stale."""
+
+    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
+        """Busy spans per calendar, or the error that kept that one calendar from being read (FREEBUSY)."""
+
+    def watch(self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime) -> PushChannel:
+        """Ask for a push to ``address`` when the calendar changes (PUSH)."""
+
+    def stop_channel(self, channel: PushChannel) -> None:
+        """End a push channel; one that is already gone is success."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKind:
+    """A provider as the registry lists it: names for people, what to set when it is not configured.
+
+    ``configured`` tells whether credentials are set; ``missing`` names the environment variables that are not.
+    """
+
+    key: str
+    title: str
+    capabilities: Capability
+    configured: bool
+    missing: tuple[str, ...] = ()

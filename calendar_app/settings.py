@@ -1,0 +1,149 @@
+"""One frozen settings object, read from the environment once per process.
+
+Development needs no variable at all: secrets are made on first start and kept in ``DATA_DIR``. Production
+(``ALMANAC_ENV=production``) refuses to start on a missing or default secret, on the sandbox, and on plain-http URLs.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from cryptography.fernet import Fernet
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting is missing or unusable; the message is one sentence that names the variable."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set; README's configuration table lists the same names.
+
+    URLs carry no trailing slash. ``encryption_keys`` are Fernet keys, newest first (older ones still decrypt).
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    environment: Literal["development", "production"] = Field("development", alias="ALMANAC_ENV")
+    port: int = Field(3000, alias="PORT")
+    data_dir: Path = Field(Path(".data"), alias="DATA_DIR")
+    base_url: str = Field("", alias="BASE_URL")
+    database_url: str = Field("", alias="DATABASE_URL")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", alias="REDIS_URL")
+    secret_key: SecretStr = Field(SecretStr(""), alias="SECRET_KEY")
+    encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), alias="ENCRYPTION_KEYS")
+
+    google_client_id: str = Field("", alias="GOOGLE_CLIENT_ID")
+    google_client_secret: SecretStr = Field(SecretStr(""), alias="GOOGLE_CLIENT_SECRET")
+    google_auth_url: str = Field("https://accounts.google.com/o/oauth2/v2/auth", alias="GOOGLE_AUTH_URL")
+    google_token_url: str = Field("https://oauth2.googleapis.com/token", alias="GOOGLE_TOKEN_URL")
+    google_revoke_url: str = Field("https://oauth2.googleapis.com/revoke", alias="GOOGLE_REVOKE_URL")
+    google_userinfo_url: str = Field(
+        "https://openidconnect.googleapis.com/v1/userinfo", alias="GOOGLE_USERINFO_URL"
+    )
+    google_api_url: str = Field("https://www.googleapis.com/calendar/v3", alias="GOOGLE_API_URL")
+
+    sandbox_choice: Literal["auto", "on", "off"] = Field("auto", alias="ALMANAC_SANDBOX")
+    sandbox_url: str = Field("", alias="SANDBOX_URL")
+
+    poll_minutes: int = Field(5, alias="POLL_MINUTES", ge=1)
+    fresh_minutes: int = Field(15, alias="FRESH_MINUTES", ge=1)
+    http_timeout: float = Field(20.0, alias="HTTP_TIMEOUT", gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_keys(cls, values: dict[str, object]) -> dict[str, object]:
+        for name in ("ENCRYPTION_KEYS", "encryption_keys"):
+            raw = values.get(name)
+            if isinstance(raw, str):
+                values[name] = tuple(part.strip() for part in raw.split(",") if part.strip())
+        return values
+
+    @model_validator(mode="after")
+    def _production_is_strict(self) -> Self:
+        if self.environment != "production":
+            return self
+        if len(self.secret_key.get_secret_value()) < 32:
+            raise ValueError("SECRET_KEY must be set to at least 32 characters in production")
+        if not self.encryption_keys:
+            raise ValueError("ENCRYPTION_KEYS must hold at least one Fernet key in production")
+        if not self.base_url.startswith("https://"):
+            raise ValueError("BASE_URL must be an https:// address in production")
+        if self.sandbox_choice == "on":
+            raise ValueError("ALMANAC_SANDBOX=on cannot be used in production")
+        return self
+
+    @property
+    def production(self) -> bool:
+        return self.environment == "production"
+
+    @property
+    def google_configured(self) -> bool:
+        return bool(self.google_client_id and self.google_client_secret.get_secret_value())
+
+    @property
+    def sandbox(self) -> bool:
+        """The local stand-ins run when asked for, or when no provider has credentials; never in production."""
+        if self.production or self.sandbox_choice == "off":
+            return False
+        return self.sandbox_choice == "on" or not self.google_configured
+
+    @property
+    def public_url(self) -> str:
+        """Where browsers reach us, without a trailing slash."""
+        return (self.base_url or f"http://localhost:{self.port}").rstrip("/")
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL; SQLite in ``DATA_DIR`` unless ``DATABASE_URL`` says otherwise."""
+        url = self.database_url or f"sqlite:///{(self.data_dir / 'almanac.db').absolute()}"
+        return url.replace("postgres://", "postgresql://", 1).replace(
+            "postgresql://", "postgresql+psycopg://", 1
+        )
+
+
+def _made_once(data_dir: Path, name: str, value: str) -> str:
+    """The content of a private file in ``DATA_DIR``, written on first use (mode 0600)."""
+    path = data_dir / name
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR {data_dir} cannot be written: {error.strerror}.") from error
+    with os.fdopen(descriptor, "w") as file:
+        file.write(value)
+    return value
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment; in development, missing secrets are made and kept in ``DATA_DIR``.
+
+    :raises SettingsError: with one sentence naming the variable at fault.
+    """
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates what the caller passes
+    except ValueError as error:
+        reasons = [str(item["msg"]) for item in getattr(error, "errors", lambda: [{"msg": error}])()]
+        raise SettingsError("; ".join(reason.removeprefix("Value error, ") for reason in reasons)) from error
+    if settings.production:
+        return settings
+    made: dict[str, object] = {}
+    if not settings.secret_key.get_secret_value():
+        made["secret_key"] = SecretStr(_made_once(settings.data_dir, "secret_key", secrets.token_urlsafe(48)))
+    if not settings.encryption_keys:
+        key = _made_once(settings.data_dir, "encryption_key", Fernet.generate_key().decode())
+        made["encryption_keys"] = (SecretStr(key),)
+    return settings.model_copy(update=made)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read once."""
+    return load_settings()
