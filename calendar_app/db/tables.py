@@ -36,10 +36,8 @@ def _id() -> Any:
 
 
 def _ref(target: str, *, nullable: bool = False, index: bool = True, ondelete: str = "CASCADE") -> Any:
-    default = {"default": None} if nullable else {}
-    return Field(
-        sa_column=Column(ForeignKey(target, ondelete=ondelete), nullable=nullable, index=index), **default
-    )
+    column: Column[str] = Column(ForeignKey(target, ondelete=ondelete), nullable=nullable, index=index)
+    return Field(default=None, sa_column=column) if nullable else Field(sa_column=column)
 
 
 def _when(*, nullable: bool = False, index: bool = False) -> Any:

@@ -12,6 +12,9 @@ from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+BOOKING_MARK = "almanac_booking"
+"""Key in :attr:`CalendarEvent.private` under which our own events carry their booking's id."""
+
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
