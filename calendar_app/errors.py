@@ -21,6 +21,7 @@
         ├── SyncTokenInvalid         410: a bounded full sync
         ├── PreconditionFailed       412: read again, merge, retry
         ├── EventNotFound            404/410 on an event
+        ├── CalendarNotFound         404 on a calendar: removed, or no longer shared
         ├── PermissionDenied         other 403: no retry
         └── InvalidRequest           other 4xx: no retry
 
@@ -161,6 +162,14 @@ class PreconditionFailed(ProviderError):
 
 class EventNotFound(ProviderError):
     code, status, title = "event_not_found", 404, "The event no longer exists at the provider"
+
+
+class CalendarNotFound(ProviderError):
+    code, status, title = (
+        "calendar_not_found",
+        404,
+        "The calendar was removed at the provider, or is no longer shared",
+    )
 
 
 class PermissionDenied(ProviderError):

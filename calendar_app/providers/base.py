@@ -44,7 +44,7 @@ class AccessRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token endpoint gave us. ``refresh_token`` is ``None`` where the old one stays valid; ``scopes`` as granted."""
+    """What a token endpoint gave us; ``refresh_token`` is ``None`` where the old one stays valid."""
 
     access_token: str
     refresh_token: str | None
@@ -63,7 +63,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ScopeNeed:
-    """One permission we ask for: ``feature`` is the sentence said when a person ticks it off; ``required``: no use without."""
+    """One permission we ask for; ``feature`` completes "without it we cannot …"; ``required``: no use without."""
 
     scope: str
     feature: str
@@ -117,11 +117,13 @@ class OAuthClient(Protocol):
 
     scopes: Sequence[ScopeNeed]
 
-    def authorization_url(self, *, state: str, code_verifier: str, redirect_uri: str, login_hint: str = "") -> str:
+    def authorization_url(
+        self, *, state: str, code_verifier: str, redirect_uri: str, login_hint: str = ""
+    ) -> str:
         """Where to send the browser."""
 
     def exchange(self, *, code: str, code_verifier: str, redirect_uri: str) -> Grant:
-        """Trade the code for tokens. :raises GrantRevoked: code refused. :raises InvalidRequest: our credentials refused."""
+        """Trade the code for tokens. :raises GrantRevoked: bad code. :raises InvalidRequest: bad client credentials."""
 
     def refresh(self, refresh_token: str) -> Grant:
         """A new access token. :raises GrantRevoked: ``invalid_grant``, the person must reconnect."""
@@ -141,7 +143,9 @@ class CalendarProvider(Protocol):
     def list_calendars(self) -> list[RemoteCalendar]:
         """Every calendar of the account that is not deleted."""
 
-    def event_pages(self, calendar_id: str, cursor: str | None, *, since: datetime | None = None) -> Iterator[EventPage]:
+    def event_pages(
+        self, calendar_id: str, cursor: str | None, *, since: datetime | None = None
+    ) -> Iterator[EventPage]:
         """All events (``cursor`` ``None``) or the changes since ``cursor``, page by page, masters unexpanded.
 
         ``since`` bounds a full listing to events that end after it (recurring ones always count), where the provider
@@ -163,7 +167,9 @@ class CalendarProvider(Protocol):
     def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
         """Busy spans per calendar, or the error that kept that one calendar from being read (FREEBUSY)."""
 
-    def watch(self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime) -> PushChannel:
+    def watch(
+        self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime
+    ) -> PushChannel:
         """Ask for a push to ``address`` when the calendar changes (PUSH)."""
 
     def stop_channel(self, channel: PushChannel) -> None:

@@ -1,0 +1,208 @@
+"""Google's Event resource <-> :class:`CalendarEvent` and :class:`EventDraft`. Pure.
+
+Source of every field: https://developers.google.com/workspace/calendar/api/v3/reference/events
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from calendar_app.domain.event import (
+    Attendee,
+    CalendarEvent,
+    EventDraft,
+    EventStatus,
+    EventTime,
+    Response,
+    ShowAs,
+)
+from calendar_app.providers.base import AccessRole, RemoteCalendar
+
+COLOR_IDS = {
+    "lavender": "1",
+    "sage": "2",
+    "grape": "3",
+    "flamingo": "4",
+    "banana": "5",
+    "tangerine": "6",
+    "peacock": "7",
+    "graphite": "8",
+    "blueberry": "9",
+    "basil": "10",
+    "tomato": "11",
+}
+"""Event colours by the names Google's own calendar shows for them; ids as ``colors.get`` lists them."""
+
+_COLOR_NAMES = {number: name for name, number in COLOR_IDS.items()}
+_RESPONSES = {
+    "needsAction": Response.NEEDS_ACTION,
+    "declined": Response.DECLINED,
+    "tentative": Response.TENTATIVE,
+    "accepted": Response.ACCEPTED,
+}
+_RESPONSE_WORDS = {response: word for word, response in _RESPONSES.items()}
+_ACCESS = {
+    "freeBusyReader": AccessRole.FREEBUSY,
+    "reader": AccessRole.READER,
+    "writer": AccessRole.WRITER,
+    "owner": AccessRole.OWNER,
+}
+
+
+def calendar_from(item: Mapping[str, Any]) -> RemoteCalendar:
+    """A ``calendarList`` entry; ``summaryOverride`` is the name its owner gave it."""
+    return RemoteCalendar(
+        remote_id=str(item["id"]),
+        name=str(item.get("summaryOverride") or item.get("summary") or item["id"]),
+        timezone=str(item.get("timeZone") or "UTC"),
+        access_role=_ACCESS.get(str(item.get("accessRole")), AccessRole.READER),
+        color=str(item.get("backgroundColor") or ""),
+        is_primary=bool(item.get("primary")),
+    )
+
+
+def event_from(item: Mapping[str, Any], calendar_zone: str = "") -> CalendarEvent:
+    """An Event resource, changed or cancelled occurrences included. ``calendar_zone``: the listing's ``timeZone``.
+
+    :raises ValueError: the resource has times that cannot be read.
+    """
+    attendees = tuple(_attendee(person) for person in item.get("attendees") or () if person.get("email"))
+    own = next((person for person in item.get("attendees") or () if person.get("self")), None)
+    return CalendarEvent(
+        remote_id=str(item["id"]),
+        status=EventStatus(item.get("status") or "confirmed"),
+        start=time_from(item.get("start"), calendar_zone),
+        end=time_from(item.get("end"), calendar_zone),
+        summary=str(item.get("summary") or ""),
+        description=str(item.get("description") or ""),
+        location=str(item.get("location") or ""),
+        html_link=str(item.get("htmlLink") or ""),
+        color=_COLOR_NAMES.get(str(item.get("colorId")), ""),
+        ical_uid=str(item.get("iCalUID") or ""),
+        etag=str(item.get("etag") or ""),
+        sequence=int(item.get("sequence") or 0),
+        updated=datetime.fromisoformat(item["updated"]) if item.get("updated") else None,
+        show_as=_show_as(item),
+        response=_RESPONSES.get(str(own.get("responseStatus")), Response.NONE) if own else Response.NONE,
+        recurrence=tuple(str(line) for line in item.get("recurrence") or ()),
+        master_id=item.get("recurringEventId"),
+        original_start=time_from(item.get("originalStartTime"), calendar_zone),
+        organizer_email=str((item.get("organizer") or {}).get("email") or ""),
+        attendees=attendees,
+        private=dict((item.get("extendedProperties") or {}).get("private") or {}),
+    )
+
+
+def time_from(value: Mapping[str, Any] | None, calendar_zone: str = "") -> EventTime | None:
+    """``{date}`` or ``{dateTime, timeZone}``; the zone of a time that names none is the calendar's.
+
+    A zone that IANA does not know falls back to UTC: the instant stays right because ``dateTime`` carries its offset.
+    """
+    if not value:
+        return None
+    if value.get("date"):
+        return EventTime(date.fromisoformat(value["date"]))
+    if not value.get("dateTime"):
+        return None
+    moment = datetime.fromisoformat(value["dateTime"])
+    name = str(value.get("timeZone") or calendar_zone or "UTC")
+    try:
+        zone = ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        name, zone = "UTC", ZoneInfo("UTC")
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(zone)
+    return EventTime(moment.replace(tzinfo=None), name)
+
+
+def _show_as(item: Mapping[str, Any]) -> ShowAs:
+    if item.get("eventType") == "outOfOffice":
+        return ShowAs.OUT_OF_OFFICE
+    if item.get("eventType") == "workingLocation":
+        return ShowAs.WORKING_ELSEWHERE
+    if item.get("transparency") == "transparent":
+        return ShowAs.FREE
+    return ShowAs.TENTATIVE if item.get("status") == "tentative" else ShowAs.BUSY
+
+
+def _attendee(person: Mapping[str, Any]) -> Attendee:
+    return Attendee(
+        email=str(person["email"]),
+        name=str(person.get("displayName") or ""),
+        response=_RESPONSES.get(str(person.get("responseStatus")), Response.NEEDS_ACTION),
+        optional=bool(person.get("optional")),
+    )
+
+
+def body_from(draft: EventDraft) -> dict[str, Any]:
+    """The Event resource that says what ``draft`` says; ``status`` brings a deleted event back to life."""
+    body: dict[str, Any] = {
+        "status": "confirmed",
+        "summary": draft.summary,
+        "description": draft.description,
+        "location": draft.location,
+        "start": _time_body(draft.start, draft.zone),
+        "end": _time_body(draft.end, draft.zone),
+        "transparency": "opaque",
+        "extendedProperties": {"private": dict(draft.private)},
+    }
+    if draft.color in COLOR_IDS:
+        body["colorId"] = COLOR_IDS[draft.color]
+    if draft.attendees:
+        body["attendees"] = [_attendee_body(attendee) for attendee in draft.attendees]
+    return body
+
+
+def merged_body(draft: EventDraft, current: Mapping[str, Any]) -> dict[str, Any]:
+    """The PATCH that brings ``current`` to ``draft`` and keeps what people added: other guests, answers, other marks.
+
+    Empty when ``current`` already says everything that ``draft`` says.
+    """
+    wanted = body_from(draft)
+    private = {**((current.get("extendedProperties") or {}).get("private") or {}), **draft.private}
+    wanted["extendedProperties"] = {"private": private}
+    if draft.attendees:
+        wanted["attendees"] = _merged_attendees(wanted["attendees"], current.get("attendees") or ())
+    return {name: value for name, value in wanted.items() if not _same(name, value, current.get(name))}
+
+
+def _merged_attendees(
+    wanted: Sequence[dict[str, Any]], present: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    known = {str(person.get("email", "")).lower(): dict(person) for person in present}
+    for person in wanted:
+        known.setdefault(person["email"].lower(), person)
+    return list(known.values())
+
+
+def _same(name: str, wanted: Any, present: Any) -> bool:
+    if name in ("start", "end"):
+        return bool(present) and time_from(wanted) == time_from(present, wanted["timeZone"])
+    if name == "extendedProperties":
+        return bool(wanted["private"] == ((present or {}).get("private") or {}))
+    if name == "transparency":
+        return bool(wanted == (present or "opaque"))
+    return bool(wanted == (type(wanted)() if present is None else present))
+
+
+def _time_body(moment: datetime, zone: str) -> dict[str, str]:
+    return {"dateTime": moment.astimezone(ZoneInfo(zone)).isoformat(), "timeZone": zone}
+
+
+def _attendee_body(attendee: Attendee) -> dict[str, Any]:
+    body: dict[str, Any] = {"email": attendee.email}
+    if attendee.name:
+        body["displayName"] = attendee.name
+    if attendee.response in _RESPONSE_WORDS:
+        body["responseStatus"] = _RESPONSE_WORDS[attendee.response]
+    if attendee.optional:
+        body["optional"] = True
+    return body
+
+
+def rfc3339(moment: datetime) -> str:
+    """``2026-11-21T09:00:00Z``, as query parameters want it."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,154 @@
+"""One way to call a provider over HTTP: time-outs, bounded retries, and a status -> error table.
+
+Retries happen for 429, 5xx, rate-limit 403s and transport errors, after 1 s, 2 s and 4 s with jitter; ``Retry-After``
+(RFC 9110 §10.2.3, seconds or date) wins over that. A wait longer than ``MAX_WAIT`` is not slept through here: the error
+carries ``retry_after`` and the job is rescheduled. Every call made through this module must be safe to repeat.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any
+
+import httpx
+
+from calendar_app.errors import ProviderError, ProviderUnavailable, RateLimited
+from calendar_app.settings import get_settings
+
+BACKOFF = (1.0, 2.0, 4.0)
+MAX_WAIT = 10.0
+
+Query = Mapping[str, str | int | bool | list[str]]
+ErrorMap = Callable[[httpx.Response], ProviderError]
+
+
+@lru_cache(maxsize=1)
+def shared_client() -> httpx.Client:
+    """The process's connection pool; never follows redirects, so that no credential travels to another host."""
+    return httpx.Client(
+        timeout=httpx.Timeout(get_settings().http_timeout, connect=5.0),
+        limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
+        headers={"user-agent": "Almanac-Calendar/1"},
+        follow_redirects=False,
+    )
+
+
+def retry_after(
+    response: httpx.Response, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> float | None:
+    """Seconds asked for by ``Retry-After``, never negative; ``None`` where it is absent or unreadable."""
+    value = response.headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    if value.isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now()).total_seconds())
+
+
+class ProviderHttp:
+    """JSON calls to one API with one bearer token.
+
+    ``to_error`` turns any answer of 400 and above into the right :class:`ProviderError`; ``attempts`` bounds the tries.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        access_token: str,
+        to_error: ErrorMap,
+        *,
+        client: httpx.Client | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        attempts: int = len(BACKOFF) + 1,
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._headers = {"authorization": f"Bearer {access_token}", "accept": "application/json"}
+        self._to_error = to_error
+        self._client = client or shared_client()
+        self._sleep = sleep
+        self._attempts = attempts
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """The decoded answer; an empty answer is ``{}``.
+
+        :raises ProviderError: what ``to_error`` makes of a refusal, or :class:`ProviderUnavailable` for silence and
+            for bodies that are cut short or no JSON object.
+        """
+        for attempt in range(self._attempts):
+            try:
+                return self._once(method, path, query, body, headers)
+            except (RateLimited, ProviderUnavailable) as error:
+                last = attempt == self._attempts - 1
+                wait = error.retry_after
+                if wait is None:
+                    wait = BACKOFF[min(attempt, len(BACKOFF) - 1)] * random.uniform(0.75, 1.25)
+                if last or wait > MAX_WAIT:
+                    raise
+                self._sleep(wait)
+        raise AssertionError("unreachable")
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        query: Query | None,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+    ) -> dict[str, Any]:
+        try:
+            response = self._client.request(
+                method,
+                self._base + path,
+                params=_wire(query),
+                json=body,
+                headers={**self._headers, **(headers or {})},
+            )
+        except httpx.TimeoutException as error:
+            raise ProviderUnavailable("The provider did not answer in time.", reason="timeout") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ProviderUnavailable(
+                "The provider cannot be reached right now.", reason="network"
+            ) from error
+        if response.status_code >= 300:
+            raise self._to_error(response)
+        if not response.content:
+            return {}
+        try:
+            decoded = response.json()
+        except ValueError as error:
+            raise ProviderUnavailable(
+                "The provider sent an answer that cannot be read.", reason="bad_body"
+            ) from error
+        if not isinstance(decoded, dict):
+            raise ProviderUnavailable("The provider sent an answer that cannot be read.", reason="bad_body")
+        return decoded
+
+
+def _wire(query: Query | None) -> dict[str, str | list[str]]:
+    """Query parameters as providers want them: booleans as ``true`` and ``false``."""
+    wire: dict[str, str | list[str]] = {}
+    for name, value in (query or {}).items():
+        if isinstance(value, bool):
+            wire[name] = "true" if value else "false"
+        else:
+            wire[name] = value if isinstance(value, list) else str(value)
+    return wire
