@@ -103,7 +103,7 @@ class CalendarEvent:
     this_and_future: bool = False
     organizer_email: str = ""
     attendees: tuple[Attendee, ...] = ()
-    private: Mapping[str, str] = field(default=_EMPTY)
+    private: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
     @property
     def blocks_time(self) -> bool:
@@ -138,4 +138,4 @@ class EventDraft:
     color: str = ""
     sequence: int = 0
     attendees: tuple[Attendee, ...] = ()
-    private: Mapping[str, str] = field(default=_EMPTY)
+    private: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
