@@ -20,7 +20,6 @@ from pydantic import SecretStr
 from calendar_app.errors import GrantRevoked, InvalidRequest, ProviderUnavailable, RateLimited
 from calendar_app.providers.base import Grant
 from calendar_app.providers.http import retry_after
-from calendar_app.settings import get_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +36,18 @@ class OAuthEndpoints:
 
 
 class AuthorizationCode:
-    """The flow for one provider. ``transport`` is a seam for tests."""
+    """The flow for one provider. ``timeout`` in seconds; ``transport`` is a seam for tests."""
 
     def __init__(
-        self, endpoints: OAuthEndpoints, scope: str, *, transport: httpx.BaseTransport | None = None
+        self,
+        endpoints: OAuthEndpoints,
+        scope: str,
+        *,
+        timeout: float,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._endpoints = endpoints
+        self._timeout = timeout
         self._scope = scope
         self._transport = transport
 
@@ -96,7 +101,7 @@ class AuthorizationCode:
             raise ProviderUnavailable(f"{self._endpoints.title} did not confirm that access was withdrawn.")
 
     def _http(self) -> httpx.Client:
-        return httpx.Client(timeout=get_settings().http_timeout, transport=self._transport)
+        return httpx.Client(timeout=self._timeout, transport=self._transport)
 
     def _client(self, http: httpx.Client) -> OAuth2Client:
         return OAuth2Client(session=http, client_id=self._endpoints.client_id, scope=self._scope)

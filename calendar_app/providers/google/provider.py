@@ -91,6 +91,7 @@ class GoogleOAuth:
                 extra={"access_type": "offline", "prompt": "consent", "include_granted_scopes": "true"},
             ),
             " ".join(need.scope for need in SCOPES),
+            timeout=settings.http_timeout,
             transport=transport,
         )
 
