@@ -1,0 +1,137 @@
+"""Fixtures for every test: settings of its own, a real database of its own, a real Redis-protocol server.
+
+* ``settings``: fresh settings with an isolated ``DATA_DIR``; ``configure(NAME=value)`` changes them.
+* ``database``: runs the test on SQLite and on PostgreSQL (``--db sqlite`` or ``--db postgresql`` picks one). The
+  server is an embedded PostgreSQL 18, or the one at ``TEST_DATABASE_URL``.
+* ``redis_server``: an empty Valkey; without it ``REDIS_URL`` leads nowhere, as on a machine whose Redis is down.
+* ``clock``: the present, set by hand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from redis import Redis
+
+from calendar_app import queues
+from calendar_app.settings import Settings, get_settings
+from tests.support import databases, servers
+from tests.support.clock import Clock
+from tests.support.databases import Database
+
+KINDS = ("sqlite", "postgresql")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--db", choices=(*KINDS, "both"), default="both", help="databases that `database` tests run on"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database_kind" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--db")
+        kinds = [
+            pytest.param(kind, marks=pytest.mark.postgres if kind == "postgresql" else ())
+            for kind in KINDS
+            if chosen in (kind, "both")
+        ]
+        metafunc.parametrize("database_kind", kinds, scope="function")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _never_in_the_repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test, whatever it forgets to ask for, writes a ``.data`` folder into the working tree."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DATA_DIR", str(tmp_path_factory.mktemp("data")))
+    yield
+    patch.undo()
+
+
+def _forget_settings() -> None:
+    get_settings.cache_clear()
+    if queues.redis.cache_info().currsize:
+        queues.redis().close()
+    queues.redis.cache_clear()
+
+
+@pytest.fixture
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Settings]]:
+    """``configure(NAME="value")`` sets environment variables and returns the settings that follow from them."""
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("REDIS_URL", f"unix://{tmp_path}/no-redis.sock")
+    monkeypatch.setenv("SECRET_KEY", "test-secret-" + "x" * 32)
+    monkeypatch.setenv("ENCRYPTION_KEYS", Fernet.generate_key().decode())
+
+    def change(**environment: str) -> Settings:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        _forget_settings()
+        return get_settings()
+
+    yield change
+    _forget_settings()
+
+
+@pytest.fixture
+def settings(configure: Callable[..., Settings]) -> Settings:
+    """Settings of a developer's machine with an empty ``DATA_DIR`` and no Redis."""
+    return configure()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return databases.sqlite_template(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def _postgres_url(worker_id: str) -> Iterator[str]:
+    outside = os.environ.get("TEST_DATABASE_URL")
+    name = f"almanac_test_{worker_id}"
+    if outside:
+        yield databases.postgres_database(outside.replace("postgres://", "postgresql://", 1), name)
+        return
+    with servers.postgres_server() as server:
+        yield databases.postgres_database(server, name)
+
+
+@pytest.fixture
+def database(
+    database_kind: str, configure: Callable[..., Settings], request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Database]:
+    """An empty, migrated database that the services use; on SQLite and on PostgreSQL."""
+    if database_kind == "sqlite":
+        url = databases.sqlite_copy(request.getfixturevalue("_sqlite_template"), tmp_path / "almanac.db")
+    else:
+        url = databases.emptied(request.getfixturevalue("_postgres_url"))
+    configure(DATABASE_URL=url)
+    with databases.in_use(database_kind, url) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def _valkey_url() -> Iterator[str]:
+    with servers.valkey_server() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_server(_valkey_url: str, configure: Callable[..., Settings]) -> Iterator[Redis]:
+    """An empty Redis-protocol server that the product uses; yields a client of its own."""
+    client: Redis = Redis.from_url(_valkey_url)
+    client.flushall()
+    configure(REDIS_URL=_valkey_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The present, to the second; it moves only when the test says so."""
+    return Clock()
