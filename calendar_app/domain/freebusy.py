@@ -1,0 +1,109 @@
+"""When somebody is busy, and who says so.
+
+Availability needs two things of a calendar: the spans in which it blocks its owner's time, and how old that knowledge
+is. Both keep the name of their source, so that a slot's absence can be explained calendar by calendar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from calendar_app.domain.event import CalendarEvent
+from calendar_app.domain.timespan import Span, merge
+
+
+class SourceKind(StrEnum):
+    """Where a busy span comes from."""
+
+    CALENDAR = "calendar"
+    BOOKING = "booking"
+    HOLD = "hold"
+    STALE = "stale_calendar"
+
+
+@dataclass(frozen=True, slots=True)
+class BusySource:
+    """Busy spans of one calendar, or of the bookings or holds of one person.
+
+    ``spans`` are half-open ``(start, end)`` instants in any order; they may overlap. ``id`` and ``label`` name the
+    source in explanations.
+    """
+
+    kind: SourceKind
+    id: str
+    spans: Sequence[tuple[int, int]]
+    label: str = ""
+
+
+def busy_spans(
+    occurrences: Iterable[tuple[CalendarEvent, Span]], window: Span | None = None, ignore: Container[str] = ()
+) -> list[Span]:
+    """Merged spans in which the occurrences block time, cut to ``window``; zero-length ones block nothing.
+
+    ``ignore`` holds the remote ids of events that we wrote for bookings whose reservation already claims the time.
+    """
+    found = [span for event, span in occurrences if event.blocks_time and event.remote_id not in ignore]
+    return merge(found if window is None else _cut(found, window))
+
+
+def busy_by_calendar(
+    calendars: Mapping[str, Iterable[tuple[CalendarEvent, Span]]],
+    window: Span | None = None,
+    ignore: Container[str] = (),
+) -> dict[str, list[Span]]:
+    """:func:`busy_spans` of each calendar, by calendar id."""
+    return {name: busy_spans(occurrences, window, ignore) for name, occurrences in calendars.items()}
+
+
+def busy_times(sources: Iterable[BusySource], window: Span) -> list[Span]:
+    """The union of all sources within ``window``, which tells nothing of what keeps the person busy."""
+    return merge(_cut((Span(*span) for source in sources for span in source.spans), window))
+
+
+def _cut(spans: Iterable[Span], window: Span) -> list[Span]:
+    return [
+        Span(max(start, window.start), min(end, window.end))
+        for start, end in spans
+        if start < window.end and end > window.start
+    ]
+
+
+class StalePolicy(StrEnum):
+    """What a calendar that could not be read lately does to its owner's slots."""
+
+    CLOSE = "close"
+    APPROVE = "approve"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old our knowledge of a calendar is; ``synced_at`` is an aware datetime, ``None`` when it was never read."""
+
+    calendar_id: str
+    synced_at: datetime | None
+    stale: bool
+
+
+def freshness(calendar_id: str, synced_at: datetime | None, now: datetime, max_age: int) -> Freshness:
+    """A calendar is stale when its last complete read lies more than ``max_age`` seconds back, or never happened."""
+    stale = synced_at is None or (now - synced_at).total_seconds() > max_age
+    return Freshness(calendar_id, synced_at, stale)
+
+
+def stale_source(state: Freshness, policy: StalePolicy, window: Span, label: str = "") -> BusySource | None:
+    """A source that keeps all of ``window`` busy when a stale calendar closes slots, else ``None``.
+
+    Whatever the policy, the calendar's last known busy spans go on counting beside this.
+    """
+    if state.stale and policy is StalePolicy.CLOSE:
+        return BusySource(SourceKind.STALE, state.calendar_id, [window], label)
+    return None
+
+
+def needs_approval(calendars: Iterable[tuple[Freshness, StalePolicy]]) -> bool:
+    """Whether a booking made now must wait for a person, because a calendar that asks for it is stale."""
+    return any(state.stale and policy is StalePolicy.APPROVE for state, policy in calendars)
