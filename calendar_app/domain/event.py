@@ -78,6 +78,8 @@ class CalendarEvent:
     * ``recurrence``: RFC 5545 content lines (``RRULE:…``, ``RDATE…``, ``EXDATE…``) of a master, else empty.
     * ``master_id`` and ``original_start``: set on a changed or cancelled occurrence; ``original_start`` is the
       RECURRENCE-ID. ``this_and_future`` is RANGE=THISANDFUTURE (RFC 5545 §3.2.13).
+    * ``nominal_days``: the days and weeks of an iCalendar DURATION, which follow the wall clock in every occurrence
+      (RFC 5545 §3.8.5.3); 0 where the event has an end of its own, whose exact distance counts.
     * a cancelled occurrence may carry no times of its own: ``start`` and ``end`` are ``None`` then.
     * ``private``: our own marks (Google ``extendedProperties.private``, Graph extended properties, ``X-`` properties).
     """
@@ -101,6 +103,7 @@ class CalendarEvent:
     master_id: str | None = None
     original_start: EventTime | None = None
     this_and_future: bool = False
+    nominal_days: int = 0
     organizer_email: str = ""
     attendees: tuple[Attendee, ...] = ()
     private: Mapping[str, str] = field(default_factory=lambda: _EMPTY)

@@ -1,0 +1,8 @@
+"""iCalendar files (RFC 5545): reading them into domain events."""
+
+from __future__ import annotations
+
+from calendar_app.domain.ics.lines import CalendarFileError, NotACalendar, TooLarge
+from calendar_app.domain.ics.reader import CalendarFile, Problem, read_calendar
+
+__all__ = ["CalendarFile", "CalendarFileError", "NotACalendar", "Problem", "TooLarge", "read_calendar"]

@@ -1,0 +1,240 @@
+"""The recurrence set of one event: DTSTART, RRULE and RDATE, without EXRULE and EXDATE (RFC 5545 §3.8.5).
+
+A :class:`Series` answers which *original starts* (what a RECURRENCE-ID names, as instants) lie in a range. Moving and
+replacing them is :mod:`expansion <calendar_app.domain.recurrence.expansion>`'s part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from functools import lru_cache
+
+from calendar_app.domain.event import CalendarEvent, EventTime
+from calendar_app.domain.recurrence.errors import InvalidDates, RecurrenceError, TooManyOccurrences
+from calendar_app.domain.recurrence.generate import Recurrence
+from calendar_app.domain.recurrence.rule import Rule, parse_rule, parse_time
+from calendar_app.domain.recurrence.wallclock import (
+    DAY,
+    EPOCH_ORDINAL,
+    LAST_DAY,
+    instant_of,
+    wall_seconds,
+    zone_of,
+)
+
+MAX_RULES = 64
+MAX_DATES = 250_000
+MAX_PERIODS = 5_000
+_FOREVER = (LAST_DAY + 1) * DAY
+_DURATION = re.compile(
+    r"\+?P(?:(\d{1,5})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,7})H)?(?:(\d{1,8})M)?(?:(\d{1,9})S)?)?"
+)
+_TZID = re.compile(r';TZID=("[^"]*"|[^;:]*)', re.IGNORECASE)
+
+
+class Series:
+    """The original starts of a master event, compiled from its ``recurrence`` lines.
+
+    :param calendar_zone: IANA zone in which all-day and floating times are read.
+    :raises RecurrenceError: for lines that cannot be read.
+    """
+
+    def __init__(self, master: CalendarEvent, start: EventTime, calendar_zone: str) -> None:
+        self.all_day = start.all_day
+        self.zone_name = calendar_zone if start.all_day or start.zone is None else start.zone
+        self.zone = zone_of(self.zone_name)
+        self._calendar_zone = calendar_zone
+        self._wall_start = wall_seconds(start.value)
+        self._lines: dict[str, list[tuple[str | None, str]]] = {
+            "RRULE": [],
+            "EXRULE": [],
+            "RDATE": [],
+            "EXDATE": [],
+        }
+        for line in master.recurrence:
+            name, zone, value = _split(line)
+            if name in self._lines:
+                self._lines[name].append((zone, value))
+        self.first = self.zone.instant(self._wall_start)
+        self._check_sizes()
+        self.periods: dict[int, int] = dict(self._periods())
+        """End instant of every original start that an RDATE of type PERIOD gave."""
+        self.longest_period = max((end - begin for begin, end in self.periods.items()), default=0)
+        self._rules = self._recurrences("RRULE")
+        self._exrules = self._recurrences("EXRULE")
+        if not master.recurrence:
+            self.first = instant_of(start, calendar_zone)
+
+    def starts(self, low: int, high: int, most: int) -> list[int]:
+        """The original starts in ``[low, high)``, sorted, each once.
+
+        :raises TooManyOccurrences: when there are more than ``most`` besides the excluded ones.
+        """
+        if low >= high:
+            return []
+        excluded = self._dates("EXDATE", low, high)
+        allowed = most + len(excluded)
+        for rule in self._exrules:
+            excluded.update(self._instants(rule, low, high, allowed))
+        found: set[int] = set()
+        for rule in self._rules:
+            found.update(self._instants(rule, low, high, allowed + len(excluded)))
+        found.update(self._dates("RDATE", low, high))
+        if low <= self.first < high and self._begins_with_start():
+            found.add(self.first)
+        found -= excluded
+        if len(found) > most:
+            raise TooManyOccurrences(most)
+        return sorted(found)
+
+    def identify(self, original: EventTime) -> int:
+        """The instant that a RECURRENCE-ID names.
+
+        Its type should be DTSTART's. Where it is not, as some programs write: on an all-day series the date counts; a
+        bare date on a timed series means the occurrence at DTSTART's time of that day.
+        """
+        if self.all_day:
+            return self.zone.instant(self._day_named(original) * DAY)
+        if original.all_day:
+            return self.zone.instant(wall_seconds(original.value) + self._wall_start % DAY)
+        return instant_of(original, self.zone_name)
+
+    def _day_named(self, time: EventTime) -> int:
+        """The day that a date, or a date-time where a date is due, stands for; midnight as written is that day's."""
+        seconds = wall_seconds(time.value)
+        if time.all_day or seconds % DAY == 0 or time.zone is None:
+            return seconds // DAY
+        return self.zone.local(instant_of(time, self._calendar_zone)) // DAY
+
+    def _begins_with_start(self) -> bool:
+        """DTSTART is the first of the set (RFC 5545 §3.8.2.4), unless every rule ends before it.
+
+        That is how programs leave a series of which "this and following" was deleted from the first occurrence on.
+        """
+        return not self._rules or any(until >= self.first for _, until in self._rules)
+
+    def _recurrences(self, name: str) -> list[tuple[Recurrence, int]]:
+        """The rules of one property, each with the last instant its UNTIL allows."""
+        rules = dict.fromkeys(parse_rule(value) for _, value in self._lines[name])
+        return [(Recurrence(r, self._wall_start, all_day=self.all_day), self._last(r)) for r in rules]
+
+    def _last(self, rule: Rule) -> int:
+        """UNTIL as an instant, inclusive. A date, also where DTSTART has a time, includes that whole day."""
+        if rule.until is None:
+            return _FOREVER
+        if self.all_day or rule.until.all_day:
+            return self.zone.instant((self._day_of_until(rule.until) + 1) * DAY) - 1
+        return instant_of(rule.until, self.zone_name)
+
+    def _day_of_until(self, until: EventTime) -> int:
+        return until.value.toordinal() - EPOCH_ORDINAL
+
+    def _instants(self, bounded: tuple[Recurrence, int], low: int, high: int, most: int) -> Iterator[int]:
+        """The instants in ``[low, high)`` of a rule's occurrences, in nearly ascending order.
+
+        :raises TooManyOccurrences: after ``most`` of them.
+        """
+        recurrence, last = bounded
+        high = min(high, last + 1)
+        midnights, exact = self.zone.midnights, self.zone.instant
+        number = 0
+        for chunk in recurrence.between(*self.zone.local_range(low, high)):
+            for local in chunk:
+                midnight = midnights[local // DAY]
+                start = exact(local) if midnight is None else midnight + local % DAY
+                if low <= start < high:
+                    number += 1
+                    yield start
+            if number > most:
+                raise TooManyOccurrences(most)
+
+    def _dates(self, name: str, low: int, high: int) -> set[int]:
+        """The instants of all RDATE or EXDATE values in ``[low, high)``.
+
+        Lists can be long, so values are compared as text first: those of other days are not even read.
+        """
+        lines = self._lines[name]
+        if not lines:
+            return set()
+        near_low, near_high = _day_text(low // DAY - 2), _day_text(high // DAY + 3)
+        found: set[int] = set()
+        for zone, text in lines:
+            for value in text.split(","):
+                if near_low <= value < near_high or not value[:8].isdigit():
+                    found.update(self._date(value, zone, excluding=name == "EXDATE"))
+        return {instant for instant in found if low <= instant < high}
+
+    def _date(self, value: str, zone: str | None, *, excluding: bool) -> Iterator[int]:
+        time = parse_time(value.partition("/")[0].strip(), zone)
+        if excluding and time.all_day and not self.all_day:
+            yield from self._times_on(wall_seconds(time.value))
+        else:
+            yield self.identify(time)
+
+    def _times_on(self, midnight: int) -> Iterator[int]:
+        """What an EXDATE that is a bare date removes from a timed series: every occurrence of that day."""
+        low, high = self.zone.instant(midnight), self.zone.instant(midnight + DAY)
+        for rule in self._rules:
+            yield from self._instants(rule, low, high, MAX_DATES)
+        yield self.zone.instant(midnight + self._wall_start % DAY)
+
+    def _periods(self) -> Iterator[tuple[int, int]]:
+        """Start and end of every RDATE value of type PERIOD (RFC 5545 §3.3.9)."""
+        for zone, text in self._lines["RDATE"]:
+            if "/" in text:
+                for value in text.split(","):
+                    begin, _, end = value.strip().partition("/")
+                    if end:
+                        start = self.identify(parse_time(begin, zone))
+                        yield start, self._period_end(start, end, zone)
+
+    def _period_end(self, start: int, text: str, zone: str | None) -> int:
+        """The second half of a PERIOD (RFC 5545 §3.3.9): a date-time or a duration."""
+        if not text.lstrip("+").startswith("P"):
+            end = instant_of(parse_time(text, zone), self.zone_name)
+        else:
+            match = _DURATION.fullmatch(text)
+            if match is None:
+                raise InvalidDates(f"This is not a duration: {text[:40]!r}.")
+            weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+            end = self.zone.instant(self.zone.local(start) + (weeks * 7 + days) * DAY)
+            end += hours * 3600 + minutes * 60 + seconds
+        return max(start, end)
+
+    def _check_sizes(self) -> None:
+        if len(self._lines["RRULE"]) + len(self._lines["EXRULE"]) > MAX_RULES:
+            raise RecurrenceError("The event has too many repetition rules.")
+        for name in ("RDATE", "EXDATE"):
+            if sum(len(text) // 9 + 1 for _, text in self._lines[name]) > MAX_DATES:
+                raise RecurrenceError(f"The event has too many {name} values.")
+        if sum(text.count("/") for _, text in self._lines["RDATE"]) > MAX_PERIODS:
+            raise RecurrenceError("The event has too many RDATE periods.")
+
+
+def _split(line: str) -> tuple[str, str | None, str]:
+    """Name, TZID and value of a content line (RFC 5545 §3.1), folded or not."""
+    if "\n" in line:
+        line = re.sub(r"\r?\n[ \t]", "", line)
+    at = line.find(":")
+    if '"' in line[:at]:  # a quoted parameter may hold a colon
+        at = line.find(":", line.rfind('"'))
+    if at < 0:
+        raise RecurrenceError(f"This is not a recurrence property: {line[:40]!r}.")
+    name, zone = _head(line[:at])
+    return name, zone, line[at + 1 :].strip()
+
+
+@lru_cache(maxsize=1024)
+def _head(text: str) -> tuple[str, str | None]:
+    match = _TZID.search(text)
+    return text.partition(";")[0].strip().upper(), match[1].strip('"') if match else None
+
+
+def _day_text(day: int) -> str:
+    """A day as the DATE text that sorts like it; years have four digits."""
+    ordinal = day + EPOCH_ORDINAL
+    if ordinal < 1:
+        return ""
+    return f"{date.fromordinal(ordinal):%Y%m%d}".zfill(8) if ordinal <= date.max.toordinal() else ":"

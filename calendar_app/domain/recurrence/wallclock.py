@@ -1,0 +1,110 @@
+"""Wall clocks of the IANA zones and their instants, quickly.
+
+*Local seconds* are a wall-clock reading as one integer: seconds since 1970-01-01T00:00 on that wall clock. They make
+recurrence arithmetic independent of zones; this module turns them into instants. Asking ``zoneinfo`` for every
+occurrence would take most of an expansion's time, so a zone remembers the instant of each local midnight.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from calendar_app.domain.event import EventTime
+from calendar_app.domain.recurrence.errors import UnknownZone
+
+DAY = 86_400
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+FIRST_DAY = 1 - EPOCH_ORDINAL
+LAST_DAY = date.max.toordinal() - EPOCH_ORDINAL
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # a wall clock has no zone
+_EARLIEST = (FIRST_DAY + 2) * DAY  # no offset reaches two days, so conversions stay inside datetime's years
+_LATEST = (LAST_DAY - 2) * DAY
+_REMEMBERED_DAYS = 8_192
+
+
+class Zone:
+    """One zone's wall clock. ``midnights[day]`` is the instant of that local day's start, ``day`` counted from 1970.
+
+    It is ``None`` on the days whose offset changes (then ask :meth:`instant`): on all others a wall-clock time's
+    instant is its midnight plus its seconds. No zone of the database changes its offset twice within three days.
+    """
+
+    __slots__ = ("_info", "midnights")
+
+    def __init__(self, info: ZoneInfo) -> None:
+        self._info = info
+        self.midnights = _Midnights(self)
+
+    def instant(self, local: int, fold: int = 0) -> int:
+        """The instant at which the wall clock shows ``local``.
+
+        RFC 5545 §3.3.5: a reading that occurs twice means the first (unless ``fold`` is 1); one that is skipped is
+        taken with the offset before the gap.
+        """
+        reading = (_EPOCH + timedelta(seconds=min(max(local, _EARLIEST), _LATEST))).replace(fold=fold)
+        offset = self._info.utcoffset(reading)
+        assert offset is not None, "ZoneInfo always has an offset for a datetime"
+        return local - int(offset.total_seconds())
+
+    def local(self, instant: int) -> int:
+        """What the wall clock shows at ``instant``."""
+        moment = datetime.fromtimestamp(min(max(instant, _EARLIEST), _LATEST), UTC).astimezone(self._info)
+        offset = moment.utcoffset()
+        assert offset is not None, "the datetime is aware"
+        return instant + int(offset.total_seconds())
+
+    def local_range(self, start: int, end: int) -> tuple[int, int]:
+        """Local seconds ``[low, high]`` outside which no reading's instant is in ``[start, end]``."""
+        low = min(self.local(start + shift) - shift for shift in (-DAY, 0, DAY))
+        high = max(self.local(end + shift) - shift for shift in (-DAY, 0, DAY))
+        return low, high
+
+
+class _Midnights(dict[int, int | None]):
+    """Fills itself on demand; see :class:`Zone`."""
+
+    __slots__ = ("_zone",)
+
+    def __init__(self, zone: Zone) -> None:
+        super().__init__()
+        self._zone = zone
+
+    def __missing__(self, day: int) -> int | None:
+        start = self._zone.instant(day * DAY)
+        steady = self._zone.instant((day + 1) * DAY) - start == DAY
+        if len(self) >= _REMEMBERED_DAYS:
+            self.clear()
+        self[day] = found = start if steady else None
+        return found
+
+
+@lru_cache(maxsize=128)
+def zone_of(name: str) -> Zone:
+    """The zone with that IANA name. :raises UnknownZone: where there is none."""
+    try:
+        return Zone(ZoneInfo(name))
+    except (
+        KeyError,
+        ValueError,
+        OSError,
+    ):  # unknown; not a legal key; a folder of the database, such as "America"
+        raise UnknownZone(name) from None
+
+
+def wall_seconds(value: date | datetime) -> int:
+    """A date's midnight or a naive datetime as local seconds."""
+    day = (value.toordinal() - EPOCH_ORDINAL) * DAY
+    if isinstance(value, datetime):
+        return day + value.hour * 3600 + value.minute * 60 + value.second
+    return day
+
+
+def instant_of(time: EventTime, calendar_zone: str) -> int:
+    """The instant of an event's start or end; all-day and floating times are read in ``calendar_zone``.
+
+    :raises UnknownZone: for a zone the database does not have.
+    """
+    zone = zone_of(calendar_zone if time.all_day or time.zone is None else time.zone)
+    return zone.instant(wall_seconds(time.value), getattr(time.value, "fold", 0))
