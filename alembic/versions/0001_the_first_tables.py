@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+
 from alembic import op
 from calendar_app.db.types import EncryptedText, Json, UtcDateTime
-
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
 
 NO_OVERLAP = "host_reservation_no_overlap"
 
@@ -178,6 +179,25 @@ def upgrade() -> None:
     op.create_index(op.f("ix_connection_status"), "connection", ["status"], unique=False)
     op.create_index(op.f("ix_connection_workspace_id"), "connection", ["workspace_id"], unique=False)
     op.create_table(
+        "customer_order",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("workspace_id", sa.String(length=26), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("timezone", sa.String(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("confirmed_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"],
+            ["workspace.id"],
+            name=op.f("fk_customer_order_workspace_id_workspace"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_customer_order")),
+    )
+    op.create_index(op.f("ix_customer_order_workspace_id"), "customer_order", ["workspace_id"], unique=False)
+    op.create_table(
         "event_type",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("workspace_id", sa.String(length=26), nullable=False),
@@ -196,6 +216,9 @@ def upgrade() -> None:
         sa.Column("weekly_cap", sa.Integer(), nullable=False),
         sa.Column("seats", sa.Integer(), nullable=False),
         sa.Column("requires_approval", sa.Boolean(), nullable=False),
+        sa.Column("category", sa.String(length=32), nullable=False),
+        sa.Column("priority", sa.String(length=16), nullable=False),
+        sa.Column("reminders", Json, nullable=False),
         sa.Column("hosting", sa.String(length=16), nullable=False),
         sa.Column("questions", Json, nullable=False),
         sa.Column("cancel_notice", sa.Integer(), nullable=False),
@@ -300,6 +323,7 @@ def upgrade() -> None:
         sa.Column("answers", Json, nullable=False),
         sa.Column("location", sa.String(), nullable=False),
         sa.Column("color", sa.String(), nullable=False),
+        sa.Column("order_id", sa.String(length=26), nullable=True),
         sa.Column("uid", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("sequence", sa.Integer(), nullable=False),
@@ -314,6 +338,12 @@ def upgrade() -> None:
             ondelete="RESTRICT",
         ),
         sa.ForeignKeyConstraint(
+            ["order_id"],
+            ["customer_order.id"],
+            name=op.f("fk_booking_order_id_customer_order"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
             ["workspace_id"],
             ["workspace.id"],
             name=op.f("fk_booking_workspace_id_workspace"),
@@ -324,6 +354,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_booking_email"), "booking", ["email"], unique=False)
     op.create_index(op.f("ix_booking_event_type_id"), "booking", ["event_type_id"], unique=False)
+    op.create_index(op.f("ix_booking_order_id"), "booking", ["order_id"], unique=False)
     op.create_index("ix_booking_workspace_start", "booking", ["workspace_id", "start_at"], unique=False)
     op.create_table(
         "calendar",
@@ -338,6 +369,7 @@ def upgrade() -> None:
         sa.Column("is_primary", sa.Boolean(), nullable=False),
         sa.Column("checks_conflicts", sa.Boolean(), nullable=False),
         sa.Column("receives_bookings", sa.Boolean(), nullable=False),
+        sa.Column("stale_policy", sa.String(length=16), nullable=False),
         sa.Column("sync_cursor", sa.Text(), nullable=True),
         sa.Column("sync_fence", sa.Integer(), nullable=False),
         sa.Column("sync_lease_until", UtcDateTime(), nullable=True),
@@ -401,57 +433,50 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_event_type_host_person_id"), "event_type_host", ["person_id"], unique=False)
     op.create_table(
-        "host_reservation",
+        "hold",
         sa.Column("id", sa.String(length=26), nullable=False),
-        sa.Column("host_id", sa.String(length=26), nullable=False),
         sa.Column("event_type_id", sa.String(length=26), nullable=False),
-        sa.Column("starts", sa.BigInteger(), nullable=False),
-        sa.Column("ends", sa.BigInteger(), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("expires", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint("starts < ends", name=op.f("ck_host_reservation_ordered")),
+        sa.Column("visitor", sa.String(length=64), nullable=False),
+        sa.Column("start_at", UtcDateTime(), nullable=False),
+        sa.Column("end_at", UtcDateTime(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
             ["event_type_id"],
             ["event_type.id"],
-            name=op.f("fk_host_reservation_event_type_id_event_type"),
+            name=op.f("fk_hold_event_type_id_event_type"),
             ondelete="CASCADE",
         ),
-        sa.ForeignKeyConstraint(
-            ["host_id"], ["person.id"], name=op.f("fk_host_reservation_host_id_person"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_host_reservation")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_hold")),
     )
-    op.create_index("ix_host_reservation_expires", "host_reservation", ["expires"], unique=False)
-    op.create_index(
-        "ix_host_reservation_span", "host_reservation", ["host_id", "starts", "ends"], unique=False
-    )
+    op.create_index(op.f("ix_hold_event_type_id"), "hold", ["event_type_id"], unique=False)
+    op.create_index(op.f("ix_hold_expires_at"), "hold", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_hold_visitor"), "hold", ["visitor"], unique=False)
     op.create_table(
-        "booking_host",
+        "order_line",
         sa.Column("id", sa.String(length=26), nullable=False),
-        sa.Column("booking_id", sa.String(length=26), nullable=False),
-        sa.Column("person_id", sa.String(length=26), nullable=False),
-        sa.Column("reservation_id", sa.String(length=26), nullable=True),
+        sa.Column("order_id", sa.String(length=26), nullable=False),
+        sa.Column("event_type_id", sa.String(length=26), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("start_at", UtcDateTime(), nullable=False),
+        sa.Column("duration", sa.Integer(), nullable=False),
+        sa.Column("answers", Json, nullable=False),
         sa.ForeignKeyConstraint(
-            ["booking_id"],
-            ["booking.id"],
-            name=op.f("fk_booking_host_booking_id_booking"),
+            ["event_type_id"],
+            ["event_type.id"],
+            name=op.f("fk_order_line_event_type_id_event_type"),
+            ondelete="RESTRICT",
+        ),
+        sa.ForeignKeyConstraint(
+            ["order_id"],
+            ["customer_order.id"],
+            name=op.f("fk_order_line_order_id_customer_order"),
             ondelete="CASCADE",
         ),
-        sa.ForeignKeyConstraint(
-            ["person_id"], ["person.id"], name=op.f("fk_booking_host_person_id_person"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["reservation_id"],
-            ["host_reservation.id"],
-            name=op.f("fk_booking_host_reservation_id_host_reservation"),
-            ondelete="SET NULL",
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_booking_host")),
-        sa.UniqueConstraint("booking_id", "person_id", name=op.f("uq_booking_host_booking_id_person_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_order_line")),
     )
-    op.create_index(op.f("ix_booking_host_booking_id"), "booking_host", ["booking_id"], unique=False)
-    op.create_index(op.f("ix_booking_host_person_id"), "booking_host", ["person_id"], unique=False)
-    op.create_index(op.f("ix_booking_host_reservation_id"), "booking_host", ["reservation_id"], unique=False)
+    op.create_index(op.f("ix_order_line_event_type_id"), "order_line", ["event_type_id"], unique=False)
+    op.create_index(op.f("ix_order_line_order_id"), "order_line", ["order_id"], unique=False)
     op.create_table(
         "calendar_write",
         sa.Column("id", sa.String(length=26), nullable=False),
@@ -533,6 +558,99 @@ def upgrade() -> None:
     op.create_index(op.f("ix_event_booking_id"), "event", ["booking_id"], unique=False)
     op.create_index("ix_event_master", "event", ["calendar_id", "master_id"], unique=False)
     op.create_table(
+        "host_reservation",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("host_id", sa.String(length=26), nullable=False),
+        sa.Column("event_type_id", sa.String(length=26), nullable=False),
+        sa.Column("starts", sa.BigInteger(), nullable=False),
+        sa.Column("ends", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("hold_id", sa.String(length=26), nullable=True),
+        sa.Column("expires", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("starts < ends", name=op.f("ck_host_reservation_ordered")),
+        sa.ForeignKeyConstraint(
+            ["event_type_id"],
+            ["event_type.id"],
+            name=op.f("fk_host_reservation_event_type_id_event_type"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["hold_id"], ["hold.id"], name=op.f("fk_host_reservation_hold_id_hold"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["host_id"], ["person.id"], name=op.f("fk_host_reservation_host_id_person"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_host_reservation")),
+    )
+    op.create_index("ix_host_reservation_expires", "host_reservation", ["expires"], unique=False)
+    op.create_index(op.f("ix_host_reservation_hold_id"), "host_reservation", ["hold_id"], unique=False)
+    op.create_index(
+        "ix_host_reservation_span", "host_reservation", ["host_id", "starts", "ends"], unique=False
+    )
+    op.create_table(
+        "mail",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("workspace_id", sa.String(length=26), nullable=False),
+        sa.Column("booking_id", sa.String(length=26), nullable=True),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("dedupe", sa.String(), nullable=False),
+        sa.Column("recipient", sa.String(length=320), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("ics", sa.Text(), nullable=False),
+        sa.Column("ics_method", sa.String(length=16), nullable=False),
+        sa.Column("message_id", sa.String(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", UtcDateTime(), nullable=True),
+        sa.Column("lease_until", UtcDateTime(), nullable=True),
+        sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["booking_id"], ["booking.id"], name=op.f("fk_mail_booking_id_booking"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"],
+            ["workspace.id"],
+            name=op.f("fk_mail_workspace_id_workspace"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mail")),
+        sa.UniqueConstraint("dedupe", name=op.f("uq_mail_dedupe")),
+    )
+    op.create_index(op.f("ix_mail_booking_id"), "mail", ["booking_id"], unique=False)
+    op.create_index("ix_mail_due", "mail", ["state", "next_attempt_at"], unique=False)
+    op.create_index(op.f("ix_mail_workspace_id"), "mail", ["workspace_id"], unique=False)
+    op.create_table(
+        "booking_host",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("booking_id", sa.String(length=26), nullable=False),
+        sa.Column("person_id", sa.String(length=26), nullable=False),
+        sa.Column("reservation_id", sa.String(length=26), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["booking_id"],
+            ["booking.id"],
+            name=op.f("fk_booking_host_booking_id_booking"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["person.id"], name=op.f("fk_booking_host_person_id_person"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["reservation_id"],
+            ["host_reservation.id"],
+            name=op.f("fk_booking_host_reservation_id_host_reservation"),
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_booking_host")),
+        sa.UniqueConstraint("booking_id", "person_id", name=op.f("uq_booking_host_booking_id_person_id")),
+    )
+    op.create_index(op.f("ix_booking_host_booking_id"), "booking_host", ["booking_id"], unique=False)
+    op.create_index(op.f("ix_booking_host_person_id"), "booking_host", ["person_id"], unique=False)
+    op.create_index(op.f("ix_booking_host_reservation_id"), "booking_host", ["reservation_id"], unique=False)
+    op.create_table(
         "occurrence",
         sa.Column(
             "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -566,6 +684,18 @@ def downgrade() -> None:
     op.drop_index("ix_occurrence_span", table_name="occurrence")
     op.drop_index("ix_occurrence_event", table_name="occurrence")
     op.drop_table("occurrence")
+    op.drop_index(op.f("ix_booking_host_reservation_id"), table_name="booking_host")
+    op.drop_index(op.f("ix_booking_host_person_id"), table_name="booking_host")
+    op.drop_index(op.f("ix_booking_host_booking_id"), table_name="booking_host")
+    op.drop_table("booking_host")
+    op.drop_index(op.f("ix_mail_workspace_id"), table_name="mail")
+    op.drop_index("ix_mail_due", table_name="mail")
+    op.drop_index(op.f("ix_mail_booking_id"), table_name="mail")
+    op.drop_table("mail")
+    op.drop_index("ix_host_reservation_span", table_name="host_reservation")
+    op.drop_index(op.f("ix_host_reservation_hold_id"), table_name="host_reservation")
+    op.drop_index("ix_host_reservation_expires", table_name="host_reservation")
+    op.drop_table("host_reservation")
     op.drop_index("ix_event_master", table_name="event")
     op.drop_index(op.f("ix_event_booking_id"), table_name="event")
     op.drop_table("event")
@@ -576,13 +706,13 @@ def downgrade() -> None:
     op.drop_index("ix_calendar_write_due", table_name="calendar_write")
     op.drop_index(op.f("ix_calendar_write_booking_id"), table_name="calendar_write")
     op.drop_table("calendar_write")
-    op.drop_index(op.f("ix_booking_host_reservation_id"), table_name="booking_host")
-    op.drop_index(op.f("ix_booking_host_person_id"), table_name="booking_host")
-    op.drop_index(op.f("ix_booking_host_booking_id"), table_name="booking_host")
-    op.drop_table("booking_host")
-    op.drop_index("ix_host_reservation_span", table_name="host_reservation")
-    op.drop_index("ix_host_reservation_expires", table_name="host_reservation")
-    op.drop_table("host_reservation")
+    op.drop_index(op.f("ix_order_line_order_id"), table_name="order_line")
+    op.drop_index(op.f("ix_order_line_event_type_id"), table_name="order_line")
+    op.drop_table("order_line")
+    op.drop_index(op.f("ix_hold_visitor"), table_name="hold")
+    op.drop_index(op.f("ix_hold_expires_at"), table_name="hold")
+    op.drop_index(op.f("ix_hold_event_type_id"), table_name="hold")
+    op.drop_table("hold")
     op.drop_index(op.f("ix_event_type_host_person_id"), table_name="event_type_host")
     op.drop_index(op.f("ix_event_type_host_event_type_id"), table_name="event_type_host")
     op.drop_table("event_type_host")
@@ -591,6 +721,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_calendar_connection_id"), table_name="calendar")
     op.drop_table("calendar")
     op.drop_index("ix_booking_workspace_start", table_name="booking")
+    op.drop_index(op.f("ix_booking_order_id"), table_name="booking")
     op.drop_index(op.f("ix_booking_event_type_id"), table_name="booking")
     op.drop_index(op.f("ix_booking_email"), table_name="booking")
     op.drop_table("booking")
@@ -606,6 +737,8 @@ def downgrade() -> None:
     op.drop_table("membership")
     op.drop_index(op.f("ix_event_type_workspace_id"), table_name="event_type")
     op.drop_table("event_type")
+    op.drop_index(op.f("ix_customer_order_workspace_id"), table_name="customer_order")
+    op.drop_table("customer_order")
     op.drop_index(op.f("ix_connection_workspace_id"), table_name="connection")
     op.drop_index(op.f("ix_connection_status"), table_name="connection")
     op.drop_index(op.f("ix_connection_person_id"), table_name="connection")

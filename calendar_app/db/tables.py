@@ -181,7 +181,8 @@ class Calendar(SQLModel, table=True):
 
     ``sync_fence`` rises with each sync that starts; a sync may only commit while the fence is still its own.
     ``sync_requested_at`` later than ``sync_started_at`` means another sync is due. ``sync_progress`` counts events read
-    by the running sync.
+    by the running sync. ``stale_policy``: what a mirror that is too old does to slots: ``keep`` (last known state counts),
+    ``close`` (no slots), ``approve`` (bookings need approval) or ``ignore``.
     """
 
     __tablename__ = "calendar"
@@ -197,6 +198,7 @@ class Calendar(SQLModel, table=True):
     is_primary: bool = False
     checks_conflicts: bool = True
     receives_bookings: bool = False
+    stale_policy: str = Field(default="keep", max_length=16)
     sync_cursor: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     sync_fence: int = 0
     sync_lease_until: datetime | None = _when(nullable=True)
@@ -299,6 +301,9 @@ class Schedule(SQLModel, table=True):
 class EventType(SQLModel, table=True):
     """Something that can be booked. Minutes for lengths, days for the horizon; caps of 0 mean none.
 
+    ``reminders``: minutes before the start at which the customer is reminded. ``category`` and ``priority`` choose a
+    colour (:mod:`calendar_app.domain.colors`) unless ``color`` names one.
+
     ``hosting``: ``single``, ``round_robin`` or ``collective``. ``questions``: list of question objects as in
     :mod:`calendar_app.domain.booking`.
     """
@@ -322,6 +327,9 @@ class EventType(SQLModel, table=True):
     weekly_cap: int = 0
     seats: int = 1
     requires_approval: bool = False
+    category: str = Field(default="", max_length=32)
+    priority: str = Field(default="", max_length=16)
+    reminders: list[int] = _json(list)
     hosting: str = Field(default="single", max_length=16)
     questions: list[dict[str, Any]] = _json(list)
     cancel_notice: int = 0
@@ -345,6 +353,34 @@ class EventTypeHost(SQLModel, table=True):
 # --- bookings ---------------------------------------------------------------------------------------------------------
 
 
+class CustomerOrder(SQLModel, table=True):
+    """Several appointments bought together; confirming it makes all of them or none. ``status``: ``draft``, ``confirmed``,
+    ``cancelled``."""
+
+    __tablename__ = "customer_order"
+    id: str = _id()
+    workspace_id: str = _ref("workspace.id")
+    status: str = Field(default="draft", max_length=16)
+    name: str
+    email: str = Field(max_length=320)
+    timezone: str = "UTC"
+    created_at: datetime = _when()
+    confirmed_at: datetime | None = _when(nullable=True)
+
+
+class OrderLine(SQLModel, table=True):
+    """One appointment of an order: what, when, how long (minutes), and the answers to the event type's questions."""
+
+    __tablename__ = "order_line"
+    id: str = _id()
+    order_id: str = _ref("customer_order.id")
+    event_type_id: str = _ref("event_type.id", ondelete="RESTRICT")
+    position: int = 0
+    start_at: datetime = _when()
+    duration: int = 30
+    answers: dict[str, Any] = _json(dict)
+
+
 class Booking(SQLModel, table=True):
     """An appointment. ``version`` rises with each change that calendars must learn of; ``sequence`` is iTIP's.
 
@@ -366,6 +402,7 @@ class Booking(SQLModel, table=True):
     answers: dict[str, Any] = _json(dict)
     location: str = ""
     color: str = ""
+    order_id: str | None = _ref("customer_order.id", nullable=True, ondelete="SET NULL")
     uid: str = Field(unique=True)
     version: int = 1
     sequence: int = 0
@@ -373,6 +410,22 @@ class Booking(SQLModel, table=True):
     cancelled_at: datetime | None = _when(nullable=True)
     cancelled_by: str = ""
     cancel_reason: str = _text()
+
+
+class Hold(SQLModel, table=True):
+    """A slot kept for one visitor while they fill in the form; its reservations are in state ``held``.
+
+    ``visitor`` is the SHA-256 of the secret in the visitor's cookie: only that visitor may book or drop the hold.
+    """
+
+    __tablename__ = "hold"
+    id: str = _id()
+    event_type_id: str = _ref("event_type.id")
+    visitor: str = Field(max_length=64, index=True)
+    start_at: datetime = _when()
+    end_at: datetime = _when()
+    created_at: datetime = _when()
+    expires_at: datetime = _when(index=True)
 
 
 class HostReservation(SQLModel, table=True):
@@ -394,6 +447,7 @@ class HostReservation(SQLModel, table=True):
     starts: int = Field(sa_column=Column(BigInteger, nullable=False))
     ends: int = Field(sa_column=Column(BigInteger, nullable=False))
     state: str = Field(max_length=16)
+    hold_id: str | None = _ref("hold.id", nullable=True)
     expires: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
 
 
@@ -441,6 +495,36 @@ class CalendarWrite(SQLModel, table=True):
     written_at: datetime | None = _when(nullable=True)
     verified_at: datetime | None = _when(nullable=True)
     created_at: datetime = _when()
+
+
+class Mail(SQLModel, table=True):
+    """A message that must go out once, queued in the transaction that made it due; also the sandbox's local mailbox.
+
+    ``dedupe`` is unique (``booking id:kind:sequence:recipient``), so the same occasion can never queue twice.
+    ``state``: ``queued``, ``sent``, ``failed``. ``fence`` and ``lease_until`` as in :class:`CalendarWrite`.
+    """
+
+    __tablename__ = "mail"
+    __table_args__ = (Index("ix_mail_due", "state", "next_attempt_at"),)
+    id: str = _id()
+    workspace_id: str = _ref("workspace.id")
+    booking_id: str | None = _ref("booking.id", nullable=True)
+    kind: str = Field(max_length=32)
+    dedupe: str = Field(unique=True)
+    recipient: str = Field(max_length=320)
+    subject: str
+    body: str = _text()
+    ics: str = _text()
+    ics_method: str = Field(default="", max_length=16)
+    message_id: str = ""
+    state: str = Field(default="queued", max_length=16)
+    attempts: int = 0
+    next_attempt_at: datetime | None = _when(nullable=True)
+    lease_until: datetime | None = _when(nullable=True)
+    fence: int = 0
+    last_error: str = _text()
+    created_at: datetime = _when()
+    sent_at: datetime | None = _when(nullable=True)
 
 
 # --- bookkeeping ------------------------------------------------------------------------------------------------------
