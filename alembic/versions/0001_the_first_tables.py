@@ -27,7 +27,7 @@ def forbid_overlap() -> None:
         return
     for name, when in (("insert", "INSERT"), ("update", "UPDATE OF host_id, starts, ends")):
         op.execute(
-            f"CREATE TRIGGER {NO_OVERLAP}_{name} BEFORE {when} ON host_reservation BEGIN "
+            f"CREATE TRIGGER {NO_OVERLAP}_{name} BEFORE {when} ON host_reservation BEGIN "  # noqa: S608  # constants
             f"SELECT RAISE(ABORT, '{NO_OVERLAP}') WHERE EXISTS (SELECT 1 FROM host_reservation AS other "
             "WHERE other.host_id = NEW.host_id AND other.id <> NEW.id "
             "AND other.starts < NEW.ends AND other.ends > NEW.starts); END"

@@ -25,7 +25,7 @@ from calendar_app.settings import get_settings
 log = logging.getLogger(__name__)
 
 _lock = threading.Lock()
-_engine: Engine | None = None
+_current: list[Engine] = []
 
 
 def make_engine(url: str) -> Engine:
@@ -52,23 +52,21 @@ def make_engine(url: str) -> Engine:
 
 def get_engine() -> Engine:
     """The process's engine, made on first use from the settings."""
-    global _engine
     with _lock:
-        if _engine is None:
-            _engine = make_engine(get_settings().database)
-        return _engine
+        if not _current:
+            _current.append(make_engine(get_settings().database))
+        return _current[0]
 
 
 def use_engine(engine: Engine | None) -> None:
     """Replace the process's engine (tests, migrations); ``None`` forgets it."""
-    global _engine
     with _lock:
-        _engine = engine
+        _current[:] = [] if engine is None else [engine]
 
 
 def _forget_connections() -> None:
-    if _engine is not None:
-        _engine.dispose(close=False)
+    for engine in _current:
+        engine.dispose(close=False)
 
 
 os.register_at_fork(after_in_child=_forget_connections)

@@ -1,8 +1,8 @@
 """Every table, in the order a newcomer meets them: people, connections, mirror, scheduling, bookings, bookkeeping.
 
 All datetimes are aware UTC. The hot interval tables, ``occurrence`` and ``host_reservation``, hold *instants* (epoch
-seconds, see :mod:`calendar_app.domain.timespan`), which is what the engine computes with. Rows never leave ``services``:
-pages and the API get small dataclasses.
+seconds, see :mod:`calendar_app.domain.timespan`), which is what the engine computes with. Rows never leave
+``services``: pages and the API get small dataclasses.
 """
 
 from __future__ import annotations
@@ -181,8 +181,8 @@ class Calendar(SQLModel, table=True):
 
     ``sync_fence`` rises with each sync that starts; a sync may only commit while the fence is still its own.
     ``sync_requested_at`` later than ``sync_started_at`` means another sync is due. ``sync_progress`` counts events read
-    by the running sync. ``stale_policy``: what a mirror that is too old does to slots: ``keep`` (last known state counts),
-    ``close`` (no slots), ``approve`` (bookings need approval) or ``ignore``.
+    by the running sync. ``stale_policy``: what a mirror that is too old does to slots: ``keep`` (last known state
+    counts), ``close`` (no slots), ``approve`` (bookings need approval) or ``ignore``.
     """
 
     __tablename__ = "calendar"
@@ -354,8 +354,10 @@ class EventTypeHost(SQLModel, table=True):
 
 
 class CustomerOrder(SQLModel, table=True):
-    """Several appointments bought together; confirming it makes all of them or none. ``status``: ``draft``, ``confirmed``,
-    ``cancelled``."""
+    """Several appointments bought together; confirming it makes all of them or none.
+
+    ``status``: ``draft``, ``confirmed``, ``cancelled``.
+    """
 
     __tablename__ = "customer_order"
     id: str = _id()
@@ -465,8 +467,8 @@ class BookingHost(SQLModel, table=True):
 class CalendarWrite(SQLModel, table=True):
     """What must stand in one calendar for one booking, and how far the calendar has been brought: also the receipt.
 
-    Desired state, not a log: a worker brings ``applied_version`` up to ``desired_version``; ``present`` says whether the
-    event should exist at all. ``fence`` rises with each claim; only the holder of the latest claim may record a result.
+    Desired state, not a log: a worker brings ``applied_version`` up to ``desired_version``; ``present`` says whether
+    the event should exist at all. ``fence`` rises with each claim; only the latest claim may record a result.
     ``state``: ``queued``, ``written``, ``verified``, ``failed`` (dead letter), ``removed``.
     """
 
@@ -531,7 +533,7 @@ class Mail(SQLModel, table=True):
 
 
 class IdempotencyRecord(SQLModel, table=True):
-    """The first answer to an ``Idempotency-Key``; ``scope`` is who sent it and where to. ``response`` ``None``: running."""
+    """The first answer to an ``Idempotency-Key``; ``scope`` is who sent it and where to; no ``response``: running."""
 
     __tablename__ = "idempotency_record"
     __table_args__ = (UniqueConstraint("scope", "key"),)
