@@ -1,0 +1,194 @@
+"""Push channels: ``watch``, ``channels.stop``, and the delivery of notifications.
+
+Source: https://developers.google.com/workspace/calendar/api/guides/push. A channel first receives a ``sync`` message,
+then one POST per committed change, without a body, all facts in ``X-Goog-*`` headers. Delivery runs in the background
+and is tried again after 5xx answers and connection errors. Google demands ``https`` addresses; here plain ``http`` is
+allowed too, to loopback addresses only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import logging
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from calendar_app.sandbox.google_error import GoogleError, invalid, required
+from calendar_app.sandbox.store import Store
+
+Json = dict[str, Any]
+Deliver = Callable[[str, dict[str, str]], Awaitable[int]]
+"""Sends one notification (address, headers) and answers the receiver's HTTP status."""
+
+DEFAULT_LIFE_S = 7 * 86_400
+LONGEST_LIFE_S = 30 * 86_400
+RETRY_AFTER_S = (0.2, 1.0, 3.0)
+_RETRIED = (500, 502, 503, 504)
+
+_log = logging.getLogger(__name__)
+
+
+class HttpDelivery:
+    """Sends notifications over HTTP; one client for the life of the process."""
+
+    def __init__(self) -> None:
+        self._client: httpx.AsyncClient | None = None
+
+    async def __call__(self, address: str, headers: dict[str, str]) -> int:
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=10, trust_env=False)
+        return (await self._client.post(address, headers=headers)).status_code
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+
+class Channels:
+    """Use of the channel table."""
+
+    def __init__(
+        self, store: Store, deliver: Deliver, retry_after: tuple[float, ...] = RETRY_AFTER_S
+    ) -> None:
+        self.store, self.deliver, self.retry_after = store, deliver, retry_after
+        self._running: set[asyncio.Task[None]] = set()
+
+    def watch(self, account: str, resource: str, uri: str, body: object) -> Json:
+        """Opens a channel on ``resource`` (``events:<calendar id>`` or ``calendars:<account>``).
+
+        :raises GoogleError: 400.
+        """
+        if not isinstance(body, dict) or body.get("type") not in ("web_hook", "webhook"):
+            raise invalid("Invalid channel type.")
+        for name in ("id", "address"):
+            if not isinstance(body.get(name), str) or not body[name]:
+                raise required(f"Missing channel {name}.")
+        if len(body["id"]) > 64 or len(str(body.get("token", ""))) > 256:
+            raise invalid("Channel id or token is too long.")
+        _check_address(body["address"])
+        expires = self._expiry(body)
+        resource_id = _opaque(f"{account} {resource}")
+        with self.store.writing():
+            self.store.db.execute("DELETE FROM channel WHERE expires <= ?", (self.store.now_ms(),))
+            if self.store.db.execute("SELECT 1 FROM channel WHERE id = ?", (body["id"],)).fetchone():
+                raise GoogleError(400, "channelIdNotUnique", f"Channel id {body['id']} not unique")
+            self.store.db.execute(
+                "INSERT INTO channel VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                (
+                    body["id"],
+                    account,
+                    resource,
+                    resource_id,
+                    uri,
+                    body["address"],
+                    body.get("token", ""),
+                    expires,
+                ),
+            )
+        self._notify("id = ?", body["id"], "sync")
+        answer = {"kind": "api#channel", "id": body["id"], "resourceId": resource_id, "resourceUri": uri}
+        token = {"token": body["token"]} if body.get("token") else {}
+        return {**answer, **token, "expiration": str(expires)}
+
+    def stop(self, account: str, body: object) -> None:
+        """:raises GoogleError: 404 where the account has no such channel."""
+        fields = body if isinstance(body, dict) else {}
+        with self.store.writing():
+            gone = self.store.db.execute(
+                "DELETE FROM channel WHERE id = ? AND resource_id = ? AND account = ?",
+                (fields.get("id"), fields.get("resourceId"), account),
+            )
+        if gone.rowcount == 0:
+            raise GoogleError(404, "notFound", f"Channel '{fields.get('id')}' not found for project")
+
+    def of(self, account: str) -> list[Json]:
+        """The account's open channels, as rows."""
+        rows = self.store.db.execute(
+            "SELECT * FROM channel WHERE account = ? AND expires > ? ORDER BY expires",
+            (account, self.store.now_ms()),
+        )
+        return [dict(row) for row in rows]
+
+    def changed(self, resources: frozenset[str]) -> None:
+        """Tells every open channel on ``resources``; the store calls it after each commit."""
+        for resource in sorted(resources):
+            self._notify("resource = ?", resource, "exists")
+
+    async def close(self) -> None:
+        """Ends what is still being delivered."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _notify(self, condition: str, value: str, state: str) -> None:
+        rows = self.store.db.execute(
+            f"UPDATE channel SET number = number + 1 WHERE {condition} AND expires > ? RETURNING *",  # noqa: S608
+            (value, self.store.now_ms()),
+        ).fetchall()
+        for row in rows:
+            headers = {
+                "X-Goog-Channel-ID": row["id"],
+                "X-Goog-Channel-Expiration": format_datetime(
+                    datetime.fromtimestamp(row["expires"] / 1000, UTC), usegmt=True
+                ),
+                "X-Goog-Resource-State": state,
+                "X-Goog-Message-Number": str(row["number"]),
+                "X-Goog-Resource-ID": row["resource_id"],
+                "X-Goog-Resource-URI": row["resource_uri"],
+                "User-Agent": "APIs-Google; (+https://developers.google.com/webmasters/APIs-Google.html)",
+            }
+            if row["token"]:
+                headers["X-Goog-Channel-Token"] = row["token"]
+            task = asyncio.get_running_loop().create_task(self._send(row["address"], headers))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _send(self, address: str, headers: dict[str, str]) -> None:
+        for pause in (*self.retry_after, None):
+            try:
+                if await self.deliver(address, headers) not in _RETRIED:
+                    return
+            except httpx.HTTPError as error:
+                _log.info("Push to %s failed: %s", address, type(error).__name__)
+            if pause is not None:
+                await asyncio.sleep(pause)
+
+    def _expiry(self, body: Json) -> int:
+        now = self.store.now_ms()
+        try:
+            if body.get("expiration"):
+                expires = int(body["expiration"])
+            else:
+                expires = now + int((body.get("params") or {}).get("ttl", DEFAULT_LIFE_S)) * 1000
+        except (TypeError, ValueError, AttributeError) as error:
+            raise invalid("Invalid channel expiration.") from error
+        if expires <= now:
+            raise invalid("Channel expiration must be in the future.")
+        return min(expires, now + LONGEST_LIFE_S * 1000)
+
+
+def _opaque(text: str) -> str:
+    return urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:20]).decode().rstrip("=")
+
+
+def _check_address(address: str) -> None:
+    """:raises GoogleError: 400 where Google would not deliver there (plain http to loopback excepted)."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        raise GoogleError(
+            400, "push.webhookUrlNotHttps", f"WebHook callback must be HTTPS: {address}", location="address"
+        )

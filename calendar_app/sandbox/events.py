@@ -1,0 +1,247 @@
+"""Everything that changes an event, for the API, the page and the control interface alike.
+
+Rules beyond the single resource (:mod:`.resource`): client-supplied ids and 409, ``If-Match`` and 412, deleted events
+that stay readable and can come back, and the instances of a series. Changing or deleting an instance makes an
+*exception* row under the instance's own id, with ``recurringEventId`` and ``originalStartTime``
+(https://developers.google.com/workspace/calendar/api/guides/recurringevents).
+
+A *ghost* is an id that a client which reads single events may hold and which is gone because its series changed;
+incremental answers report it as cancelled.
+"""
+
+from __future__ import annotations
+
+import uuid
+from base64 import b32hexencode
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from calendar_app.sandbox.google_error import GoogleError, condition_not_met, invalid, not_found, required
+from calendar_app.sandbox.recurrence import INSTANCE_ID, Series, instant_of
+from calendar_app.sandbox.resource import EVENT_ID, CalendarRef, merged, sealed, without_nulls, writable
+from calendar_app.sandbox.store import Store
+
+Json = dict[str, Any]
+
+HORIZON = timedelta(days=731)
+"""How far ahead of now an endless series is expanded where the request names no end; Google documents no number."""
+
+
+def horizon_of(series: Series, now: datetime) -> int:
+    """Where the expansion of an endless series stops: epoch seconds, exclusive."""
+    return max(int(now.timestamp()), series.first) + int(HORIZON.total_seconds())
+
+
+def new_event_id() -> str:
+    """26 characters of base32hex, as Google's own ids."""
+    return b32hexencode(uuid.uuid4().bytes).decode().rstrip("=").lower()
+
+
+class Events:
+    """Use of the event table; every method is one transaction."""
+
+    def __init__(self, store: Store, public_url: str) -> None:
+        self.store, self.public_url = store, public_url
+
+    def get(self, calendar: CalendarRef, event_id: str) -> Json:
+        """The stored event, or an instance by its rule.
+
+        :raises GoogleError: 404.
+        """
+        return self._load(calendar, event_id)[0]
+
+    def insert(self, calendar: CalendarRef, body: object) -> Json:
+        """:raises GoogleError: 400, or 409 where the id was ever used on this calendar (deleted events count)."""
+        event = without_nulls(writable(body))
+        event_id = event.setdefault("id", new_event_id())
+        if not EVENT_ID.match(event_id):
+            raise invalid("Invalid resource id value.")
+        with self.store.writing():
+            if self._row(calendar, event_id) is not None:
+                raise GoogleError(409, "duplicate", "The requested identifier already exists.")
+            return self._save(calendar, event, None)
+
+    def insert_many(self, calendar: CalendarRef, bodies: list[Json]) -> int:
+        """Many events in one transaction, so with one notification; for benchmarks and the seed."""
+        with self.store.writing():
+            for body in bodies:
+                self._save(calendar, {"id": new_event_id(), **body}, None)
+        return len(bodies)
+
+    def import_(self, calendar: CalendarRef, body: object) -> Json:
+        """A private copy of an event known by ``iCalUID``; importing it again updates that copy."""
+        event = without_nulls(writable(body))
+        if not event.get("iCalUID"):
+            raise required("Missing iCalUID.")
+        row = self.store.db.execute(
+            "SELECT id FROM event WHERE calendar = ? AND ical_uid = ? AND series IS NULL",
+            (calendar.id, event["iCalUID"]),
+        ).fetchone()
+        if row is None:
+            return self.insert(
+                calendar, {"id": new_event_id(), **{k: v for k, v in event.items() if k != "id"}}
+            )
+        return self.update(calendar, row["id"], {"status": "confirmed", **event})
+
+    def update(self, calendar: CalendarRef, event_id: str, body: object, if_match: str | None = None) -> Json:
+        """Replaces every writable field. A deleted event comes back if ``status`` says so."""
+        return self._change(calendar, event_id, without_nulls(writable(body)), if_match, replace=True)
+
+    def patch(self, calendar: CalendarRef, event_id: str, body: object, if_match: str | None = None) -> Json:
+        return self._change(calendar, event_id, writable(body), if_match, replace=False)
+
+    def delete(self, calendar: CalendarRef, event_id: str, if_match: str | None = None) -> None:
+        """:raises GoogleError: 404; 410 where it is deleted already; 412."""
+        with self.store.writing():
+            before, stored = self._load(calendar, event_id)
+            _match(before, if_match)
+            if before["status"] == "cancelled":
+                raise GoogleError(410, "deleted", "Resource has been deleted")
+            self._save(calendar, {**before, "status": "cancelled"}, before, stored=stored)
+
+    def move(self, source: CalendarRef, event_id: str, target: CalendarRef) -> Json:
+        """Gives the event, with its exceptions, to another calendar; the old one keeps a cancelled remainder."""
+        with self.store.writing():
+            before, stored = self._load(source, event_id)
+            if "recurringEventId" in before:
+                raise invalid("Cannot change the organizer of an instance.")
+            if before["status"] == "cancelled":
+                raise not_found()
+            if source.id == target.id:
+                return before
+            there = self._row(target, event_id)
+            if there is not None and orjson.loads(there["body"])["status"] != "cancelled":
+                raise GoogleError(409, "duplicate", "The requested identifier already exists.")
+            exceptions = [orjson.loads(row["body"]) for row in self._exceptions(source, event_id)]
+            self._save(source, {**before, "status": "cancelled"}, before, stored=stored)
+            moved = self._arrive(target, before)
+            for exception in exceptions:
+                self._arrive(target, exception)
+            return moved
+
+    def _arrive(self, calendar: CalendarRef, event: Json) -> Json:
+        mine = {name: value for name, value in event.items() if name != "organizer"}
+        return self._save(calendar, dict(mine), {**mine, "status": "cancelled"})
+
+    def _change(
+        self, calendar: CalendarRef, event_id: str, body: Json, if_match: str | None, *, replace: bool
+    ) -> Json:
+        with self.store.writing():
+            before, stored = self._load(calendar, event_id)
+            _match(before, if_match)
+            body = {name: value for name, value in body.items() if name not in ("id", "iCalUID", "eventType")}
+            if (body.get("sequence") or before["sequence"]) < before["sequence"]:
+                raise invalid(
+                    "Invalid sequence value. The specified sequence number is below the current sequence number of the "
+                    "resource. Re-fetch the resource and use its sequence number on the following request."
+                )
+            if replace:
+                kept = ("id", "iCalUID", "eventType", "recurringEventId", "originalStartTime")
+                deleted = {"status": "cancelled"} if before["status"] == "cancelled" else {}
+                event = {name: before[name] for name in kept if name in before} | deleted | body
+            else:
+                event = merged(before, body)
+            return self._save(calendar, event, before, stored=stored)
+
+    def _row(self, calendar: CalendarRef, event_id: str) -> Any:
+        return self.store.db.execute(
+            "SELECT body FROM event WHERE calendar = ? AND id = ?", (calendar.id, event_id)
+        ).fetchone()
+
+    def _exceptions(self, calendar: CalendarRef, series_id: str) -> list[Any]:
+        return self.store.db.execute(
+            "SELECT id, status, original, body FROM event WHERE calendar = ? AND series = ? ORDER BY seq",
+            (calendar.id, series_id),
+        ).fetchall()
+
+    def _load(self, calendar: CalendarRef, event_id: str) -> tuple[Json, bool]:
+        """The event, and whether it has a row (an untouched instance has none)."""
+        if (row := self._row(calendar, event_id)) is not None:
+            return orjson.loads(row["body"]), True
+        match = INSTANCE_ID.match(event_id)
+        master = self._row(calendar, match["series"]) if match else None
+        if match is None or master is None:
+            raise not_found()
+        body = orjson.loads(master["body"])
+        if "recurrence" not in body:
+            raise not_found()
+        series = Series(body, calendar.zone)
+        if (instance := series.at(match["key"])) is None:
+            raise not_found()
+        return series.body(instance), False
+
+    def _save(self, calendar: CalendarRef, event: Json, before: Json | None, *, stored: bool = True) -> Json:
+        if event.get("recurringEventId"):
+            event.pop("recurrence", None)
+        sequence, now = self.store.next_sequence(), self.store.now()
+        result = sealed(
+            event, calendar, before=before, sequence=sequence, now=now, public_url=self.public_url
+        )
+        original = None
+        if series := result.get("recurringEventId"):
+            original = result["id"].removeprefix(f"{series}_")
+        self.store.db.execute(
+            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (calendar, id) DO UPDATE SET "
+            "seq = excluded.seq, status = excluded.status, updated = excluded.updated, starts = excluded.starts, "
+            "ends = excluded.ends, recurring = excluded.recurring, body = excluded.body",
+            (
+                calendar.id,
+                result["id"],
+                sequence,
+                result["status"],
+                int(now.timestamp() * 1000),
+                instant_of(result["start"], calendar.zone),
+                instant_of(result["end"], calendar.zone),
+                "recurrence" in result,
+                series,
+                original,
+                result["iCalUID"],
+                orjson.dumps(result).decode(),
+            ),
+        )
+        self.store.touch(f"events:{calendar.id}")
+        if before is not None and stored and ("recurrence" in before or "recurrence" in result):
+            self._series_changed(calendar, before, result)
+        return result
+
+    def _series_changed(self, calendar: CalendarRef, before: Json, after: Json) -> None:
+        """Reports instances that no longer exist, and cancels exceptions that lost their place in the rule."""
+        if all(before.get(name) == after.get(name) for name in ("start", "end", "recurrence", "status")):
+            return
+        held, left = self._single_ids(calendar, before), self._single_ids(calendar, after)
+        for gone in sorted(held - left):
+            self.store.db.execute(
+                "INSERT OR REPLACE INTO ghost VALUES (?, ?, ?)",
+                (calendar.id, gone, self.store.next_sequence()),
+            )
+        self.store.db.executemany(
+            "DELETE FROM ghost WHERE calendar = ? AND id = ?", [(calendar.id, event_id) for event_id in left]
+        )
+        series = (
+            Series(after, calendar.zone) if "recurrence" in after and after["status"] != "cancelled" else None
+        )
+        for row in self._exceptions(calendar, after["id"]):
+            if row["status"] != "cancelled" and (series is None or series.at(row["original"]) is None):
+                exception = orjson.loads(row["body"])
+                self._save(calendar, {**exception, "status": "cancelled"}, exception)
+
+    def _single_ids(self, calendar: CalendarRef, event: Json) -> set[str]:
+        """The ids under which a reader of single events sees ``event``."""
+        if event["status"] == "cancelled":
+            return set()
+        if "recurrence" not in event:
+            return {event["id"]}
+        series = Series(event, calendar.zone)
+        horizon = horizon_of(series, self.store.now())
+        return {f"{event['id']}_{instance.key}" for instance in series.between(None, horizon)}
+
+
+def _match(event: Json, if_match: str | None) -> None:
+    if (
+        if_match
+        and if_match.strip() != "*"
+        and event["etag"] not in {tag.strip() for tag in if_match.split(",")}
+    ):
+        raise condition_not_met()

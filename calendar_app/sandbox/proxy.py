@@ -1,0 +1,76 @@
+"""Shows the sandbox under the application's own address, so that browsers need to reach one origin only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()
+)
+"""RFC 9110 §7.6.1: of one connection, never forwarded."""
+_OURS = frozenset((b"cookie", b"set-cookie", b"host"))
+"""The stand-in is another party: it sees no session cookie of the application and sets none."""
+
+
+def mount_proxy(app: FastAPI, sandbox_url: str) -> httpx.AsyncClient:
+    """Forwards ``/sandbox`` and everything below it to ``sandbox_url``.
+
+    :returns: the client in use, for the application's shutdown to close.
+    """
+    target = httpx.URL(sandbox_url)
+    client = httpx.AsyncClient(timeout=httpx.Timeout(60, connect=2), trust_env=False, follow_redirects=False)
+
+    async def forward(request: Request) -> Response:
+        raw_path = request.scope.get("raw_path") or request.scope["path"].encode()
+        query = request.scope["query_string"]
+        url = target.copy_with(raw_path=raw_path.partition(b"?")[0] + (b"?" + query if query else b""))
+        headers = _forwardable(request.headers.raw)
+        headers += [
+            (b"x-forwarded-host", request.url.netloc.encode()),
+            (b"x-forwarded-proto", request.url.scheme.encode()),
+        ]
+        has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
+        body = request.stream() if has_body else None
+        outgoing = httpx.Request(request.method, url, headers=headers, content=body)
+        try:
+            answer = await client.send(outgoing, stream=True)
+        except httpx.TransportError:
+            return PlainTextResponse(
+                "The sandbox is not answering. Start it, or wait a moment and try again.\n", 502
+            )
+        response = StreamingResponse(_streamed(answer), answer.status_code)
+        response.raw_headers = [
+            (name, _own_location(value, sandbox_url) if name.lower() == b"location" else value)
+            for name, value in _forwardable(answer.headers.raw)
+        ]
+        return response
+
+    for path in ("/sandbox", "/sandbox/{path:path}"):
+        app.router.routes.append(Route(path, forward, methods=_METHODS, include_in_schema=False))
+    return client
+
+
+async def _streamed(answer: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in answer.aiter_raw():
+            yield chunk
+    finally:
+        await answer.aclose()
+
+
+def _forwardable(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    named = b",".join(value for name, value in headers if name.lower() == b"connection").lower()
+    dropped = _HOP_BY_HOP | _OURS | {token.strip() for token in named.split(b",")}
+    return [(name, value) for name, value in headers if name.lower() not in dropped]
+
+
+def _own_location(location: bytes, sandbox_url: str) -> bytes:
+    """A redirect to the sandbox's own address becomes one to the address that the browser knows."""
+    return location.removeprefix(sandbox_url.encode()) or b"/"

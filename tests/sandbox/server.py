@@ -1,0 +1,192 @@
+"""A sandbox on a free loopback port, for tests of the sandbox and of whatever talks to it.
+
+with running_sandbox() as sandbox:
+    client = sandbox.api(sandbox.sign_in())
+    client.get("users/me/calendarList")
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+
+from calendar_app.sandbox.app import create_app
+from calendar_app.sandbox.environment import CALLBACK_PATH, CLIENT_ID, CLIENT_SECRET, sandbox_environment
+from calendar_app.settings import Settings
+from tests.contracts import ContractTransport
+
+PUBLIC_URL = "http://localhost:3000"
+REDIRECT_URI = f"{PUBLIC_URL}{CALLBACK_PATH}"
+CALENDAR_SCOPE = "https://www.googleapis.com/auth/calendar"
+OWNER = "owner@example.com"
+
+
+@dataclass
+class SteppedClock:
+    """A clock that moves when told: ``clock.step(hours=2)``."""
+
+    now: datetime = field(default_factory=lambda: datetime(2026, 11, 18, 9, 0, tzinfo=UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def step(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """Runs an ASGI app in a thread; gives its address."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        config = uvicorn.Config(
+            app, log_level="warning", lifespan="on", access_log=False, timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        wait_until(lambda: server.started or not thread.is_alive())
+        assert server.started
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 5) -> None:
+    """Polls until ``condition`` is true; fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+
+
+def pkce() -> tuple[str, str]:
+    """A code verifier and its S256 challenge (RFC 7636)."""
+    verifier = secrets.token_urlsafe(48)
+    return verifier, base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+
+
+@dataclass
+class Sandbox:
+    """A running sandbox: ``url`` is its own address, ``clock`` its time, ``client`` a plain HTTP client for it."""
+
+    url: str
+    clock: Callable[[], datetime]
+    app: Starlette
+    client: httpx.Client
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return sandbox_environment(PUBLIC_URL, self.url)
+
+    @property
+    def api_url(self) -> str:
+        return self.environment["GOOGLE_API_URL"]
+
+    def authorization_query(self, **changes: str | None) -> dict[str, str]:
+        """A well-formed authorization request; ``None`` leaves a parameter out."""
+        query: dict[str, str | None] = {
+            "client_id": CLIENT_ID,
+            "redirect_uri": REDIRECT_URI,
+            "response_type": "code",
+            "scope": f"email profile {CALENDAR_SCOPE}",
+            "state": "s t&te",
+            "access_type": "offline",
+            "prompt": "consent",
+        }
+        return {name: value for name, value in (query | changes).items() if value is not None}
+
+    def consent_page(self, **changes: str | None) -> httpx.Response:
+        return self.client.get("/sandbox/google/o/oauth2/v2/auth", params=self.authorization_query(**changes))
+
+    def decide(
+        self, decision: str = "allow", *, email: str = "", untick: str = "", **changes: str | None
+    ) -> dict[str, str]:
+        """Fills in the consent page and presses a button; gives the parameters of the redirect."""
+        page = self.consent_page(**changes)
+        assert page.status_code == 200, page.text
+        ticked = [
+            scope for scope in re.findall(r'name="scope" value="([^"]+)"', page.text) if scope != untick
+        ]
+        account = re.search(r'value="([^"]+)" checked', page.text)
+        request = re.search(r'name="request" value="([^"]+)"', page.text)
+        assert request
+        form = {
+            "request": request[1].replace("&amp;", "&"),
+            "account": account[1] if account else "",
+            "email": email,
+            "scope": ticked,
+            "decision": decision,
+        }
+        return redirected(self.client.post("/sandbox/google/o/oauth2/v2/auth", data=form))
+
+    def token(self, **fields: str) -> httpx.Response:
+        """A call of the token endpoint with the client's credentials in the body."""
+        form = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "redirect_uri": REDIRECT_URI} | fields
+        return self.client.post("/sandbox/google/token", data=form)
+
+    def tokens(self, *, email: str = OWNER, **changes: str | None) -> dict[str, Any]:
+        """Consent and exchange; the token endpoint's answer."""
+        verifier, challenge = pkce()
+        changes = {"code_challenge": challenge, "code_challenge_method": "S256"} | changes
+        answer = self.decide(email=email, **changes)
+        response = self.token(grant_type="authorization_code", code=answer["code"], code_verifier=verifier)
+        assert response.status_code == 200, response.text
+        tokens: dict[str, Any] = response.json()
+        return tokens
+
+    def sign_in(self, email: str = OWNER, **changes: str | None) -> str:
+        """An access token of ``email``."""
+        return str(self.tokens(email=email, **changes)["access_token"])
+
+    def api(self, access_token: str, *, checked: bool = True) -> httpx.Client:
+        """A client of the Calendar API; ``checked`` holds every exchange against the contract."""
+        transport: httpx.BaseTransport = httpx.HTTPTransport()
+        return httpx.Client(
+            base_url=f"{self.api_url}/",
+            headers={"Authorization": f"Bearer {access_token}"},
+            transport=ContractTransport(transport) if checked else transport,
+        )
+
+
+def redirected(response: httpx.Response) -> dict[str, str]:
+    """The query of a redirect to the application's callback."""
+    assert response.status_code == 302, response.text
+    location = response.headers["location"]
+    assert location.startswith(f"{REDIRECT_URI}?")
+    return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
+
+
+@contextmanager
+def running_sandbox(
+    store_path: Path | str = ":memory:",
+    *,
+    clock: Callable[[], datetime] | None = None,
+    wrap: Callable[[Starlette], Any] = lambda app: app,
+    **options: Any,
+) -> Iterator[Sandbox]:
+    """A sandbox of its own; ``options`` go to ``create_app``, ``wrap`` may put ASGI middleware around it."""
+    clock = clock or SteppedClock()
+    settings = Settings(BASE_URL=PUBLIC_URL)
+    app = create_app(settings, store_path=store_path, clock=clock, **options)
+    with serving(wrap(app)) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        yield Sandbox(url, clock, app, client)
