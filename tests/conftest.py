@@ -18,6 +18,7 @@ from cryptography.fernet import Fernet
 from redis import Redis
 
 from calendar_app import queues
+from calendar_app.services import limits
 from calendar_app.settings import Settings, get_settings
 from tests.support import databases, servers
 from tests.support.clock import Clock
@@ -57,6 +58,7 @@ def _forget_settings() -> None:
     if queues.redis.cache_info().currsize:
         queues.redis().close()
     queues.redis.cache_clear()
+    limits.forget()
 
 
 @pytest.fixture

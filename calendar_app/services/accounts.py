@@ -1,0 +1,314 @@
+"""People, their sign-ins and their API tokens.
+
+A sign-in and an API token are the same thing seen twice: 256 random bits of which the database keeps the SHA-256, with
+an end date, revocable. (A fast hash is enough for a secret that nobody can guess.) The browser holds the first in an
+HttpOnly cookie, scripts send the second as a bearer token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, delete, select
+
+from calendar_app.db.session import reading, transaction
+from calendar_app.db.tables import ApiToken, AuthSession, Membership, Person, Workspace
+from calendar_app.domain.zones import is_zone
+from calendar_app.errors import Conflict, InvalidInput, NotFound, NotSignedIn
+from calendar_app.services import audit, limits, passwords, starter
+from calendar_app.services.roles import Actor, Role
+from calendar_app.settings import get_settings
+
+__all__ = ["SESSION_COOKIE", "Actor", "Identity", "Role", "SessionView", "SignedIn", "WorkspaceRef"]
+
+SESSION_COOKIE = "almanac_session"
+SESSION_LIFE = timedelta(days=30)
+API_TOKEN_LIFE = timedelta(days=30)
+API_TOKEN_PREFIX = "alm_"  # noqa: S105  # a mark by which secret scanners know our tokens, not a token
+_SEEN_EVERY = timedelta(minutes=5)
+
+PER_CLIENT = "60/minute"
+PER_CLIENT_AND_EMAIL = "10 per 15 minutes"
+PER_EMAIL = "100/hour"
+SIGN_UPS = "30/hour"
+"""Limits: sign-ins of one client, its failures at one address, all failures at one address, sign-ups of one client."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceRef:
+    """A workspace as one of its members sees it."""
+
+    id: str
+    slug: str
+    name: str
+    timezone: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is signed in. ``session_id`` is the id of the browser session, or of the API token."""
+
+    person_id: str
+    email: str
+    name: str
+    timezone: str
+    session_id: str
+    workspaces: tuple[WorkspaceRef, ...]
+
+    def actor(self, workspace: str | None = None) -> Actor:
+        """The person in one workspace, by slug or id; without one in their first.
+
+        :raises NotFound: no such workspace, or not theirs.
+        """
+        for ref in self.workspaces:
+            if workspace is None or workspace in (ref.id, ref.slug):
+                return Actor(self.person_id, ref.id, ref.role, self.email, self.name, self.timezone)
+        raise NotFound("There is no such workspace.")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A fresh sign-in: ``token`` goes into the cookie and nowhere else."""
+
+    token: str
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """A signed-in browser, for the person's own list."""
+
+    id: str
+    user_agent: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+def normal_email(text: str) -> str:
+    """The address in lower case and normal form (RFC 6531). :raises InvalidInput: ``invalid_email``."""
+    try:
+        found = validate_email(
+            text.strip(), check_deliverability=False, test_environment=not get_settings().production
+        )
+    except EmailNotValidError:
+        raise InvalidInput("That is not an e-mail address.", field="email", code="invalid_email") from None
+    return found.normalized.lower()
+
+
+def zone(name: str) -> str:
+    """The name back, if it is an IANA time zone. :raises InvalidInput: it is not."""
+    if not is_zone(name):
+        raise InvalidInput(
+            f"There is no time zone called “{name[:60]}”.", field="timezone", code="unknown_timezone"
+        )
+    return name
+
+
+def sign_up(
+    name: str,
+    email: str,
+    password: str,
+    workspace_name: str,
+    timezone: str,
+    *,
+    user_agent: str = "",
+    client: str = "",
+) -> SignedIn:
+    """A person with a workspace of their own, ready to be booked, and signed in.
+
+    :raises InvalidInput: a field is unusable. :raises Conflict: ``email_taken``. :raises TooManyRequests: too many.
+    """
+    limits.check("sign-up", client, SIGN_UPS)
+    person = Person(
+        email=normal_email(email), name=_text(name, "name"), timezone=zone(timezone), password_hash=""
+    )
+    workspace_name = _text(workspace_name or f"{name}’s workspace", "workspace_name")
+    person.password_hash = passwords.hashed(passwords.checked(password))
+    token = secrets.token_urlsafe(32)
+    try:
+        with transaction() as session:
+            session.add(person)
+            session.flush()
+            workspace = starter.new_workspace(session, person, workspace_name)
+            audit.record(session, workspace.id, None, "workspace.created", "workspace", workspace.id)
+            sign_in_row = _new_session(session, person, token, user_agent)
+    except IntegrityError as error:
+        if "email" not in str(error.orig):
+            raise Conflict("Somebody else was just given this workspace's address: try again.") from None
+        raise Conflict(
+            "There is already an account with this e-mail address: sign in instead.", code="email_taken"
+        ) from None
+    with reading() as session:
+        return SignedIn(token, _identity(session, person, sign_in_row.id))
+
+
+def sign_in(email: str, password: str, *, user_agent: str = "", client: str = "") -> SignedIn:
+    """A new browser session.
+
+    :raises NotSignedIn: ``invalid_credentials``, whichever of the two was wrong. :raises TooManyRequests: too many.
+    """
+    person = _authenticate(email, password, client)
+    token = secrets.token_urlsafe(32)
+    with transaction() as session:
+        session.exec(delete(AuthSession).where(col(AuthSession.expires_at) <= datetime.now(UTC)))
+        row = _new_session(session, person, token, user_agent)
+    with reading() as session:
+        return SignedIn(token, _identity(session, person, row.id))
+
+
+def sign_out(token: str) -> None:
+    """End the browser session; an unknown one has ended already."""
+    with transaction() as session:
+        session.exec(delete(AuthSession).where(col(AuthSession.token_hash) == digest(token)))
+
+
+def identify(token: str, *, now: datetime | None = None) -> Identity | None:
+    """Who holds this cookie; ``None`` if the session is unknown, ended or expired."""
+    now = now or datetime.now(UTC)
+    with reading() as session:
+        found = session.exec(
+            select(AuthSession, Person)
+            .join(Person, col(Person.id) == col(AuthSession.person_id))
+            .where(AuthSession.token_hash == digest(token))
+        ).first()
+        if found is None or found[0].expires_at <= now:
+            return None
+        row, person = found
+        identity = _identity(session, person, row.id)
+    if now - row.last_seen_at > _SEEN_EVERY:
+        with transaction() as session:
+            if fresh := session.get(AuthSession, row.id):
+                fresh.last_seen_at = now
+    return identity
+
+
+def list_sessions(identity: Identity, *, now: datetime | None = None) -> list[SessionView]:
+    """The person's signed-in browsers, latest first."""
+    with reading() as session:
+        rows = session.exec(
+            select(AuthSession)
+            .where(AuthSession.person_id == identity.person_id)
+            .where(col(AuthSession.expires_at) > (now or datetime.now(UTC)))
+            .order_by(col(AuthSession.last_seen_at).desc())
+        )
+        return [
+            SessionView(
+                row.id,
+                row.user_agent,
+                row.created_at,
+                row.last_seen_at,
+                row.expires_at,
+                row.id == identity.session_id,
+            )
+            for row in rows
+        ]
+
+
+def revoke_session(identity: Identity, session_id: str) -> None:
+    """End one of the person's own browser sessions. :raises NotFound: it is not theirs, or has ended."""
+    with transaction() as session:
+        row = session.get(AuthSession, session_id)
+        if row is None or row.person_id != identity.person_id:
+            raise NotFound("There is no such session.")
+        session.delete(row)
+
+
+def issue_api_token(email: str, password: str, *, client: str = "", name: str = "") -> tuple[str, int]:
+    """A bearer token for the HTTP API and its life in seconds; errors as in :func:`sign_in`."""
+    person = _authenticate(email, password, client)
+    token = API_TOKEN_PREFIX + secrets.token_urlsafe(32)
+    with transaction() as session:
+        session.add(
+            ApiToken(
+                person_id=person.id,
+                name=name[:100],
+                token_hash=digest(token),
+                scopes=["*"],
+                expires_at=datetime.now(UTC) + API_TOKEN_LIFE,
+            )
+        )
+    return token, int(API_TOKEN_LIFE.total_seconds())
+
+
+def identify_bearer(token: str, *, now: datetime | None = None) -> Identity | None:
+    """Who holds this API token; ``None`` if it is unknown, revoked or expired."""
+    now = now or datetime.now(UTC)
+    with reading() as session:
+        found = session.exec(
+            select(ApiToken, Person)
+            .join(Person, col(Person.id) == col(ApiToken.person_id))
+            .where(ApiToken.token_hash == digest(token))
+        ).first()
+        if found is None or (found[0].expires_at is not None and found[0].expires_at <= now):
+            return None
+        row, person = found
+        identity = _identity(session, person, row.id)
+    if row.last_used_at is None or now - row.last_used_at > _SEEN_EVERY:
+        with transaction() as session:
+            if fresh := session.get(ApiToken, row.id):
+                fresh.last_used_at = now
+    return identity
+
+
+def digest(secret: str) -> str:
+    """What the database keeps of a secret: SHA-256 in hex."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _authenticate(email: str, password: str, client: str) -> Person:
+    """The person behind the credentials; failures are counted per client and per address, successes are not."""
+    limits.check("sign-in", client, PER_CLIENT)
+    try:
+        address = normal_email(email)
+    except InvalidInput:
+        address = ""
+    limits.peek("sign-in-pair", f"{client}|{address}", PER_CLIENT_AND_EMAIL)
+    limits.peek("sign-in-email", address, PER_EMAIL)
+    with reading() as session:
+        person = session.exec(select(Person).where(Person.email == address)).first()
+    if not passwords.matches(person.password_hash if person else None, password) or person is None:
+        limits.count("sign-in-pair", f"{client}|{address}", PER_CLIENT_AND_EMAIL)
+        limits.count("sign-in-email", address, PER_EMAIL)
+        raise NotSignedIn("The e-mail address or the password is wrong.", code="invalid_credentials")
+    return person
+
+
+def _new_session(session: Session, person: Person, token: str, user_agent: str) -> AuthSession:
+    row = AuthSession(
+        person_id=person.id,
+        token_hash=digest(token),
+        user_agent=user_agent[:200],
+        expires_at=datetime.now(UTC) + SESSION_LIFE,
+    )
+    session.add(row)
+    return row
+
+
+def _identity(session: Session, person: Person, session_id: str) -> Identity:
+    rows: Sequence[tuple[Workspace, Membership]] = session.exec(
+        select(Workspace, Membership)
+        .join(Membership, col(Membership.workspace_id) == col(Workspace.id))
+        .where(Membership.person_id == person.id)
+        .order_by(col(Membership.created_at), col(Membership.id))
+    ).all()
+    refs = tuple(
+        WorkspaceRef(place.id, place.slug, place.name, place.timezone, Role(member.role))
+        for place, member in rows
+    )
+    return Identity(person.id, person.email, person.name, person.timezone, session_id, refs)
+
+
+def _text(value: str, field: str) -> str:
+    value = " ".join(value.split())
+    if not value or len(value) > 120:
+        raise InvalidInput("This needs between 1 and 120 characters.", field=field)
+    return value
