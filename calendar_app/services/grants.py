@@ -1,0 +1,246 @@
+"""Access to a connection's account: fresh tokens, refreshed once however many ask, and an end that people see.
+
+Refreshing is single-flight across threads and processes, because a provider that rotates refresh tokens takes a second
+use of one as theft and ends the whole grant (RFC 9700 §4.14.2). Whoever claims the lease in the connection's row asks
+the provider; the others wait for ``token_version`` to rise. The new tokens are saved before anybody uses them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from sqlmodel import Session, col, select
+
+from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.tables import Connection
+from calendar_app.errors import AuthExpired, GrantRevoked, NotFound, ProviderError, ProviderUnavailable
+from calendar_app.providers import registry
+from calendar_app.providers.base import CalendarProvider, Grant
+from calendar_app.services import audit, live
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+MARGIN = timedelta(seconds=60)
+"""A token that lives no longer than this is refreshed before it is used."""
+AHEAD = timedelta(minutes=20)
+"""The job refreshes what ends within this; it runs every 15 minutes."""
+LEASE = timedelta(seconds=60)
+"""How long one refresh may take before somebody else tries; more than the time-outs of the call it covers."""
+_PATIENCE, _POLL = 30.0, 0.05
+_REFRESH_FAILED = "refresh_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """An access token as read from the row; ``version`` tells whether somebody has replaced it since."""
+
+    provider: str
+    token: str
+    version: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The right to refresh: ``lease`` is the row's ``refresh_lease_until`` while it is ours."""
+
+    provider: str
+    refresh_token: str
+    version: int
+    lease: datetime
+
+
+def call(connection_id: str, work: Callable[[CalendarProvider], Result]) -> Result:
+    """Run ``work`` on the connection's provider with a token that is good; call it outside of any transaction.
+
+    A 401 refreshes once and repeats ``work``, which must bear that.
+
+    :raises GrantRevoked: the person has to reconnect; the connection says so from now on.
+    :raises NotFound: no such connection. :raises ProviderError: whatever else ``work`` met.
+    """
+    access = _access(connection_id)
+    if access.expires_at <= datetime.now(UTC) + MARGIN:
+        access = _refreshed(connection_id, access)
+    try:
+        return work(registry.calendar_provider(access.provider, access.token))
+    except AuthExpired:
+        access = _refreshed(connection_id, access, rejected=True)
+    try:
+        return work(registry.calendar_provider(access.provider, access.token))
+    except AuthExpired:
+        raise lost(connection_id, access.version) from None
+
+
+def refresh(connection_id: str) -> None:
+    """Get a new access token now, whatever is left of the old one; errors as in :func:`call`."""
+    _refreshed(connection_id, _access(connection_id), rejected=True)
+
+
+def refresh_due(*, now: datetime | None = None) -> int:
+    """Refresh every token that ends within :data:`AHEAD`; returns how many were. One failure does not stop the rest."""
+    due = (now or datetime.now(UTC)) + AHEAD
+    with reading() as session:
+        ids = session.exec(
+            select(Connection.id)
+            .where(col(Connection.status).in_(("connected", "error")))
+            .where(col(Connection.access_expires_at) < due)
+            .order_by(col(Connection.access_expires_at))
+        ).all()
+    done = 0
+    for connection_id in ids:
+        try:
+            refresh(connection_id)
+            done += 1
+        except (ProviderError, NotFound) as error:
+            log.warning("a token was not refreshed", extra={"connection": connection_id, "code": error.code})
+    return done
+
+
+def save(session: Session, row: Connection, grant: Grant) -> None:
+    """Put a grant's tokens into the row; a provider that sent no new refresh token means that the old one stays."""
+    row.access_token = grant.access_token
+    row.refresh_token = grant.refresh_token or row.refresh_token
+    row.access_expires_at = grant.expires_at
+    row.token_version += 1
+    row.refresh_lease_until = None
+    session.add(row)
+
+
+def lost(connection_id: str, version: int, detail: str | None = None) -> GrantRevoked:
+    """Mark the connection as needing its person, unless it has newer tokens than ``version``; returns what to raise."""
+    error = GrantRevoked(detail)
+    with transaction() as session:
+        row = _locked(session, connection_id)
+        if row is None or row.token_version != version or row.status not in ("connected", "error"):
+            return error
+        row.status = "needs_reconnect"
+        row.last_error_code = error.code
+        row.last_error = (
+            f"Access to {row.account_email or 'this account'} was withdrawn or has ended: connect it again."
+        )
+        row.last_error_at = datetime.now(UTC)
+        row.refresh_lease_until = None
+        audit.record(
+            session,
+            row.workspace_id,
+            None,
+            "connection.needs_reconnect",
+            "connection",
+            row.id,
+            provider=row.provider,
+        )
+        workspace_id = row.workspace_id
+        after_commit(session, lambda: live.publish(workspace_id, "connections"))
+    return error
+
+
+def _access(connection_id: str) -> _Access:
+    with reading() as session:
+        row = session.get(Connection, connection_id)
+        return _usable(row)
+
+
+def _usable(row: Connection | None) -> _Access:
+    if row is None:
+        raise NotFound("There is no such connection.")
+    if row.status not in ("connected", "error"):
+        raise GrantRevoked(
+            row.last_error if row.status == "needs_reconnect" else "This account is disconnected."
+        )
+    expires = row.access_expires_at or datetime.min.replace(tzinfo=UTC)
+    return _Access(row.provider, row.access_token or "", row.token_version, expires)
+
+
+def _refreshed(connection_id: str, seen: _Access, *, rejected: bool = False) -> _Access:
+    """A token newer than ``seen``, by our own refresh or somebody else's.
+
+    A provider that cannot be reached is no reason to stop while the old token lives, unless it was ``rejected``.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        step = _claim(connection_id, seen.version)
+        if isinstance(step, _Access):
+            return step
+        if isinstance(step, _Claim):
+            break
+        if time.monotonic() > deadline:
+            raise ProviderUnavailable("The account's access is being renewed and that takes too long.")
+        time.sleep(_POLL)
+    try:
+        grant = registry.oauth_client(step.provider).refresh(step.refresh_token)
+    except GrantRevoked as error:
+        return _after_refusal(connection_id, step, error)
+    except Exception as error:
+        _release(connection_id, step, error if isinstance(error, ProviderError) else None)
+        retryable = isinstance(error, ProviderError) and error.retryable
+        if retryable and not rejected and seen.token and seen.expires_at > datetime.now(UTC):
+            return seen
+        raise
+    with transaction() as session:
+        row = _locked(session, connection_id)
+        if row is not None and row.token_version == step.version and row.status != "disconnected":
+            save(session, row, grant)
+            if row.last_error_code in (_REFRESH_FAILED, GrantRevoked.code):
+                row.status, row.last_error_code, row.last_error = "connected", "", ""
+        return _usable(row)
+
+
+def _claim(connection_id: str, version: int) -> _Access | _Claim | None:
+    """The newer token if there is one, the lease if it is free, ``None`` to wait."""
+    now = datetime.now(UTC)
+    with reading() as session:  # waiting must not take SQLite's only write lock
+        row = session.get(Connection, connection_id)
+        access = _usable(row)
+        assert row is not None
+        if access.version > version:
+            return access
+        if row.refresh_lease_until is not None and row.refresh_lease_until > now:
+            return None
+    with transaction() as session:
+        row = _locked(session, connection_id)
+        access = _usable(row)
+        assert row is not None
+        if access.version > version:
+            return access
+        if row.refresh_lease_until is not None and row.refresh_lease_until > now:
+            return None
+        if row.refresh_token is not None:
+            row.refresh_lease_until = now + LEASE
+            session.add(row)
+            return _Claim(row.provider, row.refresh_token, version, row.refresh_lease_until)
+    raise lost(connection_id, version)
+
+
+def _after_refusal(connection_id: str, claim: _Claim, error: GrantRevoked) -> _Access:
+    """``invalid_grant``: the end, unless somebody whose lease we took over has meanwhile saved newer tokens."""
+    with reading() as session:
+        access = _usable(session.get(Connection, connection_id))
+    if access.version > claim.version:
+        return access
+    raise lost(connection_id, claim.version, error.detail)
+
+
+def _release(connection_id: str, claim: _Claim, error: ProviderError | None) -> None:
+    """Give the lease back after a failure; one that only an operator can mend is shown on the connection."""
+    with transaction() as session:
+        row = _locked(session, connection_id)
+        if row is None or row.refresh_lease_until != claim.lease:
+            return
+        row.refresh_lease_until = None
+        if error is not None and not error.retryable:
+            row.status, row.last_error_code, row.last_error = "error", _REFRESH_FAILED, error.detail
+            row.last_error_at = datetime.now(UTC)
+            workspace_id = row.workspace_id
+            after_commit(session, lambda: live.publish(workspace_id, "connections"))
+        session.add(row)
+
+
+def _locked(session: Session, connection_id: str) -> Connection | None:
+    return session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).first()
