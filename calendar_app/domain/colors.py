@@ -84,7 +84,7 @@ def parse_color(name: str) -> Color | None:
 
 
 def category_color(category: str) -> Color | None:
-    """A category's colour, ``None`` for no category; one that a business made up always gets the same of the palette."""
+    """A category's colour, ``None`` for no category; a made-up one always gets the same of the palette."""
     key = category.strip().casefold()
     if not key:
         return None
