@@ -8,6 +8,7 @@ carries ``retry_after`` and the job is rescheduled. Every call made through this
 from __future__ import annotations
 
 import random
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -28,9 +29,16 @@ ErrorMap = Callable[[httpx.Response], ProviderError]
 
 
 @lru_cache(maxsize=1)
+def tls() -> ssl.SSLContext:
+    """The process's TLS settings; reading the certificate store takes longer than a request."""
+    return httpx.create_ssl_context()
+
+
+@lru_cache(maxsize=1)
 def shared_client() -> httpx.Client:
     """The process's connection pool; never follows redirects, so that no credential travels to another host."""
     return httpx.Client(
+        verify=tls(),
         timeout=httpx.Timeout(get_settings().http_timeout, connect=5.0),
         limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
         headers={"user-agent": "Almanac-Calendar/1"},
