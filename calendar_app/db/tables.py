@@ -181,7 +181,9 @@ class Calendar(SQLModel, table=True):
 
     ``sync_fence`` rises with each sync that starts; a sync may only commit while the fence is still its own.
     ``sync_requested_at`` later than ``sync_started_at`` means another sync is due. ``sync_progress`` counts events read
-    by the running sync. ``stale_policy``: what a mirror that is too old does to slots: ``keep`` (last known state
+    by the running sync. After a failure nothing is tried before ``sync_retry_at`` (unless somebody asks); ``None`` with a
+    failure means that trying again would not help. ``removals_accepted``: a person agreed that the next full sync may
+    remove most of the calendar. ``stale_policy``: what a mirror that is too old does to slots: ``keep`` (last known state
     counts), ``close`` (no slots), ``approve`` (bookings need approval) or ``ignore``.
     """
 
@@ -204,7 +206,9 @@ class Calendar(SQLModel, table=True):
     sync_lease_until: datetime | None = _when(nullable=True)
     sync_requested_at: datetime | None = _when(nullable=True)
     sync_started_at: datetime | None = _when(nullable=True)
+    sync_retry_at: datetime | None = _when(nullable=True)
     sync_progress: int = 0
+    removals_accepted: bool = False
     synced_at: datetime | None = _when(nullable=True, index=True)
     full_synced_at: datetime | None = _when(nullable=True)
     last_error_code: str = ""
