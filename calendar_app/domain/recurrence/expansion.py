@@ -65,12 +65,11 @@ def expand(
     found: list[Occurrence] = []
     seen: set[int] = set()
     for stretch in _stretches(series, master, master.start, futures, calendar_zone):
-        for original in series.starts(*stretch.originals(window, series.longest_period), most):
-            seen.add(original)
-            if original not in singles:
-                occurrence = stretch.place(original, series.periods.get(original))
-                if _overlaps(occurrence, window):
-                    found.append(occurrence)
+        originals = series.starts(*stretch.originals(window, series.longest_period), most)
+        if singles:
+            seen.update(originals)
+            originals = [original for original in originals if original not in singles]
+        found += stretch.place_all(originals, series.periods, window)
     for original, event in singles.items():
         changed = _changed(event, original, calendar_zone)
         if changed is None or not _overlaps(changed, window):
@@ -126,10 +125,27 @@ class _Stretch:
 
         Wall-clock days and shifts are instants only up to the change of the zone's offset, which is under a day.
         """
-        shift = self.shift or 0
-        slack = DAY * (bool(self.days) + 2 * (self.shift is not None))
-        low = window[0] - max(self.days * DAY + self.seconds, longest_period) - shift - slack
-        return max(self.first, low), min(self.after, window[1] - shift + slack)
+        if self.plain and not longest_period:
+            low, high = window[0] - self.seconds + bool(self.seconds), window[1]
+        else:
+            shift = self.shift or 0
+            slack = DAY * (bool(self.days) + 2 * (self.shift is not None))
+            low = window[0] - max(self.days * DAY + self.seconds, longest_period) - shift - slack
+            high = window[1] - shift + slack
+        return max(self.first, low), min(self.after, high)
+
+    @property
+    def plain(self) -> bool:
+        """Nothing moves, and all last equally long: then :meth:`originals` is exact."""
+        return self.shift is None and not self.days
+
+    def place_all(self, originals: list[int], periods: dict[int, int], window: Span) -> list[Occurrence]:
+        """The occurrences that ``originals`` have become, as far as they overlap ``window``."""
+        if self.plain and not periods:
+            seconds, all_day, event = self.seconds, self.all_day, self.event
+            return [Occurrence(start, start + seconds, start, all_day, event) for start in originals]
+        placed = (self.place(original, periods.get(original)) for original in originals)
+        return [occurrence for occurrence in placed if _overlaps(occurrence, window)]
 
     def place(self, original: int, period_end: int | None) -> Occurrence:
         """The occurrence that the original start has become. ``period_end``: where an RDATE's PERIOD ends it."""

@@ -21,8 +21,10 @@ from calendar_app.domain.recurrence.errors import InvalidRule, TooComplex
 from calendar_app.domain.recurrence.rule import Frequency, Rule
 from calendar_app.domain.recurrence.wallclock import DAY, EPOCH_ORDINAL, FIRST_DAY, LAST_DAY
 
-MAX_WORK = 120_000
-"""What one :class:`Recurrence` may cost, in units of about a microsecond."""
+MAX_WORK = 40_000
+"""What one :class:`Recurrence` may cost in vain, in units of about a microsecond; each occurrence found earns one."""
+MAX_TIMES = 4_096
+"""Times of one day that BYHOUR, BYMINUTE and BYSECOND may name."""
 _CHUNK = 64
 _UNITS = {Frequency.HOURLY: 3600, Frequency.MINUTELY: 60, Frequency.SECONDLY: 1}
 
@@ -40,7 +42,10 @@ class Recurrence:
             raise InvalidRule("An all-day event cannot repeat within a day.")
         self.rule = rule
         self.start = start
-        self.work = 0
+        self._work = 0
+        self._marks: list[
+            tuple[int, int]
+        ] = []  # (time, occurrences before it), noted while COUNT is followed
         day, time = divmod(start, DAY)
         first = date.fromordinal(day + EPOCH_ORDINAL)
         self._day, self._month_day, self._month, self._year = day, first.day, first.month, first.year
@@ -64,37 +69,50 @@ class Recurrence:
         :raises TooComplex: when the work exceeds :data:`MAX_WORK`.
         """
         low, high = max(low, self.start), min(high, (LAST_DAY + 1) * DAY - 1)
-        left = self.rule.count
-        begin = low
-        if low > high:
+        if low > high or not self._times:
             return
-        if left is not None:
-            origin, length, most, exact = self._periods()
-            if left >= ((high - origin) // length + 2) * most:
-                left = None  # COUNT ends after the window, whatever the rule
-            elif exact and (passed := (low - origin) // length) > 0:
-                left -= sum(map(len, self._sets(self.start, origin + length - 1))) + (passed - 1) * most
-                begin = origin + passed * length
-            else:
-                begin = self.start
-        if left is not None and left <= 0:
+        begin, passed = self._resume(low, high)
+        if passed is None:
+            for found in self._sets(begin, high):
+                self._work -= min(self._work, len(found))
+                yield found
             return
+        count = self.rule.count or 0
         for found in self._sets(begin, high):
-            end = len(found) if left is None else min(left, len(found))
-            if wanted := found[bisect_left(found, low) : end]:
-                yield wanted
-            if left is not None:
-                left -= end
-            if left == 0:
+            end = min(count - passed, len(found))
+            if end <= 0:
                 return
+            if wanted := found[bisect_left(found, low) : end]:
+                self._work -= min(self._work, len(wanted))
+                yield wanted
+            passed += end
+            if not self._marks or self._marks[-1][0] <= found[end - 1]:
+                self._marks.append((found[end - 1] + 1, passed))
+
+    def _resume(self, low: int, high: int) -> tuple[int, int | None]:
+        """Where to begin in order to reach ``low``, and how many occurrences went before (``None``: no matter)."""
+        count = self.rule.count
+        if count is None:
+            return low, None
+        origin, length, most, exact = self._periods()
+        if count >= ((high - origin) // length + 2) * most:
+            return low, None  # COUNT ends after the window, whatever the rule
+        periods = (low - origin) // length
+        if exact and periods > 0:
+            first = sum(map(len, self._sets(self.start, origin + length - 1)))
+            return origin + periods * length, first + (periods - 1) * most
+        at = bisect_right(self._marks, (low, count)) - 1
+        return self._marks[at] if at >= 0 else (self.start, 0)
 
     def _sets(self, low: int, high: int) -> Iterator[list[int]]:
         """The occurrences in ``[low, high]`` without regard to COUNT, ``low`` not before DTSTART."""
         for found in self._raw(low, high):
             if not found or found[-1] < low or found[0] > high:
                 continue
-            inside = found[0] >= low and found[-1] <= high
-            yield found if inside else found[bisect_left(found, low) : bisect_right(found, high)]
+            if found[0] >= low and found[-1] <= high:
+                yield found
+            elif inside := found[bisect_left(found, low) : bisect_right(found, high)]:
+                yield inside
 
     def _raw(self, low: int, high: int) -> Iterator[list[int]]:
         """The occurrences of every period that reaches into ``[low, high]``, and perhaps some around them."""
@@ -114,8 +132,8 @@ class Recurrence:
                     yield [day * DAY + time for time in times]
 
     def _charge(self, work: int) -> None:
-        self.work += work
-        if self.work > MAX_WORK:
+        self._work += work
+        if self._work > MAX_WORK:
             raise TooComplex
 
     # Periods of a day and more ------------------------------------------------------------------------------------
@@ -152,7 +170,7 @@ class Recurrence:
         begin = self._year * 12 + self._month - 1
         first, last = _month_index(low), _month_index(high)
         for index in range(begin + (first - begin) // rule.interval * rule.interval, last + 1, rule.interval):
-            self._charge(1)
+            self._charge(2 + len(rule.by_day) + len(rule.by_month_day))
             year, month = divmod(index, 12)
             if rule.by_month and month + 1 not in rule.by_month:
                 continue
@@ -160,10 +178,11 @@ class Recurrence:
             yield self._limited(days) if rule.by_year_day or rule.by_week_number else days
 
     def _yearly(self, low: int, high: int) -> Iterator[Sequence[int]]:
-        step, begin = self.rule.interval, self._year
+        rule, step, begin = self.rule, self.rule.interval, self._year
         first, last = _date(low).year, _date(high).year
+        cost = 8 + 12 * (len(rule.by_day) + len(rule.by_month_day)) + 20 * len(rule.by_week_number)
         for year in range(begin + (first - begin) // step * step, last + 1, step):
-            self._charge(12)
+            self._charge(cost)
             yield sorted(self._year_days(year))
 
     def _year_days(self, year: int) -> set[int]:
@@ -229,11 +248,11 @@ class Recurrence:
 
     def _limited(self, days: Sequence[int], weekdays: frozenset[int] = frozenset()) -> Sequence[int]:
         """Those of ``days`` that the parts coarser than a day allow."""
-        self._charge(len(days) // 4 + 1)
+        self._charge(len(days) // 4 + 3)
         if weekdays:
             days = [day for day in days if (day + 3) % 7 in weekdays]
         if self._dated:
-            self._charge(2 * len(days))
+            self._charge(len(days))
             days = [day for day in days if self._is_allowed(day)]
         return days
 
@@ -261,6 +280,8 @@ class Recurrence:
         hours = (rule.by_hour or (hour,)) if self._unit == DAY else (0,)
         minutes = (rule.by_minute or (minute,)) if self._unit >= 3600 else (0,)
         seconds = (rule.by_second or (second,)) if self._unit >= 60 else (0,)
+        if len(hours) * len(minutes) * len(seconds) > MAX_TIMES:
+            raise TooComplex
         return [h * 3600 + m * 60 + s for h, m, s in product(hours, minutes, seconds)]
 
     def _units(self, low: int, high: int) -> Iterator[Sequence[int]]:
@@ -286,7 +307,7 @@ class Recurrence:
                     yield units[at : at + chunk]
 
     def _find_blocks(self) -> list[tuple[int, int]]:
-        """Where BYHOUR, BYMINUTE and BYSECOND let periods begin: ``[first, after)`` in units of the day; none: anywhere."""
+        """Where BYHOUR, BYMINUTE and BYSECOND let periods begin: ``[first, after)`` in a day's units; none: any."""
         rule = self.rule
         levels = [(rule.by_hour, 24, 3600), (rule.by_minute, 60, 60), (rule.by_second, 60, 1)]
         levels = [level for level in levels if level[2] >= self._unit]
@@ -294,12 +315,14 @@ class Recurrence:
             levels.pop()
         begins = [0]
         for allowed, size, _ in levels:
+            if len(begins) * (len(allowed) or size) > MAX_TIMES:
+                raise TooComplex
             begins = [begin * size + part for begin in begins for part in allowed or range(size)]
         scale = levels[-1][2] // self._unit if levels else 1
         return [(begin * scale, (begin + 1) * scale) for begin in begins] if levels else []
 
     def _periods(self) -> tuple[int, int, int, bool]:
-        """Begin of the first period, length of the shortest, most occurrences in one, and whether all later hold as many."""
+        """Begin of the first period, shortest period, most occurrences in one, whether all later hold as many."""
         rule, times, step = self.rule, len(self._times), self.rule.interval
         plain = not self._dated
         if self._unit != DAY:

@@ -25,7 +25,10 @@ from calendar_app.domain.recurrence.wallclock import (
 )
 
 MAX_RULES = 64
+MAX_LINES = 20_000
 MAX_DATES = 250_000
+MAX_NEAR_DATES = 4_000
+MAX_EXCLUDED_A_DAY = 24
 MAX_PERIODS = 5_000
 _FOREVER = (LAST_DAY + 1) * DAY
 _DURATION = re.compile(
@@ -53,6 +56,8 @@ class Series:
             "RDATE": [],
             "EXDATE": [],
         }
+        if len(master.recurrence) > MAX_LINES:
+            raise RecurrenceError("The event has too many recurrence properties.")
         for line in master.recurrence:
             name, zone, value = _split(line)
             if name in self._lines:
@@ -74,17 +79,19 @@ class Series:
         """
         if low >= high:
             return []
-        excluded = self._dates("EXDATE", low, high)
-        allowed = most + len(excluded)
+        excluded, days = self._dates("EXDATE", low, high)
+        allowed = most + len(excluded) + len(days) * MAX_EXCLUDED_A_DAY
         for rule in self._exrules:
             excluded.update(self._instants(rule, low, high, allowed))
         found: set[int] = set()
         for rule in self._rules:
             found.update(self._instants(rule, low, high, allowed + len(excluded)))
-        found.update(self._dates("RDATE", low, high))
+        found.update(start for start in self._dates("RDATE", low, high)[0] if low <= start < high)
         if low <= self.first < high and self._begins_with_start():
             found.add(self.first)
         found -= excluded
+        if days:
+            found = {start for start in found if self.zone.local(start) // DAY not in days}
         if len(found) > most:
             raise TooManyOccurrences(most)
         return sorted(found)
@@ -131,54 +138,49 @@ class Series:
     def _day_of_until(self, until: EventTime) -> int:
         return until.value.toordinal() - EPOCH_ORDINAL
 
-    def _instants(self, bounded: tuple[Recurrence, int], low: int, high: int, most: int) -> Iterator[int]:
-        """The instants in ``[low, high)`` of a rule's occurrences, in nearly ascending order.
+    def _instants(self, bounded: tuple[Recurrence, int], low: int, high: int, most: int) -> list[int]:
+        """The instants in ``[low, high)`` of a rule's occurrences; around a gap they may be out of order, or equal.
 
         :raises TooManyOccurrences: after ``most`` of them.
         """
         recurrence, last = bounded
         high = min(high, last + 1)
         midnights, exact = self.zone.midnights, self.zone.instant
-        number = 0
+        found: list[int] = []
         for chunk in recurrence.between(*self.zone.local_range(low, high)):
-            for local in chunk:
-                midnight = midnights[local // DAY]
-                start = exact(local) if midnight is None else midnight + local % DAY
-                if low <= start < high:
-                    number += 1
-                    yield start
-            if number > most:
+            starts = [
+                exact(local) if (midnight := midnights[local // DAY]) is None else midnight + local % DAY
+                for local in chunk
+            ]
+            if starts[0] < low + DAY or starts[-1] >= high - DAY:
+                starts = [start for start in starts if low <= start < high]
+            found += starts
+            if len(found) > most:
                 raise TooManyOccurrences(most)
+        return found
 
-    def _dates(self, name: str, low: int, high: int) -> set[int]:
-        """The instants of all RDATE or EXDATE values in ``[low, high)``.
+    def _dates(self, name: str, low: int, high: int) -> tuple[set[int], set[int]]:
+        """RDATE or EXDATE values around ``[low, high)``: instants, and local days that an EXDATE names as bare dates.
 
-        Lists can be long, so values are compared as text first: those of other days are not even read.
+        A bare date is not of DTSTART's type where the series has times; several programs write it, and mean the whole
+        day. Lists can be long, so values are compared as text first: those of other days are not even read.
         """
-        lines = self._lines[name]
-        if not lines:
-            return set()
+        instants: set[int] = set()
+        days: set[int] = set()
+        if not (lines := self._lines[name]):
+            return instants, days
         near_low, near_high = _day_text(low // DAY - 2), _day_text(high // DAY + 3)
-        found: set[int] = set()
         for zone, text in lines:
-            for value in text.split(","):
-                if near_low <= value < near_high or not value[:8].isdigit():
-                    found.update(self._date(value, zone, excluding=name == "EXDATE"))
-        return {instant for instant in found if low <= instant < high}
-
-    def _date(self, value: str, zone: str | None, *, excluding: bool) -> Iterator[int]:
-        time = parse_time(value.partition("/")[0].strip(), zone)
-        if excluding and time.all_day and not self.all_day:
-            yield from self._times_on(wall_seconds(time.value))
-        else:
-            yield self.identify(time)
-
-    def _times_on(self, midnight: int) -> Iterator[int]:
-        """What an EXDATE that is a bare date removes from a timed series: every occurrence of that day."""
-        low, high = self.zone.instant(midnight), self.zone.instant(midnight + DAY)
-        for rule in self._rules:
-            yield from self._instants(rule, low, high, MAX_DATES)
-        yield self.zone.instant(midnight + self._wall_start % DAY)
+            values = {v for v in text.split(",") if near_low <= v < near_high or not v[:8].isdigit()}
+            if len(instants) + len(days) + len(values) > MAX_NEAR_DATES:
+                raise RecurrenceError(f"The event has too many {name} values.")
+            for value in values:
+                time = parse_time(value.partition("/")[0].strip(), zone)
+                if name == "EXDATE" and time.all_day and not self.all_day:
+                    days.add(wall_seconds(time.value) // DAY)
+                else:
+                    instants.add(self.identify(time))
+        return instants, days
 
     def _periods(self) -> Iterator[tuple[int, int]]:
         """Start and end of every RDATE value of type PERIOD (RFC 5545 §3.3.9)."""

@@ -22,19 +22,21 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # a wall clock has no zone
 _EARLIEST = (FIRST_DAY + 2) * DAY  # no offset reaches two days, so conversions stay inside datetime's years
 _LATEST = (LAST_DAY - 2) * DAY
 _REMEMBERED_DAYS = 8_192
+_BLOCK = 3  # days that are asked for together: no zone of the database changes its offset twice within so few
 
 
 class Zone:
     """One zone's wall clock. ``midnights[day]`` is the instant of that local day's start, ``day`` counted from 1970.
 
     It is ``None`` on the days whose offset changes (then ask :meth:`instant`): on all others a wall-clock time's
-    instant is its midnight plus its seconds. No zone of the database changes its offset twice within three days.
+    instant is its midnight plus its seconds.
     """
 
-    __slots__ = ("_info", "midnights")
+    __slots__ = ("_around", "_info", "midnights")
 
     def __init__(self, info: ZoneInfo) -> None:
         self._info = info
+        self._around: dict[int, tuple[int, int]] = {}
         self.midnights = _Midnights(self)
 
     def instant(self, local: int, fold: int = 0) -> int:
@@ -56,10 +58,18 @@ class Zone:
         return instant + int(offset.total_seconds())
 
     def local_range(self, start: int, end: int) -> tuple[int, int]:
-        """Local seconds ``[low, high]`` outside which no reading's instant is in ``[start, end]``."""
-        low = min(self.local(start + shift) - shift for shift in (-DAY, 0, DAY))
-        high = max(self.local(end + shift) - shift for shift in (-DAY, 0, DAY))
-        return low, high
+        """Local seconds ``[low, high]`` outside which no reading's instant is in ``[start, end)``."""
+        return start + self._offsets_around(start // DAY)[0], end + self._offsets_around(end // DAY)[1]
+
+    def _offsets_around(self, day: int) -> tuple[int, int]:
+        """Lowest and highest offset from a day before to a day after a UTC day."""
+        if day not in self._around:
+            if len(self._around) >= _REMEMBERED_DAYS:
+                self._around.clear()
+            instants = range((day - 1) * DAY, (day + 3) * DAY, DAY)
+            offsets = [self.local(instant) - instant for instant in instants]
+            self._around[day] = min(offsets), max(offsets)
+        return self._around[day]
 
 
 class _Midnights(dict[int, int | None]):
@@ -72,12 +82,19 @@ class _Midnights(dict[int, int | None]):
         self._zone = zone
 
     def __missing__(self, day: int) -> int | None:
-        start = self._zone.instant(day * DAY)
-        steady = self._zone.instant((day + 1) * DAY) - start == DAY
         if len(self) >= _REMEMBERED_DAYS:
             self.clear()
-        self[day] = found = start if steady else None
-        return found
+        first = day - day % _BLOCK
+        begin, end = (self._zone.instant(edge * DAY) for edge in (first, first + _BLOCK))
+        for index in range(_BLOCK):
+            start = begin + index * DAY
+            if end - begin != _BLOCK * DAY:
+                start = self._zone.instant((first + index) * DAY)
+            steady = (
+                end - begin == _BLOCK * DAY or self._zone.instant((first + index + 1) * DAY) - start == DAY
+            )
+            self[first + index] = start if steady else None
+        return self[day]
 
 
 @lru_cache(maxsize=128)
