@@ -1,0 +1,200 @@
+"""The calendars of connections: how they are listed, and what each is used for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import defer
+from sqlmodel import Session, col, select
+
+from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.tables import Calendar, Connection
+from calendar_app.errors import InvalidInput, NotFound
+from calendar_app.providers.base import AccessRole, RemoteCalendar
+from calendar_app.services import audit, live
+from calendar_app.services.roles import Actor, Role
+
+HIDDEN_TOKENS = (defer(Connection.access_token), defer(Connection.refresh_token))  # type: ignore[arg-type]
+"""Options of a query that only looks: tokens are neither loaded nor decrypted."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarView:
+    """A calendar for people. ``sync_progress`` counts events read by a running sync; ``last_error`` is a sentence."""
+
+    id: str
+    connection_id: str
+    provider: str
+    name: str
+    color: str
+    timezone: str
+    access_role: str
+    is_primary: bool
+    checks_conflicts: bool
+    receives_bookings: bool
+    synced_at: datetime | None
+    sync_progress: int
+    syncing: bool
+    last_error: str
+    connection_status: str
+
+
+def list_calendars(
+    actor: Actor, *, connection_id: str | None = None, now: datetime | None = None
+) -> list[CalendarView]:
+    """The person's calendars, and everybody's for managers; those of disconnected accounts are left out.
+
+    :raises Forbidden: customers have none.
+    """
+    actor.require(Role.STAFF)
+    now = now or datetime.now(UTC)
+    query = (
+        select(Calendar, Connection)
+        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
+        .where(Calendar.workspace_id == actor.workspace_id)
+        .where(col(Calendar.removed_at).is_(None))
+        .where(Connection.status != "disconnected")
+        .order_by(
+            col(Connection.created_at),
+            col(Connection.id),
+            col(Calendar.is_primary).desc(),
+            col(Calendar.name),
+        )
+        .options(*HIDDEN_TOKENS)
+    )
+    if actor.role < Role.MANAGER:
+        query = query.where(Connection.person_id == actor.person_id)
+    if connection_id is not None:
+        query = query.where(Calendar.connection_id == connection_id)
+    with reading() as session:
+        return [view(calendar, connection, now) for calendar, connection in session.exec(query)]
+
+
+def update_calendar(
+    actor: Actor,
+    calendar_id: str,
+    *,
+    checks_conflicts: bool | None = None,
+    receives_bookings: bool | None = None,
+    now: datetime | None = None,
+) -> CalendarView:
+    """Say what a calendar is used for.
+
+    :raises NotFound: not there, or not the actor's. :raises InvalidInput: bookings into a read-only calendar.
+    """
+    with transaction() as session:
+        calendar, connection = owned_calendar(session, actor, calendar_id)
+        if receives_bookings and not AccessRole(calendar.access_role).can_write:
+            raise InvalidInput(
+                f"“{calendar.name}” is read-only: bookings cannot be written there.",
+                field="receives_bookings",
+                code="calendar_read_only",
+            )
+        changes: dict[str, bool] = {}
+        for name, value in (("checks_conflicts", checks_conflicts), ("receives_bookings", receives_bookings)):
+            if value is not None and value != getattr(calendar, name):
+                setattr(calendar, name, value)
+                changes[name] = value
+        if changes:
+            session.add(calendar)
+            audit.record(
+                session, actor.workspace_id, actor, "calendar.updated", "calendar", calendar.id, **changes
+            )
+            after_commit(session, lambda: live.publish(actor.workspace_id, "connections"))
+        return view(calendar, connection, now or datetime.now(UTC))
+
+
+def owned_calendar(session: Session, actor: Actor, calendar_id: str) -> tuple[Calendar, Connection]:
+    """A calendar that the actor may change, with its connection. :raises NotFound: there is none."""
+    actor.require(Role.STAFF)
+    found = session.exec(
+        select(Calendar, Connection)
+        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
+        .where(Calendar.id == calendar_id)
+        .where(Calendar.workspace_id == actor.workspace_id)
+        .where(col(Calendar.removed_at).is_(None))
+        .where(Connection.status != "disconnected")
+        .options(*HIDDEN_TOKENS)
+    ).first()
+    if found is None or (found[1].person_id != actor.person_id and actor.role < Role.MANAGER):
+        raise NotFound("There is no such calendar.")
+    return found
+
+
+def store_listing(
+    session: Session, connection: Connection, listing: Sequence[RemoteCalendar]
+) -> list[Calendar]:
+    """Bring the connection's calendars to what its provider lists; returns those that stand, the primary first.
+
+    New ones check for conflicts if the account owns them. The first calendar of a person that can be written, the
+    primary one by choice, receives bookings. A calendar that is gone is marked, and so is its return.
+    """
+    rows = session.exec(select(Calendar).where(Calendar.connection_id == connection.id)).all()
+    known = {row.remote_id: row for row in rows}
+    standing: list[Calendar] = []
+    for remote in sorted(listing, key=lambda one: (not one.is_primary, one.name)):
+        row = known.pop(remote.remote_id, None)
+        if row is None:
+            row = Calendar(
+                workspace_id=connection.workspace_id,
+                connection_id=connection.id,
+                remote_id=remote.remote_id,
+                checks_conflicts=remote.access_role is AccessRole.OWNER,
+            )
+        row.name, row.color, row.timezone = remote.name, remote.color, remote.timezone
+        row.access_role, row.is_primary, row.removed_at = remote.access_role.value, remote.is_primary, None
+        session.add(row)
+        standing.append(row)
+    for gone in known.values():
+        gone.removed_at = gone.removed_at or datetime.now(UTC)
+        session.add(gone)
+    session.flush()
+    if not _receives(session, connection):
+        writable = (row for row in standing if AccessRole(row.access_role).can_write)
+        if first := next(writable, None):
+            first.receives_bookings = True
+            session.add(first)
+    return standing
+
+
+def syncing(calendar: Calendar, now: datetime) -> bool:
+    """Whether a sync runs, or the first one has yet to."""
+    running = calendar.sync_lease_until is not None and calendar.sync_lease_until > now
+    return running or (calendar.synced_at is None and not calendar.last_error)
+
+
+def view(calendar: Calendar, connection: Connection, now: datetime) -> CalendarView:
+    """The row as people see it."""
+    return CalendarView(
+        id=calendar.id,
+        connection_id=calendar.connection_id,
+        provider=connection.provider,
+        name=calendar.name,
+        color=calendar.color,
+        timezone=calendar.timezone,
+        access_role=calendar.access_role,
+        is_primary=calendar.is_primary,
+        checks_conflicts=calendar.checks_conflicts,
+        receives_bookings=calendar.receives_bookings,
+        synced_at=calendar.synced_at,
+        sync_progress=calendar.sync_progress,
+        syncing=connection.status in ("connected", "error") and syncing(calendar, now),
+        last_error=calendar.last_error,
+        connection_status=connection.status,
+    )
+
+
+def _receives(session: Session, connection: Connection) -> bool:
+    """Whether any live calendar of the person already receives bookings in this workspace."""
+    query = (
+        select(Calendar.id)
+        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
+        .where(Calendar.workspace_id == connection.workspace_id)
+        .where(Connection.person_id == connection.person_id)
+        .where(Connection.status != "disconnected")
+        .where(col(Calendar.removed_at).is_(None))
+        .where(col(Calendar.receives_bookings).is_(True))
+    )
+    return session.exec(query).first() is not None

@@ -1,0 +1,109 @@
+"""Connections as people see them, and who may see which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, select
+
+from calendar_app.db.tables import Calendar, Connection
+from calendar_app.errors import NotFound, ProviderNotConfigured
+from calendar_app.providers import registry
+from calendar_app.services.calendars import HIDDEN_TOKENS, syncing
+from calendar_app.services.roles import Actor, Role
+from calendar_app.settings import get_settings
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """One account at one provider.
+
+    ``status``: ``connected``, ``syncing``, ``error``, ``needs_reconnect`` or ``disconnected``. ``last_error`` is one
+    sentence for people. ``missing_features`` say what the permissions that were not given cost.
+    """
+
+    id: str
+    provider: str
+    provider_title: str
+    account_email: str
+    status: str
+    scopes: tuple[str, ...]
+    last_sync_at: datetime | None
+    next_sync_at: datetime | None
+    last_error: str
+    calendars_count: int
+    created_at: datetime
+    missing_features: tuple[str, ...]
+
+
+def owned(session: Session, actor: Actor, connection_id: str, *, lock: bool = False) -> Connection:
+    """A connection that the actor may work with: their own, or any of the workspace for managers; without tokens.
+
+    :raises NotFound: there is none. :raises Forbidden: customers have none.
+    """
+    actor.require(Role.STAFF)
+    query = select(Connection).where(Connection.id == connection_id)
+    row = session.exec(query.with_for_update() if lock else query.options(*HIDDEN_TOKENS)).first()
+    if (
+        row is None
+        or row.workspace_id != actor.workspace_id
+        or (row.person_id != actor.person_id and actor.role < Role.MANAGER)
+    ):
+        raise NotFound("There is no such connection.")
+    return row
+
+
+def views(session: Session, rows: Iterable[Connection], now: datetime) -> list[ConnectionView]:
+    """The rows as people see them, with what their calendars add, in one query."""
+    rows = list(rows)
+    calendars: dict[str, list[Calendar]] = {row.id: [] for row in rows}
+    for calendar in session.exec(
+        select(Calendar)
+        .where(col(Calendar.connection_id).in_(list(calendars)))
+        .where(col(Calendar.removed_at).is_(None))
+    ):
+        calendars[calendar.connection_id].append(calendar)
+    return [_view(row, calendars[row.id], now) for row in rows]
+
+
+def missing_features(provider: str, scopes: Iterable[str]) -> tuple[str, ...]:
+    """What the account cannot be used for, in words: the optional permissions that were not given."""
+    try:
+        wanted = registry.oauth_client(provider).scopes
+    except (ProviderNotConfigured, NotFound):
+        return ()
+    granted = set(scopes)
+    return tuple(need.feature for need in wanted if need.scope not in granted)
+
+
+def title(provider: str) -> str:
+    """The provider's name for people."""
+    return next((kind.title for kind in registry.kinds() if kind.key == provider), provider.title())
+
+
+def _view(row: Connection, calendars: list[Calendar], now: datetime) -> ConnectionView:
+    live = row.status in ("connected", "error")
+    failed = next((one.last_error for one in calendars if one.last_error), "")
+    status = row.status
+    if live and not row.last_error and any(syncing(one, now) for one in calendars):
+        status = "syncing"
+    elif live and failed:
+        status = "error"
+    synced = [one.synced_at for one in calendars if one.synced_at is not None]
+    due = min(synced) + timedelta(minutes=get_settings().poll_minutes) if synced and live else None
+    return ConnectionView(
+        id=row.id,
+        provider=row.provider,
+        provider_title=title(row.provider),
+        account_email=row.account_email,
+        status=status,
+        scopes=tuple(row.scopes),
+        last_sync_at=max(synced, default=row.last_sync_at),
+        next_sync_at=max(due, now) if due else None,
+        last_error=row.last_error or (failed if live else ""),
+        calendars_count=len(calendars),
+        created_at=row.created_at,
+        missing_features=missing_features(row.provider, row.scopes) if live else (),
+    )

@@ -1,0 +1,409 @@
+"""Connecting by OAuth: every way it goes right, and every way it must not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import select
+
+from calendar_app.db.session import reading, transaction
+from calendar_app.db.tables import AuditEntry, Calendar, Connection, Membership, OAuthAttempt
+from calendar_app.errors import (
+    AlmanacError,
+    Conflict,
+    ConsentDenied,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    ProviderNotConfigured,
+    ProviderUnavailable,
+    StateInvalid,
+)
+from calendar_app.providers.base import AccessRole
+from calendar_app.services import connections
+from calendar_app.services.roles import Role
+from tests.support import factories
+from tests.support.databases import Database
+from tests.support.fake_provider import FakeProvider
+
+BROWSER = "session-1"
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeProvider]:
+    vendor = FakeProvider()
+    with vendor.installed():
+        yield vendor
+
+
+@pytest.fixture
+def actor(database: Database) -> factories.Actor:
+    person, workspace = factories.person(), factories.workspace()
+    factories.membership(person, workspace)
+    return factories.actor(person, workspace)
+
+
+def _finish(answer: dict[str, str], **changes: object) -> connections.ConnectResult:
+    return connections.finish(**({"bindings": [BROWSER], "provider": "fake"} | answer | changes))  # type: ignore[arg-type]
+
+
+def _connect(
+    fake: FakeProvider, actor: factories.Actor, email: str = "ada@example.com"
+) -> connections.ConnectResult:
+    account = fake.accounts.get(f"id-of-{email}") or fake.account(email, calendars=("main", "team"))
+    return _finish(fake.allow(connections.start(actor, "fake", binding=BROWSER), account))
+
+
+def _stored() -> list[Connection]:
+    with reading() as session:
+        return list(session.exec(select(Connection)))
+
+
+def test_the_authorization_request_is_what_rfc_9700_wants(actor: factories.Actor, fake: FakeProvider) -> None:
+    """PKCE S256, a long state, the exact redirect address; no secret stands in the database in clear."""
+    url = connections.start(actor, "fake", binding=BROWSER, next_path="/settings/calendars?tab=1")
+    query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    assert query["code_challenge_method"] == "S256"
+    assert len(query["code_challenge"]) == 43
+    assert len(query["state"]) >= 43
+    assert query["redirect_uri"] == "http://localhost:3000/api/v1/connections/fake/callback"
+    with reading() as session:
+        row = session.exec(select(OAuthAttempt)).one()
+        stored = str(session.connection().execute(text("SELECT * FROM oauth_attempt")).one())
+    assert row.next_path == "/settings/calendars?tab=1"
+    assert timedelta(minutes=9) < row.expires_at - datetime.now(UTC) <= timedelta(minutes=10)
+    assert len(row.code_verifier) >= 43
+    for secret in (query["state"], row.code_verifier, BROWSER):
+        assert secret not in stored
+
+
+def test_an_account_is_connected(actor: factories.Actor, fake: FakeProvider) -> None:
+    """Tokens are kept encrypted, calendars listed, the first sync asked for, and the audit trail says who did it."""
+    result = _connect(fake, actor)
+    assert (result.connection.account_email, result.connection.status) == ("ada@example.com", "syncing")
+    assert result.next_path == "/settings/calendars"
+    assert result.message == "Fake account ada@example.com is connected; 2 calendars found."
+    main, team = result.calendars
+    assert (main.is_primary, main.receives_bookings, main.checks_conflicts) == (True, True, True)
+    assert (team.is_primary, team.receives_bookings, team.checks_conflicts) == (False, False, True)
+    (row,) = _stored()
+    with reading() as session:
+        raw = session.connection().execute(text("SELECT access_token, refresh_token FROM connection")).one()
+        rows = session.exec(select(Calendar)).all()
+        entry = session.exec(select(AuditEntry)).one()
+    assert row.access_token
+    assert row.refresh_token
+    assert not {row.access_token, row.refresh_token} & set(raw)
+    assert all(calendar.sync_requested_at is not None for calendar in rows)
+    assert (entry.action, entry.actor) == ("connection.connected", actor.email)
+
+
+def test_read_only_calendars_are_not_made_to_take_bookings(
+    actor: factories.Actor, fake: FakeProvider
+) -> None:
+    """The first writable calendar receives bookings when the primary one cannot; foreign ones do not block time."""
+    account = fake.account("ada@example.com", calendars=())
+    account.add_calendar("a", is_primary=True, access_role=AccessRole.READER)
+    account.add_calendar("b", access_role=AccessRole.WRITER)
+    result = _finish(fake.allow(connections.start(actor, "fake", binding=BROWSER), account))
+    found = {view.name: (view.receives_bookings, view.checks_conflicts) for view in result.calendars}
+    assert found == {"a": (False, False), "b": (True, False)}
+
+
+def test_a_second_account_leaves_the_first_ones_bookings_alone(
+    actor: factories.Actor, fake: FakeProvider
+) -> None:
+    """Only one calendar of a person receives bookings until the person says otherwise."""
+    _connect(fake, actor)
+    second = _connect(fake, actor, "ada@work.example.com")
+    assert not any(view.receives_bookings for view in second.calendars)
+    assert len(_stored()) == 2
+
+
+def test_a_state_is_used_once(actor: factories.Actor, fake: FakeProvider) -> None:
+    """A callback that arrives again is refused before the provider is asked anything."""
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com"))
+    _finish(answer)
+    calls = len(fake.calls)
+    with pytest.raises(StateInvalid):
+        _finish(answer)
+    assert len(fake.calls) == calls
+    assert len(_stored()) == 1
+
+
+def test_a_state_is_used_once_in_parallel_too(actor: factories.Actor, fake: FakeProvider) -> None:
+    """Eight callbacks at once exchange one code."""
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com"))
+
+    def attempt(_: int) -> bool:
+        try:
+            _finish(answer)
+        except StateInvalid:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(8))) == 1
+    assert fake.count("exchange") == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": None},
+        {"state": ""},
+        {"state": "made-up"},
+        {"bindings": []},
+        {"bindings": ["another session"]},
+        {"provider": "google"},
+        {"now": datetime.now(UTC) + timedelta(minutes=11)},
+    ],
+    ids=["missing", "empty", "made up", "no session", "another session", "another provider", "too late"],
+)
+def test_a_bad_state_is_refused_before_the_code_is_exchanged(
+    actor: factories.Actor, fake: FakeProvider, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked of the provider and nothing is written; the rightful browser can still finish, if in time."""
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com"))
+    with fake_google(), pytest.raises(StateInvalid):
+        _finish(answer, **changes)
+    assert fake.calls == []
+    assert _stored() == []
+    assert _finish(answer).connection.account_email == "ada@example.com"
+
+
+def fake_google() -> object:
+    """Something configured under the key of another provider."""
+    return FakeProvider("google").installed()
+
+
+def test_an_answer_from_another_issuer_is_refused(actor: factories.Actor, fake: FakeProvider) -> None:
+    """RFC 9207: `iss` of another authorization server ends the attempt; the right one passes."""
+    account = fake.account("ada@example.com")
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account)
+    with pytest.raises(StateInvalid):
+        _finish(answer, issuer="https://login.evil.example")
+    assert fake.calls == []
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account)
+    assert _finish(answer, issuer="https://fake.example").calendars
+
+
+def test_pkce_is_enforced(actor: factories.Actor, fake: FakeProvider) -> None:
+    """A code from another attempt does not fit this attempt's verifier (code injection)."""
+    account = fake.account("ada@example.com")
+    stolen = fake.allow(connections.start(actor, "fake", binding="victim"), account)["code"]
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account)
+    with pytest.raises(StateInvalid, match="did not accept"):
+        _finish(answer | {"code": stolen})
+    assert _stored() == []
+
+
+def test_denied_consent_is_said(actor: factories.Actor, fake: FakeProvider) -> None:
+    """Pressing "Deny" writes nothing and says what happened."""
+    with pytest.raises(ConsentDenied, match="not connected"):
+        _finish(fake.deny(connections.start(actor, "fake", binding=BROWSER)))
+    assert fake.calls == []
+    assert _stored() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [("temporarily_unavailable", ProviderUnavailable), ("invalid_scope", ProviderNotConfigured)],
+)
+def test_other_refusals_name_who_can_help(
+    actor: factories.Actor, fake: FakeProvider, error: str, raised: type[AlmanacError]
+) -> None:
+    """The provider's trouble passes, the operator's has to be mended."""
+    answer = fake.deny(connections.start(actor, "fake", binding=BROWSER))
+    with pytest.raises(raised):
+        _finish(answer | {"error": error})
+
+
+def test_a_missing_code_is_refused(actor: factories.Actor, fake: FakeProvider) -> None:
+    """A state alone connects nothing."""
+    answer = fake.deny(connections.start(actor, "fake", binding=BROWSER))
+    with pytest.raises(StateInvalid):
+        _finish({"state": answer["state"]})
+
+
+def test_a_wrong_client_secret_is_the_operators_fault(actor: factories.Actor, fake: FakeProvider) -> None:
+    """The person learns that they cannot mend it; nothing is written."""
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com"))
+    fake.fail("exchange", InvalidRequest("Fake does not accept the client secret.", reason="invalid_client"))
+    with pytest.raises(ProviderNotConfigured) as refused:
+        _finish(answer)
+    assert (refused.value.code, refused.value.status) == ("provider_misconfigured", 503)
+    assert _stored() == []
+
+
+@pytest.mark.parametrize("call", ["exchange", "account", "list_calendars"])
+def test_an_outage_writes_nothing(actor: factories.Actor, fake: FakeProvider, call: str) -> None:
+    """Whichever call meets it; a grant that was already given is returned."""
+    account = fake.account("ada@example.com")
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account)
+    fake.fail(call, ProviderUnavailable())
+    with pytest.raises(ProviderUnavailable):
+        _finish(answer)
+    assert _stored() == []
+    assert fake.live_grants(account) == 0
+
+
+def test_a_required_permission_that_was_ticked_off(actor: factories.Actor, fake: FakeProvider) -> None:
+    """The connection is refused, the sentence names what is missing, and the useless grant is revoked."""
+    account = fake.account("ada@example.com")
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account, scopes=["profile"])
+    with pytest.raises(ConsentDenied, match="read your events and write bookings") as refused:
+        _finish(answer)
+    assert refused.value.code == "scope_missing"
+    assert fake.live_grants(account) == 0
+    assert _stored() == []
+
+
+def test_an_optional_permission_that_was_ticked_off(actor: factories.Actor, fake: FakeProvider) -> None:
+    """The connection stands, stores what was given, and says which feature is lost."""
+    account = fake.account("ada@example.com")
+    answer = fake.allow(
+        connections.start(actor, "fake", binding=BROWSER), account, scopes=["profile", "calendar"]
+    )
+    result = _finish(answer)
+    assert result.missing_features == ("check a time once more before a booking is confirmed",)
+    assert result.missing_features[0] in result.message
+    assert result.connection.missing_features == result.missing_features
+    assert _stored()[0].scopes == ["profile", "calendar"]
+
+
+def test_a_useless_grant_is_not_revoked_under_a_connection_that_lives(
+    actor: factories.Actor, fake: FakeProvider
+) -> None:
+    """Revoking ends every grant of the account, so a failed second attempt leaves a working connection alone."""
+    _connect(fake, actor)
+    account = fake.accounts["id-of-ada@example.com"]
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account, scopes=["profile"])
+    with pytest.raises(ConsentDenied):
+        _finish(answer)
+    assert fake.count("revoke") == 0
+    assert _stored()[0].status == "connected"
+
+
+def test_reconnecting_keeps_the_connection_and_its_calendars(
+    actor: factories.Actor, fake: FakeProvider
+) -> None:
+    """Same row, same calendars, same choices, new tokens; the error is gone."""
+    first = _connect(fake, actor)
+    with transaction() as session:
+        row = session.get_one(Connection, first.connection.id)
+        row.status, row.last_error, row.last_error_code = (
+            "needs_reconnect",
+            "Connect it again.",
+            "needs_reconnect",
+        )
+        calendar = session.get_one(Calendar, first.calendars[1].id)
+        calendar.checks_conflicts = False
+    old = _stored()[0].refresh_token
+    url = connections.start(actor, "fake", binding=BROWSER, connection_id=first.connection.id)
+    assert parse_qs(urlsplit(url).query)["login_hint"] == ["ada@example.com"]
+    again = _finish(fake.allow(url, fake.accounts["id-of-ada@example.com"]))
+    assert again.connection.id == first.connection.id
+    assert again.connection.last_error == ""
+    assert [view.id for view in again.calendars] == [view.id for view in first.calendars]
+    assert again.calendars[1].checks_conflicts is False
+    (row,) = _stored()
+    assert row.status == "connected"
+    assert row.refresh_token != old
+
+
+def test_connecting_the_same_account_again_is_reconnecting(
+    actor: factories.Actor, fake: FakeProvider
+) -> None:
+    """Without saying so either, and also after a disconnection, the account keeps its row."""
+    first = _connect(fake, actor)
+    connections.disconnect(actor, first.connection.id)
+    again = _connect(fake, actor)
+    assert again.connection.id == first.connection.id
+    assert _stored()[0].disconnected_at is None
+
+
+def test_reconnecting_with_another_account_is_refused(actor: factories.Actor, fake: FakeProvider) -> None:
+    """Both addresses are named, and nothing changes."""
+    first = _connect(fake, actor)
+    before = _stored()
+    url = connections.start(actor, "fake", binding=BROWSER, connection_id=first.connection.id)
+    with pytest.raises(Conflict, match=r"eve@example\.com.*ada@example\.com") as refused:
+        _finish(fake.allow(url, fake.account("eve@example.com")))
+    assert refused.value.code == "wrong_account"
+    assert [row.model_dump() for row in _stored()] == [row.model_dump() for row in before]
+
+
+def test_two_callbacks_for_one_account_make_one_connection(
+    actor: factories.Actor, fake: FakeProvider
+) -> None:
+    """Two tabs that connect the same account at once share the row."""
+    account = fake.account("ada@example.com")
+    answers = [fake.allow(connections.start(actor, "fake", binding=BROWSER), account) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(_finish, answers))
+    assert len({result.connection.id for result in results}) == 1
+    assert len(_stored()) == 1
+
+
+def test_a_person_who_lost_their_role_meanwhile_is_refused(
+    actor: factories.Actor, fake: FakeProvider
+) -> None:
+    """The role counts when the answer comes, not when the button was pressed."""
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com"))
+    with transaction() as session:
+        session.exec(select(Membership)).one().role = Role.CUSTOMER.value
+    with pytest.raises(StateInvalid):
+        _finish(answer)
+    assert fake.calls == []
+
+
+def test_who_may_start(actor: factories.Actor, fake: FakeProvider) -> None:
+    """Customers may not, an unknown provider is not found, one without credentials says what to set."""
+    customer = factories.actor(factories.person(), factories.workspace(), Role.CUSTOMER)
+    with pytest.raises(Forbidden):
+        connections.start(customer, "fake", binding=BROWSER)
+    with pytest.raises(NotFound):
+        connections.start(actor, "palm-pilot", binding=BROWSER)
+    with pytest.raises(ProviderNotConfigured, match="GOOGLE_CLIENT_ID"):
+        connections.start(actor, "google", binding=BROWSER)
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/dashboard", True),
+        ("/settings/calendars?tab=1#x", True),
+        ("//evil.example", False),
+        ("/\\evil.example", False),
+        ("https:evil.example", False),
+        ("https://evil.example", False),
+        ("javascript:alert(1)", False),
+        ("/\t/evil.example", False),
+        ("\t//evil.example", False),
+        ("/a\r\nSet-Cookie: x=1", False),
+        ("", False),
+        ("dashboard", False),
+        ("/" + "x" * 600, False),
+    ],
+)
+def test_only_local_paths_are_followed(path: str, kept: bool) -> None:
+    """A browser stays on this site whatever `next` was asked for."""
+    assert connections.local_path(path, "/safe") == (path if kept else "/safe")
+
+
+def test_where_to_tell_what_went_wrong(actor: factories.Actor, fake: FakeProvider) -> None:
+    """Only the browser that started learns its own next path."""
+    url = connections.start(actor, "fake", binding=BROWSER, next_path="/dashboard")
+    state = fake.deny(url)["state"]
+    assert connections.next_path_of(state, [BROWSER]) == "/dashboard"
+    assert (
+        connections.next_path_of(state, ["other"])
+        == connections.next_path_of(None, [])
+        == "/settings/calendars"
+    )
