@@ -6,7 +6,9 @@ It knows neither sync tokens nor our own event ids, so this shows sign-in, list,
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -92,7 +94,9 @@ def emulate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--seed",
         str(seed),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     base = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 30
@@ -106,7 +110,7 @@ def emulate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 time.sleep(0.1)
         yield base
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)  # PyPI's `node` is a wrapper around the real one
         process.wait(10)
 
 
