@@ -5,25 +5,81 @@ A message carries no data, only which workspace changed; pages read again with t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
+from collections.abc import AsyncIterator
+from typing import NamedTuple
 
+import redis.asyncio
 from redis.exceptions import RedisError
 
-from calendar_app.queues import redis
+from calendar_app.queues import redis as client
+from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
 
 CHANNEL = "almanac:changed"
-"""Redis pub/sub channel; messages are JSON ``{"workspace": id, "topic": "events" | "bookings" | "connections",
-"version": milliseconds}``. Every web process hears each message; equal versions let them act on it once."""
+"""Redis pub/sub channel; messages are JSON objects with the fields of :class:`Change`."""
+EVERYWHERE = "*"
+"""In place of a workspace's id: messages may have been missed, every page should read again."""
+_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+
+class Change(NamedTuple):
+    """``topic`` (``events``, ``bookings`` or ``connections``) of a workspace changed.
+
+    ``version`` is the same for everybody who hears of this change, and differs from that of any other.
+    """
+
+    workspace: str
+    topic: str
+    version: int
 
 
 def publish(workspace_id: str, topic: str) -> None:
     """Say that ``topic`` of a workspace changed; call it after the commit. A dead Redis is logged, not raised."""
-    message = {"workspace": workspace_id, "topic": topic, "version": time.time_ns() // 1_000_000}
     try:
-        redis().publish(CHANNEL, json.dumps(message))
+        client().publish(CHANNEL, json.dumps(_change(workspace_id, topic)._asdict()))
     except (RedisError, OSError):
         log.warning("open pages were not told of a change: Redis is out of reach")
+
+
+async def listen() -> AsyncIterator[Change]:
+    """Every change from now on, without end; for the web process's event loop.
+
+    A lost Redis is waited for. Having it back yields a change of :data:`EVERYWHERE`: nobody knows what was missed.
+    """
+    failures = 0
+    missed = False
+    while True:
+        server = redis.asyncio.Redis.from_url(
+            get_settings().redis_url, socket_connect_timeout=2, health_check_interval=30
+        )
+        try:
+            async with server, server.pubsub(ignore_subscribe_messages=True) as subscription:
+                await subscription.subscribe(CHANNEL)
+                if missed:
+                    yield _change(EVERYWHERE, EVERYWHERE)
+                failures = 0
+                async for message in subscription.listen():
+                    if found := _read(message["data"]):
+                        yield found
+        except (RedisError, OSError):
+            log.warning("open pages are not told of changes: Redis is out of reach")
+        missed = True
+        await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+        failures += 1
+
+
+def _change(workspace: str, topic: str) -> Change:
+    return Change(workspace, topic, time.time_ns() // 1000)
+
+
+def _read(data: bytes) -> Change | None:
+    try:
+        message = json.loads(data)
+        return Change(str(message["workspace"]), str(message["topic"]), int(message["version"]))
+    except (ValueError, TypeError, KeyError):
+        return None
