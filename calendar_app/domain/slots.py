@@ -28,8 +28,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
-from itertools import chain, repeat
+from itertools import chain
 from typing import NamedTuple
 
 from calendar_app.domain.freebusy import BusySource, SourceKind
@@ -266,14 +265,12 @@ def find_slots(
     if len(teams) == 1:
         ids = tuple(host.id for host in teams[0])
         starts = _starts(window, rules, teams[0], now)
-        ends = [start + length for start in starts]
-        # Slot._make without its Python frame, which would be half of the engine's time.
-        return list(map(partial(tuple.__new__, Slot), zip(starts, ends, repeat(ids), strict=False)))
+        return list(map(Slot, [(start, start + length, ids) for start in starts]))
     free: dict[int, list[str]] = {}
     for team in teams:
         for start in _starts(window, rules, team, now):
             free.setdefault(start, []).append(team[0].id)
-    return [Slot(start, start + length, tuple(free[start])) for start in sorted(free)]
+    return [Slot((start, start + length, tuple(free[start]))) for start in sorted(free)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ def cases(draw: st.DrawFn) -> Case:
     return window, rules, team, now, hosting
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=cases())
 def test_slots_equal_the_oracle(case: Case) -> None:
     """Every slot of the engine is one of the oracle, and the other way round, hosts included."""
@@ -133,7 +133,7 @@ def test_slots_equal_the_oracle(case: Case) -> None:
     assert find_slots(window, rules, team, now, hosting) == expected(window, rules, team, now, hosting)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=cases(), data=st.data())
 def test_a_start_is_offered_exactly_when_its_explanation_is_empty(case: Case, data: st.DataObject) -> None:
     """Asked for any instant, on the minute or not, the explanation and the slots say the same."""
@@ -152,7 +152,7 @@ def test_a_start_is_offered_exactly_when_its_explanation_is_empty(case: Case, da
                 assert found[start].hosts == tuple(v.host for v in told.verdicts if not v.reasons)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=cases(), cut=st.integers(0, 2880))
 @example(
     case=(
