@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import reflex as rx
@@ -9,6 +11,7 @@ from starlette.types import ASGIApp
 
 from calendar_app.api.app import create_api
 from calendar_app.edge import Edge
+from calendar_app.sandbox.proxy import mount_proxy
 from calendar_app.settings import get_settings
 from calendar_app.ui.routes import add_pages
 
@@ -21,12 +24,23 @@ def _behind_the_edge(application: ASGIApp) -> ASGIApp:
 
 def create_app() -> rx.App:
     """Put the rooms together; settings are read, nothing is started."""
+    settings = get_settings()
+    api = create_api()
+    sandbox = mount_proxy(api, settings.sandbox_url) if settings.sandbox and settings.sandbox_url else None
     app = rx.App(
-        api_transformer=[create_api(), _behind_the_edge],
+        api_transformer=[api, _behind_the_edge],
         html_lang="en",
         head_components=[rx.el.link(rel="icon", type="image/svg+xml", href="/favicon.svg")],
     )
     add_pages(app)
+    if sandbox is not None:
+
+        @contextlib.asynccontextmanager
+        async def close_sandbox_client() -> AsyncIterator[None]:
+            yield
+            await sandbox.aclose()
+
+        app.register_lifespan_task(close_sandbox_client)
     return app
 
 

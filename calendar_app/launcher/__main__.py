@@ -1,0 +1,193 @@
+"""``python -m calendar_app.launcher [--logs]``: check, prepare, start, watch, stop."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from honcho.environ import parse_procfile
+from redis import Redis
+
+from calendar_app.launcher import checks, frontend, health
+from calendar_app.launcher.environment import prepare
+from calendar_app.launcher.errors import LaunchError
+from calendar_app.launcher.processes import MARK, Supervisor, belongs, end_marked
+from calendar_app.settings import Settings, SettingsError, get_settings, load_settings
+
+PROCFILE = frontend.ROOT / "Procfile.dev"
+READY_WITHIN_S = 90.0
+TICK_S = 0.1
+
+
+class Stopped(Exception):
+    """Somebody asked the launcher to stop."""
+
+
+class Launcher:
+    """One run of the product, from checks to the last process's end."""
+
+    def __init__(self, settings: Settings, *, logs: bool = False, procfile: Path = PROCFILE) -> None:
+        self.settings = settings
+        self.data_dir = settings.data_dir.absolute()
+        self._logs = logs
+        self._procfile = procfile
+        self._stopping = threading.Event()
+        self._parent = os.getppid() if os.environ.get("ALMANAC_STOP_WITH_PARENT") else None
+
+    def request_stop(self, _number: int = 0, _frame: FrameType | None = None) -> None:
+        """Signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Run until asked to stop.
+
+        :raises LaunchError: if the product cannot start, or not go on.
+        """
+        checks.require_directory(self.data_dir)
+        with checks.sole_user(self.data_dir):
+            self._end_what_was_left()
+            host = os.environ.get("WEB_HOST") or "127.0.0.1"
+            checks.require_port(host, self.settings.port)
+            run = uuid.uuid4().hex
+            self._run_file.write_text(run)
+            environment = prepare(self.settings, os.environ)
+            checks.require_tools(environment["PATH"])
+            supervisor = Supervisor(
+                run,
+                frontend.ROOT,
+                environment,
+                self.data_dir / "logs",
+                say,
+                echo=say if self._logs else None,
+            )
+            try:
+                self._start(supervisor, environment)
+                while not self._asked_to_stop():
+                    supervisor.tick()
+                    time.sleep(TICK_S)
+            except Stopped:
+                pass
+            finally:
+                supervisor.stop(last=("valkey",))
+                self._run_file.unlink(missing_ok=True)
+
+    @property
+    def _run_file(self) -> Path:
+        return self.data_dir / "launcher.run"
+
+    def _end_what_was_left(self) -> None:
+        """A launcher that was killed left its mark here and its processes running."""
+        if self._run_file.exists():
+            ended = end_marked(self._run_file.read_text().strip())
+            if ended:
+                say(f"ended {ended} processes that an earlier run left behind")
+
+    def _start(self, supervisor: Supervisor, environment: dict[str, str]) -> None:
+        lines = dict(parse_procfile(self._procfile.read_text()).processes)
+        lines.pop("release", None)
+        embedded = not os.environ.get("REDIS_URL")
+        if not self.settings.sandbox:
+            lines.pop("sandbox", None)
+        if embedded:
+            supervisor.start("valkey", lines["valkey"])
+            self._wait(supervisor, {"valkey": health.redis_answers(environment["REDIS_URL"])})
+            with Redis.from_url(environment["REFLEX_REDIS_URL"]) as states:
+                states.flushdb()
+        lines.pop("valkey", None)
+        frontend.ensure_built(
+            {**environment, MARK: supervisor.run},
+            log=self.data_dir / "logs" / "build.log",
+            announce=say,
+            cancelled=self._asked_to_stop,
+        )
+        if self._asked_to_stop():
+            raise Stopped
+        os.environ.update(environment)
+        get_settings.cache_clear()
+        sign_in = self._prepare_data()
+        for name, command in lines.items():
+            supervisor.start(name, command)
+        self._wait(supervisor, self._probes(supervisor, environment, list(lines)))
+        print(f"Ready: {self.settings.public_url}", *sign_in, sep="\n", flush=True)
+
+    def _prepare_data(self) -> list[str]:
+        """Migrate, and in sandbox mode make the demonstration; returns the lines that say how to sign in."""
+        from calendar_app.db.migrate import upgrade
+        from calendar_app.services.demo import ensure_demo
+
+        upgrade()
+        if not self.settings.sandbox:
+            return [f"sign in: {self.settings.public_url}/login (the first account is made at /signup)"]
+        account = ensure_demo(self.data_dir)
+        return [f"sign in: {account.email}", f"password: {account.password}"]
+
+    def _probes(
+        self, supervisor: Supervisor, environment: dict[str, str], names: list[str]
+    ) -> dict[str, health.Probe]:
+        def ours(pid: int) -> bool:
+            return belongs(pid, supervisor.run)
+
+        web_host = environment["WEB_HOST"]
+        reachable = "127.0.0.1" if web_host in {"0.0.0.0", "::", ""} else web_host  # noqa: S104  # a comparison
+        redis_url = environment["REDIS_URL"]
+        probes: dict[str, health.Probe] = {
+            "web": health.answers(reachable, self.settings.port, "/health"),
+            "worker": health.registered(redis_url, "worker", ours),
+            "cron": health.registered(redis_url, "cron_scheduler", ours),
+        }
+        if "sandbox" in names:
+            probes["sandbox"] = health.answers("127.0.0.1", int(environment["SANDBOX_PORT"]), "/sandbox")
+        return {name: probe for name, probe in probes.items() if name in names}
+
+    def _wait(self, supervisor: Supervisor, probes: dict[str, Callable[[], bool]]) -> None:
+        deadline = time.monotonic() + READY_WITHIN_S
+        waiting = dict(probes)
+        while waiting:
+            if self._asked_to_stop():
+                raise Stopped
+            supervisor.tick()
+            waiting = {name: probe for name, probe in waiting.items() if not probe()}
+            if waiting and time.monotonic() > deadline:
+                raise LaunchError(
+                    f"{' and '.join(waiting)} did not become ready within {READY_WITHIN_S:.0f} s, so everything "
+                    f"was stopped; the reason stands in {self.data_dir / 'logs'}."
+                )
+            if waiting:
+                time.sleep(TICK_S)
+
+    def _asked_to_stop(self) -> bool:
+        return self._stopping.is_set() or (self._parent is not None and os.getppid() != self._parent)
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal."""
+    print(text, flush=True)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m calendar_app.launcher", description=__doc__)
+    parser.add_argument(
+        "--logs", action="store_true", help="show the processes' output, not only keep it in DATA_DIR"
+    )
+    arguments = parser.parse_args()
+    try:
+        launcher = Launcher(load_settings(), logs=arguments.logs)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, launcher.request_stop)
+        launcher.run()
+    except (LaunchError, SettingsError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

