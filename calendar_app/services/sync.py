@@ -1,0 +1,266 @@
+"""When calendars are read: asked for by people and pushes, due by the clock, and found again after anything was lost.
+
+A request is a time in the calendar's row, so it survives a dead Redis; the queue only makes it quick. Reading itself is
+:mod:`calendar_app.services.sync_run`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import and_, or_, select, update
+from sqlmodel import col
+
+from calendar_app import queues
+from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.tables import Calendar, Channel, Connection
+from calendar_app.errors import GrantRevoked, NotFound
+from calendar_app.services.roles import Actor, Role
+from calendar_app.services.sync_run import MASS_DELETE, USABLE, Outcome, SyncResult, sync_once
+from calendar_app.settings import get_settings
+
+__all__ = ["MASS_DELETE", "Outcome", "SyncResult"]
+
+FULL_EVERY = timedelta(hours=20)
+"""A calendar is listed in full at night, unless that happened within this."""
+TIMEOUT_S = 1800
+"""How long one sync may take."""
+_TICK = timedelta(milliseconds=1)
+
+
+class SyncState(StrEnum):
+    """What a calendar's mirror is doing. ``ERROR`` also where an old state is shown because the last read failed."""
+
+    IDLE = "idle"
+    QUEUED = "queued"
+    SYNCING = "syncing"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """How a calendar's mirror stands. ``progress`` counts events read by the running sync.
+
+    ``needs_confirmation``: see :func:`accept_mass_delete`. ``push``: changes arrive at once; if not,
+    ``push_note`` says how they do.
+    """
+
+    calendar_id: str
+    calendar_name: str
+    connection_id: str
+    provider: str
+    account_email: str
+    state: SyncState
+    progress: int
+    synced_at: datetime | None
+    full_synced_at: datetime | None
+    next_sync_at: datetime | None
+    failures: int
+    last_error_code: str
+    last_error: str
+    needs_confirmation: bool
+    push: bool
+    push_note: str
+
+
+def sync_calendar(calendar_id: str) -> SyncResult:
+    """Read the calendar now, and again if somebody asked meanwhile; errors are recorded in its row, not raised."""
+    result, again = sync_once(calendar_id)
+    if again:
+        result, again = sync_once(calendar_id)
+    if again:
+        enqueue(calendar_id)
+    return result
+
+
+def request(calendar_id: str, *, now: datetime | None = None) -> None:
+    """Have the calendar read soon; requests that come before it starts, or while it runs, are one."""
+    with transaction() as session:
+        started = session.scalar(
+            select(col(Calendar.sync_started_at)).where(col(Calendar.id) == calendar_id).with_for_update()
+        )
+        asked = now or datetime.now(UTC)
+        if started is not None:  # by another machine's clock, which may be ahead of ours
+            asked = max(asked, started + _TICK)
+        session.execute(
+            update(Calendar).where(col(Calendar.id) == calendar_id).values(sync_requested_at=asked)
+        )
+        after_commit(session, lambda: enqueue(calendar_id))
+
+
+def request_for(
+    actor: Actor, *, connection_id: str | None = None, calendar_id: str | None = None
+) -> list[str]:
+    """Have all calendars the actor may work with read soon, or those of one connection, or one; returns their ids.
+
+    :raises NotFound: there is none of that id. :raises GrantRevoked: it has to be connected again first.
+    """
+    actor.require(Role.STAFF)
+    statement = visible(actor, col(Calendar.id), col(Connection.status))
+    if connection_id:
+        statement = statement.where(col(Connection.id) == connection_id)
+    if calendar_id:
+        statement = statement.where(col(Calendar.id) == calendar_id)
+    with reading() as session:
+        found = session.execute(statement).all()
+    chosen = [one for one, status in found if status in USABLE]
+    if (connection_id or calendar_id) and not chosen:
+        if found:
+            raise GrantRevoked
+        raise NotFound("There is no such calendar.")
+    for one in chosen:
+        request(one)
+    return chosen
+
+
+def visible(actor: Actor, *columns: Any) -> Any:
+    """A select over calendars and connections that the actor may see: their own, or the workspace's for managers."""
+    statement = (
+        select(*columns)
+        .join_from(Calendar, Connection, col(Connection.id) == col(Calendar.connection_id))
+        .where(
+            col(Calendar.workspace_id) == actor.workspace_id,
+            col(Calendar.removed_at).is_(None),
+            col(Connection.status) != "disconnected",
+        )
+        .order_by(col(Calendar.connection_id), col(Calendar.is_primary).desc(), col(Calendar.name))
+    )
+    if actor.role < Role.MANAGER:
+        statement = statement.where(col(Connection.person_id) == actor.person_id)
+    return statement
+
+
+def accept_mass_delete(actor: Actor, calendar_id: str) -> None:
+    """The person says that most events really are gone: read everything once more, and believe it.
+
+    :raises NotFound: there is no such calendar.
+    """
+    actor.require(Role.STAFF)
+    with transaction() as session:
+        mine = visible(actor, col(Calendar.id)).where(col(Calendar.id) == calendar_id)
+        if session.scalar(mine) is None:
+            raise NotFound("There is no such calendar.")
+        session.execute(
+            update(Calendar)
+            .where(col(Calendar.id) == calendar_id)
+            .values(removals_accepted=True, sync_cursor=None, sync_requested_at=datetime.now(UTC))
+        )
+        after_commit(session, lambda: enqueue(calendar_id))
+
+
+def enqueue(calendar_id: str) -> bool:
+    """Put a sync of the calendar on its queue; false without Redis."""
+    return queues.enqueue(
+        queues.SYNC, "sync_calendar", calendar_id, job_id=f"sync-{calendar_id}", timeout=TIMEOUT_S
+    )
+
+
+def sweep(now: datetime | None = None) -> int:
+    """Enqueue what is due by the database's word: asked for, failed and due again, or left by a worker that died."""
+    now = now or datetime.now(UTC)
+    asked = and_(
+        col(Calendar.sync_requested_at).is_not(None),
+        or_(
+            col(Calendar.sync_started_at).is_(None),
+            col(Calendar.sync_requested_at) > col(Calendar.sync_started_at),
+        ),
+    )
+    abandoned = col(Calendar.sync_lease_until).is_not(None)
+    return _enqueue_due(now, or_(asked, abandoned, col(Calendar.sync_retry_at) <= now))
+
+
+def poll(now: datetime | None = None) -> int:
+    """Enqueue new calendars and those last read ``POLL_MINUTES`` ago; failing ones have times of their own."""
+    now = now or datetime.now(UTC)
+    old = col(Calendar.synced_at) <= now - timedelta(minutes=get_settings().poll_minutes)
+    healthy = col(Calendar.failures) == 0
+    return _enqueue_due(now, and_(healthy, or_(old, col(Calendar.synced_at).is_(None))))
+
+
+def request_full(now: datetime | None = None) -> int:
+    """Let the next sync of every calendar list everything, unless that was done lately; the nightly job."""
+    now = now or datetime.now(UTC)
+    with transaction() as session:
+        session.execute(
+            update(Calendar)
+            .where(
+                col(Calendar.removed_at).is_(None),
+                or_(col(Calendar.full_synced_at).is_(None), col(Calendar.full_synced_at) < now - FULL_EVERY),
+            )
+            .values(sync_cursor=None, sync_requested_at=now)
+        )
+    return sweep(now)
+
+
+def _enqueue_due(now: datetime, condition: Any) -> int:
+    statement = (
+        select(col(Calendar.id))
+        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
+        .where(
+            condition,
+            col(Calendar.removed_at).is_(None),
+            col(Connection.status).in_(USABLE),
+            or_(col(Calendar.sync_lease_until).is_(None), col(Calendar.sync_lease_until) <= now),
+        )
+        .order_by(col(Calendar.synced_at))
+    )
+    with reading() as session:
+        due = session.scalars(statement).all()
+    for calendar_id in due:
+        if not enqueue(calendar_id):
+            break
+    return len(due)
+
+
+def status(actor: Actor, *, now: datetime | None = None) -> list[SyncStatus]:
+    """Every calendar the actor may work with, and how its mirror stands."""
+    actor.require(Role.STAFF)
+    now = now or datetime.now(UTC)
+    with reading() as session:
+        found = session.execute(visible(actor, Calendar, Connection)).all()
+        channels: dict[str, list[Channel]] = defaultdict(list)
+        for channel in session.scalars(
+            select(Channel).where(col(Channel.calendar_id).in_([calendar.id for calendar, _ in found]))
+        ):
+            channels[channel.calendar_id].append(channel)
+        return [_status(calendar, connection, channels[calendar.id], now) for calendar, connection in found]
+
+
+def _status(calendar: Calendar, connection: Connection, channels: list[Channel], now: datetime) -> SyncStatus:
+    usable = connection.status in USABLE
+    asked, started = calendar.sync_requested_at, calendar.sync_started_at
+    waits = calendar.synced_at is None or (asked is not None and (started is None or asked > started))
+    state = SyncState.IDLE
+    if usable and calendar.sync_lease_until is not None and calendar.sync_lease_until > now:
+        state = SyncState.SYNCING
+    elif calendar.last_error or not usable:
+        state = SyncState.ERROR
+    elif waits:
+        state = SyncState.QUEUED
+    poll = timedelta(minutes=get_settings().poll_minutes)
+    following = calendar.sync_retry_at or (
+        calendar.synced_at + poll if calendar.synced_at and not calendar.failures else None
+    )
+    pushed = any(channel.stopped_at is None and channel.expires_at > now for channel in channels)
+    return SyncStatus(
+        calendar_id=calendar.id,
+        calendar_name=calendar.name,
+        connection_id=connection.id,
+        provider=connection.provider,
+        account_email=connection.account_email,
+        state=state,
+        progress=calendar.sync_progress,
+        synced_at=calendar.synced_at,
+        full_synced_at=calendar.full_synced_at,
+        next_sync_at=max(following, now) if following and usable else None,
+        failures=calendar.failures,
+        last_error_code=calendar.last_error_code,
+        last_error=calendar.last_error or ("" if usable else connection.last_error),
+        needs_confirmation=calendar.last_error_code == MASS_DELETE,
+        push=pushed,
+        push_note="" if pushed else f"Changes are looked for every {get_settings().poll_minutes} minutes.",
+    )

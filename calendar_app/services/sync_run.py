@@ -1,0 +1,271 @@
+"""One reading of one calendar: claim, list, commit.
+
+The claim is a lease and a fence in the calendar's row. Listing happens with no transaction open; pages go to an
+unlinked temporary file, so that memory does not grow with the calendar. Events, occurrences and cursor are then
+committed together, only while the fence is still our own: a worker that was thought dead and comes back changes nothing.
+
+=============================================  ========================================================================
+error                                          what follows
+=============================================  ========================================================================
+``RateLimited``, ``ProviderUnavailable``       again later: 30 s, doubling to an hour, with jitter; ``Retry-After`` wins
+``SyncTokenInvalid``                           one full listing in the same run
+``GrantRevoked``                               nothing until the account is connected again
+any other                                      nothing but the nightly full listing and a person's "Sync now"
+=============================================  ========================================================================
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import orjson
+from sqlalchemy import select, update
+from sqlmodel import Session, col
+
+from calendar_app.db import mirror as rows
+from calendar_app.db.session import after_commit, transaction
+from calendar_app.db.tables import Calendar, Connection
+from calendar_app.domain.event import CalendarEvent
+from calendar_app.domain.timespan import utc
+from calendar_app.errors import (
+    AlmanacError,
+    GrantRevoked,
+    NotFound,
+    ProviderError,
+    ProviderUnavailable,
+    SyncTokenInvalid,
+)
+from calendar_app.providers.base import CalendarProvider, Capability
+from calendar_app.services import grants, live, mirror
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=3)
+"""How long a sync may be silent: longer than the slowest page with all its repeats."""
+USABLE = ("connected", "error")
+"""States of a connection whose calendars can be read."""
+MASS_DELETE = "mass_delete"
+"""``last_error_code`` of a calendar whose listing lacked most of its future; see :func:`mirror.apply`."""
+_FIRST_DELAY, _LONGEST_DELAY, _LONGEST_WAIT = 30.0, 3600.0, 86_400.0
+
+
+class Outcome(StrEnum):
+    """How a sync ended. ``BUSY``: another worker is at it; ``SUPERSEDED``: another worker has taken over since."""
+
+    DONE = "done"
+    BUSY = "busy"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """What a sync did; ``kept`` events stayed although the listing lacked them; ``error`` is a sentence."""
+
+    outcome: Outcome
+    full: bool = False
+    changed: int = 0
+    removed: int = 0
+    kept: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The right to sync a calendar while its row's fence is ``fence``."""
+
+    calendar_id: str
+    workspace_id: str
+    connection_id: str
+    remote_id: str
+    cursor: str | None
+    fence: int
+    removals_accepted: bool
+
+
+class _Superseded(Exception):
+    """Somebody else has claimed the calendar since."""
+
+
+def sync_once(calendar_id: str) -> tuple[SyncResult, bool]:
+    """Read the calendar if it can be claimed; true if somebody asked for another reading meanwhile."""
+    claim = _claim(calendar_id, datetime.now(UTC))
+    if isinstance(claim, Outcome):
+        return SyncResult(claim), False
+    try:
+        with TemporaryFile() as spool:
+            full = claim.cursor is None
+            try:
+                cursor = _list(claim, claim.cursor, spool)
+            except SyncTokenInvalid:
+                if full:
+                    raise
+                full = True
+                cursor = _list(claim, None, spool)
+            return _commit(claim, spool, cursor, full=full)
+    except _Superseded:
+        return SyncResult(Outcome.SUPERSEDED), False
+    except AlmanacError as error:
+        return _failed(claim, error), False
+    except Exception:
+        _failed(claim, AlmanacError("Reading this calendar failed on our side; it will be tried again."))
+        raise
+
+
+def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
+    statement = select(Calendar).where(col(Calendar.id) == calendar_id).with_for_update()
+    with transaction() as session:
+        row = session.scalars(statement).first()
+        connection = session.get(Connection, row.connection_id) if row else None
+        if row is None or connection is None or row.removed_at or connection.status not in USABLE:
+            return Outcome.SKIPPED
+        if row.sync_lease_until is not None and row.sync_lease_until > now:
+            return Outcome.BUSY
+        row.sync_fence += 1
+        row.sync_lease_until = now + LEASE
+        row.sync_started_at = max(now, row.sync_requested_at or now)
+        row.sync_progress = 0
+        session.add(row)
+        return _Claim(
+            row.id,
+            row.workspace_id,
+            row.connection_id,
+            row.remote_id,
+            row.sync_cursor,
+            row.sync_fence,
+            row.removals_accepted,
+        )
+
+
+def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> str | None:
+    """Write every event of the listing to ``spool``, one JSON line each; the cursor of the last page."""
+    since = None if cursor else utc(mirror.window_at(datetime.now(UTC)).start)
+
+    def work(provider: CalendarProvider) -> str | None:
+        spool.seek(0)
+        spool.truncate()
+        count, last = 0, None
+        for page in provider.event_pages(claim.remote_id, cursor, since=since):
+            for event in page.events:
+                spool.write(orjson.dumps(rows.to_payload(event)) + b"\n")
+            last = page.cursor
+            if page.events:
+                count += len(page.events)
+                _progress(claim, count)
+        if last is None and Capability.DELTA in provider.capabilities:
+            raise ProviderUnavailable("The provider's list of events ended early.", reason="no_cursor")
+        return last
+
+    return grants.call(claim.connection_id, work)
+
+
+def _listed(spool: IO[bytes]) -> Iterator[CalendarEvent]:
+    spool.seek(0)
+    for line in spool:
+        yield rows.from_payload(orjson.loads(line))
+
+
+def _progress(claim: _Claim, count: int) -> None:
+    with transaction() as session:
+        answer: Any = session.execute(
+            update(Calendar)
+            .where(col(Calendar.id) == claim.calendar_id, col(Calendar.sync_fence) == claim.fence)
+            .values(sync_progress=count, sync_lease_until=datetime.now(UTC) + LEASE)
+        )
+        if not answer.rowcount:
+            raise _Superseded
+        after_commit(session, lambda: live.publish(claim.workspace_id, "connections"))
+
+
+def _commit(claim: _Claim, spool: IO[bytes], cursor: str | None, *, full: bool) -> tuple[SyncResult, bool]:
+    now = datetime.now(UTC)
+    with transaction() as session:
+        row = _locked(session, claim)
+        applied = mirror.apply(
+            session,
+            row.id,
+            _listed(spool),
+            full=full,
+            now=now,
+            accept_removals=claim.removals_accepted,
+        )
+        row.sync_cursor = cursor
+        if row.removals_accepted and not claim.removals_accepted:
+            row.sync_cursor = None  # agreed to while we read: the next reading lists everything
+        elif full:
+            row.removals_accepted = False
+        if applied.kept:
+            row.last_error_code, row.last_error = MASS_DELETE, _doubt(applied.kept)
+        elif full or row.last_error_code != MASS_DELETE:
+            row.last_error_code, row.last_error = "", ""
+        row.synced_at, row.full_synced_at = now, now if full else row.full_synced_at
+        row.failures, row.sync_retry_at, row.sync_lease_until = 0, None, None
+        again = row.sync_requested_at is not None and row.sync_requested_at > (row.sync_started_at or now)
+        session.add(row)
+        session.execute(
+            update(Connection).where(col(Connection.id) == claim.connection_id).values(last_sync_at=now)
+        )
+        topics = ["events"] * bool(applied.changed or applied.removed) + ["connections"]
+        for topic in topics:
+            after_commit(session, partial(live.publish, claim.workspace_id, topic))
+    return SyncResult(Outcome.DONE, full, applied.changed, applied.removed, applied.kept), again
+
+
+def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
+    """Record why, and when to try again, if at all."""
+    if isinstance(error, NotFound):
+        return SyncResult(Outcome.SKIPPED)
+    now = datetime.now(UTC)
+    with transaction() as session:
+        try:
+            row = _locked(session, claim)
+        except _Superseded:
+            return SyncResult(Outcome.SUPERSEDED)
+        row.failures += 1
+        row.sync_lease_until = None
+        row.sync_retry_at = now + _delay(error, row.failures) if _worth_repeating(error) else None
+        if row.last_error_code != MASS_DELETE:
+            row.last_error_code, row.last_error = error.code, error.detail
+        session.add(row)
+        after_commit(session, lambda: live.publish(claim.workspace_id, "connections"))
+    log.warning("a calendar was not read", extra={"calendar": claim.calendar_id, "code": error.code})
+    return SyncResult(Outcome.FAILED, error=error.detail)
+
+
+def _locked(session: Session, claim: _Claim) -> Calendar:
+    statement = select(Calendar).where(
+        col(Calendar.id) == claim.calendar_id, col(Calendar.sync_fence) == claim.fence
+    )
+    row = session.scalars(statement.with_for_update()).first()
+    if row is None:
+        raise _Superseded
+    return row
+
+
+def _worth_repeating(error: AlmanacError) -> bool:
+    """Whether time may heal it. What is no provider's error is ours, and we mean to mend it."""
+    if isinstance(error, GrantRevoked):
+        return False
+    return not isinstance(error, ProviderError) or error.retryable or isinstance(error, SyncTokenInvalid)
+
+
+def _delay(error: AlmanacError, failures: int) -> timedelta:
+    backoff = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(failures - 1, 10)) * random.uniform(0.75, 1.25)
+    asked = getattr(error, "retry_after", None) or 0.0
+    return timedelta(seconds=max(backoff, min(asked, _LONGEST_WAIT)))
+
+
+def _doubt(kept: int) -> str:
+    return (
+        f"The provider no longer lists {kept} events of this calendar, most of its future. "
+        "They are kept until you confirm that they were really deleted."
+    )
