@@ -8,7 +8,6 @@ names turned into IANA names, for :mod:`calendar_app.domain.recurrence`.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -25,14 +24,11 @@ from calendar_app.domain.ics.lines import (
 )
 from calendar_app.domain.ics.zones import ZoneNames
 from calendar_app.domain.recurrence.errors import RecurrenceError
-from calendar_app.domain.recurrence.rule import parse_time
+from calendar_app.domain.recurrence.rule import parse_duration, parse_time
 from calendar_app.domain.recurrence.wallclock import wall_seconds, zone_of
 
 MAX_BYTES = 16 * 2**20
 PRIVATE_PREFIX = "X-ALMANAC-"
-_DURATION = re.compile(
-    r"([+-]?)P(?:(\d{1,5})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,7})H)?(?:(\d{1,8})M)?(?:(\d{1,9})S)?)?"
-)
 _RECURRENCE = frozenset({"RRULE", "RDATE", "EXDATE", "EXRULE"})
 _ESSENTIAL = frozenset({"DTSTART", "DTEND", "DURATION", "RECURRENCE-ID", "UID", *_RECURRENCE})
 _BUSY_STATUS = {
@@ -70,8 +66,8 @@ class CalendarFile:
     """What a file held: masters, single events and exceptions (``master_id`` is the UID), in the file's order.
 
     ``zone`` is the IANA zone the file names for floating times (X-WR-TIMEZONE), ``None`` if none. ``truncated``: the
-    file ends inside a component, so what is missing may only be unread. ``unknown_zones``: TZIDs that mean nothing here,
-    whose times are floating.
+    file ends inside a component, so what is missing may only be unread. ``unknown_zones``: TZIDs that mean
+    nothing here, whose times are floating.
     """
 
     events: tuple[CalendarEvent, ...]
@@ -252,14 +248,8 @@ def _alike(start: EventTime, end: EventTime) -> EventTime:
 
 def _lasting(start: EventTime, text: str) -> tuple[EventTime, EventTime, int]:
     """Start, end and nominal days of an event with a DURATION (RFC 5545 §3.3.6)."""
-    match = _DURATION.fullmatch(text)
-    if match is None or len(text) < 3:
-        raise ValueError(f"its DURATION cannot be read: {text[:40]!r}")
-    weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups()[1:])
-    days += weeks * 7
-    exact = timedelta(hours=hours, minutes=minutes, seconds=seconds)
-    if match[1] == "-":
-        days, exact = -days, -exact
+    days, seconds = parse_duration(text)
+    exact = timedelta(seconds=seconds)
     if not isinstance(start.value, datetime):
         return start, EventTime(start.value + timedelta(days=days) + exact), 0
     end = EventTime(_after(start.value + timedelta(days=days), exact, start.zone), start.zone)

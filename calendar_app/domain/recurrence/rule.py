@@ -108,6 +108,19 @@ def parse_time(text: str, zone: str | None = None) -> EventTime:
     raise InvalidDates(f"This is not a date or time: {text[:40]!r}.")
 
 
+def parse_duration(text: str) -> tuple[int, int]:
+    """Nominal days and exact seconds of a DURATION value (RFC 5545 §3.3.6); both negative after a minus sign.
+
+    :raises InvalidDates: for anything else.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise InvalidDates(f"This is not a duration: {text[:40]!r}.")
+    weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups()[1:])
+    sign = -1 if match[1] == "-" else 1
+    return sign * (weeks * 7 + days), sign * (hours * 3600 + minutes * 60 + seconds)
+
+
 def _integers(low: int, high: int, *, signed: bool = False) -> Callable[[str], tuple[int, ...]]:
     def read(value: str) -> tuple[int, ...]:
         numbers = {_integer(item) for item in value.split(",")}
@@ -160,6 +173,10 @@ def _until(value: str) -> EventTime:
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _DATE_TIME = re.compile(r"[0-9]{8}T[0-9]{6}Z?")
+_DURATION = re.compile(
+    r"([+-]?)P(?=[0-9T])(?:([0-9]{1,5})W)?(?:([0-9]{1,6})D)?"
+    r"(?:T(?=[0-9])(?:([0-9]{1,7})H)?(?:([0-9]{1,8})M)?(?:([0-9]{1,9})S)?)?"
+)
 _WITHOUT_EFFECT = frozenset(
     {("RSCALE", "GREGORIAN"), ("SKIP", "OMIT")}
 )  # RFC 7529 §4.1: what RFC 5545 says anyway

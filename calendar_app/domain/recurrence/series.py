@@ -12,9 +12,9 @@ from datetime import date
 from functools import lru_cache
 
 from calendar_app.domain.event import CalendarEvent, EventTime
-from calendar_app.domain.recurrence.errors import InvalidDates, RecurrenceError, TooManyOccurrences
+from calendar_app.domain.recurrence.errors import RecurrenceError, TooManyOccurrences
 from calendar_app.domain.recurrence.generate import Recurrence
-from calendar_app.domain.recurrence.rule import Rule, parse_rule, parse_time
+from calendar_app.domain.recurrence.rule import Rule, parse_duration, parse_rule, parse_time
 from calendar_app.domain.recurrence.wallclock import (
     DAY,
     EPOCH_ORDINAL,
@@ -31,9 +31,6 @@ MAX_NEAR_DATES = 4_000
 MAX_EXCLUDED_A_DAY = 24
 MAX_PERIODS = 5_000
 _FOREVER = (LAST_DAY + 1) * DAY
-_DURATION = re.compile(
-    r"\+?P(?:(\d{1,5})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,7})H)?(?:(\d{1,8})M)?(?:(\d{1,9})S)?)?"
-)
 _TZID = re.compile(r';TZID=("[^"]*"|[^;:]*)', re.IGNORECASE)
 
 
@@ -194,15 +191,11 @@ class Series:
 
     def _period_end(self, start: int, text: str, zone: str | None) -> int:
         """The second half of a PERIOD (RFC 5545 §3.3.9): a date-time or a duration."""
-        if not text.lstrip("+").startswith("P"):
-            end = instant_of(parse_time(text, zone), self.zone_name)
+        if text.lstrip("+-").startswith("P"):
+            days, seconds = parse_duration(text)
+            end = self.zone.instant(self.zone.local(start) + days * DAY) + seconds
         else:
-            match = _DURATION.fullmatch(text)
-            if match is None:
-                raise InvalidDates(f"This is not a duration: {text[:40]!r}.")
-            weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
-            end = self.zone.instant(self.zone.local(start) + (weeks * 7 + days) * DAY)
-            end += hours * 3600 + minutes * 60 + seconds
+            end = instant_of(parse_time(text, zone), self.zone_name)
         return max(start, end)
 
     def _check_sizes(self) -> None:
