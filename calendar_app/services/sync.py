@@ -77,8 +77,11 @@ def sync_calendar(calendar_id: str) -> SyncResult:
     return result
 
 
-def request(calendar_id: str, *, now: datetime | None = None) -> None:
-    """Have the calendar read soon; requests that come before it starts, or while it runs, are one."""
+def request(calendar_id: str, *, queue: bool = True, now: datetime | None = None) -> None:
+    """Have the calendar read soon; requests that come before it starts, or while it runs, are one.
+
+    ``queue`` false only notes it, for a caller who reads the calendar next.
+    """
     with transaction() as session:
         started = session.scalar(
             select(col(Calendar.sync_started_at)).where(col(Calendar.id) == calendar_id).with_for_update()
@@ -89,7 +92,8 @@ def request(calendar_id: str, *, now: datetime | None = None) -> None:
         session.execute(
             update(Calendar).where(col(Calendar.id) == calendar_id).values(sync_requested_at=asked)
         )
-        after_commit(session, lambda: enqueue(calendar_id))
+        if queue:
+            after_commit(session, lambda: enqueue(calendar_id))
 
 
 def request_for(

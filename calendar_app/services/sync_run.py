@@ -2,7 +2,8 @@
 
 The claim is a lease and a fence in the calendar's row. Listing happens with no transaction open; pages go to an
 unlinked temporary file, so that memory does not grow with the calendar. Events, occurrences and cursor are then
-committed together, only while the fence is still our own: a worker that was thought dead and comes back changes nothing.
+committed together, only while the fence is still our own: a worker that was thought dead and comes back changes
+nothing.
 
 =============================================  ========================================================================
 error                                          what follows

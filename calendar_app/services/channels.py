@@ -1,0 +1,246 @@
+"""Push channels: a provider tells us that a calendar changed, and we read it.
+
+A push carries no data and is no proof of anything: it only makes a reading happen sooner than polling would. Channels
+end by themselves; a new one is opened before the old one is stopped, so that nothing falls between them. Rules:
+https://developers.google.com/workspace/calendar/api/guides/push
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import and_, or_, select, update
+from sqlmodel import Session, col
+
+from calendar_app import queues
+from calendar_app.db.ids import new_id
+from calendar_app.db.session import reading, transaction
+from calendar_app.db.tables import Calendar, Channel, Connection
+from calendar_app.errors import Forbidden, GrantRevoked, NotFound, ProviderError
+from calendar_app.providers import registry
+from calendar_app.providers.base import CalendarProvider, Capability, PushChannel
+from calendar_app.services import grants, sync
+from calendar_app.services.sync_run import USABLE
+from calendar_app.settings import get_settings
+
+log = logging.getLogger(__name__)
+
+HOOK_PATH = "/api/v1/hooks/google"
+LIFE = timedelta(days=7)
+"""What we ask for; providers may grant less."""
+MARGIN = timedelta(hours=24)
+"""A channel is replaced when it has less than this left, or less than half of its life."""
+AGAIN = timedelta(hours=20)
+"""After a refusal polling does the work, and nobody asks again before this."""
+_OPENING = timedelta(minutes=10)
+"""How long a channel that nobody confirmed is believed in: its worker may have died."""
+
+
+def ensure(calendar_id: str, *, now: datetime | None = None) -> bool:
+    """Open a channel for the calendar if it needs one, then stop those it replaces; whether one is open now.
+
+    A refusal is no error for anybody: the calendar is polled.
+    """
+    now = now or datetime.now(UTC)
+    with reading() as session:
+        found = session.execute(
+            select(col(Calendar.remote_id), col(Calendar.connection_id))
+            .join(Connection, col(Connection.id) == col(Calendar.connection_id))
+            .where(col(Calendar.id) == calendar_id, _pushable())
+        ).first()
+        old = session.scalars(
+            select(Channel).where(col(Channel.calendar_id) == calendar_id).order_by(col(Channel.created_at))
+        ).all()
+    if found is None:
+        return False
+    if any(channel.stopped_at is None and not _ageing(channel, now) for channel in old):
+        return True
+    if any(
+        channel.stopped_at and not channel.resource_id and channel.created_at > now - AGAIN for channel in old
+    ):
+        return False
+    if not _open(calendar_id, found.remote_id, found.connection_id, now):
+        return False
+    _stop([channel for channel in old if channel.stopped_at is None], found.connection_id)
+    return True
+
+
+def renew(now: datetime | None = None) -> int:
+    """Enqueue every calendar that lacks a channel or whose channel ends soon; the hourly job."""
+    now = now or datetime.now(UTC)
+    lasting = (
+        select(col(Channel.id))
+        .where(col(Channel.calendar_id) == col(Calendar.id), col(Channel.stopped_at).is_(None))
+        .where(col(Channel.expires_at) > now + MARGIN)
+    )
+    refused = (
+        select(col(Channel.id))
+        .where(col(Channel.calendar_id) == col(Calendar.id), col(Channel.resource_id) == "")
+        .where(col(Channel.stopped_at).is_not(None), col(Channel.created_at) > now - AGAIN)
+    )
+    statement = (
+        select(col(Calendar.id))
+        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
+        .where(_pushable(), ~lasting.exists(), ~refused.exists())
+    )
+    with reading() as session:
+        due = session.scalars(statement).all()
+    for calendar_id in due:
+        queues.enqueue(queues.DEFAULT, "open_channel", calendar_id, job_id=f"channel-{calendar_id}")
+    return len(due)
+
+
+def stop_for_connection(connection_id: str) -> None:
+    """End every channel of a connection that is about to be disconnected."""
+    with reading() as session:
+        open_ones = session.scalars(
+            select(Channel)
+            .join(Calendar, col(Calendar.id) == col(Channel.calendar_id))
+            .where(col(Calendar.connection_id) == connection_id, col(Channel.stopped_at).is_(None))
+        ).all()
+    _stop(list(open_ones), connection_id)
+
+
+def receive_google(headers: Mapping[str, str]) -> bool:
+    """Take a push in: check it and queue its calendar's reading; true if it was news. Answers within milliseconds.
+
+    Only reads the database, so that it never waits for a writer; what it saw is recorded by :func:`pushed`.
+
+    :raises NotFound: no such channel. :raises Forbidden: the token is not the channel's.
+    """
+    channel_id = headers.get("x-goog-channel-id", "")
+    number = headers.get("x-goog-message-number", "")
+    with reading() as session:
+        channel = session.get(Channel, channel_id) if len(channel_id) <= 64 else None
+    if channel is None:
+        raise NotFound("There is no such channel.")
+    if not hmac.compare_digest(_digest(headers.get("x-goog-channel-token", "")), channel.token_hash):
+        raise Forbidden("The channel's token is wrong.")
+    position = int(number) if number.isascii() and number.isdigit() and len(number) < 16 else 0
+    if channel.stopped_at is not None or position <= channel.last_message:
+        return False
+    queued = queues.enqueue(
+        queues.SYNC, "push", channel.id, position, job_id=f"push-{channel.id}", timeout=sync.TIMEOUT_S
+    )
+    if not queued:  # without Redis the request in the row is found by the sweeper
+        _note(channel.id, position)
+        sync.request(channel.calendar_id)
+    return True
+
+
+def pushed(channel_id: str, number: int) -> None:
+    """Read the calendar that a push was about; the job behind :func:`receive_google`."""
+    calendar_id = _note(channel_id, number)
+    if calendar_id is not None:
+        sync.request(calendar_id, queue=False)
+        sync.sync_calendar(calendar_id)
+
+
+def forget(now: datetime | None = None) -> int:
+    """Delete the rows of channels that ended more than a week ago; the weekly clean-up."""
+    before = (now or datetime.now(UTC)) - LIFE
+    with transaction() as session:
+        ended = session.scalars(
+            select(Channel).where(or_(col(Channel.stopped_at) < before, col(Channel.expires_at) < before))
+        ).all()
+        for channel in ended:
+            session.delete(channel)
+    return len(ended)
+
+
+def _pushable() -> Any:
+    kinds = [kind.key for kind in registry.kinds() if Capability.PUSH in kind.capabilities]
+    return and_(
+        col(Connection.provider).in_(kinds),
+        col(Connection.status).in_(USABLE),
+        col(Calendar.removed_at).is_(None),
+        col(Calendar.synced_at).is_not(None),
+    )
+
+
+def _ageing(channel: Channel, now: datetime) -> bool:
+    return channel.expires_at - now < min(MARGIN, (channel.expires_at - channel.created_at) / 2)
+
+
+def _open(calendar_id: str, remote_id: str, connection_id: str, now: datetime) -> bool:
+    """The row comes first: the provider's first message may be quicker than its answer."""
+    channel_id, token = new_id(), secrets.token_urlsafe(32)
+    row = Channel(
+        id=channel_id,
+        calendar_id=calendar_id,
+        token_hash=_digest(token),
+        created_at=now,
+        expires_at=now + _OPENING,
+    )
+    with transaction() as session:
+        session.add(row)
+
+    def watch(provider: CalendarProvider) -> PushChannel:
+        return provider.watch(
+            remote_id,
+            channel_id=channel_id,
+            token=token,
+            address=get_settings().public_url + HOOK_PATH,
+            expires_at=now + LIFE,
+        )
+
+    try:
+        granted = grants.call(connection_id, watch)
+    except ProviderError as error:
+        # A refusal stays as a stopped row without a resource, which keeps us from asking every hour.
+        kept = {} if error.retryable or isinstance(error, GrantRevoked) else {"stopped_at": now}
+        with transaction() as session:
+            _update(session, channel_id, kept)
+        log.info("push was refused, polling goes on", extra={"calendar": calendar_id, "code": error.code})
+        return False
+    with transaction() as session:
+        _update(session, channel_id, {"resource_id": granted.resource_id, "expires_at": granted.expires_at})
+    return True
+
+
+def _update(session: Session, channel_id: str, values: dict[str, Any]) -> None:
+    """Change the row, or delete it where there is nothing to say."""
+    channel = session.get(Channel, channel_id)
+    if channel is not None and not values:
+        session.delete(channel)
+    elif channel is not None:
+        channel.sqlmodel_update(values)
+        session.add(channel)
+
+
+def _stop(channels: list[Channel], connection_id: str) -> None:
+    """Stop at the provider as far as it lets us; whatever still arrives on a stopped channel is ignored."""
+    for channel in channels:
+        with transaction() as session:
+            _update(session, channel.id, {"stopped_at": datetime.now(UTC)})
+        ended = PushChannel(channel.id, channel.resource_id, channel.expires_at)
+        try:
+            grants.call(connection_id, partial(_stop_at, ended))
+        except (ProviderError, NotFound) as error:
+            log.info("a push channel ends by itself", extra={"channel": channel.id, "code": error.code})
+
+
+def _stop_at(channel: PushChannel, provider: CalendarProvider) -> None:
+    provider.stop_channel(channel)
+
+
+def _note(channel_id: str, number: int) -> str | None:
+    """Record a message's number; the calendar's id, or ``None`` if the message, or a later one, was there before."""
+    with transaction() as session:
+        return session.scalar(
+            update(Channel)
+            .where(col(Channel.id) == channel_id, col(Channel.last_message) < number)
+            .values(last_message=number, last_push_at=datetime.now(UTC))
+            .returning(col(Channel.calendar_id))
+        )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
