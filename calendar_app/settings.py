@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     )
     google_api_url: str = Field("https://www.googleapis.com/calendar/v3", alias="GOOGLE_API_URL")
 
+    smtp_url: SecretStr = Field(SecretStr(""), alias="SMTP_URL")
+    mail_from: str = Field("Almanac <no-reply@localhost>", alias="MAIL_FROM")
+
     sandbox_choice: Literal["auto", "on", "off"] = Field("auto", alias="ALMANAC_SANDBOX")
     sandbox_url: str = Field("", alias="SANDBOX_URL")
 

@@ -21,22 +21,6 @@ from calendar_app.domain.event import (
 )
 from calendar_app.providers.base import AccessRole, RemoteCalendar
 
-COLOR_IDS = {
-    "lavender": "1",
-    "sage": "2",
-    "grape": "3",
-    "flamingo": "4",
-    "banana": "5",
-    "tangerine": "6",
-    "peacock": "7",
-    "graphite": "8",
-    "blueberry": "9",
-    "basil": "10",
-    "tomato": "11",
-}
-"""Event colours by the names Google's own calendar shows for them; ids as ``colors.get`` lists them."""
-
-_COLOR_NAMES = {number: name for name, number in COLOR_IDS.items()}
 _RESPONSES = {
     "needsAction": Response.NEEDS_ACTION,
     "declined": Response.DECLINED,
@@ -80,7 +64,7 @@ def event_from(item: Mapping[str, Any], calendar_zone: str = "") -> CalendarEven
         description=str(item.get("description") or ""),
         location=str(item.get("location") or ""),
         html_link=str(item.get("htmlLink") or ""),
-        color=_COLOR_NAMES.get(str(item.get("colorId")), ""),
+        color=COLORS_BY_GOOGLE_ID.get(str(item.get("colorId")), ""),
         ical_uid=str(item.get("iCalUID") or ""),
         etag=str(item.get("etag") or ""),
         sequence=int(item.get("sequence") or 0),
@@ -149,8 +133,8 @@ def body_from(draft: EventDraft) -> dict[str, Any]:
         "transparency": "opaque",
         "extendedProperties": {"private": dict(draft.private)},
     }
-    if draft.color in COLOR_IDS:
-        body["colorId"] = COLOR_IDS[draft.color]
+    if draft.color:
+        body["colorId"] = GOOGLE_COLOR_IDS[parse_color(draft.color)]
     if draft.attendees:
         body["attendees"] = [_attendee_body(attendee) for attendee in draft.attendees]
     return body
