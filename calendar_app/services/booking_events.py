@@ -1,0 +1,88 @@
+"""A booking as an event in a host's calendar."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session, col, select
+
+from calendar_app.db.tables import (
+    Booking,
+    BookingHost,
+    Calendar,
+    CalendarWrite,
+    Connection,
+    EventType,
+    Person,
+)
+from calendar_app.domain.colors import booking_color
+from calendar_app.domain.event import BOOKING_MARK, Attendee, EventDraft, EventTime
+from calendar_app.domain.intake import parse_questions
+from calendar_app.settings import get_settings
+
+
+def draft(session: Session, row: CalendarWrite) -> EventDraft:
+    """What must stand in the calendar of ``row``: the booking as its host needs to see it, shown in the host's
+    zone."""
+    booking = session.get_one(Booking, row.booking_id)
+    event_type = session.get_one(EventType, booking.event_type_id)
+    owner = session.exec(
+        select(Person)
+        .join(Connection, col(Connection.person_id) == col(Person.id))
+        .join(Calendar, col(Calendar.connection_id) == col(Connection.id))
+        .where(Calendar.id == row.calendar_id)
+    ).one()
+    others = session.exec(
+        select(Person.name)
+        .join(BookingHost, col(BookingHost.person_id) == col(Person.id))
+        .where(BookingHost.booking_id == booking.id, Person.id != owner.id)
+        .order_by(col(Person.name))
+    ).all()
+    return EventDraft(
+        remote_id=row.remote_id,
+        uid=booking.uid,
+        summary=f"{event_type.title} with {booking.name}",
+        start=booking.start_at,
+        end=booking.end_at,
+        zone=owner.timezone,
+        description=_description(booking, event_type, others),
+        location=booking.location,
+        color=booking_color(chosen=booking.color or event_type.color).value,
+        sequence=booking.sequence,
+        attendees=(Attendee(booking.email, booking.name),),
+        private={BOOKING_MARK: booking.id},
+    )
+
+
+def answers(booking: Booking, event_type: EventType) -> list[tuple[str, str]]:
+    """The customer's answers with the questions as they are asked today; those no longer asked go by their id."""
+    labels = {question.id: question.label for question in parse_questions(event_type.questions)}
+    words = {True: "yes", False: "no"}
+    return [
+        (labels.get(key, key), words[value] if isinstance(value, bool) else str(value))
+        for key, value in booking.answers.items()
+    ]
+
+
+def moment(point: EventTime | None, floating_zone: str) -> datetime | None:
+    """The instant that an event's time means, aware in UTC; the start of the day for all-day ones."""
+    if point is None:
+        return None
+    value: date | datetime = point.value
+    if not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    return value.replace(tzinfo=ZoneInfo(point.zone or floating_zone)).astimezone(UTC)
+
+
+def _description(booking: Booking, event_type: EventType, others: object) -> str:
+    lines = [f"{booking.name} <{booking.email}>", f"Time zone of the guest: {booking.timezone}"]
+    names = list(others) if isinstance(others, list | tuple) else []
+    if names:
+        lines.append(f"Together with {', '.join(names)}")
+    asked = answers(booking, event_type)
+    if asked:
+        lines.append("")
+        lines += [f"{label}: {answer}" for label, answer in asked]
+    lines += ["", f"Booking: {get_settings().public_url}/bookings?booking={booking.id}"]
+    return "\n".join(lines)

@@ -1,0 +1,353 @@
+"""Bookings as pages and the API see them, and who may see which.
+
+Managers see every booking of the workspace, staff those that they host, customers with an account those made with
+their address. Whoever holds a booking's manage link sees that one, without what only concerns the business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, false, or_
+from sqlmodel import Session, col, select
+
+from calendar_app.db.session import reading
+from calendar_app.db.tables import (
+    AuditEntry,
+    Booking,
+    BookingHost,
+    Calendar,
+    CalendarWrite,
+    Connection,
+    EventType,
+    Person,
+    Workspace,
+)
+from calendar_app.domain.booking import Status, change_deadline
+from calendar_app.domain.timespan import instant, utc
+from calendar_app.errors import InvalidInput, NotFound
+from calendar_app.services import booking_events, manage_links
+from calendar_app.services.roles import Actor, Role
+
+MOST = 200
+"""The longest page of a list."""
+_CURSOR = re.compile(r"(-?\d{1,12})\.([0-9a-z]{26})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class BookingHostView:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptView:
+    """How far one calendar has come with a booking.
+
+    ``state``: ``queued``, ``written``, ``verified``, ``failed``, ``removed``.
+    """
+
+    calendar: str
+    calendar_id: str
+    provider: str
+    account: str
+    state: str
+    attempts: int
+    last_error: str
+    next_attempt_at: datetime | None
+    written_at: datetime | None
+    verified_at: datetime | None
+    html_link: str
+
+
+@dataclass(frozen=True, slots=True)
+class BookingView:
+    """A booking. ``start`` and ``end`` are UTC; ``timezone`` is the customer's; ``answers`` by question id.
+
+    ``calendar_event_id`` maps a provider to the event's id there, ``sync`` has one receipt per calendar; both are
+    empty for customers. ``change_deadline`` is the customer's last moment to cancel or move it.
+    """
+
+    id: str
+    workspace_id: str
+    workspace_slug: str
+    workspace_name: str
+    event_type_id: str
+    event_type_slug: str
+    title: str
+    status: str
+    start: datetime
+    end: datetime
+    timezone: str
+    name: str
+    email: str
+    answers: dict[str, Any]
+    answers_in_words: tuple[tuple[str, str], ...]
+    location: str
+    color: str
+    hosts: tuple[BookingHostView, ...]
+    manage_url: str
+    manage_token: str
+    calendar_event_id: dict[str, str]
+    sync: tuple[ReceiptView, ...]
+    version: int
+    sequence: int
+    created_at: datetime
+    cancelled_at: datetime | None
+    cancelled_by: str
+    cancel_reason: str
+    change_deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryView:
+    """One entry of a booking's history: who did what, when."""
+
+    at: datetime
+    who: str
+    action: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BookingPage:
+    """One page of a list; ``next`` is the cursor of the following one, ``None`` on the last."""
+
+    items: tuple[BookingView, ...]
+    next: str | None
+
+
+def list_bookings(
+    actor: Actor,
+    *,
+    status: Collection[str] = (),
+    start: datetime | None = None,
+    end: datetime | None = None,
+    event_type_id: str | None = None,
+    host_id: str | None = None,
+    search: str = "",
+    newest_first: bool = False,
+    limit: int = 50,
+    after: str | None = None,
+) -> BookingPage:
+    """The actor's bookings by start. ``[start, end)`` bounds their starts; ``search`` is a part of the name or
+    address.
+
+    ``after`` is the ``next`` of the page before. :raises InvalidInput: an unknown status or a cursor that is none.
+    """
+    if unknown := set(status) - set(Status):
+        raise InvalidInput(f"{min(unknown)[:32]!r} is not a status of bookings.", field="status")
+    query = select(Booking).where(visible_to(actor))
+    if status:
+        query = query.where(col(Booking.status).in_(list(status)))
+    if start is not None:
+        query = query.where(col(Booking.start_at) >= start)
+    if end is not None:
+        query = query.where(col(Booking.start_at) < end)
+    if event_type_id is not None:
+        query = query.where(Booking.event_type_id == event_type_id)
+    if host_id is not None:
+        query = query.where(_hosted_by(host_id))
+    for word in search.split()[:5]:
+        part = _like(word)
+        query = query.where(
+            or_(col(Booking.name).ilike(part, escape="\\"), col(Booking.email).ilike(part, escape="\\"))
+        )
+    if after is not None:
+        query = query.where(_beyond(after, newest_first=newest_first))
+    keys = (col(Booking.start_at), col(Booking.id))
+    order = [key.desc() for key in keys] if newest_first else list(keys)
+    limit = max(1, min(limit, MOST))
+    with reading() as session:
+        rows = session.exec(query.order_by(*order).limit(limit + 1)).all()
+        more = f"{instant(rows[limit - 1].start_at)}.{rows[limit - 1].id}" if len(rows) > limit else None
+        return BookingPage(tuple(views(session, rows[:limit], full=actor.role >= Role.STAFF)), more)
+
+
+def get(actor: Actor, booking_id: str) -> BookingView:
+    """:raises NotFound: no such booking, or not the actor's to see."""
+    with reading() as session:
+        return view(session, owned(session, actor, booking_id), full=actor.role >= Role.STAFF)
+
+
+def by_token(token: str) -> BookingView:
+    """The booking that a manage link leads to. :raises NotFound: it leads nowhere."""
+    booking_id = manage_links.booking_id(token)
+    with reading() as session:
+        row = session.get(Booking, booking_id)
+        if row is None:
+            raise manage_links.unknown()
+        return view(session, row, full=False)
+
+
+def history(actor: Actor, booking_id: str) -> list[HistoryView]:
+    """What happened to a booking, oldest first. :raises NotFound: as :func:`get`."""
+    actor.require(Role.STAFF)
+    with reading() as session:
+        owned(session, actor, booking_id)
+        query = select(AuditEntry).where(
+            AuditEntry.subject_type == "booking", AuditEntry.subject_id == booking_id
+        )
+        entries = session.exec(query.order_by(col(AuditEntry.at), col(AuditEntry.id)))
+        return [
+            HistoryView(e.at, str(e.detail.get("by") or e.actor), e.action.removeprefix("booking."), e.detail)
+            for e in entries
+        ]
+
+
+def owned(session: Session, actor: Actor, booking_id: str) -> Booking:
+    """The row, if the actor may see it. :raises NotFound: otherwise."""
+    row = session.exec(select(Booking).where(Booking.id == booking_id).where(visible_to(actor))).first()
+    if row is None:
+        raise NotFound("There is no such booking.")
+    return row
+
+
+def visible_to(actor: Actor) -> ColumnElement[bool]:
+    """The condition on bookings that an actor may see."""
+    here = col(Booking.workspace_id) == actor.workspace_id
+    if actor.role >= Role.MANAGER:
+        return here
+    if actor.role >= Role.STAFF:
+        return and_(here, _hosted_by(actor.person_id))
+    return and_(here, col(Booking.email) == actor.email) if actor.email else false()
+
+
+def _hosted_by(person_id: str) -> ColumnElement[bool]:
+    mine = select(BookingHost.booking_id).where(BookingHost.person_id == person_id)
+    return col(Booking.id).in_(mine)
+
+
+def _like(word: str) -> str:
+    escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _beyond(cursor: str, *, newest_first: bool) -> ColumnElement[bool]:
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        raise InvalidInput("This cursor is not one of ours.", field="after")
+    at, last = utc(int(match[1])), match[2]
+    if newest_first:
+        return or_(col(Booking.start_at) < at, and_(col(Booking.start_at) == at, col(Booking.id) < last))
+    return or_(col(Booking.start_at) > at, and_(col(Booking.start_at) == at, col(Booking.id) > last))
+
+
+def view(session: Session, row: Booking, *, full: bool) -> BookingView:
+    """One booking; ``full`` for the business."""
+    return views(session, [row], full=full)[0]
+
+
+def views(session: Session, rows: Sequence[Booking], *, full: bool) -> list[BookingView]:
+    """Bookings in the order given, with a fixed number of queries."""
+    ids = [row.id for row in rows]
+    hosts = _hosts(session, ids)
+    receipts = _receipts(session, ids) if full else {}
+    types = _by_id(session, EventType, {row.event_type_id for row in rows})
+    workspaces = _by_id(session, Workspace, {row.workspace_id for row in rows})
+    return [
+        _view(
+            row,
+            types[row.event_type_id],
+            workspaces[row.workspace_id],
+            hosts[row.id],
+            receipts.get(row.id, []),
+        )
+        for row in rows
+    ]
+
+
+def _by_id(session: Session, table: Any, ids: Iterable[str]) -> dict[str, Any]:
+    return {row.id: row for row in session.exec(select(table).where(table.id.in_(list(ids))))}
+
+
+def _hosts(session: Session, booking_ids: Collection[str]) -> dict[str, list[BookingHostView]]:
+    query = (
+        select(BookingHost.booking_id, Person.id, Person.name)
+        .join(Person, col(Person.id) == col(BookingHost.person_id))
+        .where(col(BookingHost.booking_id).in_(booking_ids))
+        .order_by(col(BookingHost.id))
+    )
+    found: dict[str, list[BookingHostView]] = defaultdict(list)
+    for booking_id, person_id, name in session.exec(query):
+        found[booking_id].append(BookingHostView(person_id, name))
+    return found
+
+
+def _receipts(session: Session, booking_ids: Collection[str]) -> dict[str, list[tuple[str, ReceiptView]]]:
+    """Receipts by booking, each beside the event's id at the provider (empty while there is no event)."""
+    query = (
+        select(CalendarWrite, Calendar, Connection)
+        .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
+        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
+        .where(col(CalendarWrite.booking_id).in_(booking_ids))
+        .order_by(col(CalendarWrite.id))
+    )
+    found: dict[str, list[tuple[str, ReceiptView]]] = defaultdict(list)
+    for write, calendar, connection in session.exec(query):
+        receipt = ReceiptView(
+            calendar=calendar.name,
+            calendar_id=calendar.id,
+            provider=connection.provider,
+            account=connection.account_email,
+            state=write.state,
+            attempts=write.attempts,
+            last_error=write.last_error,
+            next_attempt_at=write.next_attempt_at,
+            written_at=write.written_at,
+            verified_at=write.verified_at,
+            html_link=write.html_link,
+        )
+        there = write.remote_id if write.written_at is not None and write.present else ""
+        found[write.booking_id].append((there, receipt))
+    return found
+
+
+def _view(
+    row: Booking,
+    event_type: EventType,
+    workspace: Workspace,
+    hosts: Iterable[BookingHostView],
+    receipts: Sequence[tuple[str, ReceiptView]],
+) -> BookingView:
+    ids: dict[str, str] = {}
+    for remote_id, receipt in receipts:
+        if remote_id:
+            ids.setdefault(receipt.provider, remote_id)
+    token = manage_links.token(row.id)
+    return BookingView(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        workspace_slug=workspace.slug,
+        workspace_name=workspace.name,
+        event_type_id=row.event_type_id,
+        event_type_slug=event_type.slug,
+        title=event_type.title,
+        status=row.status,
+        start=row.start_at,
+        end=row.end_at,
+        timezone=row.timezone,
+        name=row.name,
+        email=row.email,
+        answers=row.answers,
+        answers_in_words=tuple(booking_events.answers(row, event_type)),
+        location=row.location,
+        color=row.color,
+        hosts=tuple(hosts),
+        manage_url=manage_links.url(row.id),
+        manage_token=token,
+        calendar_event_id=ids,
+        sync=tuple(receipt for _, receipt in receipts),
+        version=row.version,
+        sequence=row.sequence,
+        created_at=row.created_at,
+        cancelled_at=row.cancelled_at,
+        cancelled_by=row.cancelled_by,
+        cancel_reason=row.cancel_reason,
+        change_deadline=change_deadline(row.start_at, event_type.cancel_notice),
+    )

@@ -1,0 +1,627 @@
+"""Taking bookings, and everything that happens to one afterwards.
+
+A booking is made in three steps. The engine says whether the time is on offer; the providers are asked once more,
+outside of any transaction; then one transaction locks the hosts, asks the engine again on what is true by then, and
+writes the booking, its reservations, what the calendars must hold, and the audit entry, or nothing of it. Calendars
+are written afterwards by workers: their failures never fail a booking.
+
+Changes of state are compare-and-swaps on the booking's row, so of two people who press different buttons one is
+told that the other was first; pressing the same button twice is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import update
+from sqlmodel import Session, col, select
+
+from calendar_app.db.ids import new_id
+from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.tables import Booking, BookingHost, EventType, HostReservation
+from calendar_app.domain import booking as lifecycle
+from calendar_app.domain import slots as engine
+from calendar_app.domain.booking import HOLDING, Status
+from calendar_app.domain.colors import Priority, booking_color
+from calendar_app.domain.hosting import Host, Hosting, Slot, joinable, pick_host
+from calendar_app.domain.intake import clean_answers, clean_email, clean_name, clean_text, parse_questions
+from calendar_app.domain.slots import Rule
+from calendar_app.domain.timespan import Span, instant, utc
+from calendar_app.errors import InvalidInput, SlotUnavailable, StateChanged
+from calendar_app.services import (
+    audit,
+    calendar_writes,
+    holds,
+    live,
+    manage_links,
+    mirror,
+    recheck,
+    reservations,
+    snapshots,
+)
+from calendar_app.services.availability import check_active, check_moment, check_zone
+from calendar_app.services.booking_views import (
+    BookingHostView,
+    BookingPage,
+    BookingView,
+    HistoryView,
+    ReceiptView,
+    by_token,
+    get,
+    history,
+    list_bookings,
+    owned,
+    view,
+)
+from calendar_app.services.event_types import rules_of
+from calendar_app.services.roles import Actor, Role
+from calendar_app.services.snapshots import Snapshot
+from calendar_app.settings import get_settings
+
+__all__ = [
+    "BookingHostView",
+    "BookingPage",
+    "BookingView",
+    "HistoryView",
+    "ReceiptView",
+    "by_token",
+    "cancel",
+    "cancel_by_token",
+    "complete_past",
+    "confirm",
+    "create",
+    "decline",
+    "get",
+    "history",
+    "list_bookings",
+    "no_show",
+    "reschedule",
+    "reschedule_by_token",
+    "retry_sync",
+]
+
+_ROUNDS = 5
+"""How often a round robin turns to other hosts when those it meant to take are gone."""
+_ASKED_AT_ONCE = 3
+_REASON_LENGTH = 1_000
+TAKEN = "That time was just taken. Please choose another one."
+NOT_OFFERED = "That time is not offered. Please choose one of the times shown."
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a customer wants, checked.
+
+    ``at`` is the start's instant; ``duration`` in minutes, 0 for the first offered.
+    """
+
+    event_type_id: str
+    at: int
+    duration: int
+    zone: str
+    name: str
+    email: str
+    answers: dict[str, Any]
+    hold: holds.Held | None
+
+
+def create(
+    event_type_id: str,
+    start: datetime,
+    zone: str,
+    name: str,
+    email: str,
+    answers: Mapping[str, object] | None = None,
+    *,
+    duration: int | None = None,
+    hold_id: str | None = None,
+    actor: Actor | None = None,
+    now: datetime | None = None,
+) -> BookingView:
+    """Book ``start`` (aware) for a customer whose IANA zone is ``zone``; pending if it has to be approved first.
+
+    ``hold_id`` is the id that :func:`calendar_app.services.holds.create` gave this visitor. ``actor``: somebody of
+    the workspace who books for the customer, and may use event types that are not public.
+
+    :raises InvalidInput: the zone, the person or the answers; or the time has passed (``in_the_past``).
+    :raises SlotUnavailable: taken meanwhile, at a provider too, or not offered.
+    :raises NotFound: no such event type. :raises Conflict: it is switched off (``event_type_inactive``).
+    """
+    now = now or datetime.now(UTC)
+    at = instant(check_moment(start, "start"))
+    check_zone(zone)
+    with reading() as session:
+        row = snapshots.event_type_for(session, event_type_id, actor)
+        check_active(row)
+        wish = _Wish(
+            row.id,
+            at,
+            duration or 0,
+            zone,
+            clean_name(name),
+            clean_email(email),
+            clean_answers(parse_questions(row.questions), answers or {}),
+            holds.find(session, hold_id, row.id, at, now) if hold_id else None,
+        )
+    gone: set[str] = set()
+    for _ in range(_ROUNDS):
+        team = _team(wish, gone, now)
+        seen = _look(wish, team, now)
+        gone |= seen.busy_hosts
+        free = [host for host in team if host not in gone]
+        if free == team or (free and row.hosting == Hosting.ROUND_ROBIN):
+            try:
+                return reservations.retrying(lambda hosts=free: _book(wish, hosts, actor, now))  # type:
+                ignore[misc]  # the default binds this round's hosts
+            except SlotUnavailable:
+                gone |= set(free)
+        if row.hosting != Hosting.ROUND_ROBIN:
+            break
+    raise SlotUnavailable(TAKEN)
+
+
+def _team(wish: _Wish, gone: set[str], now: datetime) -> list[str]:
+    """The hosts to be asked: all who must take part, or the few of a round robin whose turn it is."""
+    with reading() as session:
+        row = session.get_one(EventType, wish.event_type_id)
+        snapshot = _snapshot(session, row, wish, now)
+    if wish.hold is not None and snapshot.hosting is Hosting.ROUND_ROBIN:
+        gone = gone | (set(snapshot.names) - set(wish.hold.host_ids))
+    slot, hosts = _offer(snapshot, wish.at, now, lambda host: host.id not in gone)
+    if snapshot.hosting is not Hosting.ROUND_ROBIN:
+        return list(slot.hosts)
+    free = {host.id: host for host in hosts if host.id in slot.hosts}
+    turn: list[str] = []
+    while free and len(turn) < _ASKED_AT_ONCE:
+        turn.append(pick_host(slot, list(free.values()), snapshot.rules))
+        del free[turn[-1]]
+    return turn
+
+
+def _snapshot(session: Session, row: EventType, wish: _Wish, now: datetime) -> Snapshot:
+    without = wish.hold.reservation_ids if wish.hold else ()
+    return snapshots.load(
+        session, row, Span(wish.at, wish.at + 1), now, duration=wish.duration, without=without
+    )
+
+
+def _offer(
+    snapshot: Snapshot, at: int, now: datetime, wanted: Callable[[Host], bool]
+) -> tuple[Slot, list[Host]]:
+    """The slot at ``at`` among the wanted hosts, as the engine offers it. :raises SlotUnavailable: it does not."""
+    hosts = [host for host in snapshot.hosts if wanted(host)]
+    complete = snapshot.hosting is Hosting.ROUND_ROBIN or len(hosts) == len(snapshot.hosts)
+    found = (
+        engine.find_slots(Span(at, at + 1), snapshot.rules, hosts, instant(now), snapshot.hosting)
+        if complete
+        else []
+    )
+    if not found:
+        raise _refusal(snapshot, at, now)
+    return found[0], hosts
+
+
+def _refusal(snapshot: Snapshot, at: int, now: datetime) -> Exception:
+    """Why the engine does not offer ``at``, in words for a customer."""
+    if at <= instant(now):
+        return InvalidInput(
+            "That time has passed. Please choose a later one.", field="start", code="in_the_past"
+        )
+    found = engine.explain(at, snapshot.rules, snapshot.hosts, instant(now), snapshot.hosting)
+    rules = {reason.rule for reason in found.reasons}
+    if rules <= {Rule.BUSY, Rule.SEATS, Rule.DAILY_CAP, Rule.WEEKLY_CAP}:
+        return SlotUnavailable(TAKEN)
+    if rules == {Rule.NOTICE}:
+        return SlotUnavailable("That time is too soon to be booked. Please choose a later one.")
+    return SlotUnavailable(NOT_OFFERED)
+
+
+def _look(wish: _Wish, team: Sequence[str], now: datetime) -> recheck.Seen:
+    """What the providers say of the team at the wished time."""
+    with reading() as session:
+        row = session.get_one(EventType, wish.event_type_id)
+        span = snapshots.reserved(wish.at, rules_of(row, wish.duration))
+        calendars = snapshots.calendars_of(session, team, now)
+        own = recheck.own_spans(session, [calendar.id for calendar in calendars], span)
+    return recheck.look(calendars, span, own)
+
+
+def _book(wish: _Wish, team: Sequence[str], actor: Actor | None, now: datetime) -> BookingView:
+    """The one transaction: locked, asked again, and written."""
+    with transaction() as session:
+        reservations.lock_hosts(session, wish.event_type_id, team, now)
+        row = session.get_one(EventType, wish.event_type_id)
+        check_active(row)
+        snapshot = _snapshot(session, row, wish, now)
+        slot, hosts = _offer(snapshot, wish.at, now, lambda host: host.id in team)
+        chosen = slot.hosts
+        if snapshot.hosting is Hosting.ROUND_ROBIN:
+            chosen = (pick_host(slot, hosts, snapshot.rules),)
+        wary = snapshots.asks_for_approval(c for c in snapshot.calendars if c.person_id in chosen)
+        status = Status.PENDING if row.requires_approval or wary else Status.CONFIRMED
+        if wish.hold is not None:
+            holds.drop(session, wish.hold)
+        claims = _claims(session, snapshot, [h for h in hosts if h.id in chosen], wish.at, status)
+        booking = _new_booking(row, wish, slot, status)
+        session.add(booking)
+        session.flush()
+        for host_id in chosen:
+            session.add(BookingHost(booking_id=booking.id, person_id=host_id, reservation_id=claims[host_id]))
+        session.flush()
+        calendar_writes.plan(session, booking)
+        by = "staff" if actor else "customer"
+        audit.record(
+            session,
+            row.workspace_id,
+            actor,
+            "booking.created",
+            "booking",
+            booking.id,
+            by=by,
+            status=status.value,
+        )
+        _tell(session, row.workspace_id)
+        return view(session, booking, full=actor is not None)
+
+
+def _claims(
+    session: Session, snapshot: Snapshot, hosts: Sequence[Host], at: int, status: Status
+) -> dict[str, str]:
+    """Reservations by host: a seat in a group that is open then, or a claim of its own."""
+    found: dict[str, str] = {}
+    for host in hosts:
+        if at in joinable(snapshot.rules, host):
+            found[host.id] = next(group.id for group in host.groups if group.start == at)
+    alone = [host.id for host in hosts if host.id not in found]
+    state = reservations.PENDING if status is Status.PENDING else reservations.CONFIRMED
+    return found | reservations.claim(session, snapshot.row.id, alone, snapshot.reserved(at), state)
+
+
+def _new_booking(row: EventType, wish: _Wish, slot: Slot, status: Status) -> Booking:
+    booking_id = new_id()
+    priority = Priority(row.priority) if row.priority else Priority.NORMAL
+    color = booking_color(row.color, row.category, priority).value
+    return Booking(
+        id=booking_id,
+        workspace_id=row.workspace_id,
+        event_type_id=row.id,
+        status=status.value,
+        start_at=utc(slot.start),
+        end_at=utc(slot.end),
+        timezone=wish.zone,
+        name=wish.name,
+        email=wish.email,
+        answers=wish.answers,
+        location=row.location,
+        color=color if row.color or row.category or row.priority else "",
+        uid=f"{booking_id}@{urlsplit(get_settings().public_url).hostname or 'almanac'}",
+    )
+
+
+def _tell(session: Session, workspace_id: str) -> None:
+    after_commit(session, lambda: live.publish(workspace_id, "bookings"))
+
+
+# --- changes of state -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """Who asks for a change: somebody of the workspace, or the customer with the manage link."""
+
+    actor: Actor | None
+    part: lifecycle.Actor
+
+    @property
+    def word(self) -> str:
+        return self.part.value
+
+
+_CUSTOMER = _Who(None, lifecycle.Actor.CUSTOMER)
+_SYSTEM = _Who(None, lifecycle.Actor.SYSTEM)
+
+
+def _who(actor: Actor) -> _Who:
+    staff = actor.role >= Role.STAFF
+    return _Who(actor, lifecycle.Actor.STAFF if staff else lifecycle.Actor.CUSTOMER)
+
+
+def cancel(actor: Actor, booking_id: str, reason: str = "", *, now: datetime | None = None) -> BookingView:
+    """Cancel; doing it again changes nothing. Customers with an account are bound by the notice limit.
+
+    :raises NotFound: not the actor's to see. :raises TransitionRefused: its state or time forbids it.
+    """
+    return _change(lambda s: owned(s, actor, booking_id), Status.CANCELLED, _who(actor), now, reason)
+
+
+def cancel_by_token(token: str, reason: str = "", *, now: datetime | None = None) -> BookingView:
+    """As :func:`cancel`, for whoever has the manage link."""
+    return _change(_by_link(token), Status.CANCELLED, _CUSTOMER, now, reason)
+
+
+def confirm(actor: Actor, booking_id: str, *, now: datetime | None = None) -> BookingView:
+    """Approve a pending booking; doing it again changes nothing. Errors as :func:`cancel`."""
+    return _change(_of_staff(actor, booking_id), Status.CONFIRMED, _who(actor), now)
+
+
+def decline(actor: Actor, booking_id: str, reason: str = "", *, now: datetime | None = None) -> BookingView:
+    """Refuse a pending booking. Errors as :func:`cancel`."""
+    return _change(_of_staff(actor, booking_id), Status.DECLINED, _who(actor), now, reason)
+
+
+def no_show(actor: Actor, booking_id: str, *, now: datetime | None = None) -> BookingView:
+    """Mark that the customer did not come. Errors as :func:`cancel`."""
+    return _change(_of_staff(actor, booking_id), Status.NO_SHOW, _who(actor), now)
+
+
+def complete_past(now: datetime | None = None) -> int:
+    """Mark confirmed bookings that have ended as completed, and let go of their reservations; how many there were."""
+    now = now or datetime.now(UTC)
+    with reading() as session:
+        ended = select(Booking.id).where(Booking.status == Status.CONFIRMED, col(Booking.end_at) <= now)
+        ids = session.exec(ended.order_by(col(Booking.end_at)).limit(500)).all()
+    done = 0
+    for booking_id in ids:
+        try:
+            _change(lambda s, found=booking_id: s.get_one(Booking, found), Status.COMPLETED, _SYSTEM, now)  # type:
+            ignore[misc]  # the default binds the id done += 1
+        except (StateChanged, lifecycle.TransitionRefused):
+            continue
+    return done
+
+
+def retry_sync(actor: Actor, booking_id: str) -> BookingView:
+    """Take the booking's failed calendar writes up again. :raises NotFound: not the actor's to see."""
+    actor.require(Role.STAFF)
+    with transaction() as session:
+        row = owned(session, actor, booking_id)
+        again = calendar_writes.retry(session, row.id)
+        audit.record(
+            session, row.workspace_id, actor, "booking.sync_retried", "booking", row.id, writes=len(again)
+        )
+        _tell(session, row.workspace_id)
+        return view(session, row, full=True)
+
+
+def _of_staff(actor: Actor, booking_id: str) -> Callable[[Session], Booking]:
+    actor.require(Role.STAFF)
+    return lambda session: owned(session, actor, booking_id)
+
+
+def _by_link(token: str) -> Callable[[Session], Booking]:
+    booking_id = manage_links.booking_id(token)
+
+    def find(session: Session) -> Booking:
+        row = session.get(Booking, booking_id)
+        if row is None:
+            raise manage_links.unknown()
+        return row
+
+    return find
+
+
+def _change(
+    find: Callable[[Session], Booking], target: Status, who: _Who, now: datetime | None, reason: str = ""
+) -> BookingView:
+    """Bring a booking into ``target``, as one transaction."""
+    now = now or datetime.now(UTC)
+    reason = clean_text(reason, "reason", _REASON_LENGTH, lines=True)
+
+    def work() -> BookingView:
+        with transaction() as session:
+            row = _locked(session, find(session).id)
+            if row.status != target:
+                _enter(session, row, target, who, now, reason)
+            return view(session, row, full=who.part is not lifecycle.Actor.CUSTOMER)
+
+    return reservations.retrying(work)
+
+
+def _enter(session: Session, row: Booking, target: Status, who: _Who, now: datetime, reason: str) -> None:
+    event_type = session.get_one(EventType, row.event_type_id)
+    lifecycle.check_transition(
+        Status(row.status),
+        target,
+        who.part,
+        start=row.start_at,
+        end=row.end_at,
+        now=now,
+        cancel_notice=event_type.cancel_notice,
+    )
+    before = row.status
+    shown = before in calendar_writes.STANDING, target in calendar_writes.STANDING
+    changes: dict[str, Any] = {"status": target.value}
+    if shown[0] != shown[1]:
+        changes["version"] = row.version + 1
+    if target in (Status.CANCELLED, Status.DECLINED):
+        changes |= {"cancelled_at": now, "cancelled_by": who.word, "cancel_reason": reason}
+        changes["sequence"] = row.sequence + 1
+    _swap(session, row, changes)
+    if target is Status.CONFIRMED:
+        reservations.confirm(session, _reservation_ids(session, row))
+    elif target not in HOLDING:
+        _release(session, row)
+    mirror.booking_changed(session, row.id)
+    if "version" in changes:
+        calendar_writes.plan(session, row)
+    detail = {"by": who.word, "from": before, "reason": reason}
+    audit.record(session, row.workspace_id, who.actor, f"booking.{target.value}", "booking", row.id, **detail)
+    _tell(session, row.workspace_id)
+
+
+def _locked(session: Session, booking_id: str) -> Booking:
+    query = select(Booking).where(Booking.id == booking_id).with_for_update()
+    return session.exec(query.execution_options(populate_existing=True)).one()
+
+
+def _swap(session: Session, row: Booking, changes: Mapping[str, Any]) -> None:
+    """Write ``changes`` if the booking is still as it was read. :raises StateChanged: it is not."""
+    same = (col(Booking.id) == row.id, col(Booking.status) == row.status, col(Booking.version) == row.version)
+    result = session.execute(update(Booking).where(*same).values(**changes))
+    if getattr(result, "rowcount", 0) != 1:
+        raise StateChanged("Somebody changed this booking at the same moment. Please look at it again.")
+    session.refresh(row)
+
+
+def _reservation_ids(session: Session, row: Booking) -> list[str]:
+    query = select(BookingHost.reservation_id).where(BookingHost.booking_id == row.id)
+    return [reservation_id for reservation_id in session.exec(query) if reservation_id is not None]
+
+
+def _shared(session: Session, row: Booking, reservation_ids: Sequence[str]) -> set[str]:
+    """Those of the reservations in which other bookings have seats."""
+    query = (
+        select(BookingHost.reservation_id)
+        .where(col(BookingHost.reservation_id).in_(reservation_ids))
+        .where(BookingHost.booking_id != row.id)
+    )
+    return {reservation_id for reservation_id in session.exec(query) if reservation_id is not None}
+
+
+def _release(session: Session, row: Booking) -> None:
+    """Give the booking's time back; a group's stays reserved as long as anybody has a seat in it."""
+    held = _reservation_ids(session, row)
+    if (
+        held
+    ):  # the reservations first: two who leave a group at once must not each think that the other one stays
+        query = (
+            select(HostReservation.id)
+            .where(col(HostReservation.id).in_(held))
+            .order_by(col(HostReservation.id))
+        )
+        session.exec(query.with_for_update()).all()
+    mine = update(BookingHost).where(col(BookingHost.booking_id) == row.id)
+    session.execute(mine.values(reservation_id=None))
+    reservations.release(session, sorted(set(held) - _shared(session, row, held)))
+
+
+# --- moving -----------------------------------------------------------------------------------------------------------
+
+
+def reschedule(
+    actor: Actor, booking_id: str, start: datetime, *, zone: str | None = None, now: datetime | None = None
+) -> BookingView:
+    """Move a booking to ``start`` (aware) with the same hosts and length. Staff may leave working hours and notice
+    aside.
+
+    :raises SlotUnavailable: a host is busy then. :raises TransitionRefused: its state or time forbids it.
+    :raises NotFound: not the actor's to see.
+    """
+    return _reschedule(lambda s: owned(s, actor, booking_id), start, _who(actor), zone, now)
+
+
+def reschedule_by_token(
+    token: str, start: datetime, *, zone: str | None = None, now: datetime | None = None
+) -> BookingView:
+    """As :func:`reschedule`, for whoever has the manage link: only to a time that is offered, within the notice
+    limit."""
+    return _reschedule(_by_link(token), start, _CUSTOMER, zone, now)
+
+
+def _reschedule(
+    find: Callable[[Session], Booking], start: datetime, who: _Who, zone: str | None, now: datetime | None
+) -> BookingView:
+    now = now or datetime.now(UTC)
+    at = instant(check_moment(start, "start"))
+    if zone is not None:
+        check_zone(zone)
+    with reading() as session:
+        row = find(session)
+        move = _Move(session, row, at, who, zone, now)
+        move.check(session, row)
+        span, calendars = move.span, snapshots.calendars_of(session, move.host_ids, now)
+        own = recheck.own_spans(session, [c.id for c in calendars], span)
+    here = Span(instant(row.start_at), instant(row.end_at))
+    own = {calendar.id: [*own.get(calendar.id, ()), here] for calendar in calendars}
+    if recheck.look(calendars, span, own).busy_hosts:
+        raise SlotUnavailable(TAKEN)
+    return reservations.retrying(lambda: move.carry_out(find))
+
+
+class _Move:
+    """A booking on its way to another time: the same questions are asked before and within the transaction."""
+
+    def __init__(
+        self, session: Session, row: Booking, at: int, who: _Who, zone: str | None, now: datetime
+    ) -> None:
+        self.at, self.who, self.zone, self.now = at, who, zone, now
+        self.event_type_id = row.event_type_id
+        self.minutes = max(1, int((row.end_at - row.start_at) / timedelta(minutes=1)))
+        hosts = select(BookingHost.person_id).where(BookingHost.booking_id == row.id)
+        self.host_ids = sorted(session.exec(hosts))
+        rules = rules_of(session.get_one(EventType, row.event_type_id))
+        self.rules = replace(rules, durations=(self.minutes,), duration=self.minutes)
+        self.span = snapshots.reserved(at, self.rules)
+
+    def check(self, session: Session, row: Booking) -> tuple[Status, Snapshot]:
+        """The state afterwards, and the snapshot that allows it. Errors as :func:`reschedule`."""
+        event_type = session.get_one(EventType, row.event_type_id)
+        status = lifecycle.check_reschedule(
+            Status(row.status),
+            self.who.part,
+            start=row.start_at,
+            now=self.now,
+            cancel_notice=event_type.cancel_notice,
+            requires_approval=event_type.requires_approval,
+        )
+        held = _reservation_ids(session, row)
+        without = set(held) - _shared(session, row, held)
+        snapshot = self._of_its_hosts(
+            snapshots.load(session, event_type, Span(self.at, self.at + 1), self.now, without=without)
+        )
+        found = engine.explain(self.at, self.rules, snapshot.hosts, instant(self.now), snapshot.hosting)
+        closing = {reason.rule for reason in found.reasons}
+        if self.who.part is not lifecycle.Actor.CUSTOMER:
+            closing &= {Rule.BUSY, Rule.SEATS}
+        if closing or self.at <= instant(self.now) or len(snapshot.hosts) < len(self.host_ids):
+            raise _refusal(snapshot, self.at, self.now)
+        return status, snapshot
+
+    def _of_its_hosts(self, snapshot: Snapshot) -> Snapshot:
+        hosts = tuple(host for host in snapshot.hosts if host.id in self.host_ids)
+        hosting = Hosting.SINGLE if len(hosts) == 1 else Hosting.COLLECTIVE
+        return replace(snapshot, hosts=hosts, hosting=hosting, rules=self.rules)
+
+    def carry_out(self, find: Callable[[Session], Booking]) -> BookingView:
+        """The one transaction: locked, asked again, moved."""
+        with transaction() as session:
+            reservations.lock_hosts(session, self.event_type_id, self.host_ids, self.now)
+            row = _locked(session, find(session).id)
+            full = self.who.part is not lifecycle.Actor.CUSTOMER
+            if instant(row.start_at) == self.at:
+                return view(session, row, full=full)
+            status, snapshot = self.check(session, row)
+            before = row.start_at
+            changes: dict[str, Any] = {
+                "status": status.value,
+                "start_at": utc(self.at),
+                "end_at": utc(self.at + self.rules.length),
+                "version": row.version + 1,
+                "sequence": row.sequence + 1,
+            }
+            if self.zone is not None:
+                changes["timezone"] = self.zone
+            _release(session, row)
+            _swap(session, row, changes)
+            claims = _claims(session, snapshot, snapshot.hosts, self.at, status)
+            for host in session.exec(select(BookingHost).where(BookingHost.booking_id == row.id)):
+                host.reservation_id = claims[host.person_id]
+                session.add(host)
+            session.flush()
+            mirror.booking_changed(session, row.id)
+            calendar_writes.plan(session, row)
+            audit.record(
+                session,
+                row.workspace_id,
+                self.who.actor,
+                "booking.rescheduled",
+                "booking",
+                row.id,
+                **{"by": self.who.word, "from": before.isoformat(), "to": row.start_at.isoformat()},
+            )
+            _tell(session, row.workspace_id)
+            return view(session, row, full=full)

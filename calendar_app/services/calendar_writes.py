@@ -1,0 +1,447 @@
+"""Bookings in people's calendars, kept as desired state: what should stand where, and how far a calendar has come.
+
+:func:`plan` runs in the transaction that makes or changes a booking and says what each calendar should hold.
+:func:`apply` brings one calendar up to that, as often as it is called and by whomever: the remote id is computed,
+so repeats meet the same event; a claim with a fence and a lease keeps two workers from recording over each other;
+and a worker that comes back after its claim was taken over records nothing, but has the calendar written once more,
+because its late call may have undone a newer state. :func:`sweep` finds what is behind, so a lost queue costs time
+and no event.
+
+=====================  ==============================================================================================
+error                  what follows
+=====================  ==============================================================================================
+retryable              again later: 5 s, doubling to an hour, with jitter; ``Retry-After`` wins; parked after ten tries
+``GrantRevoked``       parked as ``needs_reconnect``; :func:`sweep` takes it up when the account is connected again
+``PreconditionFailed`` the event is read and what its owner changed is kept (see :func:`merged`), at once
+``EventNotFound``      written anew
+any other              parked with the reason; staff see it and may retry
+=====================  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import random
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import and_, or_
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from calendar_app import queues
+from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.tables import (
+    Booking,
+    BookingHost,
+    Calendar,
+    CalendarWrite,
+    Connection,
+    Person,
+    Workspace,
+)
+from calendar_app.domain.booking import Status
+from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventDraft
+from calendar_app.errors import EventNotFound, GrantRevoked, NotFound, PreconditionFailed, ProviderError
+from calendar_app.providers import registry
+from calendar_app.providers.base import AccessRole, CalendarProvider, Capability, WrittenEvent
+from calendar_app.services import booking_events, grants, live
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+"""How long a claim lasts before another worker may take the row over."""
+MAX_ATTEMPTS = 10
+_FIRST_DELAY, _LONGEST_DELAY = 5.0, 3600.0
+_VERIFY_AGAIN, _VERIFY_WITHIN = timedelta(minutes=2), timedelta(days=1)
+_MERGES = 3
+_SWEEP_LIMIT = 500
+
+QUEUED, WRITTEN, VERIFIED, FAILED, REMOVED = "queued", "written", "verified", "failed", "removed"
+STANDING = frozenset({Status.CONFIRMED, Status.COMPLETED, Status.NO_SHOW})
+"""States of a booking whose event stands in the calendars; a pending one is not written before it is approved."""
+DIFFERS = "event_differs"
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The right to bring one row up to ``version``. ``draft`` ``None``: the event must not exist."""
+
+    write_id: str
+    fence: int
+    version: int
+    connection_id: str
+    calendar: str
+    remote_id: str
+    draft: EventDraft | None
+    etag: str
+    verify_only: bool
+
+
+class _Seen(StrEnum):
+    """What the provider shows when a written event is read back."""
+
+    SAME = "same"
+    OTHER = "other"
+    MISSING = "missing"
+    UNREAD = "unread"
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of a claim: an event as written, what was read back of it, or an error."""
+
+    written: WrittenEvent | None = None
+    seen: _Seen = _Seen.UNREAD
+    error: ProviderError | None = None
+
+
+def remote_id(booking_id: str, calendar_id: str) -> str:
+    """The id of a booking's event in a calendar: 52 characters of base32hex (RFC 4648 §7), as Google's ids demand."""
+    digest = hashlib.sha256(f"{booking_id}:{calendar_id}".encode()).digest()
+    return base64.b32hexencode(digest).decode().rstrip("=").lower()
+
+
+def plan(session: Session, booking: Booking) -> list[str]:
+    """Say what every calendar must hold of ``booking`` as it is now; ids of the rows that have to be carried out.
+
+    Calendars: those of the booking's hosts, in its workspace, that receive bookings and can be written to, unless
+    the workspace or the person has switched that off. A calendar that holds the event already is kept in step as
+    long as its owner is a host. Call it in the transaction that changes the booking, after ``version`` was raised.
+    """
+    hosts = session.exec(select(BookingHost.person_id).where(BookingHost.booking_id == booking.id)).all()
+    rows = {row.calendar_id: row for row in session.exec(_rows_of(booking.id).with_for_update())}
+    stands = booking.status in STANDING
+    wanted = set(_targets(session, booking, hosts)) if stands else set()
+    if stands and rows:
+        owners = select(Calendar.id).join(Connection, col(Connection.id) == col(Calendar.connection_id))
+        mine = owners.where(col(Calendar.id).in_(rows), col(Connection.person_id).in_(hosts))
+        wanted |= set(session.exec(mine))
+    changed: list[str] = []
+    for calendar_id in sorted(wanted | set(rows)):
+        row = rows.get(calendar_id)
+        if row is None:
+            row = CalendarWrite(
+                booking_id=booking.id, calendar_id=calendar_id, remote_id=remote_id(booking.id, calendar_id)
+            )
+        elif not row.present and calendar_id not in wanted:
+            continue
+        row.present = calendar_id in wanted
+        row.desired_version = max(booking.version, row.desired_version + 1 if calendar_id in rows else 1)
+        _requeue(row)
+        session.add(row)
+        changed.append(row.id)
+    session.flush()
+    after_commit(session, lambda: _enqueue(*changed))
+    return changed
+
+
+def retry(session: Session, booking_id: str) -> list[str]:
+    """Take up the booking's parked writes again, from the first try; ids of those rows."""
+    rows = session.exec(_rows_of(booking_id).where(CalendarWrite.state == FAILED).with_for_update()).all()
+    for row in rows:
+        _requeue(row)
+        session.add(row)
+    ids = [row.id for row in rows]
+    after_commit(session, lambda: _enqueue(*ids))
+    return ids
+
+
+def apply(write_id: str, *, now: datetime | None = None) -> str:
+    """Bring one calendar up to what it should hold; the row's state afterwards (``""`` if there is no such row).
+
+    Does nothing while another worker holds the claim. Provider errors are recorded, not raised.
+    """
+    while True:
+        claim = _claim(write_id, now or datetime.now(UTC))
+        if not isinstance(claim, _Claim):
+            return claim
+        outcome = _carry_out(claim)
+        if claim.draft is not None and outcome.error is None and not claim.verify_only:
+            if not _record(claim, outcome, now or datetime.now(UTC), keep=True):
+                continue
+            outcome = replace(outcome, seen=_read_back(claim))
+        _record(claim, outcome, now or datetime.now(UTC))
+        if outcome.error is not None:
+            return _state(write_id)
+
+
+def sweep(now: datetime | None = None) -> int:
+    """Enqueue every row that is behind and due; how many. It is safe to run it as often as one likes."""
+    now = now or datetime.now(UTC)
+    write = CalendarWrite
+    behind = and_(col(write.applied_version) < col(write.desired_version), col(write.state) != FAILED)
+    unverified = and_(
+        col(write.state) == WRITTEN,
+        col(write.last_error_code) != DIFFERS,
+        col(write.written_at) > now - _VERIFY_WITHIN,
+    )
+    reconnected = and_(
+        col(write.state) == FAILED,
+        col(write.last_error_code) == GrantRevoked.code,
+        col(Connection.status) == "connected",
+    )
+    query = (
+        select(write.id, write.desired_version)
+        .join(Calendar, col(Calendar.id) == col(write.calendar_id))
+        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
+        .where(or_(behind, unverified, reconnected))
+        .where(or_(col(write.next_attempt_at).is_(None), col(write.next_attempt_at) <= now))
+        .where(or_(col(write.lease_until).is_(None), col(write.lease_until) <= now))
+        .order_by(col(write.created_at))
+        .limit(_SWEEP_LIMIT)
+    )
+    with reading() as session:
+        due = session.exec(query).all()
+    for write_id, version in due:
+        queues.enqueue(queues.WRITES, "apply_write", write_id, job_id=f"sweep-{write_id}-{version}")
+    return len(due)
+
+
+def _targets(session: Session, booking: Booking, hosts: Collection[str]) -> list[str]:
+    query = (
+        select(Calendar.id, Calendar.access_role, Connection.provider)
+        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
+        .join(Person, col(Person.id) == col(Connection.person_id))
+        .join(Workspace, col(Workspace.id) == col(Calendar.workspace_id))
+        .where(Calendar.workspace_id == booking.workspace_id, col(Connection.person_id).in_(hosts))
+        .where(col(Calendar.receives_bookings).is_(True), col(Calendar.removed_at).is_(None))
+        .where(Connection.status != "disconnected")
+        .where(col(Workspace.auto_sync_bookings).is_(True), col(Person.calendar_sync_enabled).is_(True))
+    )
+    writable = {kind.key for kind in registry.kinds() if Capability.WRITE in kind.capabilities}
+    return [
+        calendar_id
+        for calendar_id, role, provider in session.exec(query)
+        if provider in writable and AccessRole(role).can_write
+    ]
+
+
+def _rows_of(booking_id: str) -> SelectOfScalar[CalendarWrite]:
+    return select(CalendarWrite).where(CalendarWrite.booking_id == booking_id).order_by(col(CalendarWrite.id))
+
+
+def _requeue(row: CalendarWrite) -> None:
+    row.state, row.attempts, row.next_attempt_at = QUEUED, 0, None
+    row.last_error_code, row.last_error, row.verified_at = "", "", None
+    row.applied_version = min(row.applied_version, row.desired_version - 1)
+
+
+def _enqueue(*write_ids: str) -> None:
+    for write_id in write_ids:
+        queues.enqueue(queues.WRITES, "apply_write", write_id)
+
+
+def _locked(session: Session, write_id: str) -> CalendarWrite | None:
+    return session.exec(select(CalendarWrite).where(CalendarWrite.id == write_id).with_for_update()).first()
+
+
+def _state(write_id: str) -> str:
+    with reading() as session:
+        return session.exec(select(CalendarWrite.state).where(CalendarWrite.id == write_id)).first() or ""
+
+
+def _claim(write_id: str, now: datetime) -> _Claim | str:
+    """The claim, or the state of a row that needs nothing now or is somebody else's at the moment."""
+    with transaction() as session:
+        row = _locked(session, write_id)
+        if row is None:
+            return ""
+        behind = row.applied_version < row.desired_version
+        if not behind and not (row.state == WRITTEN and row.last_error_code != DIFFERS):
+            return row.state
+        if row.lease_until is not None and row.lease_until > now:
+            return row.state
+        if row.next_attempt_at is not None and row.next_attempt_at > now:
+            return row.state
+        calendar, connection = _place(session, row)
+        if row.state == FAILED:
+            if row.last_error_code != GrantRevoked.code or connection.status != "connected":
+                return row.state
+            row.attempts = 0
+        if row.attempts >= MAX_ATTEMPTS:  # workers died on it: nobody was left to record an error
+            _park(row, "given_up", "Writing this event was tried ten times and never came to an end.")
+            session.add(row)
+            _tell(session, calendar.workspace_id)
+            return FAILED
+        row.fence += 1
+        row.attempts += behind
+        row.lease_until = now + LEASE
+        row.state = row.state if not behind else QUEUED
+        session.add(row)
+        draft = booking_events.draft(session, row) if row.present else None
+        return _Claim(
+            row.id,
+            row.fence,
+            row.desired_version,
+            calendar.connection_id,
+            calendar.remote_id,
+            row.remote_id,
+            draft,
+            row.etag,
+            verify_only=not behind,
+        )
+
+
+def _place(session: Session, row: CalendarWrite) -> tuple[Calendar, Connection]:
+    calendar = session.get_one(Calendar, row.calendar_id)
+    return calendar, session.get_one(Connection, calendar.connection_id)
+
+
+def _carry_out(claim: _Claim) -> _Outcome:
+    """Make the calls; no transaction is open here."""
+    try:
+        if claim.draft is None:
+            grants.call(claim.connection_id, lambda api: api.delete_event(claim.calendar, claim.remote_id))
+            return _Outcome()
+        if claim.verify_only:
+            return _Outcome(seen=_read_back(claim))
+        draft = claim.draft
+        return _Outcome(
+            grants.call(claim.connection_id, lambda api: _put(api, claim.calendar, draft, claim.etag))
+        )
+    except EventNotFound as error:
+        return _Outcome() if claim.draft is None else _Outcome(error=error)
+    except ProviderError as error:
+        return _Outcome(error=error)
+    except NotFound as error:
+        return _Outcome(error=GrantRevoked(error.detail))
+
+
+def _put(api: CalendarProvider, calendar: str, draft: EventDraft, etag: str) -> WrittenEvent:
+    """Write, keeping what the calendar's owner changed since our last write."""
+    for _ in range(_MERGES):
+        try:
+            return api.put_event(calendar, draft, etag=etag)
+        except EventNotFound:
+            etag = ""
+        except PreconditionFailed:
+            current = api.get_event(calendar, draft.remote_id)
+            draft, etag = merged(draft, current), current.etag
+    return api.put_event(calendar, draft, etag=etag)
+
+
+def merged(draft: EventDraft, current: CalendarEvent) -> EventDraft:
+    """``draft`` with what the owner of the calendar wrote into our event; time and place in the booking's life stay
+    ours.
+
+    Title, description, location and colour are the owner's once they touched the event; guests whom the owner added
+    stay, and everybody keeps the answer they gave to the invitation.
+    """
+    answers = {attendee.email.lower(): attendee for attendee in current.attendees}
+    ours = {attendee.email.lower() for attendee in draft.attendees}
+    attendees = [
+        replace(attendee, response=answers[attendee.email.lower()].response)
+        if attendee.email.lower() in answers
+        else attendee
+        for attendee in draft.attendees
+    ]
+    attendees += [attendee for email, attendee in answers.items() if email not in ours]
+    return replace(
+        draft,
+        summary=current.summary or draft.summary,
+        description=current.description or draft.description,
+        location=current.location or draft.location,
+        color=current.color or draft.color,
+        attendees=tuple(attendees),
+        private={**current.private, **draft.private},
+    )
+
+
+def _read_back(claim: _Claim) -> _Seen:
+    """What the provider shows of the event now; trouble in reading is no news about what was written."""
+    draft = claim.draft
+    assert draft is not None
+    try:
+        event = grants.call(claim.connection_id, lambda api: api.get_event(claim.calendar, claim.remote_id))
+    except EventNotFound:
+        return _Seen.MISSING
+    except (ProviderError, NotFound):
+        return _Seen.UNREAD
+    times = booking_events.moment(event.start, draft.zone), booking_events.moment(event.end, draft.zone)
+    same = (
+        times == (draft.start, draft.end) and event.private.get(BOOKING_MARK) == draft.private[BOOKING_MARK]
+    )
+    return _Seen.SAME if same else _Seen.OTHER
+
+
+def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = False) -> bool:
+    """Record the outcome if the claim is still ours; ``keep`` keeps the claim, for what is still to be done with it.
+
+    A claim that was taken over records nothing, and has the row carried out once more.
+    """
+    with transaction() as session:
+        row = _locked(session, claim.write_id)
+        if row is None:
+            return False
+        if row.fence != claim.fence:
+            row.desired_version += 1  # also what the present holder of the claim records is then behind
+            row.verified_at = None
+            if row.state != FAILED:
+                row.state = QUEUED
+            session.add(row)
+            after_commit(session, lambda: _enqueue(claim.write_id))
+            return False
+        calendar, _ = _place(session, row)
+        if not keep:
+            row.lease_until = None
+        if outcome.error is not None:
+            _failed(row, outcome.error, now)
+        else:
+            _succeeded(row, claim, outcome, now)
+        session.add(row)
+        if not keep:
+            _tell(session, calendar.workspace_id)
+        return True
+
+
+def _succeeded(row: CalendarWrite, claim: _Claim, outcome: _Outcome, now: datetime) -> None:
+    if outcome.written is not None:
+        row.etag, row.html_link = outcome.written.etag, outcome.written.html_link
+        row.written_at = now
+    row.applied_version = claim.version
+    row.last_error_code, row.last_error, row.next_attempt_at = "", "", None
+    if row.applied_version < row.desired_version:
+        row.attempts = 0
+    elif claim.draft is None:
+        row.state, row.etag, row.html_link, row.attempts = REMOVED, "", "", 0
+    elif outcome.seen is _Seen.SAME:
+        row.state, row.verified_at, row.attempts = VERIFIED, now, 0
+    elif outcome.seen is _Seen.MISSING:
+        row.applied_version -= 1
+        _failed(row, EventNotFound("The event was written, but the calendar does not show it."), now)
+    elif outcome.seen is _Seen.OTHER:
+        row.state, row.last_error_code = WRITTEN, DIFFERS
+        row.last_error = "The event was changed in the calendar since it was written."
+    else:
+        row.state, row.next_attempt_at = WRITTEN, now + _VERIFY_AGAIN
+
+
+def _failed(row: CalendarWrite, error: ProviderError, now: datetime) -> None:
+    row.last_error_code, row.last_error = error.code, error.detail
+    again = error.retryable or isinstance(error, PreconditionFailed | EventNotFound)
+    if not again or row.attempts >= MAX_ATTEMPTS:
+        _park(row, error.code, error.detail)
+        return
+    row.state = QUEUED
+    row.next_attempt_at = now + timedelta(seconds=delay(row.attempts, getattr(error, "retry_after", None)))
+
+
+def delay(attempts: int, retry_after: float | None = None) -> float:
+    """Seconds until the next try after ``attempts`` of them: exponential with jitter, never before the provider
+    allows it."""
+    backoff: float = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (attempts - 1)) * random.uniform(0.75, 1.25)
+    return max(backoff, (retry_after or 0.0) + random.uniform(0.0, 1.0))
+
+
+def _park(row: CalendarWrite, code: str, reason: str) -> None:
+    row.state, row.next_attempt_at, row.lease_until = FAILED, None, None
+    row.last_error_code, row.last_error = code, reason
+
+
+def _tell(session: Session, workspace_id: str) -> None:
+    after_commit(session, lambda: live.publish(workspace_id, "bookings"))

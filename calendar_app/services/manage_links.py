@@ -1,0 +1,52 @@
+"""Links by which a customer who has no account manages one booking: unguessable, and worth nothing for any other.
+
+A token is the booking's id with an HMAC-SHA256 over it (256 bits), keyed by ``SECRET_KEY`` and a salt of its own,
+so that a signature made for another purpose does not pass here. It is not stored anywhere; what it may still do
+depends on the booking's state, which is checked at each use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from calendar_app.errors import NotFound
+from calendar_app.settings import get_settings
+
+_LONGEST = 200
+_UNKNOWN = "This link does not lead to a booking. Use the link from your confirmation."
+
+
+def _serializer() -> URLSafeSerializer:
+    return URLSafeSerializer(
+        get_settings().secret_key.get_secret_value(),
+        salt="almanac.manage-booking",
+        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+    )
+
+
+def token(booking_id: str) -> str:
+    """The URL-safe token of a booking; always the same for the same booking and key."""
+    return str(_serializer().dumps(booking_id))
+
+
+def url(booking_id: str) -> str:
+    """The absolute address of the customer's page for a booking."""
+    return f"{get_settings().public_url}/manage/{token(booking_id)}"
+
+
+def booking_id(token: str) -> str:
+    """The booking that a token was made for. :raises NotFound: forged, cut short or made with another key."""
+    try:
+        value = _serializer().loads(token) if len(token) <= _LONGEST else None
+    except BadData:
+        value = None
+    if not isinstance(value, str):
+        raise unknown()
+    return value
+
+
+def unknown() -> NotFound:
+    """The one answer to every link that leads nowhere, so that it tells nothing of which bookings exist."""
+    return NotFound(_UNKNOWN)
