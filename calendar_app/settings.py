@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from cryptography.fernet import Fernet
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -125,6 +125,16 @@ def _made_once(data_dir: Path, name: str, value: str) -> str:
     return value
 
 
+def _reasons(error: ValueError) -> list[str]:
+    """What pydantic found, each reason with the name of its variable."""
+    if not isinstance(error, ValidationError):
+        return [str(error)]
+    return [
+        ": ".join([*(str(part) for part in item["loc"][:1]), item["msg"].removeprefix("Value error, ")])
+        for item in error.errors(include_input=False, include_url=False)
+    ]
+
+
 def load_settings(**overrides: object) -> Settings:
     """Settings from the environment; in development, missing secrets are made and kept in ``DATA_DIR``.
 
@@ -133,8 +143,7 @@ def load_settings(**overrides: object) -> Settings:
     try:
         settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates what the caller passes
     except ValueError as error:
-        reasons = [str(item["msg"]) for item in getattr(error, "errors", lambda: [{"msg": error}])()]
-        raise SettingsError("; ".join(reason.removeprefix("Value error, ") for reason in reasons)) from error
+        raise SettingsError("; ".join(_reasons(error))) from error
     if settings.production:
         return settings
     made: dict[str, object] = {}
