@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 MAX_DEPTH = 8
 MAX_COMPONENTS = 100_000
+MAX_PARAMS = 65_536  # characters of a line up to its value
 
 
 class CalendarFileError(ValueError):
@@ -74,7 +75,7 @@ class Component:
         return ""
 
 
-_SIBLINGS = frozenset({"VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE"})
+SIBLINGS = frozenset({"VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE"})
 _PARAM = r'[ \t]*;[ \t]*([A-Za-z0-9-]+)[ \t]*=[ \t]*((?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)'
 _PARAM_PATTERN = re.compile(_PARAM)
 _NAME_PATTERN = re.compile(r"[ \t]*([A-Za-z0-9-]+)[ \t]*")
@@ -89,7 +90,7 @@ def parse_line(text: str) -> Line:
         raise FaultyLine(text)
     name, at = match[1].upper(), match.end()
     params: dict[str, str] = {}
-    while (match := _PARAM_PATTERN.match(text, at)) is not None:
+    while (match := _PARAM_PATTERN.match(text, at, MAX_PARAMS)) is not None:
         params.setdefault(match[1].upper(), match[2].strip().strip('"'))
         at = match.end()
     if text[at : at + 1] != ":":
@@ -144,7 +145,7 @@ def components(text: str) -> list[Component]:
             number += 1
             if number > MAX_COMPONENTS or len(stack) >= MAX_DEPTH:
                 raise TooLarge("The calendar has too many or too deeply nested parts.")
-            if component.name in _SIBLINGS:
+            if component.name in SIBLINGS:
                 del stack[1 if stack and stack[0].name == "VCALENDAR" else 0 :]
             (stack[-1].children if stack else found).append(component)
             stack.append(component)

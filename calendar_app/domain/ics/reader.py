@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, EventTime, Response, ShowAs
 from calendar_app.domain.ics.lines import (
+    SIBLINGS,
     Component,
     FaultyLine,
     Line,
@@ -91,9 +92,9 @@ def read_calendar(data: str | bytes, *, max_bytes: int = MAX_BYTES, owner_email:
     """
     outer = components(decode(data, max_bytes))
     calendars = [component for component in outer if component.name == "VCALENDAR"]
-    if not calendars:
+    if not calendars and any(component.name in SIBLINGS for component in outer):
         calendars = [Component("VCALENDAR", children=outer, closed=True)]
-    if not any(calendar.closed or calendar.children for calendar in calendars) or not outer:
+    if not calendars:
         raise NotACalendar("The file is not a calendar.")
     reader = _Reader(owner_email.lower())
     for calendar in calendars:
