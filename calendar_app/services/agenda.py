@@ -19,7 +19,7 @@ from calendar_app.db.tables import Calendar, Connection, Event, Occurrence, Pers
 from calendar_app.domain.event import ShowAs
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.domain.zones import is_zone
-from calendar_app.errors import InvalidInput
+from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.services.roles import Actor, Role
 
 LONGEST = timedelta(days=400)
@@ -90,7 +90,7 @@ def between(
 ) -> Page:
     """Occurrences that overlap ``[start, end)``, by start.
 
-    :raises InvalidInput: the period is empty or over 400 days, ``limit`` is not 1 to 500, or ``after`` is not ours.
+    :raises NotFound: no such calendar. :raises InvalidInput: the period is empty or over 400 days, ``limit`` is not 1 to 500, or ``after`` is not ours.
     """
     actor.require(Role.STAFF)
     if not start < end <= start + LONGEST:
@@ -99,6 +99,8 @@ def between(
         raise InvalidInput(f"The limit must be between 1 and {MOST}.", field="limit")
     with reading() as session:
         calendars = _calendars(session, actor, calendar_id)
+        if calendar_id and not calendars:
+            raise NotFound("There is no such calendar.")
         if not calendars:
             return Page([], None)
         key = (col(Occurrence.starts), col(Occurrence.event_id), col(Occurrence.original))

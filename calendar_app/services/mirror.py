@@ -6,12 +6,14 @@ full listing replaces the old state without a moment in which the calendar looks
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from calendar_app.db import mirror as rows
@@ -21,6 +23,8 @@ from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventStatus
 from calendar_app.domain.recurrence import Occurrence as Expanded
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.services.mirror_expansion import AHEAD, BEHIND, expand_series, expand_single
+
+log = logging.getLogger(__name__)
 
 FUSE_COUNT, FUSE_SHARE = 20, 0.5
 """A full listing that lacks more future events than both is not believed."""
@@ -107,6 +111,18 @@ def extend(calendar_id: str, now: datetime) -> None:
             ~reaches.exists(),
         )
         rows.delete_events(session, [row for row in session.scalars(old) if row is not None])
+
+
+def extend_all(now: datetime | None = None) -> None:
+    """:func:`extend` for every calendar; the nightly job. One failure does not stop the rest."""
+    now = now or datetime.now(UTC)
+    with reading() as session:
+        ids = session.scalars(select(col(Calendar.id)).where(col(Calendar.removed_at).is_(None))).all()
+    for calendar_id in ids:
+        try:
+            extend(calendar_id, now)
+        except SQLAlchemyError:
+            log.exception("a mirror's window stays where it was", extra={"calendar": calendar_id})
 
 
 def booking_changed(session: Session, booking_id: str) -> None:

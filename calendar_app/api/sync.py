@@ -1,0 +1,86 @@
+"""Reading calendars over HTTP: ask for it, and see how it goes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+
+from calendar_app.api.deps import CurrentActor
+from calendar_app.services import sync
+from calendar_app.services.sync import SyncState
+
+router = APIRouter(prefix="/sync", tags=["sync"])
+
+
+class SyncIn(BaseModel):
+    """What to read: one connection's calendars, one calendar, or (empty) all of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    connection_id: str | None = None
+    calendar_id: str | None = None
+
+
+class SyncAccepted(BaseModel):
+    """The calendars that will be read; watch them at ``/sync/status``."""
+
+    calendar_ids: list[str]
+
+
+class SyncOut(BaseModel):
+    """How a calendar's mirror stands. ``progress`` counts the events that a running sync has read.
+
+    ``needs_confirmation``: most of the calendar vanished at the provider and is kept until somebody confirms it.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    calendar_id: str
+    calendar_name: str
+    connection_id: str
+    provider: str
+    account_email: str
+    state: SyncState
+    progress: int
+    synced_at: datetime | None
+    full_synced_at: datetime | None
+    next_sync_at: datetime | None
+    failures: int
+    last_error_code: str
+    last_error: str
+    needs_confirmation: bool
+    push: bool
+    push_note: str
+
+
+class SyncList(BaseModel):
+    """Every calendar's mirror."""
+
+    items: list[SyncOut]
+    next: str | None = None
+
+
+@router.post("", status_code=202)
+def request_sync(actor: CurrentActor, body: SyncIn | None = None) -> SyncAccepted:
+    """Read calendars soon: all, those of ``connection_id``, or ``calendar_id``. 409 ``needs_reconnect``."""
+    chosen = body or SyncIn()
+    return SyncAccepted(
+        calendar_ids=sync.request_for(
+            actor, connection_id=chosen.connection_id, calendar_id=chosen.calendar_id
+        )
+    )
+
+
+@router.get("/status")
+def sync_status(actor: CurrentActor) -> SyncList:
+    """Progress and last result of every calendar."""
+    return SyncList(items=[SyncOut.model_validate(one) for one in sync.status(actor)])
+
+
+@router.post("/{calendar_id}/accept-removals", status_code=202)
+def accept_removals(calendar_id: str, actor: CurrentActor) -> SyncAccepted:
+    """Confirm that the events which vanished at the provider really are gone."""
+    sync.accept_mass_delete(actor, calendar_id)
+    return SyncAccepted(calendar_ids=[calendar_id])

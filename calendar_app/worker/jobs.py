@@ -1,0 +1,108 @@
+"""What workers do. Each function takes an id at most and hands it to a service: the truth is in the database, so every
+job may run twice, late, or not at all until a sweeper queues it again.
+
+Jobs are queued by path (:mod:`calendar_app.queues`); renaming one orphans those that wait.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from calendar_app.services import (
+    bookings,
+    calendar_writes,
+    channels,
+    grants,
+    holds,
+    idempotency,
+    mails,
+    mirror,
+    sync,
+)
+from calendar_app.services import (
+    clean_up as cleaning,
+)
+
+log = logging.getLogger(__name__)
+
+
+def sync_calendar(calendar_id: str) -> str:
+    """Read a calendar; one that was listed in full also gets its push channel."""
+    result = sync.sync_calendar(calendar_id)
+    if result.full and result.outcome is sync.Outcome.DONE:
+        channels.ensure(calendar_id)
+    return result.outcome
+
+
+def push(channel_id: str, number: int) -> None:
+    """A provider said that a calendar changed."""
+    channels.pushed(channel_id, number)
+
+
+def open_channel(calendar_id: str) -> bool:
+    """Open or replace a calendar's push channel."""
+    return channels.ensure(calendar_id)
+
+
+def apply_write(write_id: str) -> str:
+    """Bring one calendar up to what a booking wants of it."""
+    return calendar_writes.apply(write_id)
+
+
+def send_mail(mail_id: str) -> str:
+    """Send one letter."""
+    return mails.deliver(mail_id)
+
+
+def sweep() -> None:
+    """Queue again what is due by the database's word."""
+    _each(sync.sweep, calendar_writes.sweep, mails.sweep)
+
+
+def poll_calendars() -> int:
+    """Queue calendars that were not read for a while."""
+    return sync.poll()
+
+
+def refresh_tokens() -> int:
+    """Refresh access tokens before they end."""
+    return grants.refresh_due()
+
+
+def renew_channels() -> int:
+    """Queue calendars whose push channel is missing or ends soon."""
+    return channels.renew()
+
+
+def expire_holds() -> None:
+    """Give back held time, and close bookings whose time has passed."""
+    _each(holds.expire, bookings.complete_past)
+
+
+def extend_window() -> None:
+    """Move every mirror's window to today."""
+    mirror.extend_all()
+
+
+def list_in_full() -> int:
+    """Have every calendar listed from the start, which finds what pushes and deltas missed."""
+    return sync.request_full()
+
+
+def clean_up() -> None:
+    """Delete what nobody needs any more."""
+    _each(channels.forget, idempotency.forget, cleaning.forget_expired)
+
+
+def _each(*works: Callable[[], object]) -> None:
+    """Do all of them; the first failure is raised when all are done."""
+    failures: list[Exception] = []
+    for work in works:
+        try:
+            work()
+        except Exception as error:
+            log.exception("a periodic job failed in part")
+            failures.append(error)
+    if failures:
+        raise failures[0]
