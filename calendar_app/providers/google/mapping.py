@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from calendar_app.domain.colors import COLORS_BY_GOOGLE_ID, GOOGLE_COLOR_IDS, parse_color
 from calendar_app.domain.event import (
     Attendee,
     CalendarEvent,
@@ -133,8 +134,9 @@ def body_from(draft: EventDraft) -> dict[str, Any]:
         "transparency": "opaque",
         "extendedProperties": {"private": dict(draft.private)},
     }
-    if draft.color:
-        body["colorId"] = GOOGLE_COLOR_IDS[parse_color(draft.color)]
+    color = parse_color(draft.color)
+    if color:
+        body["colorId"] = GOOGLE_COLOR_IDS[color]
     if draft.attendees:
         body["attendees"] = [_attendee_body(attendee) for attendee in draft.attendees]
     return body
