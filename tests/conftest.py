@@ -5,6 +5,7 @@
   server is an embedded PostgreSQL 18, or the one at ``TEST_DATABASE_URL``.
 * ``redis_server``: an empty Valkey; without it ``REDIS_URL`` leads nowhere, as on a machine whose Redis is down.
 * ``clock``: the present, set by hand.
+* ``api``: an HTTP client of the API, served on a loopback port.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.fernet import Fernet
 from redis import Redis
@@ -20,7 +22,7 @@ from redis import Redis
 from calendar_app import queues
 from calendar_app.services import limits
 from calendar_app.settings import Settings, get_settings
-from tests.support import databases, servers
+from tests.support import databases, servers, web
 from tests.support.clock import Clock
 from tests.support.databases import Database
 
@@ -137,3 +139,18 @@ def redis_server(_valkey_url: str, configure: Callable[..., Settings]) -> Iterat
 def clock() -> Clock:
     """The present, to the second; it moves only when the test says so."""
     return Clock()
+
+
+@pytest.fixture(scope="session")
+def _api_url() -> Iterator[str]:
+    from calendar_app.api.app import create_api  # here: most tests need none of it
+
+    with web.served(create_api()) as url:
+        yield url
+
+
+@pytest.fixture
+def api(_api_url: str, settings: Settings) -> Iterator[httpx.Client]:
+    """A client of the HTTP API without credentials; it follows no redirects. Ask for ``database`` besides."""
+    with httpx.Client(base_url=_api_url) as client:
+        yield client

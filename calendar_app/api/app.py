@@ -1,18 +1,58 @@
-"""The HTTP API beside the pages."""
+"""The HTTP API beside the pages: ``/api/v1``, the sign-in forms, and what operators watch.
+
+``/api/v1`` is an application of its own, mounted, so that an unknown address there is a problem document and never the
+pages' "not found".
+"""
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+import importlib
+import importlib.util
+
+from fastapi import APIRouter, FastAPI
+
+from calendar_app.api import auth, docs, health, problems
+from calendar_app.api.middleware import BodyLimit, NoStore, RequestId
+
+PREFIX = "/api/v1"
+_ROUTERS = ("auth", "connections", "calendars", "sync", "events", "hooks", "scheduling", "bookings")
 
 
 def create_api() -> FastAPI:
     """The FastAPI application that stands in front of Reflex's pages."""
-    api = FastAPI(
-        title="Almanac", openapi_url="/api/v1/openapi.json", docs_url="/api/v1/docs", redoc_url=None
+    outer = FastAPI(title="Almanac", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    problems.install(outer)
+    outer.include_router(auth.forms)
+    outer.include_router(health.router)
+    outer.mount(PREFIX, create_v1())
+    outer.add_middleware(BodyLimit)
+    outer.add_middleware(RequestId)
+    return outer
+
+
+def create_v1() -> FastAPI:
+    """Everything under ``/api/v1``; routers name their paths relative to that."""
+    v1 = FastAPI(
+        title="Almanac",
+        version="1",
+        description="Connected calendars, real availability, and bookings that cannot collide.",
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
+    problems.install(v1)
+    for router in _routers():
+        v1.include_router(router)
+    docs.add_docs(v1)
 
-    @api.get("/health", tags=["operations"])
-    def health() -> dict[str, str]:
-        return {"status": "ok"}
+    v1.add_middleware(NoStore)
+    return v1
 
-    return api
+
+def _routers() -> list[APIRouter]:
+    found = []
+    for name in _ROUTERS:
+        if importlib.util.find_spec(f"calendar_app.api.{name}") is not None:
+            found.append(importlib.import_module(f"calendar_app.api.{name}").router)
+    return found

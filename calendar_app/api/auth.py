@@ -1,0 +1,168 @@
+"""Signing in: plain form posts for browsers, a token for programs.
+
+The forms live at ``/auth/…`` beside the pages and answer with redirects (303), errors as ``?error=<code>`` on the page
+that the form is on. ``next`` leads to a path of this site or is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, Field
+
+from calendar_app.api.deps import CurrentIdentity, client_address, require_same_origin
+from calendar_app.errors import AlmanacError
+from calendar_app.services import accounts
+from calendar_app.services.accounts import SESSION_COOKIE, SESSION_LIFE, SignedIn
+from calendar_app.services.connections import local_path
+from calendar_app.settings import get_settings
+
+forms = APIRouter(prefix="/auth", include_in_schema=False)
+router = APIRouter(tags=["people"])
+
+HOME = "/dashboard"
+_Text = Annotated[str, Form()]
+
+
+class Credentials(BaseModel):
+    """What a person signs in with."""
+
+    email: str = Field(max_length=320)
+    password: str = Field(max_length=1000)
+
+
+class Token(BaseModel):
+    """A bearer token; ``expires_in`` is in seconds."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105  # RFC 6750's name of the type
+    expires_in: int
+
+
+class WorkspaceOut(BaseModel):
+    """One of the caller's workspaces, and their role there."""
+
+    id: str
+    slug: str
+    name: str
+    timezone: str
+    role: str
+
+
+class Me(BaseModel):
+    """The caller."""
+
+    id: str
+    email: str
+    name: str
+    timezone: str
+    workspaces: list[WorkspaceOut]
+
+
+@forms.post("/sign-in")
+def sign_in(request: Request, email: _Text = "", password: _Text = "", next: _Text = "") -> Response:
+    """Set the session cookie and go on."""
+    return _signed_in(
+        request,
+        "/login",
+        next,
+        lambda: accounts.sign_in(
+            email, password, user_agent=request.headers.get("user-agent", ""), client=client_address(request)
+        ),
+    )
+
+
+@forms.post("/sign-up")
+def sign_up(
+    request: Request,
+    name: _Text = "",
+    email: _Text = "",
+    password: _Text = "",
+    workspace_name: _Text = "",
+    timezone: _Text = "",
+    next: _Text = "",
+) -> Response:
+    """Make an account with a workspace of its own, and sign in."""
+    return _signed_in(
+        request,
+        "/signup",
+        next,
+        lambda: accounts.sign_up(
+            name,
+            email,
+            password,
+            workspace_name,
+            timezone or "UTC",
+            user_agent=request.headers.get("user-agent", ""),
+            client=client_address(request),
+        ),
+    )
+
+
+@forms.post("/sign-out")
+def sign_out(request: Request) -> Response:
+    """End the session, here and in the database."""
+    try:
+        require_same_origin(request)
+    except AlmanacError:
+        return RedirectResponse(HOME, 303)
+    if token := request.cookies.get(SESSION_COOKIE):
+        accounts.sign_out(token)
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(SESSION_COOKIE, path="/", secure=_secure(), httponly=True, samesite="lax")
+    return response
+
+
+@router.post("/auth/token")
+def token(request: Request, credentials: Credentials) -> Token:
+    """A bearer token for this API; rate limited."""
+    made, life = accounts.issue_api_token(
+        credentials.email, credentials.password, client=client_address(request)
+    )
+    return Token(access_token=made, expires_in=life)
+
+
+@router.get("/me")
+def me(identity: CurrentIdentity) -> Me:
+    """Who you are, and where you are what."""
+    return Me(
+        id=identity.person_id,
+        email=identity.email,
+        name=identity.name,
+        timezone=identity.timezone,
+        workspaces=[
+            WorkspaceOut(id=ref.id, slug=ref.slug, name=ref.name, timezone=ref.timezone, role=ref.role.value)
+            for ref in identity.workspaces
+        ],
+    )
+
+
+def _signed_in(request: Request, page: str, next_path: str, work: Callable[[], SignedIn]) -> Response:
+    onward = local_path(next_path, HOME)
+    try:
+        require_same_origin(request)
+        signed_in = work()
+    except AlmanacError as error:
+        query = {"error": error.code} | ({"next": onward} if onward != HOME else {})
+        return RedirectResponse(f"{page}?{urlencode(query)}", 303)
+    if before := request.cookies.get(SESSION_COOKIE):
+        accounts.sign_out(before)
+    response = RedirectResponse(onward, 303)
+    response.set_cookie(
+        SESSION_COOKIE,
+        signed_in.token,
+        max_age=int(SESSION_LIFE.total_seconds()),
+        path="/",
+        secure=_secure(),
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+def _secure() -> bool:
+    return get_settings().public_url.startswith("https://")

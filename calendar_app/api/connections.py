@@ -1,0 +1,204 @@
+"""Connections over HTTP, the OAuth callback included.
+
+A callback is only worth something to the browser that started: it proves that by its session cookie. A start by API
+token belongs to the token's person instead: the answer to the start sets a signed, short-lived cookie for the client
+that got it, and any session or token of the same person will do as well.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from pydantic import BaseModel, Field
+
+from calendar_app.api.calendars import CalendarOut
+from calendar_app.api.deps import Caller, CurrentActor, CurrentCaller, OptionalCaller
+from calendar_app.errors import AlmanacError
+from calendar_app.services import connections
+from calendar_app.services.connecting import STATE_LIFE
+from calendar_app.services.connections import (
+    ConnectionView,
+    DisconnectPreview,
+    DisconnectResult,
+    ProviderStatus,
+    TestResult,
+)
+from calendar_app.settings import get_settings
+
+router = APIRouter(prefix="/connections", tags=["connections"])
+
+BINDING_COOKIE = "almanac_connect"
+_PATH = "/api/v1/connections"
+
+
+class StartIn(BaseModel):
+    """Where to go afterwards (a path of this site), and which connection to bring back, if any."""
+
+    next: str = Field(default="/settings/calendars", max_length=500)
+    connection_id: str | None = Field(default=None, max_length=26)
+
+
+class StartOut(BaseModel):
+    """Where to send the browser."""
+
+    authorization_url: str
+
+
+class ConnectionList(BaseModel):
+    """A page of connections."""
+
+    items: list[ConnectionView]
+    next: str | None = None
+
+
+class ConnectedOut(BaseModel):
+    """The callback's answer to programs."""
+
+    success: bool
+    connection: ConnectionView
+    calendars: list[CalendarOut]
+    message: str
+    missing_features: list[str]
+
+
+@router.post("/{provider}/start")
+def start(
+    provider: str, actor: CurrentActor, caller: CurrentCaller, response: Response, body: StartIn | None = None
+) -> StartOut:
+    """Begin to connect an account: send the browser to the address within ten minutes."""
+    body = body or StartIn()
+    identity = caller.identity
+    binding = connections.person_binding(identity.person_id) if caller.by_token else identity.session_id
+    url = connections.start(
+        actor, provider, binding=binding, next_path=body.next, connection_id=body.connection_id
+    )
+    if caller.by_token:
+        response.set_cookie(
+            BINDING_COOKIE,
+            _serializer().dumps(identity.person_id),
+            max_age=int(STATE_LIFE.total_seconds()),
+            path=_PATH,
+            secure=get_settings().public_url.startswith("https://"),
+            httponly=True,
+            samesite="lax",
+        )
+    return StartOut(authorization_url=url)
+
+
+@router.get(
+    "/{provider}/callback", response_model=ConnectedOut, responses={303: {"description": "To the app"}}
+)
+def callback(
+    provider: str,
+    request: Request,
+    caller: OptionalCaller,
+    state: Annotated[str | None, Query(max_length=500)] = None,
+    code: Annotated[str | None, Query(max_length=4000)] = None,
+    error: Annotated[str | None, Query(max_length=200)] = None,
+    iss: Annotated[str | None, Query(max_length=500)] = None,
+) -> Response:
+    """Where the provider sends the browser: checks `state`, exchanges the code, stores, starts the first sync.
+
+    Browsers are sent on into the app with `?connected=<id>` or `?error=<code>`; who accepts JSON gets JSON.
+    """
+    bindings = _bindings(request, caller)
+    as_json = "application/json" in request.headers.get("accept", "")
+    try:
+        result = connections.finish(
+            bindings=bindings, provider=provider, state=state, code=code, error=error, issuer=iss
+        )
+    except AlmanacError as failure:
+        if as_json:
+            raise
+        return _onward(connections.next_path_of(state, bindings), {"error": failure.code})
+    if not as_json:
+        return _onward(result.next_path, {"connected": result.connection.id})
+    body = ConnectedOut(
+        success=True,
+        connection=result.connection,
+        calendars=[CalendarOut.of(view) for view in result.calendars],
+        message=result.message,
+        missing_features=list(result.missing_features),
+    )
+    return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+
+
+@router.get("/{provider}/status")
+def provider_status(provider: str, actor: CurrentActor) -> ProviderStatus:
+    """Whether you have accounts connected at a provider, and which."""
+    return connections.provider_status(actor, provider)
+
+
+@router.get("")
+def list_connections(actor: CurrentActor) -> ConnectionList:
+    """Your connections; for managers, everybody's."""
+    return ConnectionList(items=connections.list_connections(actor))
+
+
+@router.get("/{connection_id}")
+def get_connection(connection_id: str, actor: CurrentActor) -> ConnectionView:
+    """One connection."""
+    return connections.get_connection(actor, connection_id)
+
+
+@router.get("/{connection_id}/disconnect-preview")
+def disconnect_preview(connection_id: str, actor: CurrentActor) -> DisconnectPreview:
+    """Which future bookings live in its calendars, and where they could go."""
+    return connections.disconnect_preview(actor, connection_id)
+
+
+@router.post("/{connection_id}/refresh")
+def refresh(connection_id: str, actor: CurrentActor) -> ConnectionView:
+    """Get a new token and list the calendars again."""
+    return connections.refresh(actor, connection_id)
+
+
+@router.post("/{connection_id}/test")
+def test(connection_id: str, actor: CurrentActor) -> TestResult:
+    """Ask the provider something now."""
+    return connections.test(actor, connection_id)
+
+
+@router.delete("/{connection_id}")
+def disconnect(
+    connection_id: str,
+    actor: CurrentActor,
+    bookings: Annotated[
+        Literal["leave", "move", "cancel"], Query(description="What becomes of future bookings")
+    ] = "leave",
+    move_to: Annotated[str | None, Query(description="The calendar that they move to")] = None,
+) -> DisconnectResult:
+    """End the connection, here and at the provider."""
+    return connections.disconnect(actor, connection_id, bookings=bookings, move_to=move_to)
+
+
+def _bindings(request: Request, caller: Caller | None) -> list[str]:
+    """What the request can prove to be."""
+    found: list[str] = []
+    if caller is not None:
+        found = [connections.person_binding(caller.identity.person_id)]
+        if not caller.by_token:
+            found.append(caller.identity.session_id)
+    try:
+        signed = _serializer().loads(
+            request.cookies.get(BINDING_COOKIE, ""), max_age=int(STATE_LIFE.total_seconds())
+        )
+    except BadSignature:
+        return found
+    return [*found, connections.person_binding(str(signed))]
+
+
+def _serializer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(get_settings().secret_key.get_secret_value(), salt="almanac.connect")
+
+
+def _onward(path: str, query: dict[str, str]) -> RedirectResponse:
+    before, mark, fragment = path.partition("#")
+    joint = "&" if "?" in before else "?"
+    return RedirectResponse(
+        f"{before}{joint}{urlencode(query)}{mark}{fragment}", 303, headers={"Cache-Control": "no-store"}
+    )

@@ -1,0 +1,132 @@
+"""Who is calling, and in which workspace: the dependencies that routes ask for.
+
+A caller proves who they are with a bearer token or with the browser's session cookie; a request that carries a bearer
+token is judged by that alone. The workspace is the one named by ``X-Workspace`` or ``?workspace=`` (slug or id), else
+the caller's first.
+
+Writes with the cookie are checked for cross-site request forgery the way Go's ``CrossOriginProtection`` does it: a
+browser says where a request comes from, in ``Sec-Fetch-Site`` or, if it is an old one, in ``Origin``, and every browser
+sends one of them with every unsafe method. So ``Sec-Fetch-Site`` must be ``same-origin`` or ``none``; without it
+``Origin`` must be this site's; a request with neither comes from no browser, which an attacker's page cannot arrange.
+The cookie is ``SameSite=Lax`` besides, so that a foreign page's request does not carry it at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Header, Query, Request
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+
+from calendar_app.errors import Forbidden, NotSignedIn
+from calendar_app.services import accounts
+from calendar_app.services.accounts import Identity
+from calendar_app.services.roles import Actor
+from calendar_app.settings import get_settings
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+_bearer = HTTPBearer(auto_error=False, description="An API token from `POST /auth/token`.")
+_cookie = APIKeyCookie(
+    name=accounts.SESSION_COOKIE, auto_error=False, description="The session of a signed-in browser."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller; ``by_token`` tells a bearer token from a browser session."""
+
+    identity: Identity
+    by_token: bool
+
+
+def require_same_origin(request: Request) -> None:
+    """:raises Forbidden: ``cross_site``, a browser says that another site's page sent this."""
+    if request.method in _SAFE:
+        return
+    origin = request.headers.get("origin")
+    if origin is not None and origin == _origin(get_settings().public_url):
+        return
+    fetch_site = request.headers.get("sec-fetch-site")
+    if fetch_site is not None:
+        allowed = fetch_site in ("same-origin", "none")
+    elif origin is not None:
+        allowed = urlsplit(origin).netloc == request.headers.get("host", "")
+    else:
+        allowed = True
+    if not allowed:
+        raise Forbidden("This request was sent from another site’s page.", code="cross_site")
+
+
+def client_address(request: Request) -> str:
+    """The peer's address, for limits; behind a proxy it is what uvicorn made of ``X-Forwarded-For``."""
+    return request.client.host if request.client else ""
+
+
+def optional_caller(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Caller | None:
+    """Whoever calls, if they say so. :raises NotSignedIn: with credentials that are worth nothing."""
+    if bearer is not None or "authorization" in request.headers:
+        identity = accounts.identify_bearer(bearer.credentials) if bearer else None
+        if identity is None:
+            raise NotSignedIn("This API token is unknown, revoked or expired.", code="invalid_token")
+        return Caller(identity, by_token=True)
+    identity = accounts.identify(cookie) if cookie else None
+    if identity is None:
+        return None
+    require_same_origin(request)
+    return Caller(identity, by_token=False)
+
+
+def current_caller(caller: Annotated[Caller | None, Depends(optional_caller)]) -> Caller:
+    """:raises NotSignedIn: nobody."""
+    if caller is None:
+        raise NotSignedIn("Sign in, or send an API token as `Authorization: Bearer`.")
+    return caller
+
+
+def current_identity(caller: Annotated[Caller, Depends(current_caller)]) -> Identity:
+    """The person who calls."""
+    return caller.identity
+
+
+def _workspace(
+    workspace: Annotated[str | None, Query(description="Slug or id; default: your first workspace")] = None,
+    x_workspace: Annotated[str | None, Header(description="As `?workspace=`")] = None,
+) -> str | None:
+    return workspace or x_workspace
+
+
+def current_actor(
+    identity: Annotated[Identity, Depends(current_identity)],
+    workspace: Annotated[str | None, Depends(_workspace)],
+) -> Actor:
+    """The person in the chosen workspace. :raises NotFound: they are not in it."""
+    return identity.actor(workspace)
+
+
+def optional_actor(
+    caller: Annotated[Caller | None, Depends(optional_caller)],
+    workspace: Annotated[str | None, Depends(_workspace)],
+) -> Actor | None:
+    """As :func:`current_actor`, for routes that also serve visitors; ``None`` for somebody of no such workspace."""
+    if caller is None or not caller.identity.workspaces:
+        return None
+    return caller.identity.actor(workspace)
+
+
+CurrentCaller = Annotated[Caller, Depends(current_caller)]
+OptionalCaller = Annotated[Caller | None, Depends(optional_caller)]
+CurrentIdentity = Annotated[Identity, Depends(current_identity)]
+CurrentActor = Annotated[Actor, Depends(current_actor)]
+OptionalActor = Annotated[Actor | None, Depends(optional_actor)]
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,111 @@
+"""What happens to every HTTP request before a route sees it: an id for the logs, and a limit on its size."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from contextvars import ContextVar
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 1_000_000
+"""Bytes. The longest honest request, a schedule with every override, stays far below."""
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+"""The id of the request being served, for problem documents and log lines."""
+
+_SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestId:
+    """Gives each request an id, the caller's own ``X-Request-Id`` if it is harmless, and answers with it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        current = given if _SANE.fullmatch(given) else secrets.token_hex(12)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("X-Request-Id", current)
+            await send(message)
+
+        token = request_id.set(current)
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            request_id.reset(token)
+
+
+class NoStore:
+    """Keeps answers out of caches, unless a route says otherwise."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_private(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self.app(scope, receive, send_private)
+
+
+class BodyLimit:
+    """Refuses bodies over ``limit`` bytes, announced or not, before they are in memory."""
+
+    def __init__(self, app: ASGIApp, limit: int = MAX_BODY) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not announced.isdecimal() or int(announced) > self.limit:
+            await self._refuse(scope, receive, send)
+            return
+        read, answered = 0, False
+
+        async def receive_counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            return message if read <= self.limit else {"type": "http.disconnect"}
+
+        async def send_or_refuse(message: Message) -> None:
+            nonlocal answered
+            if read <= self.limit or answered:
+                answered = True
+                await send(message)
+
+        try:
+            await self.app(scope, receive_counted, send_or_refuse)
+        except ClientDisconnect:
+            if read <= self.limit:
+                raise
+        if read > self.limit and not answered:
+            await self._refuse(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = {
+            "type": "urn:almanac:problem:too_large",
+            "title": "The request is too large",
+            "status": 413,
+            "detail": f"A request may have at most {self.limit:,} bytes.",
+            "code": "too_large",
+        }
+        response = JSONResponse(
+            body, 413, headers={"Connection": "close"}, media_type="application/problem+json"
+        )
+        await response(scope, receive, send)
