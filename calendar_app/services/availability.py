@@ -83,6 +83,7 @@ class SlotsView:
     busy_times: tuple[BusyView, ...]
     freshness: FreshnessView
     zone: str
+    workspace_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ def slots(
         ),
         freshness_of(snapshot.calendars, now),
         zone,
+        row.workspace_id,
     )
 
 

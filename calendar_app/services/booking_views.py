@@ -93,6 +93,7 @@ class BookingView:
     hosts: tuple[BookingHostView, ...]
     manage_url: str
     manage_token: str
+    uid: str
     calendar_event_id: dict[str, str]
     sync: tuple[ReceiptView, ...]
     version: int
@@ -341,6 +342,7 @@ def _view(
         hosts=tuple(hosts),
         manage_url=manage_links.url(row.id),
         manage_token=token,
+        uid=row.uid,
         calendar_event_id=ids,
         sync=tuple(receipt for _, receipt in receipts),
         version=row.version,

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ from calendar_app.services import (
     audit,
     calendar_writes,
     holds,
+    limits,
     live,
     manage_links,
     mirror,
@@ -88,6 +90,8 @@ _ROUNDS = 5
 """How often a round robin turns to other hosts when those it meant to take are gone."""
 _ASKED_AT_ONCE = 3
 _REASON_LENGTH = 1_000
+TRIES, BOOKINGS = "600/minute", "300/minute"
+"""What one address may try and get: an office behind one address stays far below, a script does not."""
 TAKEN = "That time was just taken. Please choose another one."
 NOT_OFFERED = "That time is not offered. Please choose one of the times shown."
 
@@ -120,6 +124,7 @@ def create(
     duration: int | None = None,
     hold_id: str | None = None,
     actor: Actor | None = None,
+    client: str = "",
     now: datetime | None = None,
 ) -> BookingView:
     """Book ``start`` (aware) for a customer whose IANA zone is ``zone``; pending if it has to be approved first.
@@ -130,7 +135,29 @@ def create(
     :raises InvalidInput: the zone, the person or the answers; or the time has passed (``in_the_past``).
     :raises SlotUnavailable: taken meanwhile, at a provider too, or not offered.
     :raises NotFound: no such event type. :raises Conflict: it is switched off (``event_type_inactive``).
+    :raises TooManyRequests: this visitor tries or books too often.
     """
+    if not client:
+        return _create(event_type_id, start, zone, name, email, answers, duration, hold_id, actor, now)
+    limits.check("booking-tries", client, TRIES)
+    limits.peek("bookings", client, BOOKINGS)
+    made = _create(event_type_id, start, zone, name, email, answers, duration, hold_id, actor, now)
+    limits.count("bookings", client, BOOKINGS)
+    return made
+
+
+def _create(
+    event_type_id: str,
+    start: datetime,
+    zone: str,
+    name: str,
+    email: str,
+    answers: Mapping[str, object] | None,
+    duration: int | None,
+    hold_id: str | None,
+    actor: Actor | None,
+    now: datetime | None,
+) -> BookingView:
     now = now or datetime.now(UTC)
     at = instant(check_moment(start, "start"))
     check_zone(zone)
@@ -155,8 +182,7 @@ def create(
         free = [host for host in team if host not in gone]
         if free == team or (free and row.hosting == Hosting.ROUND_ROBIN):
             try:
-                return reservations.retrying(lambda hosts=free: _book(wish, hosts, actor, now))  # type:
-                ignore[misc]  # the default binds this round's hosts
+                return reservations.retrying(partial(_book, wish, free, actor, now))
             except SlotUnavailable:
                 gone |= set(free)
         if row.hosting != Hosting.ROUND_ROBIN:
@@ -367,8 +393,8 @@ def complete_past(now: datetime | None = None) -> int:
     done = 0
     for booking_id in ids:
         try:
-            _change(lambda s, found=booking_id: s.get_one(Booking, found), Status.COMPLETED, _SYSTEM, now)  # type:
-            ignore[misc]  # the default binds the id done += 1
+            _change(partial(_by_id, booking_id), Status.COMPLETED, _SYSTEM, now)
+            done += 1
         except (StateChanged, lifecycle.TransitionRefused):
             continue
     return done
@@ -385,6 +411,10 @@ def retry_sync(actor: Actor, booking_id: str) -> BookingView:
         )
         _tell(session, row.workspace_id)
         return view(session, row, full=True)
+
+
+def _by_id(booking_id: str, session: Session) -> Booking:
+    return session.get_one(Booking, booking_id)
 
 
 def _of_staff(actor: Actor, booking_id: str) -> Callable[[Session], Booking]:
@@ -485,15 +515,9 @@ def _shared(session: Session, row: Booking, reservation_ids: Sequence[str]) -> s
 def _release(session: Session, row: Booking) -> None:
     """Give the booking's time back; a group's stays reserved as long as anybody has a seat in it."""
     held = _reservation_ids(session, row)
-    if (
-        held
-    ):  # the reservations first: two who leave a group at once must not each think that the other one stays
-        query = (
-            select(HostReservation.id)
-            .where(col(HostReservation.id).in_(held))
-            .order_by(col(HostReservation.id))
-        )
-        session.exec(query.with_for_update()).all()
+    # The reservations are locked first: two who leave a group at once must not each think that the other one stays.
+    rows = select(HostReservation.id).where(col(HostReservation.id).in_(held))
+    session.exec(rows.order_by(col(HostReservation.id)).with_for_update()).all()
     mine = update(BookingHost).where(col(BookingHost.booking_id) == row.id)
     session.execute(mine.values(reservation_id=None))
     reservations.release(session, sorted(set(held) - _shared(session, row, held)))

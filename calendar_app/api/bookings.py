@@ -1,0 +1,307 @@
+"""Holds and bookings over HTTP.
+
+Anybody may hold and book what is public. A booking's manage token, from its ``manage_url``, stands in for an account
+where a customer acts: as ``?token=``, for reading, cancelling, moving and the ``.ics``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from calendar_app.api.deps import CurrentActor, OptionalActor, client_address
+from calendar_app.api.idempotency import Idempotent
+from calendar_app.errors import NotFound, NotSignedIn
+from calendar_app.services import booking_files, bookings, holds, limits
+from calendar_app.services.booking_views import BookingView
+from calendar_app.services.roles import Actor, Role
+
+router = APIRouter(tags=["bookings"])
+
+HOLDS = "120/minute"
+Token = Annotated[str | None, Query(description="The token of the booking's manage link", max_length=4_000)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class HoldIn(_Body):
+    """``replaces``: an earlier hold of yours that is dropped in the same step."""
+
+    event_type_id: str
+    start: AwareDatetime
+    timezone: str = "UTC"
+    duration: int | None = None
+    replaces: str | None = None
+
+
+class HoldOut(BaseModel):
+    """``id`` is secret: whoever has it can book the time."""
+
+    id: str
+    event_type_id: str
+    start: datetime
+    end: datetime
+    expires_at: datetime
+
+
+class BookingIn(_Body):
+    """``timezone`` is the customer's; ``answers`` by question id; ``duration`` in minutes, the first by default."""
+
+    event_type_id: str
+    start: AwareDatetime
+    timezone: str
+    name: str
+    email: str
+    answers: dict[str, Any] = {}
+    duration: int | None = None
+    hold_id: str | None = None
+
+
+class ReasonIn(_Body):
+    reason: str = ""
+
+
+class RescheduleIn(_Body):
+    start: AwareDatetime
+    timezone: str | None = None
+
+
+class HostOut(BaseModel):
+    id: str
+    name: str
+
+
+class ReceiptOut(BaseModel):
+    """How far one calendar has come. ``state``: ``queued``, ``written``, ``verified``, ``failed`` or ``removed``."""
+
+    calendar: str
+    calendar_id: str
+    provider: str
+    account: str
+    state: str
+    attempts: int
+    last_error: str
+    next_attempt_at: datetime | None
+    written_at: datetime | None
+    verified_at: datetime | None
+    html_link: str
+
+
+class BookingOut(BaseModel):
+    """A booking. ``calendar_event_id`` (by provider) and ``sync`` (by calendar) are told to staff only."""
+
+    id: str
+    status: str
+    event_type_id: str
+    event_type_slug: str
+    workspace_slug: str
+    title: str
+    start: datetime
+    end: datetime
+    timezone: str
+    name: str
+    email: str
+    answers: dict[str, Any]
+    location: str
+    color: str
+    hosts: list[HostOut]
+    manage_url: str
+    calendar_event_id: dict[str, str]
+    sync: list[ReceiptOut]
+    version: int
+    sequence: int
+    created_at: datetime
+    cancelled_at: datetime | None
+    cancelled_by: str
+    cancel_reason: str
+    change_deadline: datetime
+
+    @classmethod
+    def of(cls, view: BookingView) -> Self:
+        """The service's view without what only pages need."""
+        return cls.model_validate(asdict(view))
+
+
+class BookingList(BaseModel):
+    items: list[BookingOut]
+    next: str | None
+
+
+class HistoryOut(BaseModel):
+    at: datetime
+    who: str
+    action: str
+    detail: dict[str, Any]
+
+
+@router.post("/holds", status_code=201, response_model=HoldOut)
+def create_hold(request: Request, actor: OptionalActor, body: HoldIn, idempotent: Idempotent) -> Response:
+    """Keep a slot for ten minutes while the form is filled in."""
+
+    def work() -> HoldOut:
+        limits.check("holds", client_address(request), HOLDS)
+        made = holds.create(
+            body.event_type_id,
+            body.start,
+            body.timezone,
+            duration=body.duration,
+            replaces=body.replaces,
+            actor=actor,
+        )
+        return HoldOut(**asdict(made))
+
+    return idempotent.run(201, work)
+
+
+@router.delete("/holds/{hold_id}", status_code=204)
+def release_hold(hold_id: str) -> None:
+    """Let a held slot go."""
+    holds.release(hold_id)
+
+
+@router.post("/bookings", status_code=201, response_model=BookingOut)
+def create_booking(
+    request: Request, actor: OptionalActor, body: BookingIn, idempotent: Idempotent
+) -> Response:
+    """Book a slot: 409 ``slot_unavailable`` if it was taken meanwhile, here or at a provider, or is not offered."""
+    staff = actor is not None and actor.role >= Role.STAFF
+
+    def work() -> BookingOut:
+        made = bookings.create(
+            body.event_type_id,
+            body.start,
+            body.timezone,
+            body.name,
+            body.email,
+            body.answers,
+            duration=body.duration,
+            hold_id=body.hold_id,
+            actor=actor if staff else None,
+            client="" if staff else client_address(request),
+        )
+        return BookingOut.of(made)
+
+    return idempotent.run(201, work)
+
+
+@router.get("/bookings")
+def list_bookings(
+    actor: CurrentActor,
+    status: Annotated[list[str] | None, Query()] = None,
+    start: Annotated[AwareDatetime | None, Query(description="Bookings that start at or after this")] = None,
+    end: Annotated[AwareDatetime | None, Query(description="Bookings that start before this")] = None,
+    event_type_id: str | None = None,
+    host_id: str | None = None,
+    q: Annotated[str, Query(description="Part of the customer's name or address", max_length=200)] = "",
+    newest_first: bool = False,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+) -> BookingList:
+    """Bookings by start: all for managers, their own for staff and customers."""
+    found = bookings.list_bookings(
+        actor,
+        status=status or (),
+        start=start,
+        end=end,
+        event_type_id=event_type_id,
+        host_id=host_id,
+        search=q,
+        newest_first=newest_first,
+        limit=limit,
+        after=after,
+    )
+    return BookingList(items=[BookingOut.of(view) for view in found.items], next=found.next)
+
+
+@router.get("/bookings/{booking_id}.ics", response_class=Response)
+def booking_ics(booking_id: str, actor: OptionalActor, token: Token = None) -> Response:
+    """The booking as an iCalendar file, with what its reader may know."""
+    view = _read(booking_id, actor, token)
+    staff = token is None and actor is not None and actor.role >= Role.STAFF
+    return Response(
+        booking_files.ics(view, staff=staff),
+        media_type="text/calendar; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{view.event_type_slug}.ics"'},
+    )
+
+
+@router.get("/bookings/{booking_id}")
+def get_booking(booking_id: str, actor: OptionalActor, token: Token = None) -> BookingOut:
+    """One booking, with its receipts for staff."""
+    return BookingOut.of(_read(booking_id, actor, token))
+
+
+@router.get("/bookings/{booking_id}/history")
+def booking_history(booking_id: str, actor: CurrentActor) -> list[HistoryOut]:
+    """Who did what to the booking, oldest first."""
+    return [HistoryOut(**asdict(entry)) for entry in bookings.history(actor, booking_id)]
+
+
+@router.post("/bookings/{booking_id}/confirm")
+def confirm(booking_id: str, actor: CurrentActor) -> BookingOut:
+    """Approve a pending booking."""
+    return BookingOut.of(bookings.confirm(actor, booking_id))
+
+
+@router.post("/bookings/{booking_id}/decline")
+def decline(booking_id: str, actor: CurrentActor, body: ReasonIn | None = None) -> BookingOut:
+    """Refuse a pending booking."""
+    return BookingOut.of(bookings.decline(actor, booking_id, body.reason if body else ""))
+
+
+@router.post("/bookings/{booking_id}/cancel")
+def cancel(
+    booking_id: str, actor: OptionalActor, body: ReasonIn | None = None, token: Token = None
+) -> BookingOut:
+    """Cancel; doing it again changes nothing. Customers are bound by the event type's notice."""
+    reason = body.reason if body else ""
+    if token is not None:
+        _same(booking_id, token)
+        return BookingOut.of(bookings.cancel_by_token(token, reason))
+    return BookingOut.of(bookings.cancel(_signed_in(actor), booking_id, reason))
+
+
+@router.post("/bookings/{booking_id}/reschedule")
+def reschedule(booking_id: str, actor: OptionalActor, body: RescheduleIn, token: Token = None) -> BookingOut:
+    """Move to another time with the same hosts and length. Customers only to what is offered."""
+    if token is not None:
+        _same(booking_id, token)
+        return BookingOut.of(bookings.reschedule_by_token(token, body.start, zone=body.timezone))
+    return BookingOut.of(bookings.reschedule(_signed_in(actor), booking_id, body.start, zone=body.timezone))
+
+
+@router.post("/bookings/{booking_id}/no-show")
+def no_show(booking_id: str, actor: CurrentActor) -> BookingOut:
+    """Mark that the customer did not come."""
+    return BookingOut.of(bookings.no_show(actor, booking_id))
+
+
+@router.post("/bookings/{booking_id}/sync/retry")
+def retry_sync(booking_id: str, actor: CurrentActor) -> BookingOut:
+    """Take failed calendar writes up again."""
+    return BookingOut.of(bookings.retry_sync(actor, booking_id))
+
+
+def _read(booking_id: str, actor: Actor | None, token: str | None) -> BookingView:
+    if token is None:
+        return bookings.get(_signed_in(actor), booking_id)
+    _same(booking_id, token)
+    return bookings.by_token(token)
+
+
+def _same(booking_id: str, token: str) -> None:
+    """A token opens its own booking only. :raises NotFound: it is another one's, or none at all."""
+    if bookings.by_token(token).id != booking_id:
+        raise NotFound("There is no such booking.")
+
+
+def _signed_in(actor: Actor | None) -> Actor:
+    if actor is None:
+        raise NotSignedIn("Sign in, or use the booking's manage link.")
+    return actor
