@@ -13,7 +13,9 @@ from calendar_app.api.app import create_api
 from calendar_app.edge import Edge
 from calendar_app.sandbox.proxy import mount_proxy
 from calendar_app.settings import get_settings
+from calendar_app.ui.errors import show
 from calendar_app.ui.routes import add_pages
+from calendar_app.ui.theme import STYLESHEETS
 
 STATIC_DIR = Path(".web/build/client")
 
@@ -30,6 +32,8 @@ def create_app() -> rx.App:
     app = rx.App(
         api_transformer=[api, _behind_the_edge],
         html_lang="en",
+        stylesheets=list(STYLESHEETS),
+        backend_exception_handler=show,
         head_components=[rx.el.link(rel="icon", type="image/svg+xml", href="/favicon.svg")],
     )
     add_pages(app)

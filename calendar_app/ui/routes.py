@@ -4,11 +4,39 @@ from __future__ import annotations
 
 import reflex as rx
 
+from calendar_app.ui import live
+from calendar_app.ui.pages import (
+    availability,
+    book,
+    book_list,
+    bookings,
+    calendars,
+    dashboard,
+    event_types,
+    landing,
+    manage,
+    not_found,
+    sign_in,
+)
 
-def index() -> rx.Component:
-    return rx.center(rx.heading("Almanac"), min_height="100vh")
+DESCRIPTION = "Connects a business's calendars, shows them live, and takes bookings that cannot collide."
 
 
 def add_pages(app: rx.App) -> None:
-    """Register every page on the application."""
-    app.add_page(index, route="/", title="Almanac")
+    """Register every page on the application, and the listener that keeps open pages up to date."""
+    for path, component, title in (
+        ("/", landing.landing, "Almanac"),
+        ("/login", sign_in.login, "Sign in · Almanac"),
+        ("/signup", sign_in.signup, "Create an account · Almanac"),
+        (dashboard.PATH, dashboard.dashboard, "Dashboard · Almanac"),
+        (bookings.PATH, bookings.bookings, "Bookings · Almanac"),
+        (event_types.PATH, event_types.event_types, "Event types · Almanac"),
+        (availability.PATH, availability.availability, "Availability · Almanac"),
+        (calendars.PATH, calendars.calendars, "Calendars · Almanac"),
+        ("/book/[workspace]", book_list.book_list, book_list.BookListState.title),
+        ("/book/[workspace]/[event_type]", book.book, book.BookState.page_title),
+        ("/manage/[booking_token]", manage.manage, "Your booking · Almanac"),
+    ):
+        app.add_page(component, route=path, title=title, description=DESCRIPTION, image="/favicon.svg")
+    app.add_page(not_found.not_found, route="404", title="Page not found · Almanac", image="/favicon.svg")
+    live.register(app)

@@ -1,0 +1,122 @@
+import { createElement, useEffect, useRef, useState } from "react";
+
+const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+const twelveHours = () =>
+  Boolean(Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions().hour12);
+
+let visited = false;
+
+/* Tells the page's state what only the browser knows, once it stands; then of changes that were pushed, and the time. */
+export function Lifecycle({ version, seconds, onReady, onChange }) {
+  const last = useRef(0);
+  useEffect(() => {
+    if (visited) document.getElementById("main")?.focus({ preventScroll: true });
+    visited = true;
+    onReady?.(zone(), twelveHours());
+  }, []);
+  useEffect(() => {
+    if (last.current && version && version !== last.current) onChange?.();
+    last.current = version;
+  }, [version]);
+  useEffect(() => {
+    if (!seconds || !onChange) return undefined;
+    const timer = setInterval(() => document.hidden || onChange(), seconds * 1000);
+    return () => clearInterval(timer);
+  }, [seconds]);
+  return null;
+}
+
+const UNITS = [
+  ["s", 1, 60],
+  ["min", 60, 60],
+  ["h", 3600, 24],
+  ["days", 86400, Infinity],
+];
+
+function relative(instant) {
+  const seconds = Math.round((Date.now() - Date.parse(instant)) / 1000);
+  const past = seconds >= 0;
+  const length = Math.abs(seconds);
+  if (length < 3) return past ? "just now" : "now";
+  const [name, size] = UNITS.find(([, unit, most]) => length < unit * most);
+  const count = Math.floor(length / size);
+  const text = `${count} ${count === 1 ? name.replace(/s$/, "") || name : name}`;
+  return past ? `${text} ago` : `in ${text}`;
+}
+
+/* "12 s ago", ticking; the instant stands in the tooltip and for machines. */
+export function Ago({ instant, prefix = "" }) {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    tick((count) => count + 1);
+    const timer = setInterval(() => tick((count) => count + 1), 1000);
+    return () => clearInterval(timer);
+  }, [instant]);
+  if (!instant) return null;
+  const exact = new Date(instant).toLocaleString(undefined, { dateStyle: "full", timeStyle: "medium" });
+  return createElement(
+    "time",
+    { dateTime: instant, title: exact, suppressHydrationWarning: true },
+    `${prefix}${prefix ? " " : ""}${relative(instant)}`,
+  );
+}
+
+const offset = (name) => {
+  const parts = new Intl.DateTimeFormat("en", { timeZone: name, timeZoneName: "shortOffset" }).formatToParts();
+  return parts.find((part) => part.type === "timeZoneName")?.value ?? "";
+};
+
+let zones;
+
+function allZones() {
+  zones ??= (Intl.supportedValuesOf?.("timeZone") ?? []).map((name) => {
+    const [region, ...city] = name.split("/");
+    return { name, region: city.length ? region : "Other", label: (city.join(", ") || region).replaceAll("_", " ") };
+  });
+  return zones;
+}
+
+const option = (name, label) => createElement("option", { key: name, value: name }, `${label} (${offset(name)})`);
+
+/* A native select of the zones that this browser knows, by region; native, so that phones show their own picker. */
+export function ZoneSelect({ value, onChange, id, name, label }) {
+  const [open, setOpen] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setOpen(true), 300);
+    return () => clearTimeout(timer);
+  }, []);
+  const groups = new Map();
+  if (open) {
+    for (const entry of allZones()) {
+      if (entry.name === value) continue;
+      groups.set(entry.region, [...(groups.get(entry.region) ?? []), option(entry.name, entry.label)]);
+    }
+  }
+  const current = value ? [option(value, value.replaceAll("_", " "))] : [];
+  return createElement(
+    "select",
+    { id, name, value, "aria-label": label, className: "select", onChange: (event) => onChange?.(event.target.value) },
+    ...current,
+    ...[...groups].map(([region, options]) => createElement("optgroup", { key: region, label: region }, options)),
+    open && value !== "UTC" ? option("UTC", "UTC") : null,
+  );
+}
+
+/* Arrow keys walk through the buttons inside, `columns` to a row; Home and End go to the first and the last. */
+export function ArrowKeys({ columns = 1, className, role, label, children }) {
+  const onKeyDown = (event) => {
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
+    const cells = [...event.currentTarget.querySelectorAll("[data-cell]")];
+    const at = cells.indexOf(event.target.closest("[data-cell]"));
+    if (at < 0 || !(event.key in steps || event.key === "Home" || event.key === "End")) return;
+    event.preventDefault();
+    const usable = (cell) => cell && !cell.disabled && cell.tagName === "BUTTON";
+    if (event.key === "Home") return cells.find(usable)?.focus();
+    if (event.key === "End") return cells.reverse().find(usable)?.focus();
+    const step = steps[event.key];
+    for (let next = at + step; next >= 0 && next < cells.length; next += step) {
+      if (usable(cells[next])) return cells[next].focus();
+    }
+  };
+  return createElement("div", { className, role, "aria-label": label, onKeyDown }, children);
+}

@@ -1,0 +1,65 @@
+"""What needs the browser itself: its zone and hour cycle, ticking times, arrow keys. See ``browser.js``."""
+
+from __future__ import annotations
+
+import reflex as rx
+
+_SOURCE = rx.asset("browser.js", shared=True)
+
+
+def _ready(zone: rx.Var[str], hour12: rx.Var[bool]) -> tuple[rx.Var[str], rx.Var[bool]]:
+    return (zone, hour12)
+
+
+def _value(value: rx.Var[str]) -> tuple[rx.Var[str]]:
+    return (value,)
+
+
+class Lifecycle(rx.Component):
+    """Calls ``on_ready(zone, hour12)`` when the page stands, ``on_change`` on a new ``version`` and every ``seconds``.
+
+    Within the application it also moves the focus to the new page's ``#main``, as a full page load would.
+    """
+
+    library = _SOURCE.importable_path
+    tag = "Lifecycle"
+    version: rx.Var[int]
+    seconds: rx.Var[int]
+    on_ready: rx.EventHandler[_ready]
+    on_change: rx.EventHandler[rx.event.no_args_event_spec]
+
+
+class Ago(rx.Component):
+    """A relative time that ticks; ``instant`` is RFC 3339, empty shows nothing."""
+
+    library = _SOURCE.importable_path
+    tag = "Ago"
+    instant: rx.Var[str]
+    prefix: rx.Var[str]
+
+
+class ZoneSelect(rx.Component):
+    """A select of IANA zones with their present offsets. What it reports is still checked by services."""
+
+    library = _SOURCE.importable_path
+    tag = "ZoneSelect"
+    value: rx.Var[str]
+    name: rx.Var[str]
+    label: rx.Var[str]
+    on_change: rx.EventHandler[_value]
+
+
+class ArrowKeys(rx.Component):
+    """A box whose buttons marked ``data-cell`` are walked with the arrow keys."""
+
+    library = _SOURCE.importable_path
+    tag = "ArrowKeys"
+    columns: rx.Var[int]
+    role: rx.Var[str]
+    label: rx.Var[str]
+
+
+lifecycle = Lifecycle.create
+ago = Ago.create
+zone_select = ZoneSelect.create
+arrow_keys = ArrowKeys.create

@@ -1,0 +1,162 @@
+"""Connections and calendars as several pages show them: rows, freshness, progress, the connect button."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import reflex as rx
+
+from calendar_app.ui import formats
+from calendar_app.ui.components.badges import provider_icon, status_badge
+from calendar_app.ui.components.browser import ago
+
+
+@dataclass
+class CalendarRow:
+    """A calendar of a connection. ``progress`` is a sentence while its first sync runs."""
+
+    id: str
+    name: str
+    color: str
+    detail: str
+    can_write: bool
+    checks_conflicts: bool
+    receives_bookings: bool
+    synced_at: str
+    progress: str
+    error: str
+
+
+@dataclass
+class ConnectionRow:
+    """A connection with its calendars. Instants are RFC 3339, empty where there is none."""
+
+    id: str
+    provider: str
+    title: str
+    account: str
+    status: str
+    last_sync: str
+    next_sync: str
+    error: str
+    progress: str
+    missing: list[str] = field(default_factory=list)
+    calendars: list[CalendarRow] = field(default_factory=list)
+
+
+@dataclass
+class ProviderRow:
+    """A provider that can be connected; ``missing`` says what an operator has to set first."""
+
+    key: str
+    title: str
+    configured: bool
+    missing: str
+
+
+ROLES = {"owner": "yours", "writer": "you can edit", "reader": "read only", "freebusy": "free/busy only"}
+
+
+def calendar_row(view: Any) -> CalendarRow:
+    """From a :class:`calendar_app.services.calendars.CalendarView`."""
+    parts = ["primary"] if view.is_primary else []
+    parts += [ROLES.get(view.access_role, view.access_role), view.timezone.replace("_", " ")]
+    first = view.syncing and view.synced_at is None
+    return CalendarRow(
+        id=view.id,
+        name=view.name,
+        color=view.color or "var(--accent-9)",
+        detail=" · ".join(parts),
+        can_write=view.access_role in ("owner", "writer"),
+        checks_conflicts=view.checks_conflicts,
+        receives_bookings=view.receives_bookings,
+        synced_at=formats.rfc3339(view.synced_at),
+        progress=f"Reading events: {view.sync_progress:,} so far" if first else "",
+        error=view.last_error,
+    )
+
+
+def connection_rows(connections: Iterable[Any], calendars: Iterable[Any]) -> list[ConnectionRow]:
+    """Views of the services, put together."""
+    by_connection: dict[str, list[Any]] = {}
+    for calendar in calendars:
+        by_connection.setdefault(calendar.connection_id, []).append(calendar)
+    return [_connection_row(view, by_connection.get(view.id, [])) for view in connections]
+
+
+def _connection_row(view: Any, calendars: list[Any]) -> ConnectionRow:
+    waiting = [calendar for calendar in calendars if calendar.syncing and calendar.synced_at is None]
+    read = sum(calendar.sync_progress for calendar in waiting)
+    progress = f"First sync: {formats.count(read, 'event')} read. You can leave this page." if waiting else ""
+    return ConnectionRow(
+        id=view.id,
+        provider=view.provider,
+        title=view.provider_title,
+        account=view.account_email,
+        status=view.status,
+        last_sync=formats.rfc3339(view.last_sync_at),
+        next_sync=formats.rfc3339(view.next_sync_at),
+        error=view.last_error,
+        progress=progress,
+        missing=list(view.missing_features),
+        calendars=[calendar_row(calendar) for calendar in calendars],
+    )
+
+
+def provider_row(kind: Any) -> ProviderRow:
+    """From a :class:`calendar_app.providers.base.ProviderKind`."""
+    return ProviderRow(kind.key, kind.title, kind.configured, " and ".join(kind.missing))
+
+
+def freshness(row: ConnectionRow) -> rx.Component:
+    """One connection on one line: provider, account, and how old what we show is."""
+    return rx.flex(
+        provider_icon(row.provider),
+        rx.text(row.title, size="2", weight="medium"),
+        rx.text(row.account, size="2", color_scheme="gray", class_name="clip"),
+        rx.match(
+            row.status,
+            (
+                "connected",
+                rx.text(ago(instant=row.last_sync, prefix="synced"), size="2", color_scheme="gray"),
+            ),
+            (
+                "syncing",
+                rx.cond(
+                    row.progress != "",
+                    rx.text(row.progress, size="2", color_scheme="gray", role="status"),
+                    rx.text(
+                        ago(instant=row.last_sync, prefix="syncing, last"), size="2", color_scheme="gray"
+                    ),
+                ),
+            ),
+            rx.flex(
+                status_badge(row.status),
+                rx.text(ago(instant=row.last_sync, prefix="last synced"), size="2", color_scheme="gray"),
+                spacing="2",
+                align="center",
+            ),
+        ),
+        align="center",
+        spacing="2",
+        min_width="0",
+        wrap="wrap",
+    )
+
+
+def connect_button(provider: ProviderRow, on_click: Any, **props: Any) -> rx.Component:
+    """ "Connect Google"; a provider without credentials says what to set instead."""
+    return rx.cond(
+        provider.configured,
+        rx.button(provider_icon(provider.key), "Connect " + provider.title, on_click=on_click, **props),
+        rx.text(
+            provider.title,
+            " is not configured: an operator has to set ",
+            rx.code(provider.missing),
+            ".",
+            size="2",
+            color_scheme="gray",
+        ),
+    )

@@ -1,0 +1,246 @@
+"""The frame around every page: rail on a desktop, bottom bar on a phone, a plain shell for the public ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+from reflex.style import color_mode, set_color_mode
+
+from calendar_app.ui.components import plain
+from calendar_app.ui.components.browser import lifecycle
+from calendar_app.ui.live import Live
+from calendar_app.ui.session import SessionState
+from calendar_app.ui.theme import space
+
+
+@dataclass(frozen=True)
+class NavItem:
+    """An entry of the rail; ``short`` is its name where there is little room."""
+
+    path: str
+    name: str
+    short: str
+    icon: str
+
+
+NAVIGATION = (
+    NavItem("/dashboard", "Dashboard", "Dashboard", "layout-dashboard"),
+    NavItem("/bookings", "Bookings", "Bookings", "calendar-check"),
+    NavItem("/settings/event-types", "Event types", "Types", "shapes"),
+    NavItem("/settings/availability", "Availability", "Hours", "clock"),
+    NavItem("/settings/calendars", "Calendars", "Calendars", "calendars"),
+)
+REFRESH_SECONDS = 60
+
+
+def brand(href: str = "/dashboard") -> rx.Component:
+    return rx.el.a(rx.el.img(src="/favicon.svg", alt=""), "Almanac", href=href, class_name="brand")
+
+
+def skip_link() -> rx.Component:
+    return plain.link("Skip to content", href="#main", class_name="skip")
+
+
+def theme_switch() -> rx.Component:
+    """Light, dark, or as the system has it."""
+    return rx.segmented_control.root(
+        *(rx.segmented_control.item(name.title(), value=name) for name in ("light", "dark", "system")),
+        value=color_mode,
+        on_change=set_color_mode,
+        size="1",
+        width="100%",
+    )
+
+
+def page(
+    title: str,
+    *content: rx.Component,
+    path: str,
+    on_ready: Any,
+    on_change: Any = None,
+    actions: rx.Component | None = None,
+    lead: rx.Component | str = "",
+    narrow: bool = False,
+) -> rx.Component:
+    """A page of the workspace. ``on_ready(zone, hour12)`` loads it, ``on_change`` reads again after a change."""
+    changes = (
+        {"on_change": on_change, "seconds": REFRESH_SECONDS, "version": Live.version} if on_change else {}
+    )
+    return rx.fragment(
+        skip_link(),
+        lifecycle(on_ready=on_ready, **changes),
+        rx.el.div(
+            _rail(path),
+            rx.el.div(
+                _top_bar(),
+                rx.el.main(
+                    _banner(),
+                    _heading(title, lead, actions),
+                    *content,
+                    id="main",
+                    tab_index=-1,
+                    class_name="page page-narrow" if narrow else "page",
+                ),
+            ),
+            class_name="frame",
+        ),
+        rx.el.nav(_links(path, short=True), class_name="bottom-bar", aria_label="Sections"),
+    )
+
+
+def public_page(
+    *content: rx.Component, on_ready: Any, on_change: Any = None, seconds: int = 0
+) -> rx.Component:
+    """A page for people without an account: no navigation; ``on_change`` is called every ``seconds``."""
+    changes = {"on_change": on_change, "seconds": seconds} if on_change else {}
+    return rx.fragment(
+        skip_link(),
+        lifecycle(on_ready=on_ready, **changes),
+        rx.el.div(
+            rx.el.main(*content, id="main", tab_index=-1),
+            rx.el.footer(
+                rx.text(
+                    "Scheduling by ",
+                    rx.el.a("Almanac", href="/", class_name="text-link"),
+                    size="1",
+                    color_scheme="gray",
+                ),
+                class_name="public-footer",
+            ),
+            class_name="public",
+        ),
+    )
+
+
+def _heading(title: str, lead: rx.Component | str, actions: rx.Component | None) -> rx.Component:
+    return rx.flex(
+        rx.box(
+            rx.heading(title, as_="h1", size="7", weight="bold", trim="start"),
+            rx.text(lead, color_scheme="gray", size="2", margin_top=space(2))
+            if isinstance(lead, str) and lead
+            else lead,
+        ),
+        actions or rx.fragment(),
+        justify="between",
+        align="center",
+        spacing="4",
+        wrap="wrap",
+        margin_bottom=space(5),
+    )
+
+
+def _banner() -> rx.Component:
+    return rx.cond(
+        SessionState.sandbox,
+        rx.callout.root(
+            rx.callout.icon(rx.icon("flask-conical", size=16, aria_hidden="true")),
+            rx.text(
+                "Sandbox: the calendars here are local stand-ins, nothing leaves this machine. ",
+                plain.link("See what “Google” holds", href="/sandbox", class_name="text-link"),
+                size="1",
+                as_="span",
+            ),
+            size="1",
+            color_scheme="gray",
+            margin_bottom=space(5),
+            role="note",
+        ),
+    )
+
+
+def _links(path: str, *, short: bool = False) -> rx.Component:
+    return rx.el.ul(
+        *(
+            rx.el.li(
+                rx.link(
+                    rx.icon(item.icon, size=18, aria_hidden="true"),
+                    item.short if short else item.name,
+                    href=item.path,
+                    class_name="nav-link",
+                    underline="none",
+                    custom_attrs={"aria-current": "page"} if item.path == path else {},
+                )
+            )
+            for item in NAVIGATION
+        )
+    )
+
+
+def _rail(path: str) -> rx.Component:
+    return rx.el.header(
+        rx.box(brand(), padding_x=space(3)),
+        rx.el.nav(_links(path), aria_label="Main", style={"flex": "1"}),
+        _person_menu(compact=False),
+        class_name="rail",
+    )
+
+
+def _top_bar() -> rx.Component:
+    return rx.el.header(brand(), _person_menu(compact=True), class_name="top-bar")
+
+
+def _person_menu(*, compact: bool) -> rx.Component:
+    who = (
+        rx.fragment()
+        if compact
+        else rx.el.span(
+            rx.text(SessionState.workspace_name, size="2", weight="medium", class_name="clip", as_="div"),
+            rx.text(SessionState.name, size="1", color_scheme="gray", class_name="clip", as_="div"),
+            style={"min-width": "0", "flex": "1"},
+        )
+    )
+    return rx.popover.root(
+        rx.popover.trigger(
+            rx.el.button(
+                rx.avatar(fallback=SessionState.initials, size="2", radius="full", aria_hidden="true"),
+                who,
+                rx.icon("chevrons-up-down", size=14, aria_hidden="true") if not compact else rx.fragment(),
+                class_name="person",
+                type="button",
+                aria_label="Account and workspace",
+            )
+        ),
+        rx.popover.content(_person_card(), width="17rem", aria_label="Account and workspace"),
+    )
+
+
+def _person_card() -> rx.Component:
+    return rx.flex(
+        rx.box(
+            rx.text(SessionState.name, weight="medium", size="2"),
+            rx.text(SessionState.email, color_scheme="gray", size="1", class_name="wrap-anywhere"),
+        ),
+        rx.separator(size="4"),
+        rx.box(
+            rx.text("Workspace", size="1", color_scheme="gray", margin_bottom=space(1)),
+            rx.foreach(
+                SessionState.workspaces,
+                lambda option: rx.button(
+                    rx.icon("building-2", size=14, aria_hidden="true"),
+                    option.name,
+                    variant="ghost",
+                    color_scheme="gray",
+                    on_click=SessionState.switch(option.id),
+                    margin_y=space(1),
+                ),
+            ),
+        ),
+        rx.separator(size="4"),
+        rx.box(rx.text("Appearance", size="1", color_scheme="gray", margin_bottom=space(1)), theme_switch()),
+        rx.separator(size="4"),
+        plain.form(
+            rx.button(
+                rx.icon("log-out", size=14, aria_hidden="true"),
+                "Sign out",
+                type="submit",
+                variant="soft",
+                width="100%",
+            ),
+            action="/auth/sign-out",
+            method="post",
+        ),
+        direction="column",
+        spacing="3",
+    )

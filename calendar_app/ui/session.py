@@ -1,0 +1,125 @@
+"""Who is looking at the page: every handler that touches data asks :func:`enter` or :func:`acting` first.
+
+The cookie is the only proof. It is read again from the request's headers in each event and checked against the
+database in each event, because an open websocket outlives a session that was revoked meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote
+
+import reflex as rx
+
+from calendar_app.errors import NotFound, NotSignedIn
+from calendar_app.services import accounts
+from calendar_app.services.accounts import Identity
+from calendar_app.services.roles import Actor
+from calendar_app.settings import get_settings
+from calendar_app.ui.formats import known_zone
+
+
+class SignInFirst(NotSignedIn):
+    """The page needs a session; ``target`` is where the browser goes instead."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__()
+        self.target = target
+
+
+@dataclass
+class WorkspaceOption:
+    """A workspace that the person may switch to."""
+
+    id: str
+    name: str
+
+
+class SessionState(rx.State):
+    """What every page shows of the person and the workspace. Nothing here is trusted: it is display only.
+
+    ``zone`` is the browser's zone, in which times are shown; ``chosen`` the workspace picked in the menu.
+    """
+
+    name: str = ""
+    email: str = ""
+    initials: str = ""
+    role: str = ""
+    workspace_name: str = ""
+    workspace_slug: str = ""
+    workspaces: list[WorkspaceOption] = []  # noqa: RUF012 - Reflex copies defaults per session
+    zone: str = "UTC"
+    hour12: bool = False
+    sandbox: bool = False
+    chosen: str = ""
+
+    @rx.event
+    async def switch(self, workspace_id: str) -> rx.event.EventSpec:
+        """Work in another of one's workspaces."""
+        identity, _ = await signed_in(self)
+        self.chosen = identity.actor(workspace_id).workspace_id
+        return rx.redirect("/dashboard", replace=True)
+
+
+def session_token(cookie_header: str) -> str:
+    """The session's secret out of a raw ``Cookie`` header; empty if there is none."""
+    try:
+        morsel = SimpleCookie(cookie_header).get(accounts.SESSION_COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+async def identify(state: rx.State) -> Identity | None:
+    """The signed-in person behind an event, asked of the database; ``None`` without a live session."""
+    token = session_token(state.router.headers.cookie)
+    return await asyncio.to_thread(accounts.identify, token) if token else None
+
+
+def sign_in_target(state: rx.State) -> str:
+    """The sign-in page, with the way back to where the person is now."""
+    url = state.router.url
+    here = url.path + (f"?{url.query}" if url.query else "")
+    expired = "&error=expired" if session_token(state.router.headers.cookie) else ""
+    return f"/login?next={quote(here, safe='/')}{expired}"
+
+
+async def signed_in(state: rx.State) -> tuple[Identity, Actor]:
+    """The person, and their part in the chosen workspace. :raises SignInFirst: without a live session."""
+    identity = await identify(state)
+    if identity is None:
+        raise SignInFirst(sign_in_target(state))
+    session = await state.get_state(SessionState)
+    try:
+        return identity, identity.actor(session.chosen or None)
+    except NotFound:
+        session.chosen = ""
+        return identity, identity.actor()
+
+
+async def acting(state: rx.State) -> Actor:
+    """The person in the chosen workspace. :raises SignInFirst: without a live session."""
+    return (await signed_in(state))[1]
+
+
+async def enter(state: rx.State, zone: str, hour12: bool) -> Actor:
+    """As :func:`acting`, and fills what the layout shows; called when a page stands, with what its browser told."""
+    identity, actor = await signed_in(state)
+    session = await state.get_state(SessionState)
+    workspace = next(ref for ref in identity.workspaces if ref.id == actor.workspace_id)
+    session.name, session.email = identity.name or identity.email, identity.email
+    session.initials = initials(session.name)
+    session.role = str(actor.role)
+    session.workspace_name, session.workspace_slug = workspace.name, workspace.slug
+    session.workspaces = [WorkspaceOption(ref.id, ref.name) for ref in identity.workspaces]
+    session.sandbox = get_settings().sandbox
+    session.zone, session.hour12 = known_zone(zone, identity.timezone), hour12
+    return actor
+
+
+def initials(name: str) -> str:
+    """One or two capitals for the avatar."""
+    words = [word for word in name.replace("@", " ").split() if word[0].isalnum()]
+    return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words)).upper()
