@@ -121,7 +121,7 @@ def upsert_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> dict[s
         ),
         list(rows),
     )
-    return dict(answer.tuples().all())
+    return {remote_id: row_id for remote_id, row_id in answer}  # noqa: C416  # dict() of rows does not type
 
 
 def replace_occurrences(

@@ -90,7 +90,8 @@ def between(
 ) -> Page:
     """Occurrences that overlap ``[start, end)``, by start.
 
-    :raises NotFound: no such calendar. :raises InvalidInput: the period is empty or over 400 days, ``limit`` is not 1 to 500, or ``after`` is not ours.
+    :raises NotFound: no such calendar.
+    :raises InvalidInput: the period is empty or over 400 days, ``limit`` is not 1 to 500, or ``after`` is not ours.
     """
     actor.require(Role.STAFF)
     if not start < end <= start + LONGEST:
