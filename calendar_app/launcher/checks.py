@@ -8,13 +8,19 @@ import fcntl
 import os
 import shutil
 import socket
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from calendar_app.launcher.errors import LaunchError
 
 TOOLS = ("node", "npm", "reflex", "granian", "uvicorn", "rq")
+
+
+def programs_path(given: Mapping[str, str]) -> str:
+    """``PATH`` with this Python's own programs (node, reflex, rq ...) first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)])
 
 
 def require_tools(path: str) -> None:

