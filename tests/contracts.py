@@ -101,7 +101,12 @@ class Contract:
         )
 
     def check_request(
-        self, verb: str, path: str, query: Iterable[tuple[str, str]], headers: Mapping[str, str], body: bytes
+        self,
+        verb: str,
+        path: str,
+        query: Iterable[tuple[str, str]],
+        headers: Mapping[str, str],
+        body: bytes,
     ) -> Method:
         """Path, query parameters and body of one request."""
         method = self.method_for(verb, path)
@@ -148,9 +153,8 @@ class Contract:
         seen: set[str] = set()
         for name, value in query:
             schema = method.parameters.get(name) or self.common.get(name)
-            assert schema is not None and schema["location"] == "query", (
-                f"{method.id}: unknown query parameter {name!r}"
-            )
+            known = schema is not None and schema["location"] == "query"
+            assert known, f"{method.id}: unknown query parameter {name!r}"
             assert name not in seen or schema.get("repeated"), (
                 f"{method.id}: query parameter {name!r} is repeated"
             )
@@ -194,7 +198,8 @@ class Contract:
         assert error.get("code") == status, f"{where}: code is {error.get('code')!r}"
         assert isinstance(error.get("message"), str), f"{where}: no message"
         items = error.get("errors")
-        assert isinstance(items, list) and items, f"{where}: no 'errors' list"
+        assert isinstance(items, list), f"{where}: no 'errors' list"
+        assert items, f"{where}: 'errors' is empty"
         for item in items:
             missing = {"domain", "reason", "message"} - item.keys()
             assert not missing, f"{where}: an error lacks {sorted(missing)}"
@@ -240,21 +245,18 @@ def _check_parameter(value: str, schema: dict[str, Any], where: str) -> None:
 
 def _check_scalar(value: Any, schema: dict[str, Any], where: str) -> None:
     kind, form = schema["type"], schema.get("format")
-    types: dict[str, tuple[type, ...]] = {
-        "string": (str,),
-        "boolean": (bool,),
-        "integer": (int,),
-        "number": (int, float),
-    }
+    types: dict[str, type] = {"string": str, "boolean": bool, "integer": int, "number": float}
     right = isinstance(value, types[kind]) and (kind == "boolean" or not isinstance(value, bool))
     assert right, f"{where}: {value!r} is not a {kind}"
     if "enum" in schema:
         assert value in schema["enum"], f"{where}: {value!r} is not one of {schema['enum']}"
     if form == "date-time":
         known = _RFC3339.match(value) or (where.endswith(".dateTime") and _LOCAL.match(value))
-        assert known and _parses(datetime.fromisoformat, value), f"{where}: {value!r} is not an RFC 3339 time"
+        right = known and _parses(datetime.fromisoformat, value)
+        assert right, f"{where}: {value!r} is not an RFC 3339 time"
     elif form == "date":
-        assert _parses(date.fromisoformat, value) and len(value) == 10, f"{where}: {value!r} is not a date"
+        right = len(value) == 10 and _parses(date.fromisoformat, value)
+        assert right, f"{where}: {value!r} is not a date"
     elif form == "int32":
         assert -(2**31) <= value < 2**31, f"{where}: {value} does not fit 32 bits"
     elif form == "int64":
@@ -307,7 +309,7 @@ class ContractTransport(httpx.BaseTransport):
 
 
 class ContractASGI:
-    """Checks what any client sends to ``app`` and gets from it. Breaches collect in ``breaches``: see :meth:`verify`."""
+    """Checks what any client sends to ``app`` and gets from it; :meth:`verify` raises what it found."""
 
     def __init__(self, app: Any, contract: Contract | None = None) -> None:
         self.app, self.contract = app, contract or google_contract()

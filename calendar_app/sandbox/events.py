@@ -132,7 +132,8 @@ class Events:
             before, stored = self._load(calendar, event_id)
             _match(before, if_match)
             body = {name: value for name, value in body.items() if name not in ("id", "iCalUID", "eventType")}
-            if (body.get("sequence") or before["sequence"]) < before["sequence"]:
+            asked = body.get("sequence")
+            if asked is not None and asked < before["sequence"]:
                 raise invalid(
                     "Invalid sequence value. The specified sequence number is below the current sequence number of the "
                     "resource. Re-fetch the resource and use its sequence number on the following request."
@@ -207,10 +208,14 @@ class Events:
         return result
 
     def _series_changed(self, calendar: CalendarRef, before: Json, after: Json) -> None:
-        """Reports instances that no longer exist, and cancels exceptions that lost their place in the rule."""
+        """Reports instances that no longer exist, and cancels exceptions that lost their place in the rule.
+
+        A series that comes back reports its cancelled exceptions again: who listed meanwhile has not seen them.
+        """
         if all(before.get(name) == after.get(name) for name in ("start", "end", "recurrence", "status")):
             return
-        held, left = self._single_ids(calendar, before), self._single_ids(calendar, after)
+        alive = after["status"] != "cancelled"
+        held, left = self._single_ids(calendar, before), self._single_ids(calendar, after) if alive else set()
         for gone in sorted(held - left):
             self.store.db.execute(
                 "INSERT OR REPLACE INTO ghost VALUES (?, ?, ?)",
@@ -219,18 +224,16 @@ class Events:
         self.store.db.executemany(
             "DELETE FROM ghost WHERE calendar = ? AND id = ?", [(calendar.id, event_id) for event_id in left]
         )
-        series = (
-            Series(after, calendar.zone) if "recurrence" in after and after["status"] != "cancelled" else None
-        )
+        series = Series(after, calendar.zone) if alive and "recurrence" in after else None
+        back = series is not None and ("recurrence" not in before or before["status"] == "cancelled")
         for row in self._exceptions(calendar, after["id"]):
-            if row["status"] != "cancelled" and (series is None or series.at(row["original"]) is None):
+            lost = row["status"] != "cancelled" and (series is None or series.at(row["original"]) is None)
+            if lost or back:
                 exception = orjson.loads(row["body"])
                 self._save(calendar, {**exception, "status": "cancelled"}, exception)
 
     def _single_ids(self, calendar: CalendarRef, event: Json) -> set[str]:
-        """The ids under which a reader of single events sees ``event``."""
-        if event["status"] == "cancelled":
-            return set()
+        """The ids under which a reader of single events sees ``event`` while it stands."""
         if "recurrence" not in event:
             return {event["id"]}
         series = Series(event, calendar.zone)

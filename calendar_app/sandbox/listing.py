@@ -184,8 +184,8 @@ class Listing:
         parts = ["e.calendar = :calendar", "e.seq > :since", "e.seq <= :until"]
         if query.since is None and not query.show_deleted and query.updated_min is None:
             parts.append(
-                "(e.status != 'cancelled' OR (e.series IS NOT NULL AND :single = 0 AND NOT EXISTS "
-                "(SELECT 1 FROM event m WHERE m.calendar = e.calendar AND m.id = e.series AND m.status = 'cancelled')))"
+                "(e.status != 'cancelled' OR (e.series IS NOT NULL AND :single = 0 AND EXISTS (SELECT 1 FROM event m "
+                "WHERE m.calendar = e.calendar AND m.id = e.series AND m.status != 'cancelled' AND m.recurring)))"
             )
             values["single"] = query.single
         if query.updated_min is not None:

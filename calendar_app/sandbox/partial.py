@@ -28,12 +28,11 @@ def parse(fields: str) -> Mask:
 def _selectors(tokens: list[str]) -> tuple[Mask, list[str]]:
     mask: Mask = {}
     while tokens and tokens[0] != ")":
-        name, tokens = tokens[0], tokens[1:]
-        if name in "(),/":
-            raise invalid("Invalid field selection", "fields")
-        path = [name]
+        path, tokens = tokens[:1], tokens[1:]
         while tokens and tokens[0] == "/":
             path, tokens = [*path, *tokens[1:2]], tokens[2:]
+        if set(path) & set("(),/"):
+            raise invalid("Invalid field selection", "fields")
         below: Mask = {}
         if tokens and tokens[0] == "(":
             below, tokens = _selectors(tokens[1:])

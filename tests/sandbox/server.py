@@ -7,19 +7,21 @@ with running_sandbox() as sandbox:
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
 import secrets
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -30,30 +32,21 @@ from calendar_app.sandbox.app import create_app
 from calendar_app.sandbox.environment import CALLBACK_PATH, CLIENT_ID, CLIENT_SECRET, sandbox_environment
 from calendar_app.settings import Settings
 from tests.contracts import ContractTransport
+from tests.support.clock import Clock
 
 PUBLIC_URL = "http://localhost:3000"
 REDIRECT_URI = f"{PUBLIC_URL}{CALLBACK_PATH}"
 CALENDAR_SCOPE = "https://www.googleapis.com/auth/calendar"
 OWNER = "owner@example.com"
-
-
-@dataclass
-class SteppedClock:
-    """A clock that moves when told: ``clock.step(hours=2)``."""
-
-    now: datetime = field(default_factory=lambda: datetime(2026, 11, 18, 9, 0, tzinfo=UTC))
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def step(self, **by: float) -> None:
-        self.now += timedelta(**by)
+_TLS = ssl.create_default_context()  # made once: httpx would make one per client
+WEDNESDAY = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)
 
 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Runs an ASGI app in a thread; gives its address."""
-    with socket.socket() as listener:
+    # asyncio sets TCP_NODELAY only where the protocol is named; without it every answer waits 40 ms.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         config = uvicorn.Config(
@@ -69,6 +62,50 @@ def serving(app: Any) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(10)
+
+
+class SharedServer:
+    """One server for many tests: starting one costs more than most tests do. ``use(app)`` serves ``app`` for a while.
+
+    with SharedServer() as server, running_sandbox(server=server) as sandbox: ...
+    """
+
+    def __init__(self) -> None:
+        self._app: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._serving = serving(self)
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self.url = self._serving.__enter__()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._serving.__exit__(None, None, None)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        self._loop = asyncio.get_running_loop()
+        for phase in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{phase}.complete"})
+
+    @contextmanager
+    def use(self, app: Starlette, wrapped: Any) -> Iterator[str]:
+        assert self._loop is not None
+        self._app = wrapped
+        try:
+            yield self.url
+        finally:
+            self._app = None
+            asyncio.run_coroutine_threadsafe(_started_and_stopped(app), self._loop).result(10)
+
+
+async def _started_and_stopped(app: Starlette) -> None:
+    async with app.router.lifespan_context(app):
+        """Leaving closes what the app opened."""
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 5) -> None:
@@ -90,9 +127,10 @@ class Sandbox:
     """A running sandbox: ``url`` is its own address, ``clock`` its time, ``client`` a plain HTTP client for it."""
 
     url: str
-    clock: Callable[[], datetime]
+    clock: Clock
     app: Starlette
     client: httpx.Client
+    closing: ExitStack
 
     @property
     def environment(self) -> dict[str, str]:
@@ -159,13 +197,14 @@ class Sandbox:
         return str(self.tokens(email=email, **changes)["access_token"])
 
     def api(self, access_token: str, *, checked: bool = True) -> httpx.Client:
-        """A client of the Calendar API; ``checked`` holds every exchange against the contract."""
-        transport: httpx.BaseTransport = httpx.HTTPTransport()
-        return httpx.Client(
+        """A client of the Calendar API; ``checked`` holds every exchange against the contract. Closed at the end."""
+        transport: httpx.BaseTransport = httpx.HTTPTransport(verify=_TLS)
+        client = httpx.Client(
             base_url=f"{self.api_url}/",
             headers={"Authorization": f"Bearer {access_token}"},
             transport=ContractTransport(transport) if checked else transport,
         )
+        return self.closing.enter_context(client)
 
 
 def redirected(response: httpx.Response) -> dict[str, str]:
@@ -180,13 +219,19 @@ def redirected(response: httpx.Response) -> dict[str, str]:
 def running_sandbox(
     store_path: Path | str = ":memory:",
     *,
-    clock: Callable[[], datetime] | None = None,
+    clock: Clock | None = None,
     wrap: Callable[[Starlette], Any] = lambda app: app,
+    server: SharedServer | None = None,
     **options: Any,
 ) -> Iterator[Sandbox]:
-    """A sandbox of its own; ``options`` go to ``create_app``, ``wrap`` may put ASGI middleware around it."""
-    clock = clock or SteppedClock()
+    """A fresh sandbox, on ``server`` or on one of its own.
+
+    ``options`` go to ``create_app``; ``wrap`` may put ASGI middleware around it.
+    """
+    clock = clock or Clock(WEDNESDAY)
     settings = Settings(BASE_URL=PUBLIC_URL)
     app = create_app(settings, store_path=store_path, clock=clock, **options)
-    with serving(wrap(app)) as url, httpx.Client(base_url=url, trust_env=False) as client:
-        yield Sandbox(url, clock, app, client)
+    served = server.use(app, wrap(app)) if server else serving(wrap(app))
+    with served as url, ExitStack() as closing:
+        client = closing.enter_context(httpx.Client(base_url=url, trust_env=False, verify=_TLS))
+        yield Sandbox(url, clock, app, client, closing)
