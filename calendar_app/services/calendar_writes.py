@@ -119,7 +119,8 @@ def plan(session: Session, booking: Booking) -> list[str]:
     wanted = set(_targets(session, booking, hosts)) if stands else set()
     if stands and rows:
         owners = select(Calendar.id).join(Connection, col(Connection.id) == col(Calendar.connection_id))
-        mine = owners.where(col(Calendar.id).in_(rows), col(Connection.person_id).in_(hosts))
+        held = [calendar_id for calendar_id, row in rows.items() if row.present]
+        mine = owners.where(col(Calendar.id).in_(held), col(Connection.person_id).in_(hosts))
         wanted |= set(session.exec(mine))
     changed: list[str] = []
     for calendar_id in sorted(wanted | set(rows)):

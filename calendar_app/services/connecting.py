@@ -32,7 +32,7 @@ from calendar_app.errors import (
 )
 from calendar_app.providers import registry
 from calendar_app.providers.base import Account, Grant, OAuthClient, RemoteCalendar
-from calendar_app.services import accounts, audit, calendars, grants, live
+from calendar_app.services import accounts, audit, calendars, grants, live, sync
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.connection_views import ConnectionView, missing_features, owned, title, views
 from calendar_app.services.roles import Actor, Role
@@ -142,8 +142,6 @@ def person_binding(person_id: str) -> str:
 
 def request_sync(calendar_ids: Iterable[str]) -> None:
     """Have the calendars read soon."""
-    from calendar_app.services import sync
-
     for calendar_id in calendar_ids:
         sync.request(calendar_id)
 

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import Select
+from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from calendar_app.db.session import after_commit, reading, transaction
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, EventType
 from calendar_app.errors import AlmanacError, InvalidInput
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole
-from calendar_app.services import audit, calendars, live
+from calendar_app.services import audit, calendar_writes, calendars, channels, live
+from calendar_app.services import bookings as booking_service
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.connection_views import owned, title
 from calendar_app.services.roles import Actor
@@ -97,8 +98,6 @@ def disconnect(
         row = owned(session, actor, connection_id)
         target = _target(session, row, move_to) if bookings == "move" else None
         affected = _affected(session, row.id, now) if bookings != "leave" else []
-    from calendar_app.services import channels
-
     channels.stop_for_connection(connection_id)
     moved, cancelled = 0, 0
     if target is not None:
@@ -157,8 +156,6 @@ def _target(session: Session, row: Connection, move_to: str | None) -> Calendar:
 
 def _move(actor: Actor, connection_id: str, target: Calendar, affected: Sequence[AffectedBooking]) -> int:
     """Bookings are written to ``target`` from now on, those that stand too; one transaction."""
-    from calendar_app.services import calendar_writes
-
     with transaction() as session:
         for calendar in session.exec(select(Calendar).where(Calendar.connection_id == connection_id)):
             calendar.receives_bookings = False
@@ -168,10 +165,7 @@ def _move(actor: Actor, connection_id: str, target: Calendar, affected: Sequence
         session.add(fresh)
         session.flush()
         for booking_id in dict.fromkeys(one.id for one in affected):
-            booking = session.get_one(Booking, booking_id)
-            booking.version += 1
-            session.add(booking)
-            calendar_writes.plan(session, booking)
+            calendar_writes.plan(session, session.get_one(Booking, booking_id))
             audit.record(
                 session,
                 actor.workspace_id,
@@ -181,16 +175,27 @@ def _move(actor: Actor, connection_id: str, target: Calendar, affected: Sequence
                 booking_id,
                 calendar=target.id,
             )
+        for row in session.exec(_writes(connection_id, affected)):
+            row.present, row.desired_version = False, row.desired_version + 1
+            row.state, row.attempts, row.next_attempt_at = calendar_writes.QUEUED, 0, None
+            session.add(row)
     return len({one.id for one in affected})
 
 
-def _cancel(actor: Actor, affected: Sequence[AffectedBooking]) -> int:
-    from calendar_app.services import bookings
+def _writes(connection_id: str, affected: Sequence[AffectedBooking]) -> SelectOfScalar[CalendarWrite]:
+    return (
+        select(CalendarWrite)
+        .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
+        .where(Calendar.connection_id == connection_id)
+        .where(col(CalendarWrite.booking_id).in_([one.id for one in affected]))
+    )
 
+
+def _cancel(actor: Actor, affected: Sequence[AffectedBooking]) -> int:
     done = 0
     for booking_id in dict.fromkeys(one.id for one in affected):
         try:
-            bookings.cancel(actor, booking_id, "The host's calendar was disconnected.")
+            booking_service.cancel(actor, booking_id, "The host's calendar was disconnected.")
             done += 1
         except AlmanacError as error:  # somebody else was first, or its notice has passed: the others go on
             log.warning("a booking was not cancelled", extra={"booking": booking_id, "code": error.code})
@@ -199,18 +204,10 @@ def _cancel(actor: Actor, affected: Sequence[AffectedBooking]) -> int:
 
 def _take_out(connection_id: str, affected: Sequence[AffectedBooking]) -> None:
     """Remove what no longer belongs there while we still may; what is left over stays with the calendar's owner."""
-    from calendar_app.services import calendar_writes
-
     if not affected:
         return
     with reading() as session:
-        writes = session.exec(
-            select(CalendarWrite.id)
-            .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
-            .where(Calendar.connection_id == connection_id)
-            .where(col(CalendarWrite.booking_id).in_([one.id for one in affected]))
-            .where(col(CalendarWrite.present).is_(False))
-        ).all()
+        writes = [row.id for row in session.exec(_writes(connection_id, affected)) if not row.present]
     deadline = time.monotonic() + _BUDGET
     for write_id in writes:
         if time.monotonic() > deadline:

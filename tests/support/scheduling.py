@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -15,18 +16,18 @@ from sqlmodel import col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import (
+    ApiToken,
     Booking,
     BookingHost,
     Calendar,
     CalendarWrite,
-    Connection,
     EventType,
     HostReservation,
     Person,
     Workspace,
 )
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent
-from calendar_app.services import bookings, calendar_writes
+from calendar_app.services import accounts, bookings, calendar_writes
 from calendar_app.services.bookings import BookingView
 from calendar_app.services.roles import Actor, Role
 from tests.support import factories
@@ -114,9 +115,11 @@ def writes(booking_id: str | None = None) -> list[CalendarWrite]:
         return [row for row in session.exec(query) if booking_id in (None, row.booking_id)]
 
 
-def connection(connection_id: str) -> Connection:
-    with reading() as session:
-        return session.get_one(Connection, connection_id)
+def bearer(of: Person) -> dict[str, str]:
+    """Headers of a program that acts for the person."""
+    secret = secrets.token_urlsafe(16)
+    factories.save(ApiToken(person_id=of.id, token_hash=accounts.digest(secret), scopes=["*"]))
+    return {"Authorization": f"Bearer {secret}"}
 
 
 def carry_out(*, rounds: int = 12, now: datetime | None = None) -> None:

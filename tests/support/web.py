@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 def served(app: ASGIApp) -> Iterator[str]:
     """Serve ``app`` from a thread for the length of a ``with`` block; yields its URL."""
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="warning", ws="none")
+        uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", ws="none", log_config=None)
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
