@@ -387,7 +387,7 @@ def test_more_occurrences_than_the_limit_are_an_error() -> None:
         "INTERVAL=2",
         "FREQ=DAILY;INTERVAL=0",
         "FREQ=DAILY;COUNT=0",
-        "FREQ=DAILY;COUNT=-1",
+        "FREQ=DAILY;COUNT=-2",
         "FREQ=DAILY;COUNT=1.5",
         "FREQ=DAILY;COUNT=1;COUNT=2",
         "FREQ=DAILY;UNTL=20260101",
@@ -428,6 +428,11 @@ def test_faulty_dates_and_zones_are_refused(fault: CalendarEvent, error: type[Re
     """Nonsense in any other place is a typed error, too."""
     with pytest.raises(error):
         expand(fault, (), MARCH, "UTC", limit=10)
+
+
+def test_what_cannot_be_misread_is_read() -> None:
+    """Lower case, spaces, a final semicolon and COUNT=-1 for "no limit" are met in the wild."""
+    assert parse_rule("freq=weekly; byday=mo, tu;count=-1;") == parse_rule("FREQ=WEEKLY;BYDAY=MO,TU")
 
 
 def test_a_leap_second_is_the_second_before_it() -> None:

@@ -2,8 +2,8 @@
 
 Reading is separate from :mod:`generate <calendar_app.domain.recurrence.generate>` so that a rule can be shown, stored
 or refused without being expanded. Readers of the wild's calendars are lenient where nothing can be misunderstood
-(lower case, a BYDAY ordinal under a WEEKLY rule) and strict where it can (unknown or repeated parts, values out of
-range): a misread rule would show a busy person as free.
+(lower case, spaces, a BYDAY ordinal under a WEEKLY rule) and strict where it can (unknown or repeated parts, values
+out of range): a misread rule would show a busy person as free.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def parse_rule(text: str) -> Rule:
     if len(text) > MAX_RULE_LENGTH:
         raise InvalidRule("The repetition rule is too long.")
     parts: dict[str, str] = {}
-    for part in text.strip().strip(";").upper().split(";"):
+    for part in "".join(text.split()).strip(";").upper().split(";"):
         name, separator, value = part.partition("=")
         if not separator or not value or name in parts:
             raise InvalidRule(f"The repetition rule has a faulty part: {part[:40]!r}.")
@@ -76,6 +76,8 @@ def parse_rule(text: str) -> Rule:
         frequency = Frequency[parts.pop("FREQ", "")]
     except KeyError:
         raise InvalidRule("The repetition rule names no known frequency.") from None
+    if parts.get("COUNT") == "-1":  # several programs write "no limit" so
+        del parts["COUNT"]
     fields: dict[str, Any] = {}
     for name, value in parts.items():
         if name in _PARTS:
