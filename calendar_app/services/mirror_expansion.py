@@ -43,12 +43,14 @@ def expand_series(
         part, now = window, window.start + int(BEHIND.total_seconds())
         while part.end - now > _HOUR:
             try:
-                return expand(master, exceptions, part, zone, limit=MOST)
+                found = expand(master, exceptions, part, zone, limit=MOST)
             except TooManyOccurrences:
                 part = Span(max(window.start, now - _DAY), now + (part.end - now) // 2)
             except RecurrenceError as error:
                 log.warning("the event %s is shown once only: %s", master.remote_id, error)
                 break
+            else:
+                return found if part == window else [*found, *_own_start(master, found, zone, window)]
         changes.insert(0, replace(master, recurrence=()))
     standing = (event for event in changes if event.status is not EventStatus.CANCELLED)
     return [one for event in standing for one in expand_single(event, zone, window)]
@@ -65,6 +67,18 @@ def expand_single(event: CalendarEvent, zone: str, window: Span) -> list[Occurre
         log.warning("the event %s has no usable time: %s", event.remote_id, error)
         return []
     return expand(event, (), reach, zone, limit=1)
+
+
+def _own_start(
+    master: CalendarEvent, found: Sequence[Occurrence], zone: str, window: Span
+) -> list[Occurrence]:
+    """The series' first occurrence, where a shortened window has missed it."""
+    known = {one.original for one in found}
+    return [
+        one
+        for one in expand_single(replace(master, recurrence=()), zone, window)
+        if one.original not in known
+    ]
 
 
 def _floating(time: EventTime | None) -> EventTime | None:
