@@ -222,7 +222,9 @@ def _spend(state: str, provider: str, bindings: Collection[str], now: datetime) 
 
 
 def _is_issuer(oauth: OAuthClient, provider: str, issuer: str) -> bool:
-    """RFC 9207 §2.4, by origin: an issuer's authorization endpoint lives on the issuer's own host."""
+    """RFC 9207 §2.4: the issuer that the provider is known by, or else the host of its authorization endpoint."""
+    if known := getattr(oauth, "issuer", ""):
+        return bool(issuer == known)
     ours = urlsplit(oauth.authorization_url(state="", code_verifier="", redirect_uri=redirect_uri(provider)))
     theirs = urlsplit(issuer)
     return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)

@@ -70,7 +70,7 @@ def page(
     )
     return rx.fragment(
         skip_link(),
-        lifecycle(on_ready=on_ready, **changes),
+        lifecycle(on_ready=on_ready, leave_to=SessionState.leave_to, **changes),
         rx.el.div(
             _rail(path),
             rx.el.div(

@@ -9,7 +9,7 @@ import reflex as rx
 
 from calendar_app.errors import AlmanacError
 from calendar_app.services import connections
-from calendar_app.ui.session import signed_in
+from calendar_app.ui.session import SessionState, signed_in
 
 MESSAGES = {
     "consent_denied": "Access was not granted, so nothing was connected. You can try again at any time.",
@@ -40,7 +40,7 @@ def outcome(query: Mapping[str, str]) -> tuple[str, str]:
 
 async def start_connection(
     state: rx.State, provider: str, *, next_path: str, connection_id: str | None = None
-) -> rx.event.EventSpec:
+) -> rx.event.EventSpec | None:
     """Send the browser to the provider; only the same signed-in browser can come back with the answer."""
     identity, actor = await signed_in(state)
     try:
@@ -54,4 +54,5 @@ async def start_connection(
         )
     except AlmanacError as error:
         return rx.toast.error(error.detail)
-    return rx.redirect(url)
+    (await state.get_state(SessionState)).leave_to = url
+    return None

@@ -40,7 +40,8 @@ class WorkspaceOption:
 class SessionState(rx.State):
     """What every page shows of the person and the workspace. Nothing here is trusted: it is display only.
 
-    ``zone`` is the browser's zone, in which times are shown; ``chosen`` the workspace picked in the menu.
+    ``zone`` is the browser's zone, in which times are shown; ``chosen`` the workspace picked in the menu,
+    ``leave_to`` the provider's address that the browser is on its way to.
     """
 
     name: str = ""
@@ -54,6 +55,7 @@ class SessionState(rx.State):
     hour12: bool = False
     sandbox: bool = False
     chosen: str = ""
+    leave_to: str = ""
 
     @rx.event
     async def switch(self, workspace_id: str) -> rx.event.EventSpec:
@@ -115,6 +117,7 @@ async def enter(state: rx.State, zone: str, hour12: bool) -> Actor:
     session.workspace_name, session.workspace_slug = workspace.name, workspace.slug
     session.workspaces = [WorkspaceOption(ref.id, ref.name) for ref in identity.workspaces]
     session.sandbox = get_settings().sandbox
+    session.leave_to = ""
     session.zone, session.hour12 = known_zone(zone, identity.timezone), hour12
     return actor
 

@@ -75,6 +75,7 @@ class GoogleOAuth:
     """:class:`calendar_app.providers.base.OAuthClient` for Google; ``transport`` is a seam for tests."""
 
     scopes: Sequence[ScopeNeed] = SCOPES
+    issuer = "https://accounts.google.com"
 
     def __init__(self, settings: Settings, *, transport: httpx.BaseTransport | None = None) -> None:
         self._userinfo = settings.google_userinfo_url

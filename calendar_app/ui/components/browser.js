@@ -7,7 +7,7 @@ const twelveHours = () =>
 let visited = false;
 
 /* Tells the page's state what only the browser knows, once it stands; then of changes that were pushed, and the time. */
-export function Lifecycle({ version, seconds, onReady, onChange }) {
+export function Lifecycle({ version, seconds, leaveTo, onReady, onChange }) {
   const last = useRef(0);
   useEffect(() => {
     if (visited) document.getElementById("main")?.focus({ preventScroll: true });
@@ -18,6 +18,12 @@ export function Lifecycle({ version, seconds, onReady, onChange }) {
     if (last.current && version && version !== last.current) onChange?.();
     last.current = version;
   }, [version]);
+  useEffect(() => {
+    // Once per address: the state that holds it outlives the page, and must not send the person away again.
+    if (!leaveTo || sessionStorage.getItem("left") === leaveTo) return;
+    sessionStorage.setItem("left", leaveTo);
+    window.location.assign(leaveTo);
+  }, [leaveTo]);
   useEffect(() => {
     if (!seconds || !onChange) return undefined;
     const timer = setInterval(() => document.hidden || onChange(), seconds * 1000);

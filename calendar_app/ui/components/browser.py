@@ -18,13 +18,16 @@ def _value(value: rx.Var[str]) -> tuple[rx.Var[str]]:
 class Lifecycle(rx.Component):
     """Calls ``on_ready(zone, hour12)`` when the page stands, ``on_change`` on a new ``version`` and every ``seconds``.
 
-    Within the application it also moves the focus to the new page's ``#main``, as a full page load would.
+    ``leave_to`` makes the browser leave the application for that address, once; ``rx.redirect`` takes every address on
+    our own host for a page. Within the application it also moves the focus to the new page's ``#main``, as a full page
+    load would.
     """
 
     library = _SOURCE.importable_path
     tag = "Lifecycle"
     version: rx.Var[int]
     seconds: rx.Var[int]
+    leave_to: rx.Var[str]
     on_ready: rx.EventHandler[_ready]
     on_change: rx.EventHandler[rx.event.no_args_event_spec]
 
