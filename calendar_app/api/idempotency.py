@@ -10,13 +10,13 @@ is a 422, a second request while the first runs a 409. Without the header the wo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
 from fastapi.encoders import jsonable_encoder
-from fastapi.responses import JSONResponse
 
 from calendar_app.api.deps import OptionalCaller, client_address
 from calendar_app.services import idempotency
@@ -30,20 +30,29 @@ class Idempotency:
     scope: str
     body: bytes
 
-    def run(self, status: int, work: Callable[[], Any]) -> JSONResponse:
+    def run(self, status: int, work: Callable[[], Any]) -> Response:
         """Answer with ``status`` and what ``work`` returns as JSON, or with what was answered before."""
         if self.key is None:
-            return JSONResponse(jsonable_encoder(work()), status)
+            return _answer(status, _content(work()))
         begun = idempotency.begin(self.scope, self.key, self.body)
         if isinstance(begun, idempotency.Answer):
-            return JSONResponse(begun.body, begun.status, headers={"Idempotency-Replayed": "true"})
+            return _answer(begun.status, begun.content, replayed=True)
         try:
-            body = jsonable_encoder(work())
+            content = _content(work())
         except BaseException:
             idempotency.drop(begun)
             raise
-        idempotency.keep(begun, idempotency.Answer(status, body))
-        return JSONResponse(body, status)
+        idempotency.keep(begun, idempotency.Answer(status, content))
+        return _answer(status, content)
+
+
+def _content(result: Any) -> str:
+    return json.dumps(jsonable_encoder(result), ensure_ascii=False, separators=(",", ":"))
+
+
+def _answer(status: int, content: str, *, replayed: bool = False) -> Response:
+    headers = {"Idempotency-Replayed": "true"} if replayed else {}
+    return Response(content, status, headers=headers, media_type="application/json")
 
 
 async def _of_request(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select
@@ -26,10 +25,10 @@ LONGEST = 255
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was answered: an HTTP status and a JSON object."""
+    """What was answered: an HTTP status and the JSON text, to the byte."""
 
     status: int
-    body: dict[str, Any]
+    content: str
 
 
 def begin(scope: str, key: str, body: bytes, *, now: datetime | None = None) -> Answer | str:
@@ -66,7 +65,7 @@ def begin(scope: str, key: str, body: bytes, *, now: datetime | None = None) -> 
                     code="idempotency_key_reused",
                 )
             if found.status is not None and found.response is not None:
-                return Answer(found.status, found.response)
+                return Answer(found.status, str(found.response["content"]))
     except IntegrityError:
         pass  # somebody else was first by a moment: they are at work
     raise Conflict("The first request with this Idempotency-Key is still running.", code="request_in_flight")
@@ -77,7 +76,7 @@ def keep(record_id: str, answer: Answer) -> None:
     with transaction() as session:
         record = session.get(IdempotencyRecord, record_id)
         if record is not None:
-            record.status, record.response = answer.status, answer.body
+            record.status, record.response = answer.status, {"content": answer.content}
             session.add(record)
 
 
