@@ -14,6 +14,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor, OptionalActor, client_address
+from calendar_app.api.fields import Key, Words
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services import booking_files, bookings, holds, limits
@@ -33,11 +34,11 @@ class _Body(BaseModel):
 class HoldIn(_Body):
     """``replaces``: an earlier hold of yours that is dropped in the same step."""
 
-    event_type_id: str
+    event_type_id: Key
     start: AwareDatetime
     timezone: str = "UTC"
     duration: int | None = None
-    replaces: str | None = None
+    replaces: Key | None = None
 
 
 class HoldOut(BaseModel):
@@ -53,14 +54,14 @@ class HoldOut(BaseModel):
 class BookingIn(_Body):
     """``timezone`` is the customer's; ``answers`` by question id; ``duration`` in minutes, the first by default."""
 
-    event_type_id: str
+    event_type_id: Key
     start: AwareDatetime
     timezone: str
     name: str
     email: str
     answers: dict[str, Any] = {}
     duration: int | None = None
-    hold_id: str | None = None
+    hold_id: Key | None = None
 
 
 class ReasonIn(_Body):
@@ -160,7 +161,7 @@ def create_hold(request: Request, actor: OptionalActor, body: HoldIn, idempotent
 
 
 @router.delete("/holds/{hold_id}", status_code=204)
-def release_hold(hold_id: str) -> None:
+def release_hold(hold_id: Key) -> None:
     """Let a held slot go."""
     holds.release(hold_id)
 
@@ -196,12 +197,12 @@ def list_bookings(
     status: Annotated[list[str] | None, Query()] = None,
     start: Annotated[AwareDatetime | None, Query(description="Bookings that start at or after this")] = None,
     end: Annotated[AwareDatetime | None, Query(description="Bookings that start before this")] = None,
-    event_type_id: str | None = None,
-    host_id: str | None = None,
-    q: Annotated[str, Query(description="Part of the customer's name or address", max_length=200)] = "",
+    event_type_id: Key | None = None,
+    host_id: Key | None = None,
+    q: Annotated[Words, Query(description="Part of the customer's name or address")] = "",
     newest_first: bool = False,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+    after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
 ) -> BookingList:
     """Bookings by start: all for managers, their own for staff and customers."""
     found = bookings.list_bookings(
@@ -220,7 +221,7 @@ def list_bookings(
 
 
 @router.get("/bookings/{booking_id}.ics", response_class=Response)
-def booking_ics(booking_id: str, actor: OptionalActor, token: Token = None) -> Response:
+def booking_ics(booking_id: Key, actor: OptionalActor, token: Token = None) -> Response:
     """The booking as an iCalendar file, with what its reader may know."""
     view = _read(booking_id, actor, token)
     staff = token is None and actor is not None and actor.role >= Role.STAFF
@@ -232,32 +233,32 @@ def booking_ics(booking_id: str, actor: OptionalActor, token: Token = None) -> R
 
 
 @router.get("/bookings/{booking_id}")
-def get_booking(booking_id: str, actor: OptionalActor, token: Token = None) -> BookingOut:
+def get_booking(booking_id: Key, actor: OptionalActor, token: Token = None) -> BookingOut:
     """One booking, with its receipts for staff."""
     return BookingOut.of(_read(booking_id, actor, token))
 
 
 @router.get("/bookings/{booking_id}/history")
-def booking_history(booking_id: str, actor: CurrentActor) -> list[HistoryOut]:
+def booking_history(booking_id: Key, actor: CurrentActor) -> list[HistoryOut]:
     """Who did what to the booking, oldest first."""
     return [HistoryOut(**asdict(entry)) for entry in bookings.history(actor, booking_id)]
 
 
 @router.post("/bookings/{booking_id}/confirm")
-def confirm(booking_id: str, actor: CurrentActor) -> BookingOut:
+def confirm(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Approve a pending booking."""
     return BookingOut.of(bookings.confirm(actor, booking_id))
 
 
 @router.post("/bookings/{booking_id}/decline")
-def decline(booking_id: str, actor: CurrentActor, body: ReasonIn | None = None) -> BookingOut:
+def decline(booking_id: Key, actor: CurrentActor, body: ReasonIn | None = None) -> BookingOut:
     """Refuse a pending booking."""
     return BookingOut.of(bookings.decline(actor, booking_id, body.reason if body else ""))
 
 
 @router.post("/bookings/{booking_id}/cancel")
 def cancel(
-    booking_id: str, actor: OptionalActor, body: ReasonIn | None = None, token: Token = None
+    booking_id: Key, actor: OptionalActor, body: ReasonIn | None = None, token: Token = None
 ) -> BookingOut:
     """Cancel; doing it again changes nothing. Customers are bound by the event type's notice."""
     reason = body.reason if body else ""
@@ -268,7 +269,7 @@ def cancel(
 
 
 @router.post("/bookings/{booking_id}/reschedule")
-def reschedule(booking_id: str, actor: OptionalActor, body: RescheduleIn, token: Token = None) -> BookingOut:
+def reschedule(booking_id: Key, actor: OptionalActor, body: RescheduleIn, token: Token = None) -> BookingOut:
     """Move to another time with the same hosts and length. Customers only to what is offered."""
     if token is not None:
         _same(booking_id, token)
@@ -277,18 +278,18 @@ def reschedule(booking_id: str, actor: OptionalActor, body: RescheduleIn, token:
 
 
 @router.post("/bookings/{booking_id}/no-show")
-def no_show(booking_id: str, actor: CurrentActor) -> BookingOut:
+def no_show(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Mark that the customer did not come."""
     return BookingOut.of(bookings.no_show(actor, booking_id))
 
 
 @router.post("/bookings/{booking_id}/sync/retry")
-def retry_sync(booking_id: str, actor: CurrentActor) -> BookingOut:
+def retry_sync(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Take failed calendar writes up again."""
     return BookingOut.of(bookings.retry_sync(actor, booking_id))
 
 
-def _read(booking_id: str, actor: Actor | None, token: str | None) -> BookingView:
+def _read(booking_id: Key, actor: Actor | None, token: str | None) -> BookingView:
     if token is None:
         return bookings.get(_signed_in(actor), booking_id)
     _same(booking_id, token)

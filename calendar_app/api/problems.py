@@ -80,7 +80,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, error: RequestValidationError) -> ProblemResponse:
         errors = [_readable(item) for item in error.errors()]
-        detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:5])
+        detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:5]) + "."
         return problem(422, "invalid_input", InvalidInput.title, detail, errors=errors)
 
     @app.exception_handler(HTTPException)

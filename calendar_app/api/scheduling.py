@@ -16,6 +16,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from calendar_app.api.deps import CurrentActor, OptionalActor
+from calendar_app.api.fields import Key
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.services import availability, event_types, schedules
 from calendar_app.services.availability import FreshnessView, SlotsView
@@ -43,7 +44,7 @@ class ScheduleIn(_Body):
     overrides: dict[str, Ranges] = {}
     name: str = "Working hours"
     is_default: bool = False
-    person_id: str | None = None
+    person_id: Key | None = None
 
 
 class ScheduleChange(_Body):
@@ -76,8 +77,8 @@ class ScheduleList(BaseModel):
 class HostIn(_Body):
     """A host; without ``schedule_id`` the person's default schedule counts."""
 
-    person_id: str
-    schedule_id: str | None = None
+    person_id: Key
+    schedule_id: Key | None = None
     weight: Minutes = 1
 
 
@@ -245,7 +246,7 @@ class ClockChangeOut(BaseModel):
 
 
 @router.get("/schedules")
-def list_schedules(actor: CurrentActor, person_id: str | None = None) -> ScheduleList:
+def list_schedules(actor: CurrentActor, person_id: Key | None = None) -> ScheduleList:
     """Your working hours; for managers, everybody's."""
     found = schedules.list_schedules(actor, person_id=person_id)
     return ScheduleList(items=[ScheduleOut(**asdict(view)) for view in found])
@@ -254,29 +255,31 @@ def list_schedules(actor: CurrentActor, person_id: str | None = None) -> Schedul
 @router.post("/schedules", status_code=201, response_model=ScheduleOut)
 def create_schedule(actor: CurrentActor, body: ScheduleIn, idempotent: Idempotent) -> Response:
     """Add working hours; a person's first schedule is their default."""
-    return idempotent.run(201, lambda: schedules.create_schedule(actor, **body.model_dump()))
+    return idempotent.run(
+        201, lambda: ScheduleOut(**asdict(schedules.create_schedule(actor, **body.model_dump())))
+    )
 
 
 @router.get("/schedules/{schedule_id}")
-def get_schedule(schedule_id: str, actor: CurrentActor) -> ScheduleOut:
+def get_schedule(schedule_id: Key, actor: CurrentActor) -> ScheduleOut:
     """One schedule."""
     return ScheduleOut(**asdict(schedules.get_schedule(actor, schedule_id)))
 
 
 @router.patch("/schedules/{schedule_id}")
-def update_schedule(schedule_id: str, actor: CurrentActor, body: ScheduleChange) -> ScheduleOut:
+def update_schedule(schedule_id: Key, actor: CurrentActor, body: ScheduleChange) -> ScheduleOut:
     """Change what is sent."""
     return ScheduleOut(**asdict(schedules.update_schedule(actor, schedule_id, body.given())))
 
 
 @router.delete("/schedules/{schedule_id}", status_code=204)
-def delete_schedule(schedule_id: str, actor: CurrentActor) -> None:
+def delete_schedule(schedule_id: Key, actor: CurrentActor) -> None:
     """Delete one that is not the default."""
     schedules.delete_schedule(actor, schedule_id)
 
 
 @router.get("/schedules/{schedule_id}/clock-changes")
-def clock_changes(schedule_id: str, actor: CurrentActor) -> list[ClockChangeOut]:
+def clock_changes(schedule_id: Key, actor: CurrentActor) -> list[ClockChangeOut]:
     """The clock changes of the coming 400 days, and what each does to these working hours."""
     return [
         ClockChangeOut(
@@ -303,23 +306,25 @@ def list_event_types(actor: CurrentActor) -> EventTypeList:
 @router.post("/event-types", status_code=201, response_model=EventTypeOut)
 def create_event_type(actor: CurrentActor, body: EventTypeIn, idempotent: Idempotent) -> Response:
     """Add something that can be booked."""
-    return idempotent.run(201, lambda: event_types.create_event_type(actor, body.given()))
+    return idempotent.run(
+        201, lambda: EventTypeOut(**asdict(event_types.create_event_type(actor, body.given())))
+    )
 
 
 @router.get("/event-types/{event_type_id}")
-def get_event_type(event_type_id: str, actor: CurrentActor) -> EventTypeOut:
+def get_event_type(event_type_id: Key, actor: CurrentActor) -> EventTypeOut:
     """One event type."""
     return EventTypeOut(**asdict(event_types.get_event_type(actor, event_type_id)))
 
 
 @router.patch("/event-types/{event_type_id}")
-def update_event_type(event_type_id: str, actor: CurrentActor, body: EventTypeChange) -> EventTypeOut:
+def update_event_type(event_type_id: Key, actor: CurrentActor, body: EventTypeChange) -> EventTypeOut:
     """Change what is sent; lists are replaced as a whole. Bookings stay as they are."""
     return EventTypeOut(**asdict(event_types.update_event_type(actor, event_type_id, body.given())))
 
 
 @router.delete("/event-types/{event_type_id}", status_code=204)
-def delete_event_type(event_type_id: str, actor: CurrentActor) -> None:
+def delete_event_type(event_type_id: Key, actor: CurrentActor) -> None:
     """Delete one that was never booked; 409 ``has_bookings`` otherwise."""
     event_types.delete_event_type(actor, event_type_id)
 
@@ -330,7 +335,7 @@ Duration = Annotated[int | None, Query(description="One of the event type's, in 
 
 @router.get("/event-types/{event_type_id}/slots", response_model=SlotsOut)
 def slots(
-    event_type_id: str,
+    event_type_id: Key,
     actor: OptionalActor,
     start: Start,
     end: Annotated[AwareDatetime, Query(description="At most 366 days after the start")],
@@ -345,7 +350,7 @@ def slots(
 
 @router.get("/event-types/{event_type_id}/slots/explain")
 def explain(
-    event_type_id: str,
+    event_type_id: Key,
     actor: CurrentActor,
     start: Start,
     timezone: str | None = None,

@@ -228,7 +228,9 @@ def check(
     rules = EventRules(durations=(duration_minutes,), step_minutes=1, horizon_days=3_660)
     with reading() as session:
         person = _myself(session, actor)
-        hosts, _ = snapshots.states(session, [person], Span(at, at + 1), now, rules, None, detailed=True)
+        hosts, _ = snapshots.states(
+            session, [person], Span(at, at + 1), now, rules, None, actor.workspace_id, detailed=True
+        )
     found = engine.explain(at, rules, hosts, instant(now))
     return CheckView(found.offered, tuple(reason.text for reason in found.reasons))
 

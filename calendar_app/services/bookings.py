@@ -41,6 +41,7 @@ from calendar_app.services import (
     live,
     manage_links,
     mirror,
+    notifications,
     recheck,
     reservations,
     snapshots,
@@ -290,6 +291,9 @@ def _book(wish: _Wish, team: Sequence[str], actor: Actor | None, now: datetime) 
             by=by,
             status=status.value,
         )
+        notifications.booking_changed(
+            session, booking, notifications.Occasion.BOOKED, by=by, actor=actor, now=now
+        )
         _tell(session, row.workspace_id)
         return view(session, booking, full=actor is not None)
 
@@ -480,6 +484,10 @@ def _enter(session: Session, row: Booking, target: Status, who: _Who, now: datet
         calendar_writes.plan(session, row)
     detail = {"by": who.word, "from": before, "reason": reason}
     audit.record(session, row.workspace_id, who.actor, f"booking.{target.value}", "booking", row.id, **detail)
+    if occasion := notifications.OF_STATUS.get(target):
+        notifications.booking_changed(
+            session, row, occasion, by=who.word, actor=who.actor, reason=reason, now=now
+        )
     _tell(session, row.workspace_id)
 
 
@@ -646,6 +654,15 @@ class _Move:
                 "booking",
                 row.id,
                 **{"by": self.who.word, "from": before.isoformat(), "to": row.start_at.isoformat()},
+            )
+            notifications.booking_changed(
+                session,
+                row,
+                notifications.Occasion.MOVED,
+                by=self.who.word,
+                actor=self.who.actor,
+                before=before,
+                now=self.now,
             )
             _tell(session, row.workspace_id)
             return view(session, row, full=full)

@@ -16,11 +16,12 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
+from calendar_app.db.ids import new_id
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, EventType, EventTypeHost, Membership, Person, Schedule, Workspace
 from calendar_app.domain.colors import parse_color
 from calendar_app.domain.hosting import EventRules, Hosting
-from calendar_app.domain.intake import clean_text, parse_questions
+from calendar_app.domain.intake import Question, clean_text, parse_questions
 from calendar_app.errors import Conflict, InvalidInput, NotFound
 from calendar_app.services import audit
 from calendar_app.services.roles import Actor, Role
@@ -240,8 +241,7 @@ def _assign(row: EventType, fields: Mapping[str, Any]) -> None:
             raise InvalidInput("This colour is not known.", field="color")
         row.color = color.value if color else ""
     if "questions" in fields:
-        parse_questions(fields["questions"])
-        row.questions = [dict(question) for question in fields["questions"]]
+        row.questions = [_written(question) for question in parse_questions(fields["questions"])]
     if "cancel_notice" in fields:
         notice = fields["cancel_notice"]
         if type(notice) is not int or not 0 <= notice <= _LONGEST_NOTICE:
@@ -264,6 +264,24 @@ def _assign(row: EventType, fields: Mapping[str, Any]) -> None:
         if name in fields:
             setattr(row, name, fields[name])
     rules_of(row)
+
+
+def _written(question: Question) -> dict[str, Any]:
+    """A question as stored: what was understood of it, without what is as by default."""
+    kept = {name: getattr(question, name) for name in ("max_length", "minimum", "maximum")}
+    if question.options:
+        kept["options"] = list(question.options)
+    return {
+        "id": question.id,
+        "label": question.label,
+        "type": question.type.value,
+        "required": question.required,
+        **{
+            name: value
+            for name, value in kept.items()
+            if value is not None and (value or name != "max_length")
+        },
+    }
 
 
 def _slug_from(title: object) -> str:
@@ -312,7 +330,8 @@ def _set_hosts(session: Session, actor: Actor, row: EventType, wanted: object) -
     members = select(Membership).where(Membership.workspace_id == row.workspace_id)
     staff = {m.person_id for m in session.exec(members) if Role(m.role) >= Role.STAFF}
     session.execute(delete(EventTypeHost).where(col(EventTypeHost.event_type_id) == row.id))
-    for host in wanted:
+    ids = sorted(new_id() for _ in wanted)  # hosts keep the order in which they were named
+    for row_id, host in zip(ids, wanted, strict=True):
         person_id, schedule_id, weight = (
             str(host.get("person_id")),
             host.get("schedule_id"),
@@ -330,7 +349,9 @@ def _set_hosts(session: Session, actor: Actor, row: EventType, wanted: object) -
         if type(weight) is not int or not 1 <= weight <= 1_000:
             raise InvalidInput("weight is a whole number from 1 to 1000.", field="hosts")
         session.add(
-            EventTypeHost(event_type_id=row.id, person_id=person_id, schedule_id=schedule_id, weight=weight)
+            EventTypeHost(
+                id=row_id, event_type_id=row.id, person_id=person_id, schedule_id=schedule_id, weight=weight
+            )
         )
     try:
         session.flush()

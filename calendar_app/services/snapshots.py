@@ -139,7 +139,9 @@ def load(
     """
     rules = rules_of(row, duration)
     people = hosts_of(session, row)
-    hosts, calendars = states(session, people, window, now, rules, row, without=without, detailed=detailed)
+    hosts, calendars = states(
+        session, people, window, now, rules, row, row.workspace_id, without=without, detailed=detailed
+    )
     hosts = _with_history(session, hosts, window, now, rules, row, without)
     return Snapshot(row, rules, Hosting(row.hosting), hosts, {p.id: p.name for p in people}, calendars)
 
@@ -190,22 +192,26 @@ def states(
     now: datetime,
     rules: EventRules,
     row: EventType | None,
+    workspace_id: str,
     *,
     without: Collection[str] = (),
     detailed: bool = False,
 ) -> tuple[tuple[Host, ...], tuple[CalendarState, ...]]:
-    """The people as hosts: what keeps each of them busy around ``window``; and their calendars' freshness."""
+    """The people as hosts: what keeps each of them busy around ``window``; and their calendars' freshness.
+
+    ``row`` is the event type whose groups can be joined, ``None`` where that is not asked. What belongs to another
+    workspace than ``workspace_id`` is not named.
+    """
     ids = [person.id for person in people]
     reach = Span(
         window.start - rules.buffer_before * MINUTE, window.end + rules.length + rules.buffer_after * MINUTE
     )
     calendars = calendars_of(session, ids, now)
     known_until = mirror.window_at(now - _EXTENDED_EVERY).end
-    workspace_id = row.workspace_id if row else None
     busy: dict[str, list[BusySource]] = defaultdict(list)
     spans = mirror.busy_spans(session, [calendar.id for calendar in calendars], reach)
     for calendar in calendars:
-        label = calendar.name if workspace_id in (None, calendar.workspace_id) else "of another workspace"
+        label = calendar.name if workspace_id == calendar.workspace_id else "of another workspace"
         found = spans.get(calendar.id)
         if found:
             busy[calendar.person_id].append(BusySource(SourceKind.CALENDAR, calendar.id, found, label))
@@ -292,7 +298,7 @@ def _claims(
     reach: Span,
     now: datetime,
     known: Collection[str],
-    workspace_id: str | None,
+    workspace_id: str,
     *,
     detailed: bool,
 ) -> dict[str, list[BusySource]]:
@@ -321,7 +327,7 @@ def _claims(
     return found
 
 
-def _labels(session: Session, reservation_ids: Collection[str], workspace_id: str | None) -> dict[str, str]:
+def _labels(session: Session, reservation_ids: Collection[str], workspace_id: str) -> dict[str, str]:
     query = (
         select(
             col(BookingHost.reservation_id),
