@@ -1,0 +1,231 @@
+"""Push channels: opened, replaced before they end, verified, and never trusted with more than a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq import Queue
+from sqlmodel import col, select
+
+from calendar_app.db.session import reading, transaction
+from calendar_app.db.tables import Calendar, Channel
+from calendar_app.errors import Forbidden, InvalidRequest, NotFound, ProviderUnavailable
+from calendar_app.providers.base import Capability
+from calendar_app.services import channels, sync
+from tests.support import factories
+from tests.support.databases import Database
+from tests.support.factories import Team
+from tests.support.fake_provider import FakeProvider
+
+MAIN = "main@ada@example.com"
+
+
+@pytest.fixture
+def fake(database: Database) -> Iterator[FakeProvider]:
+    """A provider that pushes."""
+    provider = FakeProvider()
+    provider.account("ada@example.com")
+    with provider.installed():
+        yield provider
+
+
+@pytest.fixture
+def team(fake: FakeProvider) -> Team:
+    """A team whose calendar has been read once."""
+    grant = fake.grant(next(iter(fake.accounts.values())))
+    made = factories.team(access_token=grant.access_token, refresh_token=grant.refresh_token)
+    with transaction() as session:
+        row = session.get_one(Calendar, made.calendar.id)
+        row.remote_id = MAIN
+        session.add(row)
+    sync.sync_calendar(made.calendar.id)
+    return made
+
+
+def rows(team: Team) -> list[Channel]:
+    with reading() as session:
+        return list(
+            session.exec(
+                select(Channel)
+                .where(col(Channel.calendar_id) == team.calendar.id)
+                .order_by(col(Channel.created_at))
+            )
+        )
+
+
+def headers(fake: FakeProvider, number: int = 1, **changes: str) -> dict[str, str]:
+    """What the provider sends on its only channel."""
+    ((channel_id, (_, token, _)),) = fake.channels.items()
+    sent = {
+        "x-goog-channel-id": channel_id,
+        "x-goog-channel-token": token,
+        "x-goog-message-number": str(number),
+        "x-goog-resource-state": "exists",
+    }
+    return sent | {f"x-goog-{name.replace('_', '-')}": value for name, value in changes.items()}
+
+
+def test_open_channel_keeps_only_the_tokens_hash(fake: FakeProvider, team: Team) -> None:
+    """A channel is opened on our hook with a secret that only the provider keeps; asking again changes nothing."""
+    assert channels.ensure(team.calendar.id)
+    assert channels.ensure(team.calendar.id)
+    ((channel_id, (calendar_id, token, address)),) = fake.channels.items()
+    (row,) = rows(team)
+    assert (row.id, calendar_id) == (channel_id, MAIN)
+    assert address == "http://localhost:3000/api/v1/hooks/google"
+    assert len(token) >= 32
+    assert token not in (row.token_hash, row.resource_id)
+    assert sync.status(team.actor)[0].push
+
+
+def test_renewal_opens_the_new_channel_first(fake: FakeProvider, team: Team) -> None:
+    """A channel with less than a day left is replaced: the new one is open before the old one is stopped."""
+    channels.ensure(team.calendar.id)
+    (old,) = rows(team)
+    late = old.expires_at - timedelta(hours=23)
+    fake.calls.clear()
+    assert channels.renew(old.expires_at - timedelta(hours=25)) == 0
+    assert channels.renew(late) == 1
+    assert channels.ensure(team.calendar.id, now=late)
+    assert [name for name, _ in fake.calls if name in ("watch", "stop_channel")] == ["watch", "stop_channel"]
+    assert old.id not in fake.channels
+    assert [row.stopped_at is not None for row in rows(team)] == [True, False]
+
+
+def test_failed_renewal_leaves_the_old_channel(fake: FakeProvider, team: Team) -> None:
+    """While a new channel cannot be opened the old one stays, and the next hour tries again."""
+    channels.ensure(team.calendar.id)
+    (old,) = rows(team)
+    late = old.expires_at - timedelta(hours=5)
+    fake.fail("watch", ProviderUnavailable())
+    assert not channels.ensure(team.calendar.id, now=late)
+    assert set(fake.channels) == {old.id}
+    assert channels.ensure(team.calendar.id, now=late)
+    assert set(fake.channels) == {rows(team)[-1].id}
+
+
+def test_refused_channel_means_polling(fake: FakeProvider, team: Team) -> None:
+    """A provider that will not push to our address is polled, without an error, and not asked again every hour."""
+    fake.fail("watch", InvalidRequest("WebHook callback must be HTTPS.", reason="push.webhookUrlNotHttps"))
+    now = datetime.now(UTC)
+    assert not channels.ensure(team.calendar.id)
+    assert not channels.ensure(team.calendar.id)
+    assert fake.count("watch") == 1
+    assert channels.renew(now + timedelta(hours=1)) == 0
+    (status,) = sync.status(team.actor)
+    assert (status.push, status.last_error) == (False, "")
+    assert "every 5 minutes" in status.push_note
+    assert channels.renew(now + timedelta(hours=21)) == 1
+    assert channels.ensure(team.calendar.id, now=now + timedelta(hours=21))
+
+
+def test_worker_that_died_while_opening(fake: FakeProvider, team: Team) -> None:
+    """A channel that was never confirmed is replaced soon: its worker may have died meanwhile."""
+
+    class Died(BaseException):
+        pass
+
+    fake.fail("watch", Died())  # type: ignore[arg-type]
+    with pytest.raises(Died):
+        channels.ensure(team.calendar.id)
+    assert len(rows(team)) == 1
+    assert channels.ensure(team.calendar.id, now=datetime.now(UTC) + timedelta(minutes=6))
+    assert len(fake.channels) == 1
+
+
+def test_no_channel_without_the_capability(fake: FakeProvider, team: Team) -> None:
+    """Providers that cannot push are never asked to."""
+    fake.capabilities = Capability.READ | Capability.DELTA
+    with fake.installed():
+        assert not channels.ensure(team.calendar.id)
+        assert channels.renew() == 0
+    assert fake.count("watch") == 0
+
+
+def test_disconnecting_stops_channels(fake: FakeProvider, team: Team) -> None:
+    """Every channel of a connection is stopped, also when the provider no longer lets us."""
+    channels.ensure(team.calendar.id)
+    channels.stop_for_connection(team.connection.id)
+    assert not fake.channels
+    assert rows(team)[0].stopped_at
+    channels.stop_for_connection(team.connection.id)
+    assert fake.count("stop_channel") == 1
+
+
+def test_push_is_queued_once_and_read(fake: FakeProvider, team: Team, redis_server: Redis) -> None:
+    """A push queues one job with the channel's id; the job reads the calendar, and the same push again is no news."""
+    channels.ensure(team.calendar.id)
+    fake.add_event(MAIN, datetime.now(UTC), datetime.now(UTC) + timedelta(hours=1))
+    assert channels.receive_google(headers(fake, 3))
+    assert channels.receive_google(headers(fake, 4))
+    queue = Queue("sync", connection=redis_server)
+    (job,) = queue.jobs
+    assert job.func_name == "calendar_app.worker.jobs.push"
+    assert job.args == (rows(team)[0].id, 3)
+    fake.calls.clear()
+    job.perform()
+    assert fake.count("event_pages") == 1
+    assert rows(team)[0].last_push_at
+    assert not channels.receive_google(headers(fake, 3))
+    channels.pushed(*job.args)
+    assert fake.count("event_pages") == 1
+
+
+def test_push_without_redis_is_not_lost(fake: FakeProvider, team: Team) -> None:
+    """With Redis away a push becomes a request in the database, which the sweeper finds."""
+    channels.ensure(team.calendar.id)
+    assert sync.sweep() == 0
+    assert channels.receive_google(headers(fake))
+    assert sync.sweep() == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"channel_id": "unknown"}, NotFound),
+        ({"channel_id": ""}, NotFound),
+        ({"channel_id": "x" * 5000}, NotFound),
+        ({"channel_token": "wrong"}, Forbidden),
+        ({"channel_token": ""}, Forbidden),
+    ],
+)
+def test_forged_push_does_nothing(
+    fake: FakeProvider, team: Team, redis_server: Redis, changes: dict[str, str], error: type[Exception]
+) -> None:
+    """An unknown channel or a wrong token is refused, and no work is done."""
+    channels.ensure(team.calendar.id)
+    with pytest.raises(error):
+        channels.receive_google(headers(fake, **changes))
+    assert Queue("sync", connection=redis_server).count == 0
+    assert sync.sweep() == 0
+
+
+@pytest.mark.parametrize("number", ["", "0", "-1", "abc", "9" * 40, "٣"])
+def test_push_without_a_usable_number_is_ignored(
+    fake: FakeProvider, team: Team, redis_server: Redis, number: Any
+) -> None:
+    """A message that cannot be told from a replay is dropped."""
+    channels.ensure(team.calendar.id)
+    assert not channels.receive_google(headers(fake, message_number=number))
+    assert Queue("sync", connection=redis_server).count == 0
+
+
+def test_push_on_a_stopped_channel_is_ignored(fake: FakeProvider, team: Team, redis_server: Redis) -> None:
+    """What still arrives on a channel that we stopped is answered and dropped."""
+    channels.ensure(team.calendar.id)
+    sent = headers(fake)
+    channels.stop_for_connection(team.connection.id)
+    assert not channels.receive_google(sent)
+    assert Queue("sync", connection=redis_server).count == 0
+
+
+def test_clean_up_forgets_ended_channels(fake: FakeProvider, team: Team) -> None:
+    """Rows of channels that ended more than a week ago are deleted, others stay."""
+    channels.ensure(team.calendar.id)
+    assert channels.forget() == 0
+    assert channels.forget(datetime.now(UTC) + timedelta(days=15)) == 1
+    assert rows(team) == []
