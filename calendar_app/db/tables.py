@@ -507,7 +507,8 @@ class Mail(SQLModel, table=True):
     """A message that must go out once, queued in the transaction that made it due; also the sandbox's local mailbox.
 
     ``dedupe`` is unique (``booking id:kind:sequence:recipient``), so the same occasion can never queue twice.
-    ``state``: ``queued``, ``sent``, ``failed``. ``fence`` and ``lease_until`` as in :class:`CalendarWrite`.
+    ``state``: ``queued``, ``sent``, ``failed``, ``dropped`` (a reminder that was overtaken). ``reply_to``: whom an answer
+    should reach, if not the sender. ``fence`` and ``lease_until`` as in :class:`CalendarWrite`.
     """
 
     __tablename__ = "mail"
@@ -518,6 +519,7 @@ class Mail(SQLModel, table=True):
     kind: str = Field(max_length=32)
     dedupe: str = Field(unique=True)
     recipient: str = Field(max_length=320)
+    reply_to: str = Field(default="", max_length=320, sa_column_kwargs={"server_default": ""})
     subject: str
     body: str = _text()
     ics: str = _text()

@@ -2,28 +2,43 @@
 
 ``SMTP_URL`` is ``smtp://host:25`` (plain, for loopback relays), ``smtp+starttls://user:password@host:587`` or
 ``smtps://user:password@host:465``; user and password are percent-encoded.
+
+What a refusal means depends on when it comes. Before the letter is shown it concerns the account or the server, so an
+operator has to act and other letters would fare no better; afterwards it concerns this recipient or this text.
 """
 
 from __future__ import annotations
 
+import re
 import smtplib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from urllib.parse import unquote, urlsplit
+from ipaddress import ip_address
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from calendar_app.errors import InvalidRequest, ProviderNotConfigured, ProviderUnavailable
+import idna
+
+from calendar_app.errors import AlmanacError, InvalidRequest, ProviderNotConfigured, ProviderUnavailable
 from calendar_app.providers.http import tls
 from calendar_app.settings import Settings
 
 TIMEOUT = 15.0
+"""Seconds that one exchange with the server may take; a letter needs about a dozen."""
+_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message to one recipient; ``ics`` goes along as an invitation with iTIP ``ics_method`` (RFC 6047 §2.4)."""
+    """A message to one recipient; ``ics`` goes along as an invitation with iTIP ``ics_method`` (RFC 6047 §2.4).
+
+    ``reply_to`` is whom an answer should reach, where that is not the sender.
+    """
 
     message_id: str
     recipient: str
@@ -31,44 +46,43 @@ class Letter:
     body: str
     ics: str = ""
     ics_method: str = ""
+    reply_to: str = ""
 
 
 def send(letter: Letter, settings: Settings) -> None:
-    """Hand ``letter`` to the mail server.
+    """Hand ``letter`` to the mail server; returns when the server has taken it.
 
-    :raises ProviderNotConfigured: no ``SMTP_URL``. :raises ProviderUnavailable: try again later.
-    :raises InvalidRequest: the server refuses this message or this recipient for good.
+    :raises ProviderUnavailable: try again later.
+    :raises ProviderNotConfigured: nothing can be sent before an operator corrects ``SMTP_URL`` or ``MAIL_FROM``.
+    :raises InvalidRequest: this letter or its recipient is refused for good.
     """
-    address = urlsplit(settings.smtp_url.get_secret_value())
-    if not address.hostname:
-        raise ProviderNotConfigured("E-mail is not configured: an operator has to set SMTP_URL.")
-    try:
-        with _connected(address.scheme, address.hostname, address.port) as server:
-            if address.username:
-                server.login(unquote(address.username), unquote(address.password or ""))
-            server.send_message(compose(letter, settings.mail_from))
-    except smtplib.SMTPResponseException as error:
-        raise _refused(error.smtp_code) from None
-    except smtplib.SMTPRecipientsRefused as error:
-        code = max((code for code, _reason in error.recipients.values()), default=550)
-        raise _refused(code) from None
-    except smtplib.SMTPNotSupportedError:
-        raise InvalidRequest("The mail server does not offer what SMTP_URL asks for.") from None
-    except (OSError, smtplib.SMTPException) as error:
-        raise ProviderUnavailable("The mail server cannot be reached.", reason=type(error).__name__) from None
+    message = compose(letter, settings.mail_from)
+    with _session(settings) as server, _trouble(before_the_letter=False):
+        server.send_message(message)
 
 
 def compose(letter: Letter, sender: str) -> EmailMessage:
-    """The message as it goes out: plain text, and with an appointment the iTIP part that mail clients act on."""
+    """The message as it goes out: plain text, and with an appointment the iTIP part that mail clients act on.
+
+    :raises InvalidRequest: the recipient is no address. :raises ProviderNotConfigured: the sender is none.
+    """
     name, mailbox = parseaddr(sender)
     message = EmailMessage()
-    message["From"] = Address(name, addr_spec=mailbox)
-    message["To"] = Address(addr_spec=letter.recipient)
-    message["Subject"] = " ".join(letter.subject.split())
+    try:
+        message["From"] = Address(name, addr_spec=_deliverable(mailbox))
+    except (ValueError, IndexError):
+        raise ProviderNotConfigured("MAIL_FROM must be like: Our Company <mail@example.com>.") from None
+    try:
+        message["To"] = Address(addr_spec=_deliverable(letter.recipient))
+        if letter.reply_to:
+            message["Reply-To"] = Address(addr_spec=_deliverable(letter.reply_to))
+    except (ValueError, IndexError):
+        raise InvalidRequest("The recipient is not an e-mail address.") from None
+    message["Subject"] = " ".join(_CONTROLS.sub(" ", letter.subject).split())
     message["Message-ID"] = letter.message_id
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
-    message.set_content(letter.body)
+    message.set_content(letter.body.replace("\0", ""), cte="quoted-printable")
     if letter.ics:
         message.add_alternative(
             letter.ics, subtype="calendar", params={"method": letter.ics_method}, cte="quoted-printable"
@@ -79,20 +93,104 @@ def compose(letter: Letter, sender: str) -> EmailMessage:
     return message
 
 
-def _connected(scheme: str, host: str, port: int | None) -> smtplib.SMTP:
-    if scheme == "smtps":
-        return smtplib.SMTP_SSL(host, port or 465, timeout=TIMEOUT, context=tls())
-    server = smtplib.SMTP(host, port or (587 if scheme == "smtp+starttls" else 25), timeout=TIMEOUT)
-    if scheme == "smtp+starttls":
-        server.starttls(context=tls())
+def _deliverable(address: str) -> str:
+    """The address with its domain as DNS knows it (RFC 5891). :raises ValueError: it is no address."""
+    if _CONTROLS.search(address):
+        raise ValueError("an address is one line")
+    local, _, domain = address.rpartition("@")
+    if not domain.isascii():
+        domain = idna.encode(domain, uts46=True).decode()
+    return f"{local}@{domain}"
+
+
+@contextmanager
+def _session(settings: Settings) -> Iterator[smtplib.SMTP]:
+    """A session that may send. What the server says after it took the letter changes nothing any more."""
+    with _trouble(before_the_letter=True):
+        server = _connected(settings)
+    try:
+        yield server
+    finally:
+        with suppress(OSError, smtplib.SMTPException):
+            server.docmd("QUIT")
+        server.close()
+
+
+def _connected(settings: Settings) -> smtplib.SMTP:
+    address, port = _address(settings)
+    assert address.hostname is not None
+    own_name = urlsplit(settings.public_url).hostname or "localhost"
+    server: smtplib.SMTP
+    if address.scheme == "smtps":
+        server = smtplib.SMTP_SSL(address.hostname, port, own_name, timeout=TIMEOUT, context=tls())
+    else:
+        server = smtplib.SMTP(address.hostname, port, own_name, timeout=TIMEOUT)
+    try:
+        if address.scheme == "smtp+starttls":
+            server.starttls(context=tls())
+        if address.username:
+            server.login(unquote(address.username), unquote(address.password or ""))
+    except BaseException:
+        server.close()
+        raise
     return server
 
 
-def _refused(code: int) -> Exception:
+def _address(settings: Settings) -> tuple[SplitResult, int]:
+    """``SMTP_URL`` taken apart. :raises ProviderNotConfigured: it is missing or unusable."""
+    url = settings.smtp_url.get_secret_value()
+    if not url:
+        raise ProviderNotConfigured("E-mail is not configured: an operator has to set SMTP_URL.")
+    try:
+        address = urlsplit(url)
+        port = address.port or _PORTS[address.scheme]
+    except (ValueError, KeyError):
+        raise ProviderNotConfigured(
+            "SMTP_URL must be like smtp://host:25, smtp+starttls://user:password@host:587 or smtps://..."
+        ) from None
+    if not address.hostname:
+        raise ProviderNotConfigured("SMTP_URL names no host.")
+    if address.scheme == "smtp" and address.username and not _is_loopback(address.hostname):
+        raise ProviderNotConfigured(
+            "SMTP_URL would send the password unencrypted: use smtp+starttls:// or smtps://."
+        )
+    return address, port
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextmanager
+def _trouble(*, before_the_letter: bool) -> Iterator[None]:
+    """What goes wrong inside, in terms of this product's errors."""
+    try:
+        yield
+    except smtplib.SMTPRecipientsRefused as error:
+        code = max((code for code, _reason in error.recipients.values()), default=550)
+        raise _refused(code, before_the_letter) from None
+    except smtplib.SMTPSenderRefused as error:
+        raise _refused(error.smtp_code, True) from None
+    except smtplib.SMTPResponseException as error:
+        raise _refused(error.smtp_code, before_the_letter) from None
+    except smtplib.SMTPNotSupportedError:
+        if before_the_letter:
+            raise ProviderNotConfigured(
+                "The mail server does not offer the encryption or sign-in that SMTP_URL asks for."
+            ) from None
+        raise InvalidRequest("The mail server cannot write to this address.") from None
+    except (OSError, smtplib.SMTPException) as error:
+        raise ProviderUnavailable("The mail server cannot be reached.", reason=type(error).__name__) from None
+
+
+def _refused(code: int, before_the_letter: bool) -> AlmanacError:
     if 400 <= code < 500:
         return ProviderUnavailable(f"The mail server asked us to try again later ({code}).", reason=str(code))
-    if code == 535:
-        return InvalidRequest(
-            "The mail server does not accept the user and password in SMTP_URL.", reason=str(code)
+    if before_the_letter:
+        return ProviderNotConfigured(
+            f"The mail server refuses us ({code}): an operator has to correct SMTP_URL or MAIL_FROM."
         )
-    return InvalidRequest(f"The mail server refused the message ({code}).", reason=str(code))
+    return InvalidRequest(f"The mail server refused the letter ({code}).", reason=str(code))

@@ -21,7 +21,7 @@ from calendar_app.db.tables import Connection
 from calendar_app.errors import AuthExpired, GrantRevoked, NotFound, ProviderError, ProviderUnavailable
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Grant
-from calendar_app.services import audit, live
+from calendar_app.services import audit, live, notifications
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +136,7 @@ def lost(connection_id: str, version: int, detail: str | None = None) -> GrantRe
             row.id,
             provider=row.provider,
         )
+        notifications.connection_needs_reconnect(session, row)
         workspace_id = row.workspace_id
         after_commit(session, lambda: live.publish(workspace_id, "connections"))
     return error

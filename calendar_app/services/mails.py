@@ -1,8 +1,12 @@
 """Letters that must go out: queued in the transaction that made them due, handed over by a worker, once.
 
-A letter's ``dedupe`` names its occasion, so the same occasion cannot queue twice, and its Message-ID is made of that, so
+A letter's ``dedupe`` names its occasion, so the same occasion cannot queue twice, and its Message-ID is made of that:
 a letter that a mail server took just before we crashed is the same letter when it is sent again (SMTP has no stronger
 promise: RFC 5321 §6.1). Nothing here touches a booking's calendars: mail and calendars fail independently.
+
+Trouble with the server or with our account there delays letters, for about two days; only a refusal of the letter or
+its recipient is final at once. That a letter was handed over is recorded whoever holds the claim by then, a failure
+only by the holder.
 """
 
 from __future__ import annotations
@@ -15,27 +19,37 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from sqlalchemy import or_, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from calendar_app import queues
 from calendar_app.db.session import after_commit, reading, transaction
 from calendar_app.db.tables import Booking, Mail
-from calendar_app.errors import AlmanacError, ProviderUnavailable
+from calendar_app.domain.booking import Status
+from calendar_app.errors import AlmanacError, ProviderNotConfigured, ProviderUnavailable
 from calendar_app.providers import mail as smtp
 from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
 
 QUEUED, SENT, FAILED, DROPPED = "queued", "sent", "failed", "dropped"
-LEASE = timedelta(seconds=60)
-MAX_ATTEMPTS = 12
+JOB_SECONDS = 120
+"""How long one worker may try to hand a letter over; RQ ends the job then."""
+LEASE = timedelta(seconds=180)
+"""How long a claim lasts before another worker may take the letter; longer than the job may."""
+MAX_ATTEMPTS = 60
 REMINDER = "reminder"
-_LONGEST_DELAY = 3600.0
+"""The kind of letter that is only worth sending while its booking is confirmed and has not begun."""
+_FIRST_DELAY, _LONGEST_DELAY = 15.0, 3600.0
+_GIVEN_UP = "Sending this letter was tried for two days without success."
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A letter to queue. ``at``: not before this (aware); ``None`` means now."""
+    """A letter to queue. ``dedupe`` names its occasion; ``at``: not before this (aware), ``None`` means now.
+
+    ``reply_to`` is whom an answer should reach, where that is not the sender.
+    """
 
     workspace_id: str
     booking_id: str | None
@@ -46,13 +60,12 @@ class Draft:
     body: str
     ics: str = ""
     ics_method: str = ""
+    reply_to: str = ""
     at: datetime | None = None
 
 
 def queue(session: Session, draft: Draft) -> bool:
     """Queue a letter in the caller's transaction; false if this occasion has been queued before."""
-    if session.exec(select(Mail.id).where(Mail.dedupe == draft.dedupe)).first():
-        return False
     digest = hashlib.sha256(draft.dedupe.encode()).hexdigest()[:40]
     row = Mail(
         workspace_id=draft.workspace_id,
@@ -60,6 +73,7 @@ def queue(session: Session, draft: Draft) -> bool:
         kind=draft.kind,
         dedupe=draft.dedupe,
         recipient=draft.recipient,
+        reply_to=draft.reply_to,
         subject=draft.subject,
         body=draft.body,
         ics=draft.ics,
@@ -67,11 +81,16 @@ def queue(session: Session, draft: Draft) -> bool:
         message_id=f"<{digest}@{urlsplit(get_settings().public_url).hostname or 'localhost'}>",
         next_attempt_at=draft.at,
     )
-    session.add(row)
-    mail_id = row.id
-    if draft.at is None:
+    is_postgres = session.get_bind().dialect.name == "postgresql"
+    statement = (postgresql.insert if is_postgres else sqlite.insert)(Mail).values(**row.model_dump())
+    session.flush()
+    answer = session.execute(
+        statement.on_conflict_do_nothing(index_elements=["dedupe"]).returning(col(Mail.id))
+    )
+    mail_id = answer.scalar()
+    if mail_id is not None and draft.at is None:
         after_commit(session, lambda: _enqueue(mail_id))
-    return True
+    return mail_id is not None
 
 
 def drop_reminders(session: Session, booking_id: str) -> None:
@@ -83,29 +102,25 @@ def drop_reminders(session: Session, booking_id: str) -> None:
 
 
 def deliver(mail_id: str, *, now: datetime | None = None) -> str:
-    """Hand one letter to the mail server; its state afterwards. Called twice, the second call does nothing."""
+    """Hand one letter to the mail server if it is due; its state afterwards, ``""`` if there was nothing to do."""
     now = now or datetime.now(UTC)
-    claimed = _claim(mail_id, now)
-    if claimed is None:
+    claim = _claim(mail_id, now)
+    if claim is None:
         return ""
-    letter, fence, attempts = claimed
-    values: dict[str, object]
     try:
-        smtp.send(letter, get_settings())
-        values = {"state": SENT, "sent_at": now, "last_error": ""}
-    except ProviderUnavailable as error:
-        delay = min(_LONGEST_DELAY, 15.0 * 2 ** min(attempts, 10)) * random.uniform(0.75, 1.25)
-        values = {"last_error": error.detail, "next_attempt_at": now + timedelta(seconds=delay)}
-        if attempts >= MAX_ATTEMPTS:
-            values["state"] = FAILED
+        smtp.send(claim.letter, get_settings())
+    except (ProviderUnavailable, ProviderNotConfigured) as error:
+        delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(claim.attempts - 1, 10))
+        again = now + timedelta(seconds=delay * random.uniform(0.75, 1.25))
+        _record(claim, QUEUED, last_error=error.detail, next_attempt_at=again)
+        log.warning("a letter waits", extra={"mail_id": mail_id, "reason": error.detail})
+        return QUEUED
     except AlmanacError as error:
-        values = {"state": FAILED, "last_error": error.detail}
-    with transaction() as session:
-        mine = update(Mail).where(col(Mail.id) == mail_id, col(Mail.fence) == fence)
-        session.execute(mine.values(lease_until=None, **values))
-    if values.get("state") == FAILED:
-        log.warning("a letter was given up", extra={"mail_id": mail_id, "reason": values["last_error"]})
-    return str(values.get("state", QUEUED))
+        _record(claim, FAILED, last_error=error.detail)
+        log.warning("a letter was refused", extra={"mail_id": mail_id, "reason": error.detail})
+        return FAILED
+    _record(claim, SENT, sent_at=now, last_error="")
+    return SENT
 
 
 def sweep(*, now: datetime | None = None, limit: int = 500) -> int:
@@ -127,26 +142,51 @@ def sweep(*, now: datetime | None = None, limit: int = 500) -> int:
 
 
 def _enqueue(mail_id: str) -> None:
-    queues.enqueue(queues.DEFAULT, "send_mail", mail_id, job_id=f"mail-{mail_id}")
+    queues.enqueue(queues.DEFAULT, "send_mail", mail_id, job_id=f"mail-{mail_id}", timeout=JOB_SECONDS)
 
 
-def _claim(mail_id: str, now: datetime) -> tuple[smtp.Letter, int, int] | None:
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The right to send one letter. ``attempts`` counts this one."""
+
+    mail_id: str
+    fence: int
+    attempts: int
+    letter: smtp.Letter
+
+
+def _claim(mail_id: str, now: datetime) -> _Claim | None:
+    """The claim, or ``None`` where there is nothing to send now or somebody else is at it."""
     with transaction() as session:
-        row = session.get(Mail, mail_id, with_for_update=True)
+        row = session.exec(select(Mail).where(Mail.id == mail_id).with_for_update()).first()
         if row is None or row.state != QUEUED:
             return None
         if (row.lease_until and row.lease_until > now) or (row.next_attempt_at and row.next_attempt_at > now):
             return None
-        if row.kind == REMINDER and not _still_stands(session, row):
+        if row.kind == REMINDER and not _still_ahead(session, row, now):
             row.state = DROPPED
+            return None
+        if row.attempts >= MAX_ATTEMPTS:
+            row.state, row.last_error = FAILED, row.last_error or _GIVEN_UP
+            log.warning("a letter was given up", extra={"mail_id": mail_id, "reason": row.last_error})
             return None
         row.fence += 1
         row.attempts += 1
         row.lease_until = now + LEASE
-        letter = smtp.Letter(row.message_id, row.recipient, row.subject, row.body, row.ics, row.ics_method)
-        return letter, row.fence, row.attempts
+        letter = smtp.Letter(
+            row.message_id, row.recipient, row.subject, row.body, row.ics, row.ics_method, row.reply_to
+        )
+        return _Claim(row.id, row.fence, row.attempts, letter)
 
 
-def _still_stands(session: Session, row: Mail) -> bool:
+def _record(claim: _Claim, state: str, **values: object) -> None:
+    mine = update(Mail).where(col(Mail.id) == claim.mail_id)
+    if state != SENT:
+        mine = mine.where(col(Mail.fence) == claim.fence, col(Mail.state) == QUEUED)
+    with transaction() as session:
+        session.execute(mine.values(state=state, lease_until=None, **values))
+
+
+def _still_ahead(session: Session, row: Mail, now: datetime) -> bool:
     booking = session.get(Booking, row.booking_id) if row.booking_id else None
-    return booking is not None and booking.status == "confirmed"
+    return booking is not None and booking.status == Status.CONFIRMED and booking.start_at > now

@@ -1,11 +1,12 @@
 """Appointments as iCalendar text: downloads (PUBLISH) and invitations by mail (iTIP, RFC 5546).
 
-Times are written in UTC, which every reader understands without a VTIMEZONE (RFC 5545 §3.3.5 form 2); the libraries'
-escaping and folding keep hostile text inert (RFC 5545 §3.3.11, §3.1).
+Times are written in UTC, which every reader understands without a VTIMEZONE (RFC 5545 §3.3.5 form 2). The library
+escapes and folds (RFC 5545 §3.3.11, §3.1); before that, texts lose what a reader might take for the end of a line.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,6 +16,11 @@ from icalendar import Calendar, Event, vCalAddress, vText
 from calendar_app.domain.event import Attendee, EventStatus, Response
 
 PRODUCT = "-//Almanac//Almanac//EN"
+
+_BREAKS = re.compile("\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
+"""What some readers end a line at; only the escaped line feed is one (RFC 5545 §3.3.11)."""
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Outside of the grammar of texts (RFC 5545 §3.1, CONTROL), or of Unicode text at all."""
 
 _PARTSTAT = {
     Response.NONE: "NEEDS-ACTION",
@@ -39,6 +45,7 @@ class Appointment:
 
     ``start``, ``end`` and ``stamp`` are aware; ``stamp`` is when this text's state came to be (DTSTAMP). ``uid`` stays
     the same for the appointment's life, ``sequence`` rises with each change of time or place (RFC 5546 §2.1.4).
+    ``url`` is an absolute address of ours.
     """
 
     uid: str
@@ -58,37 +65,48 @@ class Appointment:
 def calendar_text(appointments: tuple[Appointment, ...], method: Method, *, name: str = "") -> str:
     """A VCALENDAR with one VEVENT for each appointment, CRLF line ends, lines folded at 75 octets.
 
-    ``name`` shows in readers that subscribe (RFC 7986 §5.1 NAME, and the older X-WR-CALNAME).
+    PUBLISH leaves attendees out; REQUEST and CANCEL carry one appointment, with its organizer and attendees (RFC 5546
+    §3.2.1, §3.2.2, §3.2.5). ``name`` shows in readers that subscribe (RFC 7986 §5.1 NAME, and the older X-WR-CALNAME).
+
+    :raises ValueError: an invitation without organizer or attendees, or of several appointments.
     """
+    if method is not Method.PUBLISH and not _is_invitation(appointments):
+        raise ValueError(f"{method} is for one appointment with an organizer and attendees")
     calendar = Calendar()
     calendar.add("prodid", PRODUCT)
     calendar.add("version", "2.0")
     calendar.add("method", method.value)
     if name:
-        calendar.add("name", name)
-        calendar.add("x-wr-calname", name)
+        calendar.add("name", _text(name))
+        calendar.add("x-wr-calname", _text(name))
     for appointment in appointments:
-        calendar.add_component(_vevent(appointment))
+        calendar.add_component(_vevent(appointment, with_attendees=method is not Method.PUBLISH))
     text: bytes = calendar.to_ical()
     return text.decode()
 
 
-def _vevent(appointment: Appointment) -> Event:
+def _is_invitation(appointments: tuple[Appointment, ...]) -> bool:
+    return len(appointments) == 1 and bool(appointments[0].organizer and appointments[0].attendees)
+
+
+def _vevent(appointment: Appointment, *, with_attendees: bool) -> Event:
     event = Event()
-    event.add("uid", appointment.uid)
+    event.add("uid", _text(appointment.uid))
     event.add("dtstamp", appointment.stamp.astimezone(UTC))
     event.add("dtstart", appointment.start.astimezone(UTC))
     event.add("dtend", appointment.end.astimezone(UTC))
     event.add("sequence", appointment.sequence)
     event.add("status", appointment.status.value.upper())
-    event.add("summary", appointment.summary)
-    for field in ("description", "location", "url"):
-        value = getattr(appointment, field)
+    event.add("summary", _text(appointment.summary))
+    for field in ("description", "location"):
+        value = _text(getattr(appointment, field))
         if value:
             event.add(field, value)
+    if appointment.url:
+        event.add("url", appointment.url)
     if appointment.organizer:
         event.add("organizer", _address(appointment.organizer))
-    for attendee in appointment.attendees:
+    for attendee in appointment.attendees if with_attendees else ():
         address = _address(attendee)
         address.params["partstat"] = vText(_PARTSTAT[attendee.response])
         address.params["role"] = vText("OPT-PARTICIPANT" if attendee.optional else "REQ-PARTICIPANT")
@@ -97,9 +115,17 @@ def _vevent(appointment: Appointment) -> Event:
     return event
 
 
+def _text(value: str) -> str:
+    return _CONTROLS.sub("", _BREAKS.sub("\n", value))
+
+
+def _line(value: str) -> str:
+    return " ".join(_text(value).split())
+
+
 def _address(person: Attendee) -> vCalAddress:
     """``mailto:`` with a common name; neither quotes nor line breaks may stand in a parameter (RFC 5545 §3.1)."""
-    address = vCalAddress(f"mailto:{''.join(person.email.split())}")
-    if person.name:
-        address.params["cn"] = vText(" ".join(person.name.replace('"', "'").split()))
+    address = vCalAddress(f"mailto:{_line(person.email).replace(' ', '')}")
+    if name := _line(person.name).replace('"', "'"):
+        address.params["cn"] = vText(name)
     return address

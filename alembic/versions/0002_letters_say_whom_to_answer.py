@@ -1,0 +1,20 @@
+"""letters say whom to answer."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("mail", sa.Column("reply_to", sa.String(length=320), nullable=False, server_default=""))
+
+
+def downgrade() -> None:
+    op.drop_column("mail", "reply_to")

@@ -1,0 +1,207 @@
+"""The words of every letter about a booking: one subject and one plain text for the customer, one for a host.
+
+Times are in the reader's zone, and the zone is named. What customers type reaches hosts as it is, but nobody else: a
+booking form must not become a way to send other people's addresses a text of one's own choice.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from calendar_app.domain.event import Attendee
+
+
+class News(StrEnum):
+    """What a letter tells."""
+
+    CONFIRMED = "confirmed"
+    REQUESTED = "requested"
+    MOVED = "moved"
+    MOVE_REQUESTED = "move_requested"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    REMINDER = "reminder"
+
+
+GONE = frozenset({News.DECLINED, News.CANCELLED})
+WAITING = frozenset({News.REQUESTED, News.MOVE_REQUESTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A booking as letters tell it at ``now``. Times are aware.
+
+    ``before``: the start before it was moved. ``deadline``: the customer's last moment to change it. ``by``: who
+    brought the news about, ``customer``, ``staff`` or ``system``. ``again_url``: where it can be booked anew, or
+    nothing. ``answers``: questions and answers.
+    """
+
+    title: str
+    business: str
+    start: datetime
+    end: datetime
+    customer: Attendee
+    customer_zone: str
+    hosts: tuple[Attendee, ...]
+    location: str
+    answers: tuple[tuple[str, str], ...]
+    deadline: datetime
+    manage_url: str
+    staff_url: str
+    again_url: str
+    now: datetime
+    by: str = "customer"
+    reason: str = ""
+    before: datetime | None = None
+
+
+class Text(NamedTuple):
+    subject: str
+    body: str
+
+
+_FOR_CUSTOMERS = {
+    News.CONFIRMED: ("Confirmed", "your booking with {business} is confirmed."),
+    News.REQUESTED: (
+        "Request received",
+        "your request has reached {business}. The time is kept for you; you will hear by e-mail as soon as it is "
+        "confirmed or declined.",
+    ),
+    News.MOVED: ("New time", "your booking with {business} has a new time."),
+    News.MOVE_REQUESTED: (
+        "Request received",
+        "your wish for another time has reached {business}. The new time is kept for you; you will hear by e-mail as "
+        "soon as it is confirmed or declined.",
+    ),
+    News.DECLINED: ("Declined", "{business} cannot take your booking and has declined it."),
+    News.CANCELLED: ("Cancelled", "{business} has cancelled your booking."),
+    News.REMINDER: ("Reminder", "this is a reminder of your booking with {business}."),
+}
+_FOR_HOSTS = {
+    News.CONFIRMED: ("Confirmed", "The booking of {customer} is confirmed."),
+    News.REQUESTED: (
+        "Please approve",
+        "{customer} asks for an appointment with you. The time is reserved until you approve or decline.",
+    ),
+    News.MOVED: ("New time", "The booking of {customer} has a new time."),
+    News.MOVE_REQUESTED: (
+        "Please approve",
+        "{customer} asks for another time. The new time is reserved until you approve or decline; the old one is free "
+        "again.",
+    ),
+    News.DECLINED: ("Declined", "The request of {customer} was declined by your team."),
+    News.CANCELLED: ("Cancelled", "The booking of {customer} was cancelled by your team."),
+}
+_AS_THEY_ASKED = "your booking with {business} is cancelled, as you asked."
+_BY_CUSTOMER = "{customer} has cancelled the booking with you."
+_BOOKED = ("New booking", "{customer} has booked an appointment with you.")
+
+_LINK_LIKE = re.compile(r"[/@]|\w\.\w{2}")
+
+
+def for_customer(news: News, facts: Facts) -> Text:
+    """The letter to the person who booked."""
+    head, opening = _FOR_CUSTOMERS[news]
+    if news is News.CANCELLED and facts.by == "customer":
+        opening = _AS_THEY_ASKED
+    zone = facts.customer_zone
+    parts = [
+        f"{_greeting(facts.customer.name)}\n\n{opening.format(business=facts.business)}",
+        _table(facts, zone, [("With", ", ".join(host.name or host.email for host in facts.hosts))]),
+    ]
+    if facts.reason and news in GONE and facts.by != "customer":
+        parts.append(f"{facts.business} wrote: {facts.reason}")
+    if news in GONE:
+        if facts.again_url:
+            parts.append(f"Other times can be booked here:\n{facts.again_url}")
+    else:
+        parts.append(_how_to_change(facts))
+    if facts.hosts:
+        parts.append("Questions? Just answer this e-mail.")
+    parts.append(facts.business)
+    return Text(_subject(head, facts.title, facts.start, zone), "\n\n".join(parts) + "\n")
+
+
+def for_host(news: News, facts: Facts, host: Attendee, zone: str, *, is_new: bool = False) -> Text:
+    """The letter to a host, whose IANA zone is ``zone``. ``is_new``: a booking that needed no approval."""
+    head, opening = _BOOKED if is_new else _FOR_HOSTS[news]
+    if news is News.CANCELLED and facts.by == "customer":
+        opening = _BY_CUSTOMER
+    others = ", ".join(other.name or other.email for other in facts.hosts if other.email != host.email)
+    rows = [("Who", f"{facts.customer.name} <{facts.customer.email}>")]
+    if facts.customer_zone != zone:
+        rows.append(("", f"their time: {span(facts.start, facts.end, facts.customer_zone)}"))
+    rows += [("With", others)] if others else []
+    parts = [
+        f"{_greeting(host.name)}\n\n{opening.format(customer=facts.customer.name)}",
+        _table(facts, zone, rows),
+    ]
+    if facts.answers and news not in GONE:
+        parts.append("\n".join(f"{question}\n  {_indented(answer)}" for question, answer in facts.answers))
+    if facts.reason and news in GONE:
+        parts.append(f"Reason given:\n  {_indented(facts.reason)}")
+    what = "Approve or decline it" if news in WAITING else "Details"
+    parts.append(f"{what}:\n{facts.staff_url}")
+    return Text(
+        _subject(head, f"{facts.title} with {facts.customer.name}", facts.start, zone),
+        "\n\n".join(parts) + "\n",
+    )
+
+
+def long_time(at: datetime, zone: str) -> str:
+    """``Wednesday, 18 November 2026, 10:00``, in the zone."""
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{_day(local)}, {local:%H:%M}"
+
+
+def span(start: datetime, end: datetime, zone: str) -> str:
+    """Both ends in the zone, which is named with its offset (both, where a clock change lies between)."""
+    first, last = (at.astimezone(ZoneInfo(zone)) for at in (start, end))
+    until = f"{last:%H:%M}" if first.date() == last.date() else f"{_day(last)}, {last:%H:%M}"
+    offsets = " to ".join(dict.fromkeys(_offset(at) for at in (first, last)))
+    return f"{_day(first)}, {first:%H:%M} to {until} ({zone}, {offsets})"
+
+
+def _how_to_change(facts: Facts) -> str:
+    if facts.now > facts.deadline:
+        return f"It is too late to move or cancel it online. Your booking:\n{facts.manage_url}"
+    until = (
+        "" if facts.deadline == facts.start else f", until {long_time(facts.deadline, facts.customer_zone)}"
+    )
+    return f"To move or cancel it{until}:\n{facts.manage_url}"
+
+
+def _day(local: datetime) -> str:
+    return f"{local:%A}, {local.day} {local:%B %Y}"
+
+
+def _offset(local: datetime) -> str:
+    return f"UTC{local.isoformat()[len('2026-11-18T10:00:00') :]}" if local.utcoffset() else "UTC"
+
+
+def _subject(head: str, what: str, start: datetime, zone: str) -> str:
+    local = start.astimezone(ZoneInfo(zone))
+    return f"{head}: {what}, {local:%a} {local.day} {local:%b %Y}, {local:%H:%M} ({zone})"
+
+
+def _greeting(name: str) -> str:
+    """Names that mail readers would show as links, or that are no names, are left out."""
+    return "Hello," if not name or len(name) > 60 or _LINK_LIKE.search(name) else f"Hello {name},"
+
+
+def _table(facts: Facts, zone: str, more: list[tuple[str, str]]) -> str:
+    rows = [("What", facts.title), ("When", span(facts.start, facts.end, zone))]
+    if facts.before:
+        rows.append(("", f"before: {long_time(facts.before, zone)}"))
+    if facts.location:
+        rows.append(("Where", facts.location))
+    return "\n".join(f"{label + ':' if label else '':<7}{value}" for label, value in rows + more)
+
+
+def _indented(text: str) -> str:
+    return "\n  ".join(text.splitlines())
