@@ -38,7 +38,6 @@ CREATE TABLE IF NOT EXISTS event (
   starts INTEGER NOT NULL, ends INTEGER NOT NULL, recurring INTEGER NOT NULL, series TEXT, original TEXT,
   ical_uid TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (calendar, id));
 CREATE UNIQUE INDEX IF NOT EXISTS event_seq ON event (calendar, seq);
-CREATE INDEX IF NOT EXISTS event_time ON event (calendar, starts);
 CREATE INDEX IF NOT EXISTS event_series ON event (calendar, series);
 CREATE INDEX IF NOT EXISTS event_uid ON event (calendar, ical_uid);
 CREATE TABLE IF NOT EXISTS ghost (
