@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -78,11 +78,10 @@ def list_events(
     after: Annotated[str | None, Query(description="`next` of the previous page")] = None,
 ) -> EventList:
     """Occurrences that overlap ``[start, end)``."""
-    start = (start or datetime.now(UTC)).astimezone(UTC)
     page = agenda.between(
         actor,
-        start,
-        (end or start + timedelta(days=30)).astimezone(UTC),
+        start or datetime.now(UTC),
+        end,
         calendar_id=calendar_id,
         limit=limit,
         after=after,

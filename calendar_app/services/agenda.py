@@ -22,7 +22,8 @@ from calendar_app.domain.zones import is_zone
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.services.roles import Actor, Role
 
-LONGEST = timedelta(days=400)
+USUAL, LONGEST = timedelta(days=30), timedelta(days=400)
+YEARS = range(1971, 9001)
 MOST = 500
 
 
@@ -82,18 +83,21 @@ def upcoming(
 def between(
     actor: Actor,
     start: datetime,
-    end: datetime,
+    end: datetime | None = None,
     *,
     calendar_id: str | None = None,
     limit: int = MOST,
     after: str | None = None,
 ) -> Page:
-    """Occurrences that overlap ``[start, end)``, by start.
+    """Occurrences that overlap ``[start, end)``, by start; without ``end``, those of the next 30 days.
 
     :raises NotFound: no such calendar.
     :raises InvalidInput: the period is empty or over 400 days, ``limit`` is not 1 to 500, or ``after`` is not ours.
     """
     actor.require(Role.STAFF)
+    if not all(moment is None or moment.year in YEARS for moment in (start, end)):
+        raise InvalidInput(f"The year must be {YEARS[0]} to {YEARS[-1]}.", field="start")
+    end = end or start + USUAL
     if not start < end <= start + LONGEST:
         raise InvalidInput("The period must be longer than nothing and no longer than 400 days.", field="end")
     if not 1 <= limit <= MOST:
@@ -195,4 +199,6 @@ def _position(after: str) -> tuple[int, int, int]:
         starts, event_id, original = (int(part) for part in after.split("."))
     except ValueError:
         raise InvalidInput("This is not a position in the list.", field="after") from None
+    if max(abs(starts), abs(event_id), abs(original)) >= 1 << 62:
+        raise InvalidInput("This is not a position in the list.", field="after")
     return starts, event_id, original

@@ -114,7 +114,7 @@ def request_for(
     chosen = [one for one, status in found if status in USABLE]
     if (connection_id or calendar_id) and not chosen:
         if found:
-            raise GrantRevoked
+            raise GrantRevoked("This account has to be connected again first.")
         raise NotFound("There is no such calendar.")
     for one in chosen:
         request(one)
