@@ -152,5 +152,5 @@ def _api_url() -> Iterator[str]:
 @pytest.fixture
 def api(_api_url: str, settings: Settings) -> Iterator[httpx.Client]:
     """A client of the HTTP API without credentials; it follows no redirects. Ask for ``database`` besides."""
-    with httpx.Client(base_url=_api_url) as client:
+    with httpx.Client(base_url=_api_url, timeout=30) as client:
         yield client

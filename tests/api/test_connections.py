@@ -78,7 +78,7 @@ def test_a_start_by_token_ends_at_the_client_that_started(
     """The start's answer leaves a cookie that is enough for the callback; another client without it is refused."""
     answer = fake.allow(_start(api, ada.bearer), fake.account("ada@example.com"))
     assert BINDING_COOKIE in api.cookies
-    with httpx.Client(base_url=api.base_url) as stranger:
+    with httpx.Client(base_url=api.base_url, timeout=30) as stranger:
         problem(stranger.get(CALLBACK, params=answer, headers=JSON), 400, "state_invalid")
     assert api.get(CALLBACK, params=answer, headers=JSON).status_code == 200
 
