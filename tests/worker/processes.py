@@ -1,0 +1,84 @@
+"""Real RQ processes for tests: started as an operator starts them, in process groups of their own, killed at will."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """What ``condition`` returns once it is true; fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return found
+
+
+class Process:
+    """A running program with all its children."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """Everything it has said so far."""
+        return self._log.read_text()
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """``kill -9`` for the program and all its children."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
+
+    def stop(self) -> None:
+        """Ask it to end, and make it."""
+        if self.running:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+@contextmanager
+def worker(environment: dict[str, str], log: Path) -> Iterator[Process]:
+    """``rq worker`` as the Procfile starts it."""
+    arguments = ["rq.cli", "worker", "--config", "calendar_app.worker.config"]
+    process = Process(arguments, environment, log)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+@contextmanager
+def cron(environment: dict[str, str], log: Path) -> Iterator[Process]:
+    """The clock, as the Procfile starts it."""
+    process = Process(["calendar_app.worker.cron"], environment, log)
+    try:
+        yield process
+    finally:
+        process.stop()
