@@ -161,7 +161,7 @@ def test_a_state_is_used_once_in_parallel_too(actor: factories.Actor, fake: Fake
         {"bindings": []},
         {"bindings": ["another session"]},
         {"provider": "google"},
-        {"now": datetime.now(UTC) + timedelta(minutes=11)},
+        {"now": datetime.now(UTC) + timedelta(days=1)},
     ],
     ids=["missing", "empty", "made up", "no session", "another session", "another provider", "too late"],
 )
