@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email import policy
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -57,32 +59,43 @@ def send(letter: Letter, settings: Settings) -> None:
     :raises InvalidRequest: this letter or its recipient is refused for good.
     """
     message = compose(letter, settings.mail_from)
+    sender, recipient = (message[name].addresses[0].addr_spec for name in ("From", "To"))
+    is_ascii = recipient.isascii()
     with _session(settings) as server, _trouble(before_the_letter=False):
-        server.send_message(message)
+        server.sendmail(
+            sender,
+            recipient,
+            message.as_bytes(policy=policy.SMTP if is_ascii else policy.SMTPUTF8),
+            () if is_ascii else ("SMTPUTF8", "BODY=8BITMIME"),
+        )
 
 
 def compose(letter: Letter, sender: str) -> EmailMessage:
     """The message as it goes out: plain text, and with an appointment the iTIP part that mail clients act on.
+
+    Subject and addresses can end no header: not with a line break, and not with an encoded word (RFC 2047) that the
+    library would decode to one.
 
     :raises InvalidRequest: the recipient is no address. :raises ProviderNotConfigured: the sender is none.
     """
     name, mailbox = parseaddr(sender)
     message = EmailMessage()
     try:
-        message["From"] = Address(name, addr_spec=_deliverable(mailbox))
-    except (ValueError, IndexError):
+        message["From"] = _mailbox(mailbox, name if not _CONTROLS.search(sender) else "\n")
+    except ValueError:
         raise ProviderNotConfigured("MAIL_FROM must be like: Our Company <mail@example.com>.") from None
     try:
-        message["To"] = Address(addr_spec=_deliverable(letter.recipient))
+        message["To"] = _mailbox(letter.recipient)
         if letter.reply_to:
-            message["Reply-To"] = Address(addr_spec=_deliverable(letter.reply_to))
-    except (ValueError, IndexError):
+            message["Reply-To"] = _mailbox(letter.reply_to)
+    except ValueError:
         raise InvalidRequest("The recipient is not an e-mail address.") from None
-    message["Subject"] = " ".join(_CONTROLS.sub(" ", letter.subject).split())
+    message["Subject"] = " ".join(_CONTROLS.sub(" ", letter.subject).replace("=?", "= ?").split())
     message["Message-ID"] = letter.message_id
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
-    message.set_content(letter.body.replace("\0", ""), cte="quoted-printable")
+    body = letter.body.replace("\0", "").encode("utf-8", "replace").decode()
+    message.set_content(body, cte="quoted-printable")
     if letter.ics:
         message.add_alternative(
             letter.ics, subtype="calendar", params={"method": letter.ics_method}, cte="quoted-printable"
@@ -93,14 +106,17 @@ def compose(letter: Letter, sender: str) -> EmailMessage:
     return message
 
 
-def _deliverable(address: str) -> str:
+def _mailbox(address: str, name: str = "") -> Address:
     """The address with its domain as DNS knows it (RFC 5891). :raises ValueError: it is no address."""
-    if _CONTROLS.search(address):
-        raise ValueError("an address is one line")
     local, _, domain = address.rpartition("@")
+    if not local or not domain or _CONTROLS.search(address + name) or "=?" in address + name:
+        raise ValueError("an address is one line with an @")
     if not domain.isascii():
         domain = idna.encode(domain, uts46=True).decode()
-    return f"{local}@{domain}"
+    try:
+        return Address(name, addr_spec=f"{local}@{domain}")
+    except (MessageError, IndexError) as error:  # the parser's ways to say so
+        raise ValueError("this is not an address") from error
 
 
 @contextmanager
@@ -130,6 +146,9 @@ def _connected(settings: Settings) -> smtplib.SMTP:
             server.starttls(context=tls())
         if address.username:
             server.login(unquote(address.username), unquote(address.password or ""))
+    except UnicodeEncodeError:
+        server.close()
+        raise ProviderNotConfigured("The user and password in SMTP_URL must be plain ASCII.") from None
     except BaseException:
         server.close()
         raise
@@ -143,7 +162,8 @@ def _address(settings: Settings) -> tuple[SplitResult, int]:
         raise ProviderNotConfigured("E-mail is not configured: an operator has to set SMTP_URL.")
     try:
         address = urlsplit(url)
-        port = address.port or _PORTS[address.scheme]
+        usual = _PORTS[address.scheme]
+        port = address.port or usual
     except (ValueError, KeyError):
         raise ProviderNotConfigured(
             "SMTP_URL must be like smtp://host:25, smtp+starttls://user:password@host:587 or smtps://..."
