@@ -18,6 +18,7 @@ from calendar_app.domain.recurrence import (
     UnknownZone,
     expand,
 )
+from calendar_app.domain.recurrence.wallclock import instant_of
 from calendar_app.domain.timespan import Span
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ def expand_single(event: CalendarEvent, zone: str, window: Span) -> list[Occurre
     """The one occurrence of an event that does not recur, however far ahead; none if it ended before the window."""
     reach = Span(window.start, _FAR)
     try:
+        if _is_plain(event):
+            return _placed(event, zone, window)
         return expand(event, (), reach, zone, limit=1)
     except UnknownZone:
         event = replace(event, start=_floating(event.start), end=_floating(event.end))
@@ -67,6 +70,20 @@ def expand_single(event: CalendarEvent, zone: str, window: Span) -> list[Occurre
         log.warning("the event %s has no usable time: %s", event.remote_id, error)
         return []
     return expand(event, (), reach, zone, limit=1)
+
+
+def _is_plain(event: CalendarEvent) -> bool:
+    """Whether the event lies between two points of time: most do, and need no recurrence engine."""
+    start, end = event.start, event.end
+    return bool(start and end and not event.recurrence and not start.all_day and not event.nominal_days)
+
+
+def _placed(event: CalendarEvent, zone: str, window: Span) -> list[Occurrence]:
+    if event.start is None or event.end is None or event.status is EventStatus.CANCELLED:
+        return []
+    start = instant_of(event.start, zone)
+    end = max(start, instant_of(event.end, zone))
+    return [Occurrence(start, end, start, False, event)] if max(start + 1, end) > window.start else []
 
 
 def _own_start(
