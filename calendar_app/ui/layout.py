@@ -136,11 +136,9 @@ def _banner() -> rx.Component:
         SessionState.sandbox,
         rx.callout.root(
             rx.callout.icon(rx.icon("flask-conical", size=16, aria_hidden="true")),
-            rx.text(
+            rx.callout.text(
                 "Sandbox: the calendars here are local stand-ins, nothing leaves this machine. ",
                 plain.link("See what “Google” holds", href="/sandbox", class_name="text-link"),
-                size="1",
-                as_="span",
             ),
             size="1",
             color_scheme="gray",

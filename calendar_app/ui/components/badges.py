@@ -40,6 +40,7 @@ def status_badge(status: rx.Var[str]) -> rx.Component:
                     label,
                     color_scheme=STATUS_COLORS[key],
                     variant="soft",
+                    high_contrast=True,
                 ),
             )
             for key, (label, icon) in _LABELS.items()

@@ -12,7 +12,9 @@ export function Lifecycle({ version, seconds, leaveTo, onReady, onChange }) {
   useEffect(() => {
     if (visited) document.getElementById("main")?.focus({ preventScroll: true });
     visited = true;
-    onReady?.(zone(), twelveHours());
+    // A tick later: only then do events carry the new page's address.
+    const timer = setTimeout(() => onReady?.(zone(), twelveHours()), 0);
+    return () => clearTimeout(timer);
   }, []);
   useEffect(() => {
     if (last.current && version && version !== last.current) onChange?.();

@@ -24,13 +24,8 @@ def callout(
     """A message that stands where it belongs; ``role`` decides whether it interrupts a screen reader."""
     return rx.callout.root(
         rx.callout.icon(rx.icon(icon, size=16, aria_hidden="true")),
-        rx.flex(
-            rx.text(text, size="2", as_="span", class_name="wrap-anywhere"),
-            *actions,
-            spacing="3",
-            align="center",
-            wrap="wrap",
-        ),
+        rx.callout.text(text, class_name="wrap-anywhere"),
+        *actions,
         color_scheme=color,
         role=role,
         size="1",

@@ -257,12 +257,15 @@ def _receipt(receipt: Receipt) -> rx.Component:
             ),
             rx.cond(
                 receipt.html_link != "",
-                plain.link(
-                    "Open",
-                    href=receipt.html_link,
-                    target="_blank",
-                    rel="noopener noreferrer",
-                    class_name="text-link rt-r-size-1",
+                rx.text(
+                    plain.link(
+                        "Open",
+                        href=receipt.html_link,
+                        target="_blank",
+                        rel="noopener noreferrer",
+                        class_name="text-link",
+                    ),
+                    size="1",
                 ),
             ),
             spacing="2",
@@ -286,7 +289,7 @@ def _receipt(receipt: Receipt) -> rx.Component:
 
 def _cancel_dialog() -> rx.Component:
     return rx.alert_dialog.root(
-        rx.alert_dialog.trigger(rx.button("Cancel booking", variant="soft", color_scheme="red", size="2")),
+        rx.alert_dialog.trigger(rx.button("Cancel booking", variant="outline", color_scheme="red", size="2")),
         rx.alert_dialog.content(
             rx.alert_dialog.title("Cancel this booking?"),
             rx.alert_dialog.description(
@@ -333,7 +336,7 @@ def _details() -> rx.Component:
             size="2",
         ),
         rx.box(
-            rx.heading("In the calendars", as_="h3", size="2", margin_bottom=space(2)),
+            rx.heading("In the calendars", as_="h2", size="2", margin_bottom=space(2)),
             rx.cond(
                 detail.receipts.length() > 0,
                 rx.el.ul(

@@ -233,7 +233,7 @@ def _calendar(row: CalendarRow) -> rx.Component:
 
 def _disconnect_dialog(row: ConnectionRow) -> rx.Component:
     return rx.alert_dialog.root(
-        rx.alert_dialog.trigger(rx.button("Disconnect", variant="soft", color_scheme="red", size="2")),
+        rx.alert_dialog.trigger(rx.button("Disconnect", variant="outline", color_scheme="red", size="2")),
         rx.alert_dialog.content(
             rx.alert_dialog.title("Disconnect ", row.account, "?"),
             rx.alert_dialog.description(

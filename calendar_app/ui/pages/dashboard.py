@@ -359,7 +359,7 @@ def _details() -> rx.Component:
                         href=item.html_link,
                         target="_blank",
                         rel="noopener noreferrer",
-                        class_name="text-link rt-r-size-2",
+                        class_name="text-link",
                     ),
                 ),
                 direction="column",

@@ -267,7 +267,7 @@ def _row(row: EventTypeRow) -> rx.Component:
                 rx.el.a(
                     row.path,
                     href=row.path,
-                    class_name="text-link rt-r-size-2 wrap-anywhere",
+                    class_name="text-link wrap-anywhere",
                 ),
                 rx.icon_button(
                     rx.icon("copy", size=14, aria_hidden="true"),

@@ -67,7 +67,7 @@ class ManageState(rx.State):
 
 def _cancel_dialog() -> rx.Component:
     return rx.alert_dialog.root(
-        rx.alert_dialog.trigger(rx.button("Cancel booking", variant="soft", color_scheme="red")),
+        rx.alert_dialog.trigger(rx.button("Cancel booking", variant="outline", color_scheme="red")),
         rx.alert_dialog.content(
             rx.alert_dialog.title("Cancel this booking?"),
             rx.alert_dialog.description("The time becomes free for others. This cannot be undone.", size="2"),

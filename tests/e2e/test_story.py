@@ -1,0 +1,264 @@
+"""What a newcomer does on the first day: connect, watch, be booked, find the booking, see it go again."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.conftest import ROOT, Product, Visitors, allow_google, sign_in, within
+
+BERLIN = ZoneInfo("Europe/Berlin")
+PATIENCE_MS = 60_000
+
+
+def next_weekday(weekday: int, *, weeks: int = 1) -> date:
+    """A date at least a day ahead in Berlin, Monday being 0."""
+    today = datetime.now(BERLIN).date()
+    return today + timedelta(days=(weekday - today.weekday()) % 7 + 7 * weeks)
+
+
+def google_events(product: Product, **query: Any) -> list[dict[str, Any]]:
+    """What the owner's primary calendar holds at the sandbox's Google."""
+    with product.google as google:
+        answer = google.get(f"/calendars/{product.email}/events", params={"limit": 500, **query})
+        answer.raise_for_status()
+        return list(answer.json()["items"])
+
+
+def put_event(product: Product, title: str, day: date, start: str, end: str) -> dict[str, Any]:
+    """Somebody writes an event in Google Calendar: an outside change."""
+    times = {
+        name: {"dateTime": datetime.fromisoformat(f"{day}T{at}").replace(tzinfo=BERLIN).isoformat()}
+        for name, at in (("start", start), ("end", end))
+    }
+    with product.google as google:
+        answer = google.post(f"/calendars/{product.email}/events", json={"summary": title, **times})
+        answer.raise_for_status()
+        return dict(answer.json())
+
+
+def slots(page: Page) -> Locator:
+    """The buttons of the times on the chosen day."""
+    return page.get_by_role("group", name=re.compile("^Times on")).get_by_role("button")
+
+
+def choose(page: Page, day: date, time: str = "") -> str:
+    """Open the booking page at ``day``, press ``time`` or the first time there is, and return it."""
+    page.goto("/book/demo/intro")
+    expect(slots(page).first).to_be_visible()
+    month = page.get_by_role("heading", level=2, name=re.compile(r"^\w+ \d{4}$"))
+    while (shown := month.inner_text()) != f"{day:%B} {day.year}":
+        page.get_by_role("button", name="Next month").click()
+        expect(month).not_to_have_text(shown)
+    page.get_by_role("button", name=re.compile(rf"^{day:%A}, {day.day} {day:%B} {day.year}")).click()
+    expect(page.get_by_role("group", name=f"Times on {day:%A}, {day.day} {day:%B}")).to_be_visible()
+    button = page.get_by_role("button", name=time, exact=True) if time else slots(page).first
+    text = button.inner_text()
+    button.click()
+    return text
+
+
+def fill_in(page: Page, name: str, email: str) -> None:
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Email").fill(email)
+    page.get_by_role("button", name="Confirm booking").click()
+
+
+def test_the_whole_story(first_day: tuple[Product, Visitors]) -> None:
+    """Connect in three clicks, see events change live, be booked, find it in Google, cancel it, find it gone."""
+    product, visitors = first_day
+    owner = visitors.new()
+    sign_in(owner, product.email, product.password)
+    owner.wait_for_url("**/dashboard")
+    allow_google(owner)
+    expect(owner.get_by_text("The account is connected.")).to_be_visible()
+    expect(
+        owner.get_by_role("complementary", name="Coming up").get_by_text("Weekly team meeting").first
+    ).to_be_visible(timeout=PATIENCE_MS)
+
+    tomorrow = datetime.now(BERLIN).date() + timedelta(days=1)
+    event = put_event(product, "Dress rehearsal", tomorrow, "20:00", "21:00")
+    expect(owner.get_by_text("Dress rehearsal").first).to_be_visible(timeout=PATIENCE_MS)
+    with product.google as google:
+        google.delete(f"/calendars/{product.email}/events/{event['id']}").raise_for_status()
+    expect(owner.get_by_text("Dress rehearsal")).to_have_count(0, timeout=PATIENCE_MS)
+
+    customer = visitors.new(zone="America/New_York")
+    day = next_weekday(2)
+    choose(customer, day)
+    fill_in(customer, "Ada Example", "ada@example.org")
+    expect(customer.get_by_role("heading", name="You are booked")).to_be_visible()
+    expect(customer.get_by_text("America/New York")).to_be_visible()
+
+    owner.goto("/bookings")
+    row = owner.get_by_role("button", name=re.compile("Ada Example"))
+    expect(row).to_contain_text("Verified", timeout=PATIENCE_MS)
+    mine = [item for item in google_events(product) if "Ada Example" in str(item)]
+    assert len(mine) == 1, "the booking stands in Google exactly once"
+    row.click()
+    expect(owner.get_by_role("heading", name="In the calendars")).to_be_visible()
+
+    ics = customer.get_by_role("link", name=re.compile("Add to calendar")).get_attribute("href")
+    answer = httpx.get(f"{product.url}{ics}")
+    assert answer.status_code == 200
+    assert "BEGIN:VEVENT" in answer.text
+
+    customer.get_by_role("link", name="Manage your booking").click()
+    customer.get_by_role("button", name="Cancel booking").click()
+    customer.get_by_label("Reason (optional)").fill("Something came up")
+    customer.get_by_role("button", name="Yes, cancel it").click()
+    expect(customer.get_by_text("Your booking is cancelled.")).to_be_visible()
+    with within(60) as waiting:
+        while waiting() and any(
+            item["id"] == mine[0]["id"] for item in google_events(product, deleted="false")
+        ):
+            pass
+    assert not [item for item in google_events(product, deleted="false") if item["id"] == mine[0]["id"]]
+    owner.get_by_role("radio", name="Cancelled").click()
+    removed = re.compile("Ada Example.*Removed", re.S)
+    expect(owner.get_by_role("button", name=removed)).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_a_denied_consent_is_said_in_words(visitors: Visitors) -> None:
+    """Pressing "Deny" at Google leads back with one clear sentence, and nothing is connected by it."""
+    page = visitors.owner()
+    page.goto("/settings/calendars")
+    page.get_by_role("button", name="Connect Google").first.click()
+    page.get_by_role("button", name="Deny").click()
+    page.wait_for_url("**/settings/calendars?error=*")
+    expect(page.get_by_role("alert")).to_contain_text("Access was not granted")
+
+
+def test_a_wrong_password_is_said_in_words(product: Product, visitors: Visitors) -> None:
+    """The form comes back with a sentence that does not tell which of the two was wrong."""
+    page = visitors.new()
+    sign_in(page, product.email, "not the password")
+    expect(page.get_by_role("alert")).to_contain_text("e-mail address or the password is wrong")
+    expect(page.get_by_label("Email")).to_be_visible()
+
+
+def test_a_foreign_state_connects_nothing(visitors: Visitors) -> None:
+    """A callback with a made-up state leads to a sentence, not to a stack."""
+    page = visitors.owner()
+    page.goto("/api/v1/connections/google/callback?state=made-up&code=anything")
+    page.wait_for_url("**/settings/calendars?error=state_invalid")
+    expect(page.get_by_role("alert")).to_contain_text("expired or was started in another browser")
+
+
+def test_a_slot_that_was_just_taken_keeps_what_was_typed(
+    product: Product, visitors: Visitors, connected: Page
+) -> None:
+    """Two visitors choose the same time: the second is told so, gets fresh times, and does not type again."""
+    day = next_weekday(3)
+    first, second = visitors.new(), visitors.new()
+    time = choose(first, day)
+    assert choose(second, day, time) == time
+    fill_in(first, "Grace Example", "grace@example.org")
+    expect(first.get_by_role("heading", name="You are booked")).to_be_visible()
+    fill_in(second, "Linus Example", "linus@example.org")
+    expect(second.get_by_role("alert")).to_contain_text("just taken")
+    expect(second.get_by_role("button", name=time, exact=True)).to_have_count(0)
+    slots(second).first.click()
+    expect(second.get_by_label("Name")).to_have_value("Linus Example")
+    expect(second.get_by_label("Email")).to_have_value("linus@example.org")
+
+
+def test_an_event_in_google_closes_its_time(product: Product, visitors: Visitors, connected: Page) -> None:
+    """A time that the owner fills in Google Calendar is not offered any more."""
+    day = next_weekday(4, weeks=2)
+    put_event(product, "Dentist, far away", day, "10:00", "11:00")
+    page = visitors.new()
+    with within(60) as waiting:
+        while waiting():
+            choose(page, day)
+            page.get_by_role("button", name="Back").click()
+            if not page.get_by_role("button", name="10:15", exact=True).count():
+                break
+    expect(page.get_by_role("button", name="10:15", exact=True)).to_have_count(0)
+    expect(page.get_by_role("button", name="11:00", exact=True)).to_be_visible()
+
+
+def test_a_link_that_leads_nowhere_says_so(visitors: Visitors) -> None:
+    """Unknown pages, businesses and manage links get a page, not an error."""
+    page = visitors.new()
+    page.goto("/book/nobody/nothing")
+    expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
+    page.goto("/book/nobody")
+    expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
+    page.goto("/manage/made-up")
+    expect(page.get_by_role("heading", name="No booking here")).to_be_visible()
+    answer = page.goto("/no/such/page")
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
+
+
+def test_a_signed_out_visitor_is_sent_to_sign_in_and_back(product: Product, visitors: Visitors) -> None:
+    """A page of the workspace asks for a sign-in and then opens; signing out closes it again."""
+    page = visitors.new()
+    page.goto("/settings/availability")
+    page.wait_for_url("**/login?next=*")
+    page.get_by_label("Email").fill(product.email)
+    page.get_by_label("Password").fill(product.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/settings/availability")
+    expect(page.get_by_role("heading", name="Availability")).to_be_visible()
+    page.get_by_role("button", name="Account and workspace").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/login")
+    page.goto("/dashboard")
+    page.wait_for_url("**/login?next=*")
+
+
+def test_newcomers_make_their_own_workspace(product: Product, visitors: Visitors) -> None:
+    """Signing up leads to a dashboard of one's own, which holds nothing of anybody else's."""
+    page = visitors.new()
+    page.goto("/signup")
+    page.get_by_label("Your name").fill("Nora Newcomer")
+    page.get_by_label("Email").fill("nora@example.com")
+    page.get_by_label("Password").fill("correct horse battery staple")
+    page.get_by_label("Business name").fill("Nora’s Studio")
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/dashboard")
+    expect(page.get_by_role("heading", name="Connect your first calendar")).to_be_visible()
+    page.goto("/bookings")
+    expect(page.get_by_role("heading", name="No bookings are coming up")).to_be_visible()
+
+
+def test_working_hours_decide_what_is_offered(product: Product, visitors: Visitors, connected: Page) -> None:
+    """Closing a weekday in the editor takes its times off the booking page."""
+    page = connected
+    page.goto("/settings/availability")
+    friday = page.get_by_role("switch", name="Open on Friday")
+    friday.click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Your hours are saved.")).to_be_visible()
+    visitor = visitors.new()
+    visitor.goto("/book/demo/intro")
+    expect(slots(visitor).first).to_be_visible()
+    expect(visitor.get_by_role("button", name=re.compile("^Friday"))).to_have_count(0)
+    friday.click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()
+
+
+@pytest.mark.skipif(
+    not os.environ.get("UPDATE_SCREENSHOT"), reason="UPDATE_SCREENSHOT=1 takes docs/screenshot.png"
+)
+def test_takes_the_picture_of_the_readme(connected: Page) -> None:
+    """The dashboard as the README shows it."""
+    expect(
+        connected.get_by_role("complementary", name="Coming up").get_by_role("listitem").first
+    ).to_be_visible()
+    connected.wait_for_timeout(1_000)
+    picture = Path(ROOT / "docs" / "screenshot.png")
+    connected.screenshot(path=picture)
+    assert picture.stat().st_size > 20_000
