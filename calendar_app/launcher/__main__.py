@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -112,7 +113,7 @@ class Launcher:
         for name, command in lines.items():
             if name != "web":
                 supervisor.start(name, command)
-        self._wait(supervisor, self._probes(supervisor, environment, list(lines)))
+        self._wait(supervisor, self._probes(supervisor.run, environment, lines))
         print(f"Ready: {self.settings.public_url}", *sign_in, sep="\n", flush=True)
 
     def _start_redis(self, supervisor: Supervisor, environment: dict[str, str], command: str) -> None:
@@ -147,22 +148,22 @@ class Launcher:
         return [f"sign in: {account.email}", f"password: {account.password}"]
 
     def _probes(
-        self, supervisor: Supervisor, environment: dict[str, str], names: list[str]
+        self, run: str, environment: dict[str, str], lines: dict[str, str]
     ) -> dict[str, health.Probe]:
-        def ours(pid: int) -> bool:
-            return belongs(pid, supervisor.run)
-
+        """What each of the processes must do before the product is called ready."""
         web_host = environment["WEB_HOST"]
         reachable = "127.0.0.1" if web_host in {"0.0.0.0", "::", ""} else web_host  # noqa: S104  # a comparison
-        redis_url = environment["REDIS_URL"]
-        probes: dict[str, health.Probe] = {
-            "web": health.answers(reachable, self.settings.port, "/health"),
-            "worker": health.registered(redis_url, "worker", ours),
-            "cron": health.registered(redis_url, "cron_scheduler", ours),
-        }
-        if "sandbox" in names:
-            probes["sandbox"] = health.answers("127.0.0.1", int(environment["SANDBOX_PORT"]), "/sandbox")
-        return {name: probe for name, probe in probes.items() if name in names}
+        probes: dict[str, health.Probe] = {}
+        for name, line in lines.items():
+            if name == "web":
+                probes[name] = health.answers(reachable, self.settings.port, "/health")
+            elif name == "sandbox":
+                probes[name] = health.answers("127.0.0.1", int(environment["SANDBOX_PORT"]), "/sandbox")
+            else:
+                kind = "worker" if line.startswith("rq worker") else "cron_scheduler"
+                ours = partial(belongs, run=run, name=name)
+                probes[name] = health.registered(environment["REDIS_URL"], kind, ours)
+        return probes
 
     def _wait(self, supervisor: Supervisor, probes: dict[str, Callable[[], bool]]) -> None:
         deadline = time.monotonic() + READY_WITHIN_S

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from calendar_app.launcher.errors import LaunchError
 
-TOOLS = ("node", "npm", "reflex", "granian", "uvicorn", "rq")
+TOOLS = ("node", "npm", "reflex", "uvicorn", "rq")
 
 
 def programs_path(given: Mapping[str, str]) -> str:
@@ -56,12 +56,15 @@ def require_port(host: str, port: int) -> None:
 
     :raises LaunchError: naming the port and, if it is merely taken, a free one.
     """
+    if not 0 < port < 65_536:
+        raise LaunchError(f"There is no port {port}: choose one from 1 to 65535 with PORT=3000.")
     refusal = _refusal(host, port)
     if refusal is None:
         return
     if refusal.errno == errno.EADDRINUSE:
         free = next(
-            (other for other in range(port + 1, port + 50) if _refusal(host, other) is None), port + 1
+            (other for other in range(port + 1, min(port + 50, 65_536)) if _refusal(host, other) is None),
+            port + 1,
         )
         raise LaunchError(
             f"Port {port} is in use by another program: stop it, or choose another port with PORT={free}."
@@ -82,8 +85,6 @@ def _refusal(host: str, port: int) -> OSError | None:
             probe.bind(address)
     except OSError as error:
         return error
-    except OverflowError:
-        return OSError(errno.EINVAL, "there are ports 1 to 65535")
     return None
 
 

@@ -6,7 +6,9 @@ import http.client
 from collections.abc import Callable
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 Probe = Callable[[], bool]
 
@@ -27,12 +29,19 @@ def answers(host: str, port: int, path: str) -> Probe:
     return probe
 
 
+def _client(url: str) -> Redis:
+    """A client that says at once that there is no answer; the caller asks again."""
+    return Redis.from_url(
+        url, decode_responses=True, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
+    )
+
+
 def redis_answers(url: str) -> Probe:
     """The Redis-compatible server answers a ping; one that still loads its file does not."""
 
     def probe() -> bool:
         try:
-            with Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
+            with _client(url) as client:
                 return bool(client.ping())
         except (RedisError, OSError, ValueError):
             return False

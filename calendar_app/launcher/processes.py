@@ -23,6 +23,7 @@ import psutil
 from calendar_app.launcher.errors import LaunchError
 
 MARK = "ALMANAC_RUN"
+NAME = "ALMANAC_PROCESS"
 DEATHS, WITHIN_S = 5, 60.0
 LONGEST_PAUSE_S = 8.0
 LOG_BYTES = 5_000_000
@@ -43,12 +44,13 @@ def marked(run: str) -> list[psutil.Process]:
     return found
 
 
-def belongs(pid: int, run: str) -> bool:
-    """Whether ``pid`` is a living process of the run."""
+def belongs(pid: int, run: str, name: str) -> bool:
+    """Whether ``pid`` is a living process of the run's process ``name``, or one of its descendants."""
     try:
-        return bool(psutil.Process(pid).environ().get(MARK) == run)
+        environment = psutil.Process(pid).environ()
     except (psutil.Error, OSError):
         return False
+    return environment.get(MARK) == run and environment.get(NAME) == name
 
 
 def end_marked(run: str) -> int:
@@ -83,7 +85,7 @@ class Managed:
         self.popen = subprocess.Popen(
             ["/bin/sh", "-c", self.command],
             cwd=root,
-            env=dict(environment),
+            env={**environment, NAME: self.name},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

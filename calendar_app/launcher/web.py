@@ -1,53 +1,80 @@
-"""The web process with pages that are built beforehand: the ``web`` line of ``Procfile.dev``.
+"""The web processes with pages that are built beforehand: the ``web`` line of ``Procfile.dev``.
 
-It serves what ``reflex run --env prod --single-port`` serves, by the same server, but builds only when something
-changed, so that a start takes seconds.
+It serves what ``reflex run --env prod --single-port`` serves, by the same server and in the same way, but builds only
+when something changed, so that a start takes seconds. As there, the application is imported once and the processes
+are forked from it: importing is most of a start, and forks share its memory.
 """
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import sys
+import threading
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server import Server
+from granian.server.common import AbstractServer
 
 from calendar_app.launcher import frontend
 from calendar_app.launcher.checks import programs_path
 from calendar_app.launcher.errors import LaunchError
 
+APPLICATION = "calendar_app.calendar_app"
 SERVED_BY_REFLEX = {
-    # The three switches that `reflex run --env prod --single-port` hands to its own server process.
+    # The three switches that `reflex run --env prod --single-port` hands to its own server processes.
     "REFLEX_ENV_MODE": "prod",
     "__REFLEX_SKIP_COMPILE": "true",
     "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "true",
 }
 
 
-def command(environment: dict[str, str]) -> list[str]:
-    """The server's command line."""
-    return [
-        "granian",
-        *("--interface", "asgi", "--factory", "--ws", "--no-access-log", "--log-level", "warning"),
-        *("--host", environment.get("WEB_HOST", "127.0.0.1"), "--port", environment.get("PORT", "3000")),
-        *(
-            "--workers",
-            environment.get("WEB_CONCURRENCY", "2"),
-            "--respawn-failed-workers",
-            "--workers-kill-timeout",
-            "4",
-        ),
-        "calendar_app.calendar_app:app",
-    ]
+def server(environment: Mapping[str, str]) -> AbstractServer[Any]:
+    """The server at ``WEB_HOST`` and ``PORT`` with ``WEB_CONCURRENCY`` processes; one that dies is replaced."""
+    made: AbstractServer[Any] = Server(
+        f"{APPLICATION}:app",
+        factory=True,
+        interface=Interfaces.ASGI,
+        address=environment.get("WEB_HOST") or "127.0.0.1",
+        port=int(environment.get("PORT") or 3000),
+        workers=int(environment.get("WEB_CONCURRENCY") or 2),
+        respawn_failed_workers=True,
+        respawn_interval=1.0,
+        workers_kill_timeout=4,
+        log_level=LogLevels.warning,
+    )
+    return made
+
+
+def preload() -> None:
+    """Import the application for the processes to be forked, where forking is the platform's way and safe."""
+    if multiprocessing.get_start_method() != "fork":
+        return
+    import_module(APPLICATION)
+    if threading.active_count() > 1:
+        multiprocessing.set_start_method("spawn", force=True)
+        return
+    # Without this, the garbage collectors of the processes would write to every shared page and so copy it.
+    gc.collect()
+    gc.freeze()
 
 
 def main() -> None:
-    """Build if needed, then become the server."""
+    """Build if needed, then serve until asked to stop."""
     environment = {**os.environ, "PATH": programs_path(os.environ)}
     try:
         frontend.ensure_built(environment)
     except LaunchError as error:
         sys.exit(str(error))
-    line = command(environment)
     os.chdir(frontend.ROOT)
-    os.execvpe(line[0], line, {**environment, **SERVED_BY_REFLEX})  # noqa: S606  # a program of the requirements
+    os.environ.update(environment | SERVED_BY_REFLEX)
+    preload()
+    server(environment).serve()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""What the processes find in their environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from calendar_app.launcher.environment import prepare
+from calendar_app.launcher.web import server
+from calendar_app.settings import Settings, load_settings
+
+SECRET = "x" * 40
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(data_dir=tmp_path, port=4321, sandbox_choice="auto", google_client_id="")
+
+
+def test_a_bare_machine_gets_everything(settings: Settings, tmp_path: Path) -> None:
+    """Secrets, an embedded Redis with a database for Reflex, and the sandbox, each at a known address."""
+    environment = prepare(settings, {"PATH": "/bin"})
+    assert environment["REDIS_URL"] == f"unix://{tmp_path}/valkey/valkey.sock?db=0"
+    assert environment["REFLEX_REDIS_URL"] == f"unix://{tmp_path}/valkey/valkey.sock?db=1"
+    assert environment["GOOGLE_TOKEN_URL"].startswith(f"http://127.0.0.1:{environment['SANDBOX_PORT']}/")
+    assert environment["GOOGLE_AUTH_URL"].startswith("http://localhost:4321/sandbox/")
+    assert environment["WEB_HOST"] == "127.0.0.1"
+    assert len(environment["SECRET_KEY"]) >= 32
+    assert environment["PATH"].endswith(":/bin")
+    again = load_settings(
+        **{"DATA_DIR": environment["DATA_DIR"], "ENCRYPTION_KEYS": environment["ENCRYPTION_KEYS"]}
+    )
+    assert again.encryption_keys == settings.encryption_keys
+
+
+def test_what_the_operator_gave_is_used(settings: Settings) -> None:
+    """An own Redis, host, process count and sandbox port are not replaced; an empty variable counts as not given."""
+    environment = prepare(
+        settings,
+        {
+            "REDIS_URL": "redis://redis:6379/3",
+            "WEB_HOST": "0.0.0.0",
+            "WEB_CONCURRENCY": "4",
+            "SANDBOX_PORT": "4999",
+            "REFLEX_REDIS_URL": "",
+        },
+    )
+    assert environment["REDIS_URL"] == environment["REFLEX_REDIS_URL"] == "redis://redis:6379/3"
+    assert environment["SANDBOX_URL"] == "http://127.0.0.1:4999"
+    web = server(environment)
+    assert (web.bind_addr, web.bind_port, web.workers) == ("0.0.0.0", 4321, 4)
+
+
+def test_production_has_no_sandbox(tmp_path: Path) -> None:
+    """In production no address of a provider points at a stand-in."""
+    settings = load_settings(
+        environment="production",
+        data_dir=tmp_path,
+        base_url="https://calendar.example",
+        secret_key=SECRET,
+        encryption_keys=(SECRET,),
+    )
+    environment = prepare(settings, {"REDIS_URL": "redis://redis:6379/0"})
+    assert "SANDBOX_PORT" not in environment
+    assert "GOOGLE_TOKEN_URL" not in environment
+    assert environment["BASE_URL"] == "https://calendar.example"

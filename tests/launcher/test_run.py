@@ -1,0 +1,194 @@
+"""``make run`` as a person sees it: ready, one line that says so, and nothing left when it ends."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from calendar_app.launcher.checks import free_port
+from calendar_app.launcher.processes import marked
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRST_START_S = 420
+"""A first start installs npm packages and builds the pages."""
+
+pytestmark = [pytest.mark.serial, pytest.mark.slow, pytest.mark.timeout(FIRST_START_S + 180)]
+
+
+class Run:
+    """One launcher and what it printed."""
+
+    def __init__(self, data_dir: Path, port: int, **variables: str) -> None:
+        given = {
+            name: value for name, value in os.environ.items() if name not in {"REDIS_URL", "DATABASE_URL"}
+        }
+        self.data_dir = data_dir
+        self.lines: list[str] = []
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "calendar_app.launcher"],
+            cwd=ROOT,
+            env={**given, "DATA_DIR": str(data_dir), "PORT": str(port), "ALMANAC_SANDBOX": "on", **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def ready(self) -> str:
+        """Read on to the password, the last line of a start, and return the address."""
+        assert self.popen.stdout is not None
+        for line in self.popen.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith("password: "):
+                break
+        addresses = [line.removeprefix("Ready: ") for line in self.lines if line.startswith("Ready: ")]
+        assert len(addresses) == 1, self.lines
+        return addresses[0]
+
+    def mark(self) -> str:
+        return (self.data_dir / "launcher.run").read_text()
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> float:
+        """Send the signal and return how many seconds the launcher took to end."""
+        before = time.monotonic()
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+        rest, _ = self.popen.communicate(timeout=30)
+        self.lines += rest.splitlines()
+        return time.monotonic() - before
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built(data_dir: Path, port: int) -> None:
+    """The first start, which builds if it must."""
+    first = Run(data_dir, port)
+    try:
+        first.ready()
+    finally:
+        first.end()
+
+
+@pytest.fixture
+def run(data_dir: Path, port: int) -> Iterator[Run]:
+    run = Run(data_dir, port)
+    try:
+        yield run
+    finally:
+        run.end()
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs; a zombie waits for nobody but the machine's first process."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def get(port: int, path: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer
+
+
+def test_a_second_start_is_quick_and_serves_everything(run: Run, port: int) -> None:
+    """Nothing changed, so nothing is built; an idle machine with two processors is ready within 15 seconds.
+
+    Processor time, of all processes together, is what a start costs however busy the machine is.
+    """
+    assert run.ready() == f"http://localhost:{port}"
+    started = [psutil.Process(run.popen.pid), *marked(run.mark())]
+    assert sum(sum(process.cpu_times()[:2]) for process in started) < 2 * 15
+    assert not [line for line in run.lines if "building" in line]
+    assert run.lines[-2] == "sign in: owner@example.com"
+    assert re.fullmatch(r"password: \S{12,}", run.lines[-1])
+    for path in ("/", "/login", "/dashboard", "/book/demo/intro", "/health", "/sandbox"):
+        assert get(port, path).status == 200, path
+    assert get(port, "/nothing-here").status == 404
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_no_process(run: Run, port: int, number: signal.Signals) -> None:
+    """Ctrl-C and a supervisor's request end every process within ten seconds, and free the port."""
+    run.ready()
+    mark = run.mark()
+    descendants = psutil.Process(run.popen.pid).children(recursive=True)
+    assert len(descendants) >= 7
+    assert run.end(number) < 10
+    assert run.popen.returncode == 0
+    assert marked(mark) == []
+    assert not [process for process in descendants if alive(process)]
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+def test_a_dead_worker_is_replaced(run: Run) -> None:
+    """A worker that is killed is started again while everything else goes on."""
+    run.ready()
+    (shell,) = [
+        child
+        for child in psutil.Process(run.popen.pid).children()
+        if "--with-scheduler" in " ".join(child.cmdline())
+    ]
+    for process in (*shell.children(recursive=True), shell):
+        process.kill()
+    assert run.popen.stdout is not None
+    assert run.popen.stdout.readline().startswith("worker stopped with exit code")
+
+
+def test_a_start_after_a_kill_cleans_up(run: Run, data_dir: Path, port: int) -> None:
+    """A launcher that was killed with -9 leaves processes, a lock and a mark; the next start copes with all three."""
+    run.ready()
+    mark = run.mark()
+    run.popen.kill()
+    run.popen.wait()
+    assert marked(mark)
+    again = Run(data_dir, port)
+    try:
+        again.ready()
+        assert again.lines[0].startswith("ended ")
+        assert marked(mark) == []
+    finally:
+        again.end()
+
+
+def test_a_second_launcher_on_the_same_data_is_refused(run: Run, data_dir: Path) -> None:
+    """One sentence, exit code 1, and the first launcher is not disturbed."""
+    run.ready()
+    second = Run(data_dir, free_port())
+    said, _ = second.popen.communicate(timeout=60)
+    assert second.popen.returncode == 1
+    assert re.fullmatch(rf"Almanac already runs on {data_dir} \(process {run.popen.pid}\): .*\.\n", said)
+    assert run.popen.poll() is None
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    """The person reads which port and how to choose another, and no stack."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = Run(tmp_path, taken.getsockname()[1])
+        rest, _ = refused.popen.communicate(timeout=60)
+    assert refused.popen.returncode == 1
+    assert re.fullmatch(r"Port \d+ is in use by another program: .* PORT=\d+\.\n", rest)
