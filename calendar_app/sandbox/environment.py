@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 CLIENT_ID = "almanac-sandbox.apps.googleusercontent.com"
 CLIENT_SECRET = "sandbox-secret-known-to-everybody"  # noqa: S105  # opens nothing but invented calendars
+MAIL_FROM = "Almanac sandbox <no-reply@sandbox.example>"
 CALLBACK_PATH = "/api/v1/connections/google/callback"
 
 
-def sandbox_environment(public_url: str, sandbox_url: str) -> dict[str, str]:
+def sandbox_environment(public_url: str, sandbox_url: str, smtp_port: int | None = None) -> dict[str, str]:
     """Environment variables of :mod:`calendar_app.settings` for the web process, the workers and the sandbox.
 
     Browsers reach the consent page under ``public_url``, through :func:`calendar_app.sandbox.proxy.mount_proxy`;
-    servers talk straight to ``sandbox_url``. Both without a trailing slash.
+    servers talk straight to ``sandbox_url``. Both without a trailing slash. ``smtp_port`` is where the sandbox takes
+    the application's e-mail; without it, the port after ``sandbox_url``'s.
     """
+    smtp_port = smtp_port or (urlsplit(sandbox_url).port or 80) + 1
     google = f"{sandbox_url}/sandbox/google"
     return {
         "ALMANAC_SANDBOX": "on",
@@ -24,4 +29,7 @@ def sandbox_environment(public_url: str, sandbox_url: str) -> dict[str, str]:
         "GOOGLE_REVOKE_URL": f"{google}/revoke",
         "GOOGLE_USERINFO_URL": f"{google}/userinfo",
         "GOOGLE_API_URL": f"{google}/calendar/v3",
+        "SANDBOX_SMTP_PORT": str(smtp_port),
+        "SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
+        "MAIL_FROM": MAIL_FROM,
     }
