@@ -1,9 +1,7 @@
 """Taking bookings, and everything that happens to one afterwards.
 
-A booking is made in three steps. The engine says whether the time is on offer; the providers are asked once more,
-outside of any transaction; then one transaction locks the hosts, asks the engine again on what is true by then, and
-writes the booking, its reservations, what the calendars must hold, and the audit entry, or nothing of it. Calendars
-are written afterwards by workers: their failures never fail a booking.
+How a booking is made is told in :mod:`calendar_app.services.placing`. Calendars are written afterwards by workers:
+their failures never fail a booking.
 
 Changes of state are compare-and-swaps on the booking's row, so of two people who press different buttons one is
 told that the other was first; pressing the same button twice is harmless.
@@ -16,32 +14,29 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from calendar_app.db.ids import new_id
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, EventType, HostReservation
 from calendar_app.domain import booking as lifecycle
 from calendar_app.domain import slots as engine
 from calendar_app.domain.booking import HOLDING, Status
-from calendar_app.domain.colors import Priority, booking_color
-from calendar_app.domain.hosting import Host, Hosting, Slot, joinable, pick_host
+from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.intake import clean_answers, clean_email, clean_name, clean_text, parse_questions
 from calendar_app.domain.slots import Rule
 from calendar_app.domain.timespan import Span, instant, utc
-from calendar_app.errors import InvalidInput, SlotUnavailable, StateChanged
+from calendar_app.errors import SlotUnavailable, StateChanged
 from calendar_app.services import (
     audit,
     calendar_writes,
     holds,
     limits,
-    live,
     manage_links,
     mirror,
     notifications,
+    placing,
     recheck,
     reservations,
     snapshots,
@@ -61,9 +56,9 @@ from calendar_app.services.booking_views import (
     view,
 )
 from calendar_app.services.event_types import rules_of
+from calendar_app.services.placing import TAKEN, Wish
 from calendar_app.services.roles import Actor, Role
 from calendar_app.services.snapshots import Snapshot
-from calendar_app.settings import get_settings
 
 __all__ = [
     "BookingHostView",
@@ -87,31 +82,9 @@ __all__ = [
     "retry_sync",
 ]
 
-_ROUNDS = 5
-"""How often a round robin turns to other hosts when those it meant to take are gone."""
-_ASKED_AT_ONCE = 3
 _REASON_LENGTH = 1_000
 TRIES, BOOKINGS = "600/minute", "300/minute"
 """What one address may try and get: an office behind one address stays far below, a script does not."""
-TAKEN = "That time was just taken. Please choose another one."
-NOT_OFFERED = "That time is not offered. Please choose one of the times shown."
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What a customer wants, checked.
-
-    ``at`` is the start's instant; ``duration`` in minutes, 0 for the first offered.
-    """
-
-    event_type_id: str
-    at: int
-    duration: int
-    zone: str
-    name: str
-    email: str
-    answers: dict[str, Any]
-    hold: holds.Held | None
 
 
 def create(
@@ -165,7 +138,7 @@ def _create(
     with reading() as session:
         row = snapshots.event_type_for(session, event_type_id, actor)
         check_active(row)
-        wish = _Wish(
+        wish = Wish(
             row.id,
             at,
             duration or 0,
@@ -175,165 +148,12 @@ def _create(
             clean_answers(parse_questions(row.questions), answers or {}),
             holds.find(session, hold_id, row.id, at, now) if hold_id else None,
         )
-    gone: set[str] = set()
-    for _ in range(_ROUNDS):
-        team = _team(wish, gone, now)
-        seen = _look(wish, team, now)
-        gone |= seen.busy_hosts
-        free = [host for host in team if host not in gone]
-        if free == team or (free and row.hosting == Hosting.ROUND_ROBIN):
-            try:
-                return reservations.retrying(partial(_book, wish, free, actor, now))
-            except SlotUnavailable:
-                gone |= set(free)
-        if row.hosting != Hosting.ROUND_ROBIN:
-            break
-    raise SlotUnavailable(TAKEN)
-
-
-def _team(wish: _Wish, gone: set[str], now: datetime) -> list[str]:
-    """The hosts to be asked: all who must take part, or the few of a round robin whose turn it is."""
-    with reading() as session:
-        row = session.get_one(EventType, wish.event_type_id)
-        snapshot = _snapshot(session, row, wish, now)
-    if wish.hold is not None and snapshot.hosting is Hosting.ROUND_ROBIN:
-        gone = gone | (set(snapshot.names) - set(wish.hold.host_ids))
-    slot, hosts = _offer(snapshot, wish.at, now, lambda host: host.id not in gone)
-    if snapshot.hosting is not Hosting.ROUND_ROBIN:
-        return list(slot.hosts)
-    free = {host.id: host for host in hosts if host.id in slot.hosts}
-    turn: list[str] = []
-    while free and len(turn) < _ASKED_AT_ONCE:
-        turn.append(pick_host(slot, list(free.values()), snapshot.rules))
-        del free[turn[-1]]
-    return turn
-
-
-def _snapshot(session: Session, row: EventType, wish: _Wish, now: datetime) -> Snapshot:
-    without = wish.hold.reservation_ids if wish.hold else ()
-    return snapshots.load(
-        session, row, Span(wish.at, wish.at + 1), now, duration=wish.duration, without=without
-    )
-
-
-def _offer(
-    snapshot: Snapshot, at: int, now: datetime, wanted: Callable[[Host], bool]
-) -> tuple[Slot, list[Host]]:
-    """The slot at ``at`` among the wanted hosts, as the engine offers it. :raises SlotUnavailable: it does not."""
-    hosts = [host for host in snapshot.hosts if wanted(host)]
-    complete = snapshot.hosting is Hosting.ROUND_ROBIN or len(hosts) == len(snapshot.hosts)
-    found = (
-        engine.find_slots(Span(at, at + 1), snapshot.rules, hosts, instant(now), snapshot.hosting)
-        if complete
-        else []
-    )
-    if not found:
-        raise _refusal(snapshot, at, now)
-    return found[0], hosts
-
-
-def _refusal(snapshot: Snapshot, at: int, now: datetime) -> Exception:
-    """Why the engine does not offer ``at``, in words for a customer."""
-    if at <= instant(now):
-        return InvalidInput(
-            "That time has passed. Please choose a later one.", field="start", code="in_the_past"
+    try:
+        return placing.place(
+            [wish], actor, now, finish=lambda session, rows: view(session, rows[0], full=actor is not None)
         )
-    found = engine.explain(at, snapshot.rules, snapshot.hosts, instant(now), snapshot.hosting)
-    rules = {reason.rule for reason in found.reasons}
-    if rules <= {Rule.BUSY, Rule.SEATS, Rule.DAILY_CAP, Rule.WEEKLY_CAP}:
-        return SlotUnavailable(TAKEN)
-    if rules == {Rule.NOTICE}:
-        return SlotUnavailable("That time is too soon to be booked. Please choose a later one.")
-    return SlotUnavailable(NOT_OFFERED)
-
-
-def _look(wish: _Wish, team: Sequence[str], now: datetime) -> recheck.Seen:
-    """What the providers say of the team at the wished time."""
-    with reading() as session:
-        row = session.get_one(EventType, wish.event_type_id)
-        span = snapshots.reserved(wish.at, rules_of(row, wish.duration))
-        calendars = snapshots.calendars_of(session, team, now)
-        own = recheck.own_spans(session, [calendar.id for calendar in calendars], span)
-    return recheck.look(calendars, span, own)
-
-
-def _book(wish: _Wish, team: Sequence[str], actor: Actor | None, now: datetime) -> BookingView:
-    """The one transaction: locked, asked again, and written."""
-    with transaction() as session:
-        reservations.lock_hosts(session, wish.event_type_id, team, now)
-        row = session.get_one(EventType, wish.event_type_id)
-        check_active(row)
-        snapshot = _snapshot(session, row, wish, now)
-        slot, hosts = _offer(snapshot, wish.at, now, lambda host: host.id in team)
-        chosen = slot.hosts
-        if snapshot.hosting is Hosting.ROUND_ROBIN:
-            chosen = (pick_host(slot, hosts, snapshot.rules),)
-        wary = snapshots.asks_for_approval(c for c in snapshot.calendars if c.person_id in chosen)
-        status = Status.PENDING if row.requires_approval or wary else Status.CONFIRMED
-        if wish.hold is not None:
-            holds.drop(session, wish.hold)
-        claims = _claims(session, snapshot, [h for h in hosts if h.id in chosen], wish.at, status)
-        booking = _new_booking(row, wish, slot, status)
-        session.add(booking)
-        session.flush()
-        for host_id in chosen:
-            session.add(BookingHost(booking_id=booking.id, person_id=host_id, reservation_id=claims[host_id]))
-        session.flush()
-        calendar_writes.plan(session, booking)
-        by = "staff" if actor else "customer"
-        audit.record(
-            session,
-            row.workspace_id,
-            actor,
-            "booking.created",
-            "booking",
-            booking.id,
-            by=by,
-            status=status.value,
-        )
-        notifications.booking_changed(
-            session, booking, notifications.Occasion.BOOKED, by=by, actor=actor, now=now
-        )
-        _tell(session, row.workspace_id)
-        return view(session, booking, full=actor is not None)
-
-
-def _claims(
-    session: Session, snapshot: Snapshot, hosts: Sequence[Host], at: int, status: Status
-) -> dict[str, str]:
-    """Reservations by host: a seat in a group that is open then, or a claim of its own."""
-    found: dict[str, str] = {}
-    for host in hosts:
-        if at in joinable(snapshot.rules, host):
-            found[host.id] = next(group.id for group in host.groups if group.start == at)
-    alone = [host.id for host in hosts if host.id not in found]
-    state = reservations.PENDING if status is Status.PENDING else reservations.CONFIRMED
-    return found | reservations.claim(session, snapshot.row.id, alone, snapshot.reserved(at), state)
-
-
-def _new_booking(row: EventType, wish: _Wish, slot: Slot, status: Status) -> Booking:
-    booking_id = new_id()
-    priority = Priority(row.priority) if row.priority else Priority.NORMAL
-    color = booking_color(row.color, row.category, priority).value
-    return Booking(
-        id=booking_id,
-        workspace_id=row.workspace_id,
-        event_type_id=row.id,
-        status=status.value,
-        start_at=utc(slot.start),
-        end_at=utc(slot.end),
-        timezone=wish.zone,
-        name=wish.name,
-        email=wish.email,
-        answers=wish.answers,
-        location=row.location,
-        color=color if row.color or row.category or row.priority else "",
-        uid=f"{booking_id}@{urlsplit(get_settings().public_url).hostname or 'almanac'}",
-    )
-
-
-def _tell(session: Session, workspace_id: str) -> None:
-    after_commit(session, lambda: live.publish(workspace_id, "bookings"))
+    except placing.Refused as refused:
+        raise refused.reason from None
 
 
 # --- changes of state -------------------------------------------------------------------------------------------------
@@ -413,7 +233,7 @@ def retry_sync(actor: Actor, booking_id: str) -> BookingView:
         audit.record(
             session, row.workspace_id, actor, "booking.sync_retried", "booking", row.id, writes=len(again)
         )
-        _tell(session, row.workspace_id)
+        placing.tell(session, row.workspace_id)
         return view(session, row, full=True)
 
 
@@ -488,7 +308,7 @@ def _enter(session: Session, row: Booking, target: Status, who: _Who, now: datet
         notifications.booking_changed(
             session, row, occasion, by=who.word, actor=who.actor, reason=reason, now=now
         )
-    _tell(session, row.workspace_id)
+    placing.tell(session, row.workspace_id)
 
 
 def _locked(session: Session, booking_id: str) -> Booking:
@@ -569,7 +389,8 @@ def _reschedule(
         own = recheck.own_spans(session, [c.id for c in calendars], span)
     here = Span(instant(row.start_at), instant(row.end_at))
     own = {calendar.id: [*own.get(calendar.id, ()), here] for calendar in calendars}
-    if recheck.look(calendars, span, own).busy_hosts:
+    (seen,) = recheck.look([recheck.Question(calendars, span, own)])
+    if seen.busy_hosts:
         raise SlotUnavailable(TAKEN)
     return reservations.retrying(lambda: move.carry_out(find))
 
@@ -610,7 +431,7 @@ class _Move:
         if self.who.part is not lifecycle.Actor.CUSTOMER:
             closing &= {Rule.BUSY, Rule.SEATS}
         if closing or self.at <= instant(self.now) or len(snapshot.hosts) < len(self.host_ids):
-            raise _refusal(snapshot, self.at, self.now)
+            raise placing.refusal(snapshot, self.at, self.now)
         return status, snapshot
 
     def _of_its_hosts(self, snapshot: Snapshot) -> Snapshot:
@@ -621,7 +442,7 @@ class _Move:
     def carry_out(self, find: Callable[[Session], Booking]) -> BookingView:
         """The one transaction: locked, asked again, moved."""
         with transaction() as session:
-            reservations.lock_hosts(session, self.event_type_id, self.host_ids, self.now)
+            reservations.lock_hosts(session, [self.event_type_id], self.host_ids, self.now)
             row = _locked(session, find(session).id)
             full = self.who.part is not lifecycle.Actor.CUSTOMER
             if instant(row.start_at) == self.at:
@@ -639,7 +460,7 @@ class _Move:
                 changes["timezone"] = self.zone
             _release(session, row)
             _swap(session, row, changes)
-            claims = _claims(session, snapshot, snapshot.hosts, self.at, status)
+            claims = placing.claims(session, snapshot, snapshot.hosts, self.at, status)
             for host in session.exec(select(BookingHost).where(BookingHost.booking_id == row.id)):
                 host.reservation_id = claims[host.person_id]
                 session.add(host)
@@ -664,5 +485,5 @@ class _Move:
                 before=before,
                 now=self.now,
             )
-            _tell(session, row.workspace_id)
+            placing.tell(session, row.workspace_id)
             return view(session, row, full=full)

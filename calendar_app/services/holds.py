@@ -93,7 +93,7 @@ def _create(
         row = snapshots.event_type_for(session, event_type_id, actor)
         check_active(row)
         people = [person.id for person in snapshots.hosts_of(session, row)]
-        reservations.lock_hosts(session, row.id, people, now)
+        reservations.lock_hosts(session, [row.id], people, now)
         if replaces is not None and (earlier := _owned(session, replaces)) is not None:
             session.delete(earlier)
             session.flush()

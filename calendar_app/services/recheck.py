@@ -1,7 +1,8 @@
 """One more look at the providers, right before a time is given away: has it been taken there since the last sync?
 
-Every account is asked at the same time and all of them together have a few seconds. What cannot be read in that
-time says nothing: the mirror's last known state, which the engine goes by anyway, then decides.
+Every account is asked at the same time and all of them together have a few seconds. For what cannot be read in that
+time, the calendar's policy decides: its owner's time is closed, or the booking waits for approval, or the mirror's last
+known state, which the engine goes by anyway, is enough.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.tables import Booking, CalendarWrite
 from calendar_app.domain.booking import HOLDING
+from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.domain.timespan import Span, instant, subtract, utc
 from calendar_app.errors import AlmanacError, ProviderError
 from calendar_app.providers.base import CalendarProvider, Capability
 from calendar_app.services import grants
-from calendar_app.services.snapshots import CalendarState
+from calendar_app.services.snapshots import CalendarState, policy
 
 log = logging.getLogger(__name__)
 
@@ -34,49 +36,68 @@ Answer = Mapping[str, list[Span] | ProviderError]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the providers said: ids of hosts and calendars that are busy then, and of calendars that could not be
-    read."""
-
-    busy_hosts: frozenset[str] = frozenset()
-    busy_calendars: frozenset[str] = frozenset()
-    unread: frozenset[str] = frozenset()
-
-
-def look(
-    calendars: Collection[CalendarState],
-    span: Span,
-    own: Mapping[str, Sequence[Span]],
-    *,
-    deadline: float = DEADLINE,
-) -> Seen:
-    """Ask the providers of ``calendars`` who is busy in ``span``. Call it outside of any transaction.
+class Question:
+    """Whether anybody whose calendars these are is busy in ``span``.
 
     ``own``: spans by calendar id that are our own events there (see :func:`own_spans`), for which reservations speak.
     """
-    accounts: dict[str, list[CalendarState]] = defaultdict(list)
-    for calendar in calendars:
-        accounts[calendar.connection_id].append(calendar)
-    asked = {
-        _pool().submit(_ask, account, [calendar.remote_id for calendar in group], span): group
-        for account, group in accounts.items()
-    }
+
+    calendars: Sequence[CalendarState]
+    span: Span
+    own: Mapping[str, Sequence[Span]]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the providers said of one question.
+
+    ``busy_hosts`` are ids of hosts who are busy then, or who have a calendar that closes their time when it cannot be
+    read; ``wary_hosts`` have one that then asks for approval. ``unread`` are ids of calendars.
+    """
+
+    busy_hosts: frozenset[str] = frozenset()
+    wary_hosts: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
+
+
+def look(questions: Sequence[Question], *, deadline: float = DEADLINE) -> list[Seen]:
+    """Ask the providers all questions at the same time, under one deadline. Call it outside of any transaction."""
+    asked: dict[Future[Answer | None], tuple[int, list[CalendarState]]] = {}
+    for number, question in enumerate(questions):
+        accounts: dict[str, list[CalendarState]] = defaultdict(list)
+        for calendar in question.calendars:
+            accounts[calendar.connection_id].append(calendar)
+        for account, group in accounts.items():
+            future = _pool().submit(_ask, account, [calendar.remote_id for calendar in group], question.span)
+            asked[future] = number, group
     done, late = wait(asked, timeout=deadline)
+    busy: dict[int, list[CalendarState]] = defaultdict(list)
+    unread: dict[int, list[CalendarState]] = defaultdict(list)
     for future in late:
         future.cancel()
-    busy: list[CalendarState] = []
-    unread: list[CalendarState] = [calendar for future in late for calendar in asked[future]]
+        number, group = asked[future]
+        unread[number] += group
     for future in done:
+        number, group = asked[future]
         answer = _answer(future)
-        for calendar in asked[future]:
+        if answer is None:
+            continue
+        span, own = questions[number].span, questions[number].own
+        for calendar in group:
             spans = answer.get(calendar.remote_id)
             if not isinstance(spans, list):
-                unread.append(calendar)
+                unread[number].append(calendar)
             elif any(span.overlaps(taken) for taken in subtract(spans, own.get(calendar.id, ()))):
-                busy.append(calendar)
+                busy[number].append(calendar)
+    return [_seen(busy[number], unread[number]) for number in range(len(questions))]
+
+
+def _seen(busy: Sequence[CalendarState], unread: Sequence[CalendarState]) -> Seen:
+    closing = [calendar for calendar in unread if policy(calendar) is StalePolicy.CLOSE]
+    asking = [calendar for calendar in unread if policy(calendar) is StalePolicy.APPROVE]
     return Seen(
-        frozenset(calendar.person_id for calendar in busy),
-        frozenset(calendar.id for calendar in busy),
+        frozenset(calendar.person_id for calendar in (*busy, *closing)),
+        frozenset(calendar.person_id for calendar in asking),
         frozenset(calendar.id for calendar in unread),
     )
 
@@ -106,14 +127,16 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="recheck")
 
 
-def _ask(connection_id: str, remote_ids: list[str], span: Span) -> Answer:
-    def freebusy(api: CalendarProvider) -> Answer:
-        return api.freebusy(remote_ids, span) if Capability.FREEBUSY in api.capabilities else {}
+def _ask(connection_id: str, remote_ids: list[str], span: Span) -> Answer | None:
+    """``None``: this provider cannot be asked, so the mirror alone speaks for it."""
+
+    def freebusy(api: CalendarProvider) -> Answer | None:
+        return api.freebusy(remote_ids, span) if Capability.FREEBUSY in api.capabilities else None
 
     return grants.call(connection_id, freebusy)
 
 
-def _answer(future: Future[Answer]) -> Answer:
+def _answer(future: Future[Answer | None]) -> Answer | None:
     error = future.exception()
     if error is None:
         return future.result()

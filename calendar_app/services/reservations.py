@@ -32,18 +32,20 @@ _TRANSIENT = frozenset({"40001", "40P01"})
 _TRIES = 6
 
 
-def lock_hosts(session: Session, event_type_id: str, host_ids: Collection[str], now: datetime) -> None:
-    """Let nobody else claim time of these hosts, nor book this event type, until the transaction ends.
+def lock_hosts(
+    session: Session, event_type_ids: Collection[str], host_ids: Collection[str], now: datetime
+) -> None:
+    """Let nobody else claim time of these hosts, nor book these event types, until the transaction ends.
 
-    The event type comes first (its caps count bookings of all hosts), then the hosts in the order of their ids, so
-    that no two claims wait for each other. Expired holds of the hosts are deleted: they hold nothing any more.
+    The event types come first (their caps count bookings of all hosts), then the hosts, both in the order of their
+    ids, so that no two claims wait for each other, however many event types and hosts each of them needs. Call it
+    once in a transaction. Expired holds of the hosts are deleted: they hold nothing any more.
     """
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(
-            select(col(EventType.id))
-            .where(col(EventType.id) == event_type_id)
-            .with_for_update(key_share=True)
+        kinds = (
+            select(col(EventType.id)).where(col(EventType.id).in_(event_type_ids)).order_by(col(EventType.id))
         )
+        session.execute(kinds.with_for_update(key_share=True))
         hosts = select(col(Person.id)).where(col(Person.id).in_(host_ids)).order_by(col(Person.id))
         session.execute(hosts.with_for_update(key_share=True))
     expired = (

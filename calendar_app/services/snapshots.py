@@ -12,20 +12,17 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import chain
 
-from sqlalchemy import and_, func, or_, select
-from sqlmodel import Session, col
+from sqlalchemy import and_, bindparam, func, or_, select
+from sqlmodel import Session, SQLModel, col
 
+from calendar_app.db.busy import spans_by_calendar
 from calendar_app.db.tables import (
     Booking,
     BookingHost,
-    Calendar,
-    Connection,
     EventType,
-    EventTypeHost,
     HostReservation,
-    Person,
-    Schedule,
 )
 from calendar_app.domain.booking import HOLDING, Status
 from calendar_app.domain.freebusy import (
@@ -39,7 +36,7 @@ from calendar_app.domain.freebusy import (
 )
 from calendar_app.domain.hosting import EventRules, Group, Host, Hosting, count_by_day
 from calendar_app.domain.schedule import Schedule as WorkingHours
-from calendar_app.domain.timespan import Span, instant, utc
+from calendar_app.domain.timespan import Span, instant, merge, utc
 from calendar_app.domain.zones import MINUTE
 from calendar_app.errors import NotFound
 from calendar_app.services import mirror
@@ -53,6 +50,56 @@ _RECENT = timedelta(days=30)
 _WEEK = 7 * 86_400
 _EXTENDED_EVERY = timedelta(days=2)
 """The mirror's window grows by a daily job; what lies beyond it is not known, and so not free."""
+
+
+# Core tables, and statements that are put together once: this is what a visitor waits for.
+_C, _K = SQLModel.metadata.tables["calendar"].c, SQLModel.metadata.tables["connection"].c
+_P, _H = SQLModel.metadata.tables["person"].c, SQLModel.metadata.tables["event_type_host"].c
+_S, _R = SQLModel.metadata.tables["schedule"].c, SQLModel.metadata.tables["host_reservation"].c
+
+_HOSTS = (
+    select(_P.id, _P.name, _H.weight, _S.timezone, _S.weekly, _S.overrides)
+    .join(_H.id.table, _H.person_id == _P.id)
+    .outerjoin(
+        _S.id.table,
+        or_(
+            _S.id == _H.schedule_id,
+            and_(
+                _H.schedule_id.is_(None),
+                _S.person_id == _H.person_id,
+                _S.workspace_id == bindparam("workspace"),
+                _S.is_default,
+            ),
+        ),
+    )
+    .where(_H.event_type_id == bindparam("event_type"))
+    .order_by(_H.id)
+)
+_CALENDARS = (
+    select(
+        _C.id,
+        _C.name,
+        _C.remote_id,
+        _C.connection_id,
+        _K.provider,
+        _K.person_id,
+        _C.workspace_id,
+        _C.synced_at,
+        _C.stale_policy,
+        _C.last_error_code,
+        _K.status,
+    )
+    .join(_K.id.table, _K.id == _C.connection_id)
+    .where(_K.person_id.in_(bindparam("people", expanding=True)), _K.status != "disconnected")
+    .where(_C.checks_conflicts, _C.removed_at.is_(None))
+    .order_by(_C.id)
+)
+_CLAIMS = select(_R.id, _R.host_id, _R.starts, _R.ends, _R.state).where(
+    _R.host_id.in_(bindparam("hosts", expanding=True)),
+    _R.starts < bindparam("high"),
+    _R.ends > bindparam("low"),
+    or_(_R.state != "held", _R.expires > bindparam("now")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,32 +196,10 @@ def load(
 def hosts_of(session: Session, row: EventType) -> list[HostPerson]:
     """The event type's hosts in their order, each with the schedule that applies; none at all means no working
     time."""
-    chosen = or_(
-        col(Schedule.id) == col(EventTypeHost.schedule_id),
-        and_(
-            col(EventTypeHost.schedule_id).is_(None),
-            col(Schedule.person_id) == col(EventTypeHost.person_id),
-            col(Schedule.workspace_id) == row.workspace_id,
-            col(Schedule.is_default).is_(True),
-        ),
-    )
-    query = (
-        select(
-            col(Person.id),
-            col(Person.name),
-            col(EventTypeHost.weight),
-            col(Schedule.timezone),
-            col(Schedule.weekly),
-            col(Schedule.overrides),
-        )
-        .join(EventTypeHost, col(EventTypeHost.person_id) == col(Person.id))
-        .outerjoin(Schedule, chosen)
-        .where(col(EventTypeHost.event_type_id) == row.id)
-        .order_by(col(EventTypeHost.id))
-    )
+    found = session.execute(_HOSTS, {"event_type": row.id, "workspace": row.workspace_id})
     return [
         HostPerson(person_id, name, working_hours(zone, weekly, overrides), weight)
-        for person_id, name, weight, zone, weekly, overrides in session.execute(query)
+        for person_id, name, weight, zone, weekly, overrides in found
     ]
 
 
@@ -200,7 +225,7 @@ def states(
     """The people as hosts: what keeps each of them busy around ``window``; and their calendars' freshness.
 
     ``row`` is the event type whose groups can be joined, ``None`` where that is not asked. What belongs to another
-    workspace than ``workspace_id`` is not named.
+    workspace than ``workspace_id`` is not named. Unless ``detailed``, all that keeps somebody busy is one source.
     """
     ids = [person.id for person in people]
     reach = Span(
@@ -209,13 +234,13 @@ def states(
     calendars = calendars_of(session, ids, now)
     known_until = mirror.window_at(now - _EXTENDED_EVERY).end
     busy: dict[str, list[BusySource]] = defaultdict(list)
-    spans = mirror.busy_spans(session, [calendar.id for calendar in calendars], reach)
+    spans = spans_by_calendar(session, [calendar.id for calendar in calendars], reach)
     for calendar in calendars:
         label = calendar.name if workspace_id == calendar.workspace_id else "of another workspace"
         found = spans.get(calendar.id)
         if found:
             busy[calendar.person_id].append(BusySource(SourceKind.CALENDAR, calendar.id, found, label))
-        unread = stale_source(calendar.freshness, _policy(calendar), reach, label)
+        unread = stale_source(calendar.freshness, policy(calendar), reach, label)
         if unread is None and reach.end > known_until:
             unread = BusySource(SourceKind.STALE, calendar.id, [(known_until, reach.end)], label)
         if unread is not None:
@@ -224,6 +249,8 @@ def states(
     known = {group.id for found_groups in groups.values() for group in found_groups} | set(without)
     for host_id, sources in _claims(session, ids, reach, now, known, workspace_id, detailed=detailed).items():
         busy[host_id] += sources
+    if not detailed:
+        busy = defaultdict(list, {person_id: [_union(sources)] for person_id, sources in busy.items()})
     hosts = tuple(
         Host(person.id, person.schedule, busy[person.id], groups.get(person.id, ()), weight=person.weight)
         for person in people
@@ -231,31 +258,17 @@ def states(
     return hosts, tuple(calendars)
 
 
+def _union(sources: Iterable[BusySource]) -> BusySource:
+    """All sources as one: the engine then has fewer spans to think about, and comes to the same slots."""
+    spans = merge(chain.from_iterable(source.spans for source in sources))
+    return BusySource(SourceKind.CALENDAR, "", spans)
+
+
 def calendars_of(session: Session, person_ids: Collection[str], now: datetime) -> list[CalendarState]:
     """The conflict-checked calendars of these people, whichever workspace they were connected in."""
-    query = (
-        select(
-            col(Calendar.id),
-            col(Calendar.name),
-            col(Calendar.remote_id),
-            col(Calendar.connection_id),
-            col(Connection.provider),
-            col(Connection.person_id),
-            col(Calendar.workspace_id),
-            col(Calendar.synced_at),
-            col(Calendar.stale_policy),
-            col(Calendar.last_error_code),
-            col(Connection.status),
-        )
-        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
-        .where(col(Connection.person_id).in_(person_ids))
-        .where(col(Connection.status) != "disconnected")
-        .where(col(Calendar.checks_conflicts).is_(True), col(Calendar.removed_at).is_(None))
-        .order_by(col(Calendar.id))
-    )
     max_age = get_settings().fresh_minutes * 60
     found = []
-    for row in session.execute(query):
+    for row in session.execute(_CALENDARS, {"people": list(person_ids)}):
         state = freshness(row.id, row.synced_at, now, max_age)
         failing = bool(row.last_error_code) or row.status != "connected"
         unread = row.synced_at is None
@@ -280,10 +293,10 @@ def calendars_of(session: Session, person_ids: Collection[str], now: datetime) -
 
 def asks_for_approval(calendars: Iterable[CalendarState]) -> bool:
     """Whether a booking made now waits for a person, because a calendar that asks for it could not be read lately."""
-    return needs_approval((calendar.freshness, _policy(calendar)) for calendar in calendars)
+    return needs_approval((calendar.freshness, policy(calendar)) for calendar in calendars)
 
 
-def _policy(calendar: CalendarState) -> StalePolicy:
+def policy(calendar: CalendarState) -> StalePolicy:
     """What the owner chose; a calendar that was never read has no last known state to keep to, so it closes."""
     if calendar.policy == "ignore":
         return StalePolicy.IGNORE
@@ -303,19 +316,8 @@ def _claims(
     detailed: bool,
 ) -> dict[str, list[BusySource]]:
     """Reservations as busy sources by host: one for all bookings and one for holds, or one each when ``detailed``."""
-    query = (
-        select(
-            col(HostReservation.id),
-            col(HostReservation.host_id),
-            col(HostReservation.starts),
-            col(HostReservation.ends),
-            col(HostReservation.state),
-        )
-        .where(col(HostReservation.host_id).in_(host_ids))
-        .where(col(HostReservation.starts) < reach.end, col(HostReservation.ends) > reach.start)
-        .where(or_(col(HostReservation.state) != "held", col(HostReservation.expires) > instant(now)))
-    )
-    rows = [claim for claim in session.execute(query) if claim.id not in known]
+    asked = {"hosts": list(host_ids), "low": reach.start, "high": reach.end, "now": instant(now)}
+    rows = [claim for claim in session.execute(_CLAIMS, asked) if claim.id not in known]
     labels = _labels(session, [claim.id for claim in rows], workspace_id) if detailed else {}
     spans: dict[tuple[str, SourceKind, str], list[tuple[int, int]]] = defaultdict(list)
     for claim in rows:
