@@ -37,5 +37,6 @@ def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
     if settings.sandbox:
         sandbox_port = given.get("SANDBOX_PORT") or str(free_port())
         made["SANDBOX_PORT"] = sandbox_port
-        made |= sandbox_environment(settings.public_url, f"http://127.0.0.1:{sandbox_port}")
+        smtp_port = int(given.get("SANDBOX_SMTP_PORT") or free_port())
+        made |= sandbox_environment(settings.public_url, f"http://127.0.0.1:{sandbox_port}", smtp_port)
     return {**defaults, **{name: value for name, value in given.items() if value}, **made}
