@@ -14,16 +14,20 @@ from typing import Any, TypeVar
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, col
+from sqlmodel import Session, SQLModel, col
 
 from calendar_app.db.tables import Event, Occurrence
 from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, EventTime, Response, ShowAs
+from calendar_app.domain.timespan import Span
 
 T = TypeVar("T")
 Payload = dict[str, Any]
 
 BATCH = 500
 """Rows a statement: well below the parameter limits of both databases."""
+
+_EVENTS, _OCCURRENCES = SQLModel.metadata.tables["event"], SQLModel.metadata.tables["occurrence"]
+# Core tables: statements on the mapped classes would take the ORM's longer way for each of thousands of rows.
 
 _DEFAULTS = {
     field.name: field.default_factory() if field.default_factory is not MISSING else field.default
@@ -103,6 +107,25 @@ def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
         yield batch
 
 
+def busy_rows(session: Session, calendar_ids: Collection[str], span: Span) -> Sequence[tuple[str, int, int]]:
+    """``(calendar id, starts, ends)`` of the busy occurrences that overlap ``span``.
+
+    Availability reads thousands of these on every page, so they come as the driver's own tuples: all columns are plain
+    text and integers, for which the result layer above it would do nothing but take most of the time.
+    """
+    table = _OCCURRENCES.c
+    statement = select(table.calendar_id, table.starts, table.ends).where(
+        table.calendar_id.in_(calendar_ids),
+        table.ends > span.start,
+        table.starts < span.end,
+        table.busy,
+        table.starts < table.ends,
+    )
+    with session.connection().execute(statement) as result:
+        found: Sequence[tuple[str, int, int]] = result.cursor.fetchall()
+    return found
+
+
 def upsert_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Insert event rows of one calendar or bring them up to date; row ids by ``remote_id``, each of which occurs once.
 
@@ -111,7 +134,7 @@ def upsert_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> dict[s
     if not rows:
         return {}
     is_postgres = session.get_bind().dialect.name == "postgresql"
-    statement = (postgresql.insert if is_postgres else sqlite.insert)(Event)
+    statement = (postgresql.insert if is_postgres else sqlite.insert)(_EVENTS)
     changes = {
         name: statement.excluded[name] for name in rows[0] if name not in ("id", "calendar_id", "remote_id")
     }
@@ -131,7 +154,7 @@ def replace_occurrences(
     for some in batches(event_ids):
         session.execute(delete(Occurrence).where(col(Occurrence.event_id).in_(some)))
     for batch in batches(rows):
-        session.execute(insert(Occurrence), batch)
+        session.execute(insert(_OCCURRENCES), batch)
 
 
 def delete_events(session: Session, event_ids: Collection[int]) -> None:

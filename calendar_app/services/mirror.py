@@ -53,14 +53,7 @@ def busy_spans(session: Session, calendar_ids: Sequence[str], span: Span) -> dic
     Events that we wrote for bookings that still stand at that time are left out: their reservations already count.
     """
     found: dict[str, list[Span]] = {calendar_id: [] for calendar_id in calendar_ids}
-    statement = select(col(Occurrence.calendar_id), col(Occurrence.starts), col(Occurrence.ends)).where(
-        col(Occurrence.calendar_id).in_(calendar_ids),
-        col(Occurrence.ends) > span.start,
-        col(Occurrence.starts) < span.end,
-        col(Occurrence.busy),
-        col(Occurrence.starts) < col(Occurrence.ends),
-    )
-    for calendar_id, starts, ends in session.execute(statement):
+    for calendar_id, starts, ends in rows.busy_rows(session, calendar_ids, span):
         found[calendar_id].append(Span(starts, ends))
     return found
 
