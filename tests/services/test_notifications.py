@@ -13,9 +13,9 @@ from redis import Redis
 from sqlmodel import col, select, update
 
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import Calendar, EventType, Mail, Person, Workspace
-from calendar_app.errors import SlotUnavailable
-from calendar_app.services import bookings, mails
+from calendar_app.db.tables import Booking, Calendar, Connection, EventType, Mail, Person, Workspace
+from calendar_app.errors import GrantRevoked, SlotUnavailable
+from calendar_app.services import bookings, grants, mails, notifications
 from calendar_app.services.roles import Role
 from tests.support import factories
 from tests.support.databases import Database
@@ -109,7 +109,7 @@ def test_a_booking_is_confirmed_to_both(fake: FakeProvider) -> None:
     assert set(letters) == {"customer_confirmed grace", f"host_confirmed {host}"}
     to_guest, to_host = letters["customer_confirmed grace"], letters[f"host_confirmed {host}"]
     with reading() as session:
-        uid = session.get_one(bookings.Booking, made.id).uid
+        uid = session.get_one(Booking, made.id).uid
     assert _invitation(to_guest) == Invitation(
         "REQUEST", "CONFIRMED", 0, uid, place.at(10), place.people[0].email, [GRACE, place.people[0].email]
     )
@@ -387,11 +387,9 @@ def test_a_night_with_a_clock_change(fake: FakeProvider) -> None:
     """An appointment over the end of summer time names both offsets."""
     place, post = bookable(fake), Post()
     start = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    factories_booking = factories.booking(place.event_type, place.people[0], start, minutes=60)
-    from calendar_app.services import notifications
-
+    made = factories.booking(place.event_type, place.people[0], start, minutes=60)
     with transaction() as session:
-        row = session.get_one(bookings.Booking, factories_booking.id)
+        row = session.get_one(Booking, made.id)
         notifications.booking_changed(
             session, row, notifications.Occasion.BOOKED, now=start - timedelta(days=1)
         )
@@ -415,3 +413,32 @@ def test_a_customer_with_an_account_is_the_customer(fake: FakeProvider) -> None:
     place.book(place.at(10), guest=(host.name, host.email))
     assert set(post.new()) == {f"customer_confirmed {_host(place)}", f"host_confirmed {_host(place)}"}
     assert place.owner.role is Role.OWNER
+
+
+def test_an_ended_grant_writes_to_its_owner_once(fake: FakeProvider) -> None:
+    """One letter for each grant that ends, to the person whose calendars they are, saying what to do."""
+    place, post = bookable(fake, hosts=2), Post()
+    person = place.people[1]
+    with reading() as session:
+        connection = session.exec(select(Connection).where(Connection.person_id == person.id)).one()
+    account = fake.accounts[f"id-of-{person.email}"]
+
+    def lose_access() -> None:
+        fake.revoke_grants(account)
+        for _ in range(2):
+            with pytest.raises(GrantRevoked):
+                grants.call(connection.id, lambda api: api.list_calendars())
+
+    lose_access()
+    kind = f"needs_reconnect {person.email.split('@')[0]}"
+    letters = post.new()
+    assert set(letters) == {kind}
+    assert letters[kind].subject == f"Please reconnect your Fake calendars ({person.email})"
+    assert "Reconnect:\nhttp://localhost:3000/settings/calendars" in letters[kind].body
+    grant = fake.grant(account)
+    with transaction() as session:
+        row = session.get_one(Connection, connection.id)
+        grants.save(session, row, grant)
+        row.status = "connected"
+    lose_access()
+    assert set(post.new()) == {kind}
