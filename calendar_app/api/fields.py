@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
+
+from calendar_app.domain.timespan import Span
+from calendar_app.domain.zones import DAY, day_of, segments
 
 
 def _storable(text: str) -> str:
@@ -19,3 +24,36 @@ Key = Annotated[str, StringConstraints(max_length=128), AfterValidator(_storable
 
 Words = Annotated[str, StringConstraints(max_length=200), AfterValidator(_storable)]
 """What somebody types in to search."""
+
+
+def rfc3339(zone: str, window: Span) -> Callable[[int], str]:
+    """A function that writes instants of ``window`` (its end included) as RFC 3339 in an IANA zone.
+
+    It knows the window's offsets and remembers its days, because slots are thousands of times on a few dozen days.
+    """
+    parts = segments(zone, Span(window.start, window.end + 1))
+
+    @cache
+    def day(number: int) -> str:
+        return f"{day_of(number).isoformat()}T"
+
+    def write(instant: int) -> str:
+        for _, end, offset in parts:
+            if instant < end:
+                number, seconds = divmod(instant + offset, DAY)
+                return day(number) + _clock(seconds) + _suffix(offset)
+        raise ValueError("the instant lies outside the window")
+
+    return write
+
+
+@lru_cache(maxsize=8192)
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+@lru_cache(maxsize=512)
+def _suffix(offset: int) -> str:
+    """RFC 3339 knows no seconds of offset; no zone has had any since 1972."""
+    minutes = abs(offset) // 60
+    return f"{'-' if offset < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"

@@ -16,8 +16,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from calendar_app.api.deps import CurrentActor, OptionalActor
-from calendar_app.api.fields import Key
+from calendar_app.api.fields import Key, rfc3339
 from calendar_app.api.idempotency import Idempotent
+from calendar_app.domain.timespan import Span
 from calendar_app.services import availability, event_types, schedules
 from calendar_app.services.availability import FreshnessView, SlotsView
 from calendar_app.services.roles import Role
@@ -375,9 +376,11 @@ def check(
 
 
 def _slots(view: SlotsView, *, staff: bool) -> Mapping[str, Any]:
+    last = view.found[-1].end if view.found else view.window.end
+    at = rfc3339(view.zone, Span(view.window.start, max(last, view.window.end)))
     return {
-        "slots": [{"start": start, "end": end, "hosts": hosts} for start, end, hosts in view.slots],
-        "busy_times": [{"start": start, "end": end} for start, end in view.busy_times],
+        "slots": [{"start": at(start), "end": at(end), "hosts": hosts} for start, end, hosts in view.found],
+        "busy_times": [{"start": at(start), "end": at(end)} for start, end in view.busy],
         "freshness": _freshness(view.freshness, staff=staff),
         "timezone": view.zone,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 
@@ -35,16 +36,21 @@ def utc(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def merge(spans: Iterable[Span]) -> list[Span]:
+def merge(spans: Iterable[tuple[int, int]]) -> list[Span]:
     """Union of spans, sorted, disjoint and not touching; empty and inverted spans are dropped."""
-    merged: list[Span] = []
-    for span in sorted(s for s in spans if s[0] < s[1]):
-        if merged and span[0] <= merged[-1].end:
-            if span[1] > merged[-1].end:
-                merged[-1] = Span(merged[-1].start, span[1])
-        else:
-            merged.append(Span(*span))
-    return merged
+    ordered = sorted([span for span in spans if span[0] < span[1]])
+    if not ordered:
+        return []
+    merged: list[tuple[int, int]] = []
+    start, end = ordered[0]
+    for low, high in ordered:  # plain tuples: availability merges thousands of spans at a time
+        if low > end:
+            merged.append((start, end))
+            start, end = low, high
+        elif high > end:
+            end = high
+    merged.append((start, end))
+    return list(map(partial(tuple.__new__, Span), merged))
 
 
 def subtract(base: Iterable[Span], holes: Iterable[Span]) -> list[Span]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import reduce
+from functools import cached_property, reduce
+from itertools import chain
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,6 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import reading
 from calendar_app.db.tables import EventType, Schedule
 from calendar_app.domain import slots as engine
-from calendar_app.domain.freebusy import busy_times
 from calendar_app.domain.hosting import EventRules, Host, Hosting
 from calendar_app.domain.timespan import Span, instant, merge, subtract, utc
 from calendar_app.domain.zones import is_zone
@@ -75,15 +75,29 @@ class FreshnessView:
     calendars: tuple[CalendarAge, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SlotsView:
-    """Bookable slots in order; merged busy times; and how far both can be trusted. ``zone`` is the viewer's."""
+    """Bookable slots in order; merged busy times; and how far both can be trusted. ``zone`` is the viewer's.
 
-    slots: tuple[SlotView, ...]
-    busy_times: tuple[BusyView, ...]
+    ``found`` and ``busy`` are the same in instants, for who needs no datetimes.
+    """
+
+    found: Sequence[engine.Slot]
+    busy: Sequence[Span]
+    window: Span
     freshness: FreshnessView
     zone: str
     workspace_id: str
+
+    @cached_property
+    def slots(self) -> tuple[SlotView, ...]:
+        tz, at = ZoneInfo(self.zone), datetime.fromtimestamp
+        return tuple([SlotView(at(slot.start, tz), at(slot.end, tz), slot.hosts) for slot in self.found])
+
+    @cached_property
+    def busy_times(self) -> tuple[BusyView, ...]:
+        tz, at = ZoneInfo(self.zone), datetime.fromtimestamp
+        return tuple([BusyView(at(start, tz), at(end, tz)) for start, end in self.busy])
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +167,10 @@ def slots(
         check_active(row)
         snapshot = snapshots.load(session, row, window, now, duration=duration or 0)
     found = engine.find_slots(window, snapshot.rules, snapshot.hosts, instant(now), snapshot.hosting)
-    tz, at = ZoneInfo(zone), datetime.fromtimestamp
     return SlotsView(
-        tuple([SlotView(at(slot.start, tz), at(slot.end, tz), slot.hosts) for slot in found]),
-        tuple(
-            [
-                BusyView(at(a, tz), at(b, tz))
-                for a, b in _nobody_free(snapshot.hosts, snapshot.hosting, window)
-            ]
-        ),
+        found,
+        _nobody_free(snapshot.hosts, snapshot.hosting, window),
+        window,
         freshness_of(snapshot.calendars, now),
         zone,
         row.workspace_id,
@@ -306,10 +315,19 @@ def _window(start: datetime, end: datetime) -> Span:
 
 def _nobody_free(hosts: Sequence[Host], hosting: Hosting, window: Span) -> list[Span]:
     """When a booking would find nobody: in a round robin while all hosts are busy, otherwise while any is."""
-    each = [busy_times(host.busy, window) for host in hosts]
+    each = [_within(merge(chain.from_iterable(s.spans for s in host.busy)), window) for host in hosts]
     if hosting is Hosting.ROUND_ROBIN and each:
         return reduce(lambda left, right: subtract(left, subtract(left, right)), each)
     return each[0] if len(each) == 1 else merge(span for spans in each for span in spans)
+
+
+def _within(merged: Sequence[Span], window: Span) -> list[Span]:
+    """Merged spans cut to the window: only the first and the last can reach over it."""
+    inside = [span for span in merged if span[0] < window.end and span[1] > window.start]
+    if inside:
+        inside[0] = Span(max(inside[0].start, window.start), inside[0].end)
+        inside[-1] = Span(inside[-1].start, min(inside[-1].end, window.end))
+    return inside
 
 
 def _reason(reason: engine.Reason, tz: ZoneInfo) -> ReasonView:

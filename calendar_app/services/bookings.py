@@ -69,6 +69,7 @@ __all__ = [
     "by_token",
     "cancel",
     "cancel_by_token",
+    "cancel_order",
     "complete_past",
     "confirm",
     "create",
@@ -191,6 +192,18 @@ def cancel(actor: Actor, booking_id: str, reason: str = "", *, now: datetime | N
 def cancel_by_token(token: str, reason: str = "", *, now: datetime | None = None) -> BookingView:
     """As :func:`cancel`, for whoever has the manage link."""
     return _change(_by_link(token), Status.CANCELLED, _CUSTOMER, now, reason)
+
+
+def cancel_order(session: Session, order_id: str, actor: Actor | None, reason: str, now: datetime) -> None:
+    """Cancel every booking of an order that still holds time, in the caller's transaction: all of them or none.
+
+    ``actor`` ``None``: the customer. :raises TransitionRefused: the time of one of them forbids it.
+    """
+    who = _who(actor) if actor else _CUSTOMER
+    query = select(Booking).where(Booking.order_id == order_id).order_by(col(Booking.id)).with_for_update()
+    for row in session.exec(query.execution_options(populate_existing=True)).all():
+        if row.status in HOLDING:
+            _enter(session, row, Status.CANCELLED, who, now, reason)
 
 
 def confirm(actor: Actor, booking_id: str, *, now: datetime | None = None) -> BookingView:

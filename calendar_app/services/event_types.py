@@ -18,7 +18,16 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import Booking, EventType, EventTypeHost, Membership, Person, Schedule, Workspace
+from calendar_app.db.tables import (
+    Booking,
+    EventType,
+    EventTypeHost,
+    Membership,
+    OrderLine,
+    Person,
+    Schedule,
+    Workspace,
+)
 from calendar_app.domain.colors import parse_color
 from calendar_app.domain.hosting import EventRules, Hosting
 from calendar_app.domain.intake import Question, clean_text, parse_questions
@@ -176,11 +185,13 @@ def update_event_type(actor: Actor, event_type_id: str, changes: Mapping[str, An
 
 
 def delete_event_type(actor: Actor, event_type_id: str) -> None:
-    """Delete one that was never booked. :raises Conflict: it has bookings, so it can only be switched off."""
+    """Delete one that was never booked or ordered. :raises Conflict: it was, so it can only be switched off."""
     with transaction() as session:
         row = _owned(session, actor, event_type_id)
         _check_editor(session, actor, row)
-        if session.exec(select(Booking.id).where(Booking.event_type_id == row.id).limit(1)).first():
+        booked = select(Booking.id).where(Booking.event_type_id == row.id)
+        ordered = select(OrderLine.id).where(OrderLine.event_type_id == row.id)
+        if any(session.exec(query.limit(1)).first() for query in (booked, ordered)):
             raise Conflict(
                 "This event type has bookings, which keep their history: switch it off instead.",
                 code="has_bookings",

@@ -1,8 +1,9 @@
-"""Links by which a customer who has no account manages one booking: unguessable, and worth nothing for any other.
+"""Links by which a customer who has no account manages one booking, or one order: unguessable, and worth nothing for
+any other.
 
-A token is the booking's id with an HMAC-SHA256 over it (256 bits), keyed by ``SECRET_KEY`` and a salt of its own,
-so that a signature made for another purpose does not pass here. It is not stored anywhere; what it may still do
-depends on the booking's state, which is checked at each use.
+A token is the id with an HMAC-SHA256 over it (256 bits), keyed by ``SECRET_KEY`` and a salt of its own, so that a
+signature made for another purpose does not pass here. It is not stored anywhere; what it may still do depends on the
+state of the booking or order, which is checked at each use.
 """
 
 from __future__ import annotations
@@ -16,19 +17,25 @@ from calendar_app.settings import get_settings
 
 _LONGEST = 200
 _UNKNOWN = "This link does not lead to a booking. Use the link from your confirmation."
+_BOOKING, _ORDER = "almanac.manage-booking", "almanac.manage-order"
 
 
-def _serializer() -> URLSafeSerializer:
+def _serializer(salt: str) -> URLSafeSerializer:
     return URLSafeSerializer(
         get_settings().secret_key.get_secret_value(),
-        salt="almanac.manage-booking",
+        salt=salt,
         signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
     )
 
 
 def token(booking_id: str) -> str:
     """The URL-safe token of a booking; always the same for the same booking and key."""
-    return str(_serializer().dumps(booking_id))
+    return str(_serializer(_BOOKING).dumps(booking_id))
+
+
+def order_token(order_id: str) -> str:
+    """As :func:`token`, of an order; it does not open the order's bookings."""
+    return str(_serializer(_ORDER).dumps(order_id))
 
 
 def url(booking_id: str) -> str:
@@ -38,8 +45,17 @@ def url(booking_id: str) -> str:
 
 def booking_id(token: str) -> str:
     """The booking that a token was made for. :raises NotFound: forged, cut short or made with another key."""
+    return _opened(token, _BOOKING)
+
+
+def order_id(token: str) -> str:
+    """The order that a token was made for. :raises NotFound: as :func:`booking_id`."""
+    return _opened(token, _ORDER)
+
+
+def _opened(token: str, salt: str) -> str:
     try:
-        value = _serializer().loads(token) if len(token) <= _LONGEST else None
+        value = _serializer(salt).loads(token) if len(token) <= _LONGEST else None
     except BadData:
         value = None
     if not isinstance(value, str):
