@@ -8,6 +8,7 @@ import reflex as rx
 from reflex.event import EventSpec
 
 from calendar_app.errors import AlmanacError
+from calendar_app.ui import notices
 from calendar_app.ui.session import SignInFirst
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,6 @@ def show(exception: Exception) -> EventSpec:
     if isinstance(exception, SignInFirst):
         return rx.redirect(exception.target)
     if isinstance(exception, AlmanacError):
-        return rx.toast.error(exception.detail)
+        return notices.error(exception.detail)
     log.error("an event handler failed", exc_info=exception)
-    return rx.toast.error("Something went wrong on our side. It has been logged; please try again.")
+    return notices.error("Something went wrong on our side. It has been logged; please try again.")

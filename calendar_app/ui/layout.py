@@ -11,6 +11,7 @@ from reflex.style import color_mode, set_color_mode
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.browser import lifecycle
 from calendar_app.ui.live import Live
+from calendar_app.ui.notices import notices
 from calendar_app.ui.session import SessionState
 from calendar_app.ui.theme import space
 
@@ -70,6 +71,7 @@ def page(
     )
     return rx.fragment(
         skip_link(),
+        notices(),
         lifecycle(on_ready=on_ready, leave_to=SessionState.leave_to, **changes),
         rx.el.div(
             _rail(path),
@@ -97,6 +99,7 @@ def public_page(
     changes = {"on_change": on_change, "seconds": seconds} if on_change else {}
     return rx.fragment(
         skip_link(),
+        notices(),
         lifecycle(on_ready=on_ready, **changes),
         rx.el.div(
             rx.el.main(*content, id="main", tab_index=-1),

@@ -9,6 +9,7 @@ import reflex as rx
 
 from calendar_app.errors import AlmanacError
 from calendar_app.services import connections
+from calendar_app.ui import notices
 from calendar_app.ui.session import SessionState, signed_in
 
 MESSAGES = {
@@ -53,6 +54,6 @@ async def start_connection(
             connection_id=connection_id,
         )
     except AlmanacError as error:
-        return rx.toast.error(error.detail)
+        return notices.error(error.detail)
     (await state.get_state(SessionState)).leave_to = url
     return None

@@ -28,6 +28,7 @@ SHOTS = ROOT / "test-results"
 READY_WITHIN_S = 240.0
 WIDE = {"width": 1280, "height": 800}
 NARROW = {"width": 390, "height": 844}
+expect.set_options(timeout=30_000)
 CHROMIUM = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(p).exists()), None)
 
 

@@ -17,12 +17,7 @@ from tests.e2e.conftest import ROOT, Product, Visitors, allow_google, sign_in, w
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PATIENCE_MS = 60_000
-
-
-def next_weekday(weekday: int, *, weeks: int = 1) -> date:
-    """A date at least a day ahead in Berlin, Monday being 0."""
-    today = datetime.now(BERLIN).date()
-    return today + timedelta(days=(weekday - today.weekday()) % 7 + 7 * weeks)
+SIGN_IN = re.compile(r"/login\?next=")
 
 
 def google_events(product: Product, **query: Any) -> list[dict[str, Any]]:
@@ -50,20 +45,20 @@ def slots(page: Page) -> Locator:
     return page.get_by_role("group", name=re.compile("^Times on")).get_by_role("button")
 
 
-def choose(page: Page, day: date, time: str = "") -> str:
-    """Open the booking page at ``day``, press ``time`` or the first time there is, and return it."""
+def open_day(page: Page, index: int) -> date:
+    """Open the booking page at the ``index``-th day of next month that has times, and return that day."""
     page.goto("/book/demo/intro")
     expect(slots(page).first).to_be_visible()
     month = page.get_by_role("heading", level=2, name=re.compile(r"^\w+ \d{4}$"))
-    while (shown := month.inner_text()) != f"{day:%B} {day.year}":
-        page.get_by_role("button", name="Next month").click()
-        expect(month).not_to_have_text(shown)
-    page.get_by_role("button", name=re.compile(rf"^{day:%A}, {day.day} {day:%B} {day.year}")).click()
-    expect(page.get_by_role("group", name=f"Times on {day:%A}, {day.day} {day:%B}")).to_be_visible()
-    button = page.get_by_role("button", name=time, exact=True) if time else slots(page).first
-    text = button.inner_text()
-    button.click()
-    return text
+    before = month.inner_text()
+    page.get_by_role("button", name="Next month").click()
+    expect(month).not_to_have_text(before)
+    day = page.get_by_role("button", name=re.compile("times available$")).nth(index)
+    label = day.get_attribute("aria-label") or ""
+    day.click()
+    expect(day).to_have_attribute("aria-pressed", "true")
+    expect(slots(page).first).to_be_visible()
+    return datetime.strptime(label.rsplit(",", 1)[0], "%A, %d %B %Y").replace(tzinfo=BERLIN).date()
 
 
 def fill_in(page: Page, name: str, email: str) -> None:
@@ -92,8 +87,8 @@ def test_the_whole_story(first_day: tuple[Product, Visitors]) -> None:
     expect(owner.get_by_text("Dress rehearsal")).to_have_count(0, timeout=PATIENCE_MS)
 
     customer = visitors.new(zone="America/New_York")
-    day = next_weekday(2)
-    choose(customer, day)
+    open_day(customer, 2)
+    slots(customer).first.click()
     fill_in(customer, "Ada Example", "ada@example.org")
     expect(customer.get_by_role("heading", name="You are booked")).to_be_visible()
     expect(customer.get_by_text("America/New York")).to_be_visible()
@@ -157,10 +152,11 @@ def test_a_slot_that_was_just_taken_keeps_what_was_typed(
     product: Product, visitors: Visitors, connected: Page
 ) -> None:
     """Two visitors choose the same time: the second is told so, gets fresh times, and does not type again."""
-    day = next_weekday(3)
     first, second = visitors.new(), visitors.new()
-    time = choose(first, day)
-    assert choose(second, day, time) == time
+    assert open_day(first, 4) == open_day(second, 4)
+    time = slots(first).first.inner_text()
+    slots(first).first.click()
+    second.get_by_role("button", name=time, exact=True).click()
     fill_in(first, "Grace Example", "grace@example.org")
     expect(first.get_by_role("heading", name="You are booked")).to_be_visible()
     fill_in(second, "Linus Example", "linus@example.org")
@@ -173,17 +169,15 @@ def test_a_slot_that_was_just_taken_keeps_what_was_typed(
 
 def test_an_event_in_google_closes_its_time(product: Product, visitors: Visitors, connected: Page) -> None:
     """A time that the owner fills in Google Calendar is not offered any more."""
-    day = next_weekday(4, weeks=2)
-    put_event(product, "Dentist, far away", day, "10:00", "11:00")
     page = visitors.new()
+    day = open_day(page, 6)
+    taken = slots(page).first.inner_text()
+    start = datetime.fromisoformat(f"{day}T{taken}")
+    put_event(product, "Dentist, far away", day, taken, f"{start + timedelta(minutes=10):%H:%M}")
     with within(60) as waiting:
-        while waiting():
-            choose(page, day)
-            page.get_by_role("button", name="Back").click()
-            if not page.get_by_role("button", name="10:15", exact=True).count():
-                break
-    expect(page.get_by_role("button", name="10:15", exact=True)).to_have_count(0)
-    expect(page.get_by_role("button", name="11:00", exact=True)).to_be_visible()
+        while waiting() and page.get_by_role("button", name=taken, exact=True).count():
+            assert open_day(page, 6) == day
+    expect(page.get_by_role("button", name=taken, exact=True)).to_have_count(0)
 
 
 def test_a_link_that_leads_nowhere_says_so(visitors: Visitors) -> None:
@@ -205,7 +199,7 @@ def test_a_signed_out_visitor_is_sent_to_sign_in_and_back(product: Product, visi
     """A page of the workspace asks for a sign-in and then opens; signing out closes it again."""
     page = visitors.new()
     page.goto("/settings/availability")
-    page.wait_for_url("**/login?next=*")
+    page.wait_for_url(SIGN_IN)
     page.get_by_label("Email").fill(product.email)
     page.get_by_label("Password").fill(product.password)
     page.get_by_role("button", name="Sign in").click()
@@ -215,7 +209,7 @@ def test_a_signed_out_visitor_is_sent_to_sign_in_and_back(product: Product, visi
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/login")
     page.goto("/dashboard")
-    page.wait_for_url("**/login?next=*")
+    page.wait_for_url(SIGN_IN)
 
 
 def test_newcomers_make_their_own_workspace(product: Product, visitors: Visitors) -> None:

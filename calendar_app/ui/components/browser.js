@@ -1,4 +1,5 @@
 import { createElement, useEffect, useRef, useState } from "react";
+import { toast } from "sonner";
 
 const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 const twelveHours = () =>
@@ -31,6 +32,16 @@ export function Lifecycle({ version, seconds, leaveTo, onReady, onChange }) {
     const timer = setInterval(() => document.hidden || onChange(), seconds * 1000);
     return () => clearInterval(timer);
   }, [seconds]);
+  return null;
+}
+
+/* Shows each notice once, also when the page is loaded again: the state outlives the page. */
+export function Notices({ notice, kind, text }) {
+  useEffect(() => {
+    if (!notice || sessionStorage.getItem("notice") === String(notice)) return;
+    sessionStorage.setItem("notice", String(notice));
+    (toast[kind] ?? toast)(text);
+  }, [notice]);
   return null;
 }
 

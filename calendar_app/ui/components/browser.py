@@ -32,6 +32,16 @@ class Lifecycle(rx.Component):
     on_change: rx.EventHandler[rx.event.no_args_event_spec]
 
 
+class Notices(rx.Component):
+    """Shows ``text`` as a toast whenever ``notice``, its number, changes; ``kind``: success, info, warning, error."""
+
+    library = _SOURCE.importable_path
+    tag = "Notices"
+    notice: rx.Var[int]
+    kind: rx.Var[str]
+    text: rx.Var[str]
+
+
 class Ago(rx.Component):
     """A relative time that ticks; ``instant`` is RFC 3339, empty shows nothing."""
 

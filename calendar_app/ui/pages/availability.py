@@ -16,7 +16,7 @@ from calendar_app.domain.timespan import utc
 from calendar_app.errors import AlmanacError
 from calendar_app.services import schedules
 from calendar_app.services.schedules import ScheduleView
-from calendar_app.ui import formats
+from calendar_app.ui import formats, notices
 from calendar_app.ui.components.browser import zone_select
 from calendar_app.ui.components.feedback import callout, error_callout, loading
 from calendar_app.ui.components.forms import field as labelled
@@ -224,7 +224,7 @@ class AvailabilityState(rx.State):
             return None
         self._show(view)
         self.changes = await self._clock_changes(view)
-        return rx.toast.success("Your hours are saved. Free times follow them from now on.")
+        return notices.success("Your hours are saved. Free times follow them from now on.")
 
 
 def _range_row(day: DayRow, item: HoursRow, index: rx.Var[int]) -> rx.Component:

@@ -19,6 +19,7 @@ from calendar_app.services import availability, bookings, event_types, limits
 from calendar_app.services.availability import SlotsView
 from calendar_app.services.event_types import PublicEventType
 from calendar_app.ui import formats
+from calendar_app.ui.components import plain
 from calendar_app.ui.components.appointment import Appointment, add_links, appointment, facts
 from calendar_app.ui.components.browser import arrow_keys, zone_select
 from calendar_app.ui.components.feedback import error_callout, loading
@@ -602,7 +603,7 @@ def _done() -> rx.Component:
             add_links(BookState.booked),
             rx.text(
                 "Something came up? ",
-                rx.el.a(
+                plain.link(
                     "Manage your booking",
                     href=BookState.booked.manage_path,
                     class_name="text-link",

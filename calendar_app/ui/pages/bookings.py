@@ -16,7 +16,7 @@ from calendar_app.services import booking_views
 from calendar_app.services import bookings as service
 from calendar_app.services.booking_views import BookingView
 from calendar_app.services.roles import Actor
-from calendar_app.ui import formats, live
+from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.badges import provider_icon, status_badge
 from calendar_app.ui.components.browser import ago
@@ -199,7 +199,7 @@ class BookingsState(rx.State):
         actor = await acting(self)
         await asyncio.to_thread(service.retry_sync, actor, self.open_id)
         await self._read(actor)
-        return rx.toast.info("Trying again. The receipt follows by itself.")
+        return notices.info("Trying again. The receipt follows by itself.")
 
     @rx.event
     async def approve(self) -> Any:
@@ -207,7 +207,7 @@ class BookingsState(rx.State):
         actor = await acting(self)
         await asyncio.to_thread(service.confirm, actor, self.open_id)
         await self._read(actor)
-        return rx.toast.success("Confirmed. It is being written into the calendars.")
+        return notices.success("Confirmed. It is being written into the calendars.")
 
     @rx.event
     async def decline(self) -> Any:
@@ -215,7 +215,7 @@ class BookingsState(rx.State):
         actor = await acting(self)
         await asyncio.to_thread(service.decline, actor, self.open_id)
         await self._read(actor)
-        return rx.toast.success("Declined. The time is free again.")
+        return notices.success("Declined. The time is free again.")
 
     @rx.event
     def ask(self, is_open: bool) -> None:
@@ -230,7 +230,7 @@ class BookingsState(rx.State):
         reason = str(form.get("reason", ""))[:1_000]
         await asyncio.to_thread(service.cancel, actor, self.open_id, reason)
         await self._read(actor)
-        return rx.toast.success("Cancelled. It is being taken out of the calendars.")
+        return notices.success("Cancelled. It is being taken out of the calendars.")
 
 
 def _listed(actor: Actor, which: str, search: str, now: datetime) -> list[BookingView]:
@@ -366,7 +366,7 @@ def _details() -> rx.Component:
                 variant="soft",
                 color_scheme="gray",
                 size="2",
-                on_click=[rx.set_clipboard(detail.manage_url), rx.toast.success("Link copied.")],
+                on_click=[rx.set_clipboard(detail.manage_url), notices.success("Link copied.")],
             ),
             rx.cond(detail.can_cancel, _cancel_dialog()),
             spacing="3",

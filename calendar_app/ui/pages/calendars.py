@@ -12,7 +12,7 @@ from calendar_app.errors import AlmanacError
 from calendar_app.services import calendars as calendar_service
 from calendar_app.services import connections, sync
 from calendar_app.services.roles import Actor
-from calendar_app.ui import formats, live
+from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components.badges import color_dot, provider_tile, status_badge
 from calendar_app.ui.components.browser import ago
 from calendar_app.ui.components.connections import (
@@ -105,7 +105,7 @@ class CalendarsState(rx.State):
         actor = await acting(self)
         asked = await asyncio.to_thread(sync.request_for, actor, connection_id=connection_id)
         await self._read(actor)
-        return rx.toast.info(f"Reading {formats.count(len(asked), 'calendar')} again.")
+        return notices.info(f"Reading {formats.count(len(asked), 'calendar')} again.")
 
     @rx.event
     async def test(self, connection_id: str) -> Any:
@@ -113,7 +113,7 @@ class CalendarsState(rx.State):
         actor = await acting(self)
         result = await asyncio.to_thread(connections.test, actor, connection_id)
         await self._read(actor)
-        return rx.toast.success(result.message) if result.ok else rx.toast.error(result.message)
+        return notices.success(result.message) if result.ok else notices.error(result.message)
 
     @rx.event
     async def set_conflicts(self, calendar_id: str, value: bool) -> Any:
@@ -131,7 +131,7 @@ class CalendarsState(rx.State):
             await asyncio.to_thread(calendar_service.update_calendar, actor, calendar_id, **changes)
         except AlmanacError as error:
             await self._read(actor)
-            return rx.toast.error(error.detail)
+            return notices.error(error.detail)
         await self._read(actor)
         return None
 
@@ -175,11 +175,11 @@ class CalendarsState(rx.State):
                 connections.disconnect, actor, self.preview_of, bookings=self.choice, move_to=move_to
             )
         except AlmanacError as error:
-            return rx.toast.error(error.detail)
+            return notices.error(error.detail)
         finally:
             self.preview_of = ""
             await self._read(actor)
-        return rx.toast.success(result.message) if result.revoked else rx.toast.warning(result.message)
+        return notices.success(result.message) if result.revoked else notices.warning(result.message)
 
 
 def _snapshot(actor: Actor) -> tuple[Any, Any, Any]:

@@ -15,7 +15,7 @@ from calendar_app.errors import AlmanacError
 from calendar_app.services import agenda, calendars, connections, sync
 from calendar_app.services.agenda import OccurrenceView
 from calendar_app.services.roles import Actor
-from calendar_app.ui import formats, live
+from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.badges import color_dot, provider_icon
 from calendar_app.ui.components.calendar_grid import calendar_grid
@@ -178,7 +178,7 @@ class DashboardState(rx.State):
         """Read every calendar again."""
         asked = await asyncio.to_thread(sync.request_for, await acting(self))
         await self._read(await acting(self))
-        return rx.toast.info(
+        return notices.info(
             f"Reading {formats.count(len(asked), 'calendar')} again. Changes appear by themselves."
         )
 

@@ -12,7 +12,7 @@ import reflex as rx
 from calendar_app.errors import AlmanacError, InvalidInput
 from calendar_app.services import event_types as service
 from calendar_app.services.event_types import EventTypeView
-from calendar_app.ui import formats
+from calendar_app.ui import formats, notices
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading
 from calendar_app.ui.components.forms import confirm, field, number_input, text_input
 from calendar_app.ui.layout import page
@@ -145,7 +145,7 @@ class EventTypesState(rx.State):
             return None
         self.editing = ""
         await self._read()
-        return rx.toast.success("Saved.")
+        return notices.success("Saved.")
 
     @rx.event
     async def set_active(self, event_type_id: str, value: bool) -> None:
@@ -159,7 +159,7 @@ class EventTypesState(rx.State):
         """Delete an event type that was never booked."""
         await asyncio.to_thread(service.delete_event_type, await acting(self), event_type_id)
         await self._read()
-        return rx.toast.success("Deleted.")
+        return notices.success("Deleted.")
 
 
 def _form() -> rx.Component:
@@ -275,7 +275,7 @@ def _row(row: EventTypeRow) -> rx.Component:
                     size="1",
                     aria_label="Copy the link of " + row.title,
                     title="Copy link",
-                    on_click=[rx.set_clipboard(row.url), rx.toast.success("Link copied.")],
+                    on_click=[rx.set_clipboard(row.url), notices.success("Link copied.")],
                 ),
                 spacing="2",
                 align="center",

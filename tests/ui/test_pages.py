@@ -1,0 +1,146 @@
+"""What pages make of what services tell, without a browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calendar_app.domain.schedule import Schedule
+from calendar_app.errors import InvalidInput
+from calendar_app.ui import oauth, session
+from calendar_app.ui.components.appointment import google_url
+from calendar_app.ui.components.month import add_months, month_cells
+from calendar_app.ui.pages import availability, book, dashboard, event_types
+from calendar_app.ui.pages.bookings import worst
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+@given(st.dates(min_value=date(1971, 1, 1), max_value=date(2150, 12, 31)))
+def test_a_month_is_all_its_days_under_their_weekdays(day: date) -> None:
+    """The grid starts on Monday and holds each date of the month once, in order."""
+    cells = month_cells(day, {day}, day)
+    dated = [cell for cell in cells if cell.key]
+    assert [date.fromisoformat(cell.key).day for cell in dated] == list(range(1, len(dated) + 1))
+    assert all(
+        date.fromisoformat(cell.key).weekday() == index % 7 for index, cell in enumerate(cells) if cell.key
+    )
+    assert [cell.key for cell in cells if cell.free] == [day.isoformat()]
+    assert add_months(day, 1) == date.fromisoformat(dated[-1].key) + timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """As much of an occurrence as the agenda reads."""
+
+    start: datetime
+    end: datetime
+    title: str = "Meeting"
+    all_day: bool = False
+    start_date: date | None = None
+    end_date: date | None = None
+    id: str = "1"
+    location: str = ""
+    calendar_name: str = "Work"
+    provider: str = "google"
+    color: str = "#123456"
+    booking_id: str | None = None
+    html_link: str = ""
+
+
+def test_the_agenda_groups_by_the_viewers_day() -> None:
+    """The same instant is today in one zone and tomorrow in another; what still lasts stands under today."""
+    late = Seen(NOW.replace(hour=23), NOW.replace(hour=23, minute=30))
+    running = Seen(NOW - timedelta(days=2), NOW + timedelta(hours=1))
+    days: Any = dashboard.agenda_days([running, late], "UTC", False, NOW.date())
+    assert [(day.title, len(day.events)) for day in days] == [("Today", 2)]
+    days = dashboard.agenda_days([late], "Asia/Tokyo", False, NOW.date())
+    assert [(day.title, day.events[0].time) for day in days] == [("Tomorrow", "08:00 – 08:30")]
+
+
+def test_all_day_events_keep_their_date_in_every_zone() -> None:
+    """An all-day event goes to the grid by date, so that no zone can shift it."""
+    whole: Any = Seen(
+        NOW, NOW + timedelta(days=1), all_day=True, start_date=NOW.date(), end_date=date(2026, 11, 22)
+    )
+    event = dashboard.grid_event(whole)
+    assert (event["start"], event["end"], event["allDay"]) == ("2026-11-21", "2026-11-22", True)
+
+
+@pytest.mark.parametrize("shown", [("", ""), ("x", "y"), ("2026-11-22T00:00:00Z", "2026-11-21T00:00:00Z")])
+def test_a_nonsense_range_shows_nothing(shown: tuple[str, str]) -> None:
+    """What a browser sends as the grid's range may be anything."""
+    assert dashboard._bounds(shown, "UTC") is None
+    assert dashboard._bounds(("2026-01-01", "2036-01-01"), "UTC") is None
+    assert dashboard._bounds(("2026-11-16T00:00:00+01:00", "2026-11-23T00:00:00+01:00"), "UTC") is not None
+
+
+def test_the_callbacks_answer_becomes_one_sentence() -> None:
+    """Known codes have words of their own, unknown ones a plain sentence, none nothing."""
+    assert oauth.outcome({"error": "consent_denied"})[1].startswith("Access was not granted")
+    assert oauth.outcome({"error": "<script>"}) == ("", oauth.FALLBACK)
+    assert oauth.outcome({"connected": "x"})[0]
+    assert oauth.outcome({}) == ("", "")
+
+
+def test_the_session_is_read_out_of_the_cookie_header() -> None:
+    """Other cookies and broken headers do not confuse it."""
+    assert session.session_token("a=b; almanac_session=secret; c=d") == "secret"
+    assert session.session_token("almanac_sessionx=1") == ""
+    assert session.session_token("\x00;;;=") == ""
+
+
+def test_initials_are_one_or_two_letters() -> None:
+    """First and last name; an address alone still gives letters."""
+    assert session.initials("Olivia Maria Owner") == "OO"
+    assert session.initials("owner") == "O"
+    assert session.initials("") == ""
+
+
+def test_the_week_survives_the_form() -> None:
+    """What the editor shows goes back as it came, and midnight as an end is 24:00."""
+    weekly = {"mon": [["09:00", "12:00"], ["13:00", "24:00"]], "sun": []}
+    stored = Schedule.from_json({"weekly": weekly}, "Europe/Berlin").to_json()["weekly"]
+    assert availability.as_json(availability.week_rows(stored)) == stored
+    late = [availability.DayRow("mon", "Monday", [availability.HoursRow("20:00", "00:00")])]
+    assert availability.as_json(late) == {"mon": [["20:00", "24:00"]]}
+
+
+def test_the_event_types_form_is_read_strictly() -> None:
+    """Numbers are whole, durations a list; a missing address is left for the service to make."""
+    form = {
+        "title": "Call", "slug": "", "durations": "30, 60", "buffer_before": "0", "buffer_after": "5",
+        "minimum_notice": "120", "horizon_days": "60", "step_minutes": "15",
+    }  # fmt: skip
+    fields = event_types.read_form(form)
+    assert fields["durations"] == [30, 60]
+    assert "slug" not in fields
+    for name, value in (("step_minutes", "1.5"), ("durations", "soon"), ("horizon_days", "")):
+        with pytest.raises(InvalidInput) as caught:
+            event_types.read_form({**form, name: value})
+        assert caught.value.field == name
+
+
+def test_answers_are_the_fields_that_were_filled_in() -> None:
+    """Only the questions' own fields count, and empty ones are left out."""
+    form = {"name": "Ada", "answer-topic": "Engines", "answer-phone": "", "answer-ok": "true"}
+    assert book.answers_of(form) == {"topic": "Engines", "ok": "true"}
+
+
+def test_the_worst_receipt_stands_for_the_booking() -> None:
+    """A failure anywhere is what staff must see first."""
+    assert worst(["verified", "failed", "queued"]) == "failed"
+    assert worst(["verified", "written"]) == "written"
+    assert worst([]) == ""
+
+
+def test_the_google_link_carries_utc_instants() -> None:
+    """Dates go as UTC stamps, texts are encoded."""
+    url = google_url("A & B", NOW, NOW + timedelta(minutes=30), "Here")
+    assert "dates=20261121T120000Z%2F20261121T123000Z" in url
+    assert "text=A+%26+B" in url
