@@ -78,7 +78,15 @@ class Conflict(AlmanacError):
 
 
 class SlotUnavailable(Conflict):
+    """``field`` names the part of the request whose time it is, where there are several."""
+
     code, title = "slot_unavailable", "That time is no longer available"
+
+    def __init__(
+        self, detail: str | None = None, *, field: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(detail, code=code)
+        self.field = field
 
 
 class StateChanged(Conflict):

@@ -15,7 +15,7 @@ from calendar_app.api import auth, docs, health, problems
 from calendar_app.api.middleware import BodyLimit, NoStore, RequestId
 
 PREFIX = "/api/v1"
-_ROUTERS = ("auth", "connections", "calendars", "sync", "events", "hooks", "scheduling", "bookings")
+_ROUTERS = ("auth", "connections", "calendars", "sync", "events", "hooks", "scheduling", "bookings", "orders")
 
 
 def create_api() -> FastAPI:

@@ -1,7 +1,8 @@
 """Errors as RFC 9457 problem documents: one shape for ours, FastAPI's and Starlette's.
 
-``{"type", "title", "status", "detail", "code", "instance"}``; ``code`` is stable and what programs look at. Validation
-errors add ``errors: [{field, message}]``. Nothing of a stack, a token or a vendor's answer gets in here.
+``{"type", "title", "status", "detail", "code", "instance"}``; ``code`` is stable and what programs look at. An
+error of one part of the request adds ``errors: [{field, message}]``. Nothing of a stack, a token or a vendor's answer
+gets in here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from calendar_app.api.middleware import request_id
-from calendar_app.errors import AlmanacError, InvalidInput, NotSignedIn, RateLimited, TooManyRequests
+from calendar_app.errors import (
+    AlmanacError,
+    InvalidInput,
+    NotSignedIn,
+    RateLimited,
+    SlotUnavailable,
+    TooManyRequests,
+)
 from calendar_app.errors import ProviderUnavailable as Unavailable
 
 log = logging.getLogger(__name__)
@@ -63,8 +71,8 @@ def from_error(error: AlmanacError) -> ProblemResponse:
         headers["WWW-Authenticate"] = 'Bearer realm="Almanac"'
     if isinstance(error, TooManyRequests | RateLimited | Unavailable) and error.retry_after:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
-    named = isinstance(error, InvalidInput) and error.field
-    errors = [{"field": str(named), "message": error.detail}] if named else []
+    field = error.field if isinstance(error, InvalidInput | SlotUnavailable) else None
+    errors = [{"field": field, "message": error.detail}] if field else []
     return problem(error.status, error.code, error.title, error.detail, headers=headers, errors=errors)
 
 

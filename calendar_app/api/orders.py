@@ -1,0 +1,163 @@
+"""Orders over HTTP: several appointments that are made together or not at all.
+
+Anybody may order what is public. The answer's ``token`` stands in for an account: as ``?token=``, for reading,
+confirming and cancelling that order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from calendar_app.api.bookings import BookingOut, ReasonIn
+from calendar_app.api.deps import CurrentActor, OptionalActor, client_address
+from calendar_app.api.fields import Key
+from calendar_app.api.idempotency import Idempotent
+from calendar_app.errors import NotFound, NotSignedIn
+from calendar_app.services import orders
+from calendar_app.services.orders import NewLine, OrderView
+from calendar_app.services.roles import Actor, Role
+
+router = APIRouter(prefix="/orders", tags=["orders"])
+
+Token = Annotated[str | None, Query(description="The token that came with the order", max_length=4_000)]
+
+
+class LineIn(BaseModel):
+    """One appointment; ``answers`` by question id; ``duration`` in minutes, the event type's first by default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event_type_id: Key
+    start: AwareDatetime
+    duration: int | None = None
+    answers: dict[str, Any] = {}
+
+
+class OrderIn(BaseModel):
+    """``timezone`` is the customer's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    email: str
+    timezone: str
+    lines: Annotated[list[LineIn], Field(min_length=1, max_length=orders.LONGEST)]
+
+
+class LineOut(BaseModel):
+    event_type_id: str
+    event_type_slug: str
+    title: str
+    start: datetime
+    end: datetime
+    duration: int
+    answers: dict[str, Any]
+
+
+class OrderOut(BaseModel):
+    """``status``: ``draft``, ``confirmed`` or ``cancelled``; ``bookings`` are what a confirmed order was made into."""
+
+    id: str
+    workspace_slug: str
+    status: str
+    name: str
+    email: str
+    timezone: str
+    lines: list[LineOut]
+    bookings: list[BookingOut]
+    token: str
+    created_at: datetime
+    confirmed_at: datetime | None
+
+    @classmethod
+    def of(cls, view: OrderView) -> Self:
+        """The service's view without what only pages need."""
+        return cls.model_validate(asdict(view))
+
+
+class OrderList(BaseModel):
+    items: list[OrderOut]
+    next: str | None
+
+
+@router.post("", status_code=201, response_model=OrderOut)
+def create_order(request: Request, actor: OptionalActor, body: OrderIn, idempotent: Idempotent) -> Response:
+    """Draft an order of up to 20 appointments. It holds no time before it is confirmed."""
+    staff = actor is not None and actor.role >= Role.STAFF
+
+    def work() -> OrderOut:
+        made = orders.create(
+            [NewLine(line.event_type_id, line.start, line.duration, line.answers) for line in body.lines],
+            body.timezone,
+            body.name,
+            body.email,
+            actor=actor if staff else None,
+            client="" if staff else client_address(request),
+        )
+        return OrderOut.of(made)
+
+    return idempotent.run(201, work)
+
+
+@router.get("")
+def list_orders(
+    actor: CurrentActor,
+    status: Annotated[list[str] | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=orders.MOST)] = 50,
+    after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
+) -> OrderList:
+    """Orders, newest first: all for managers, their own for staff and customers."""
+    found = orders.list_orders(actor, status=status or (), limit=limit, after=after)
+    return OrderList(items=[OrderOut.of(view) for view in found.items], next=found.next)
+
+
+@router.get("/{order_id}")
+def get_order(order_id: Key, actor: OptionalActor, token: Token = None) -> OrderOut:
+    """One order with its bookings."""
+    if token is not None:
+        _same(order_id, token)
+        return OrderOut.of(orders.by_token(token))
+    return OrderOut.of(orders.get(_signed_in(actor), order_id))
+
+
+@router.post("/{order_id}/confirm")
+def confirm_order(request: Request, order_id: Key, actor: OptionalActor, token: Token = None) -> OrderOut:
+    """Make all its appointments or, with 409 ``slot_unavailable``, none; ``errors`` then names the line.
+
+    Confirming again changes nothing.
+    """
+    client = client_address(request)
+    if token is not None:
+        _same(order_id, token)
+        return OrderOut.of(orders.confirm_by_token(token, client=client))
+    who = _signed_in(actor)
+    return OrderOut.of(orders.confirm(who, order_id, client="" if who.role >= Role.STAFF else client))
+
+
+@router.post("/{order_id}/cancel")
+def cancel_order(
+    order_id: Key, actor: OptionalActor, body: ReasonIn | None = None, token: Token = None
+) -> OrderOut:
+    """Cancel the order with all its bookings, or nothing of it; doing it again changes nothing."""
+    reason = body.reason if body else ""
+    if token is not None:
+        _same(order_id, token)
+        return OrderOut.of(orders.cancel_by_token(token, reason))
+    return OrderOut.of(orders.cancel(_signed_in(actor), order_id, reason))
+
+
+def _same(order_id: str, token: str) -> None:
+    """A token opens its own order only. :raises NotFound: it is another one's, or none at all."""
+    if orders.by_token(token).id != order_id:
+        raise NotFound("There is no such order.")
+
+
+def _signed_in(actor: Actor | None) -> Actor:
+    if actor is None:
+        raise NotSignedIn("Sign in, or use the order's token.")
+    return actor
