@@ -181,10 +181,10 @@ class Calendar(SQLModel, table=True):
 
     ``sync_fence`` rises with each sync that starts; a sync may only commit while the fence is still its own.
     ``sync_requested_at`` later than ``sync_started_at`` means another sync is due. ``sync_progress`` counts events read
-    by the running sync. After a failure nothing is tried before ``sync_retry_at`` (unless somebody asks); ``None`` with a
-    failure means that trying again would not help. ``removals_accepted``: a person agreed that the next full sync may
-    remove most of the calendar. ``stale_policy``: what a mirror that is too old does to slots: ``keep`` (last known state
-    counts), ``close`` (no slots), ``approve`` (bookings need approval) or ``ignore``.
+    by the running sync. After a failure nothing is tried before ``sync_retry_at`` (unless somebody asks); ``None`` with
+    a failure means that trying again would not help. ``removals_accepted``: a person agreed that the next full sync may
+    remove most of the calendar. ``stale_policy``: what a mirror that is too old does to slots: ``keep`` (last known
+    state counts), ``close`` (no slots), ``approve`` (bookings need approval) or ``ignore``.
     """
 
     __tablename__ = "calendar"
@@ -507,8 +507,8 @@ class Mail(SQLModel, table=True):
     """A message that must go out once, queued in the transaction that made it due; also the sandbox's local mailbox.
 
     ``dedupe`` is unique (``booking id:kind:sequence:recipient``), so the same occasion can never queue twice.
-    ``state``: ``queued``, ``sent``, ``failed``, ``dropped`` (a reminder that was overtaken). ``reply_to``: whom an answer
-    should reach, if not the sender. ``fence`` and ``lease_until`` as in :class:`CalendarWrite`.
+    ``state``: ``queued``, ``sent``, ``failed``, ``dropped`` (a reminder that was overtaken). ``reply_to``: whom an
+    answer should reach, if not the sender. ``fence`` and ``lease_until`` as in :class:`CalendarWrite`.
     """
 
     __tablename__ = "mail"

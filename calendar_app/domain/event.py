@@ -27,7 +27,7 @@ class EventStatus(StrEnum):
 
 
 class ShowAs(StrEnum):
-    """What the event says of its owner's time: iCalendar TRANSP, Graph ``showAs``, Google ``transparency``/``eventType``."""
+    """What the event says of its owner's time: TRANSP, Graph ``showAs``, Google ``transparency`` and ``eventType``."""
 
     FREE = "free"
     TENTATIVE = "tentative"
