@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
@@ -25,7 +25,11 @@ class ProviderDetails(BaseModel):
 
 
 class CalendarOut(BaseModel):
-    """A calendar. ``sync_progress`` counts the events that a running sync has read."""
+    """A calendar. ``sync_progress`` counts the events that a running sync has read.
+
+    ``stale_policy``: while it cannot be read, its last known state counts (``keep``), its owner's times are closed
+    (``close``), bookings wait for approval (``approve``), or it does not count (``ignore``).
+    """
 
     id: str
     connection_id: str
@@ -39,6 +43,7 @@ class CalendarOut(BaseModel):
     is_primary: bool
     checks_conflicts: bool
     receives_bookings: bool
+    stale_policy: str
     synced_at: datetime | None
     syncing: bool
     sync_progress: int
@@ -66,6 +71,7 @@ class CalendarIn(BaseModel):
 
     checks_conflicts: bool | None = None
     receives_bookings: bool | None = None
+    stale_policy: Literal["keep", "close", "approve", "ignore"] | None = None
 
 
 @router.get("")
@@ -77,12 +83,14 @@ def list_calendars(actor: CurrentActor, connection_id: Annotated[str | None, Que
 
 @router.patch("/{calendar_id}")
 def update_calendar(calendar_id: str, actor: CurrentActor, body: CalendarIn) -> CalendarOut:
-    """Say whether the calendar blocks time and whether bookings are written into it."""
+    """Say whether the calendar blocks time, whether bookings are written into it, and what it does to slots while it
+    cannot be read."""
     return CalendarOut.of(
         calendars.update_calendar(
             actor,
             calendar_id,
             checks_conflicts=body.checks_conflicts,
             receives_bookings=body.receives_bookings,
+            stale_policy=body.stale_policy,
         )
     )

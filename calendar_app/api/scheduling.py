@@ -168,7 +168,8 @@ class BusyOut(BaseModel):
 
 
 class CalendarAgeOut(BaseModel):
-    """``trouble``: ``never_synced``, ``error``, ``old``, or empty when fresh."""
+    """``trouble``: ``never_synced``, ``error``, ``old``, or empty when fresh. ``policy``: what it does while stale:
+    ``keep``, ``close``, ``approve`` or ``ignore``."""
 
     calendar_id: str
     name: str
@@ -176,6 +177,7 @@ class CalendarAgeOut(BaseModel):
     age_seconds: int | None
     stale: bool
     trouble: str
+    policy: str
 
 
 class FreshnessOut(BaseModel):

@@ -72,8 +72,13 @@ def _cut(spans: Iterable[Span], window: Span) -> list[Span]:
 
 
 class StalePolicy(StrEnum):
-    """What a calendar that could not be read lately does to its owner's slots."""
+    """What a calendar that could not be read lately does to its owner's slots.
 
+    ``keep``: its last known state counts; ``close``: there are none; ``approve``: its last known state counts, and
+    bookings wait for a person; ``ignore``: it does not count at all, which its owner has to choose.
+    """
+
+    KEEP = "keep"
     CLOSE = "close"
     APPROVE = "approve"
     IGNORE = "ignore"
@@ -95,13 +100,15 @@ def freshness(calendar_id: str, synced_at: datetime | None, now: datetime, max_a
 
 
 def stale_source(state: Freshness, policy: StalePolicy, window: Span, label: str = "") -> BusySource | None:
-    """A source that keeps all of ``window`` busy when a stale calendar closes slots, else ``None``.
-
-    Whatever the policy, the calendar's last known busy spans go on counting beside this.
-    """
+    """A source that keeps all of ``window`` busy when a stale calendar closes slots, else ``None``."""
     if state.stale and policy is StalePolicy.CLOSE:
         return BusySource(SourceKind.STALE, state.calendar_id, [window], label)
     return None
+
+
+def counts(state: Freshness, policy: StalePolicy) -> bool:
+    """Whether the calendar's last known busy spans count: always, but for a stale one that is to be ignored."""
+    return not (state.stale and policy is StalePolicy.IGNORE)
 
 
 def needs_approval(calendars: Iterable[tuple[Freshness, StalePolicy]]) -> bool:

@@ -19,6 +19,7 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import reading
 from calendar_app.db.tables import EventType, Schedule
 from calendar_app.domain import slots as engine
+from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.domain.hosting import EventRules, Host, Hosting
 from calendar_app.domain.timespan import Span, instant, merge, subtract, utc
 from calendar_app.domain.zones import is_zone
@@ -50,7 +51,8 @@ class BusyView(NamedTuple):
 class CalendarAge:
     """How old our knowledge of a calendar is.
 
-    ``trouble``: ``never_synced``, ``error``, ``old``, or empty when fresh.
+    ``trouble``: ``never_synced``, ``error``, ``old``, or empty when fresh. ``policy``: what it does to slots while it
+    is stale, see :class:`calendar_app.domain.freebusy.StalePolicy`.
     """
 
     calendar_id: str
@@ -59,6 +61,7 @@ class CalendarAge:
     age_seconds: int | None
     stale: bool
     trouble: str
+    policy: StalePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,17 +293,28 @@ def _age(calendar: CalendarState, now: datetime, *, names: bool) -> CalendarAge:
         age,
         calendar.freshness.stale,
         calendar.trouble,
+        snapshots.policy(calendar),
     )
 
 
 def _message(stale: Sequence[CalendarAge]) -> str:
+    """What stale calendars do, the strictest of them first."""
+    policies = {age.policy for age in stale}
     if not stale:
         return ""
-    if any(age.trouble == "never_synced" for age in stale):
+    if any(age.trouble == "never_synced" and age.policy is StalePolicy.CLOSE for age in stale):
         return "A calendar is still being read for the first time: until then its owner's times stay closed."
-    minutes = max((age.age_seconds or 0) for age in stale) // 60
+    if StalePolicy.CLOSE in policies:
+        return (
+            "A calendar could not be read lately: its owner's times stay closed until it can be read again."
+        )
+    if policies == {StalePolicy.IGNORE}:
+        return "A calendar could not be read lately, so its events do not count; each time is checked again."
+    kept = (age.age_seconds or 0 for age in stale if age.policy is not StalePolicy.IGNORE)
+    minutes = max(kept) // 60
     old = f"{minutes} minutes" if minutes != 1 else "a minute"
-    return f"A calendar could not be read lately: its state of {old} ago is used, and each time is checked again."
+    then = "bookings wait for approval" if StalePolicy.APPROVE in policies else "each time is checked again"
+    return f"A calendar could not be read lately: its state of {old} ago is used, and {then}."
 
 
 def _window(start: datetime, end: datetime) -> Span:

@@ -405,6 +405,7 @@ def _reschedule(
     (seen,) = recheck.look([recheck.Question(calendars, span, own)])
     if seen.busy_hosts:
         raise SlotUnavailable(TAKEN)
+    move.wary = bool(seen.wary_hosts)
     return reservations.retrying(lambda: move.carry_out(find))
 
 
@@ -422,22 +423,25 @@ class _Move:
         rules = rules_of(session.get_one(EventType, row.event_type_id))
         self.rules = replace(rules, durations=(self.minutes,), duration=self.minutes)
         self.span = snapshots.reserved(at, self.rules)
+        self.wary = False
 
     def check(self, session: Session, row: Booking) -> tuple[Status, Snapshot]:
         """The state afterwards, and the snapshot that allows it. Errors as :func:`reschedule`."""
         event_type = session.get_one(EventType, row.event_type_id)
+        held = _reservation_ids(session, row)
+        without = set(held) - _shared(session, row, held)
+        snapshot = self._of_its_hosts(
+            snapshots.load(session, event_type, Span(self.at, self.at + 1), self.now, without=without)
+        )
+        mine = (calendar for calendar in snapshot.calendars if calendar.person_id in self.host_ids)
+        wary = self.wary or snapshots.asks_for_approval(mine)
         status = lifecycle.check_reschedule(
             Status(row.status),
             self.who.part,
             start=row.start_at,
             now=self.now,
             cancel_notice=event_type.cancel_notice,
-            requires_approval=event_type.requires_approval,
-        )
-        held = _reservation_ids(session, row)
-        without = set(held) - _shared(session, row, held)
-        snapshot = self._of_its_hosts(
-            snapshots.load(session, event_type, Span(self.at, self.at + 1), self.now, without=without)
+            requires_approval=event_type.requires_approval or wary,
         )
         found = engine.explain(self.at, self.rules, snapshot.hosts, instant(self.now), snapshot.hosting)
         closing = {reason.rule for reason in found.reasons}

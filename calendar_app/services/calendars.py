@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.session import after_commit, reading, transaction
 from calendar_app.db.tables import Calendar, Connection
+from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.providers.base import AccessRole, RemoteCalendar
 from calendar_app.services import audit, live
@@ -34,6 +35,7 @@ class CalendarView:
     is_primary: bool
     checks_conflicts: bool
     receives_bookings: bool
+    stale_policy: str
     synced_at: datetime | None
     sync_progress: int
     syncing: bool
@@ -78,11 +80,14 @@ def update_calendar(
     *,
     checks_conflicts: bool | None = None,
     receives_bookings: bool | None = None,
+    stale_policy: str | None = None,
     now: datetime | None = None,
 ) -> CalendarView:
-    """Say what a calendar is used for.
+    """Say what a calendar is used for, and what it does to slots while it cannot be read
+    (:class:`calendar_app.domain.freebusy.StalePolicy`).
 
-    :raises NotFound: not there, or not the actor's. :raises InvalidInput: bookings into a read-only calendar.
+    :raises NotFound: not there, or not the actor's. :raises InvalidInput: bookings into a read-only calendar, or an
+        unknown policy.
     """
     with transaction() as session:
         calendar, connection = owned_calendar(session, actor, calendar_id)
@@ -92,8 +97,15 @@ def update_calendar(
                 field="receives_bookings",
                 code="calendar_read_only",
             )
-        changes: dict[str, bool] = {}
-        for name, value in (("checks_conflicts", checks_conflicts), ("receives_bookings", receives_bookings)):
+        if stale_policy is not None and stale_policy not in set(StalePolicy):
+            raise InvalidInput(f"stale_policy is one of {', '.join(StalePolicy)}.", field="stale_policy")
+        wanted = {
+            "checks_conflicts": checks_conflicts,
+            "receives_bookings": receives_bookings,
+            "stale_policy": stale_policy,
+        }
+        changes: dict[str, bool | str] = {}
+        for name, value in wanted.items():
             if value is not None and value != getattr(calendar, name):
                 setattr(calendar, name, value)
                 changes[name] = value
@@ -178,6 +190,7 @@ def view(calendar: Calendar, connection: Connection, now: datetime) -> CalendarV
         is_primary=calendar.is_primary,
         checks_conflicts=calendar.checks_conflicts,
         receives_bookings=calendar.receives_bookings,
+        stale_policy=calendar.stale_policy,
         synced_at=calendar.synced_at,
         sync_progress=calendar.sync_progress,
         syncing=connection.status in ("connected", "error") and syncing(calendar, now),

@@ -3,7 +3,7 @@
 Slots, explanations, holds and bookings all start from :func:`load`, so they cannot disagree on what counts: every
 conflict-checked calendar of a host in any workspace, every reservation, and holds that have not run out. A calendar
 whose first sync has not finished is busy throughout: unknown is never free. One that could not be read lately
-counts as it was last known, and :class:`CalendarState` says how old that is.
+counts as it was last known, unless its owner chose otherwise, and :class:`CalendarState` says how old that is.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from calendar_app.domain.freebusy import (
     Freshness,
     SourceKind,
     StalePolicy,
+    counts,
     freshness,
     needs_approval,
     stale_source,
@@ -236,6 +237,8 @@ def states(
     busy: dict[str, list[BusySource]] = defaultdict(list)
     spans = spans_by_calendar(session, [calendar.id for calendar in calendars], reach)
     for calendar in calendars:
+        if not counts(calendar.freshness, policy(calendar)):
+            continue
         label = calendar.name if workspace_id == calendar.workspace_id else "of another workspace"
         found = spans.get(calendar.id)
         if found:
@@ -297,12 +300,10 @@ def asks_for_approval(calendars: Iterable[CalendarState]) -> bool:
 
 
 def policy(calendar: CalendarState) -> StalePolicy:
-    """What the owner chose; a calendar that was never read has no last known state to keep to, so it closes."""
-    if calendar.policy == "ignore":
-        return StalePolicy.IGNORE
-    if calendar.policy == "close" or calendar.synced_at is None:
-        return StalePolicy.CLOSE
-    return StalePolicy.APPROVE if calendar.policy == "approve" else StalePolicy.IGNORE
+    """What the owner chose; a calendar that was never read has no last known state to keep to, so it closes unless it
+    is to be ignored."""
+    chosen = StalePolicy(calendar.policy)
+    return StalePolicy.CLOSE if calendar.synced_at is None and chosen is not StalePolicy.IGNORE else chosen
 
 
 def _claims(

@@ -14,6 +14,7 @@ from calendar_app.domain.freebusy import (
     busy_by_calendar,
     busy_spans,
     busy_times,
+    counts,
     freshness,
     needs_approval,
     stale_source,
@@ -62,12 +63,15 @@ def test_a_calendar_grows_stale_after_its_time(age: int | None, stale: bool) -> 
 
 
 def test_each_policy_for_a_stale_calendar() -> None:
-    """Close makes everything busy, approve asks a person, ignore does neither; a fresh calendar needs none of it."""
+    """Close makes everything busy, approve asks a person, ignore does not count; a fresh calendar needs none of it."""
     stale, fresh = freshness("c", None, NOW, 600), freshness("c", NOW, NOW, 600)
     closing = stale_source(stale, StalePolicy.CLOSE, WINDOW, "Work")
     assert closing == BusySource(SourceKind.STALE, "c", [WINDOW], "Work")
     assert stale_source(stale, StalePolicy.APPROVE, WINDOW) is None
     assert stale_source(stale, StalePolicy.IGNORE, WINDOW) is None
+    assert stale_source(stale, StalePolicy.KEEP, WINDOW) is None
+    assert [policy for policy in StalePolicy if not counts(stale, policy)] == [StalePolicy.IGNORE]
+    assert all(counts(fresh, policy) for policy in StalePolicy)
     assert stale_source(fresh, StalePolicy.CLOSE, WINDOW) is None
     assert needs_approval([(fresh, StalePolicy.APPROVE), (stale, StalePolicy.APPROVE)])
     assert not needs_approval([(fresh, StalePolicy.APPROVE), (stale, StalePolicy.IGNORE)])

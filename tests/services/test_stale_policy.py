@@ -1,0 +1,156 @@
+"""What a calendar that cannot be read does to its owner's slots and bookings, for each policy, end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from calendar_app.db.session import transaction
+from calendar_app.db.tables import Calendar
+from calendar_app.errors import InvalidInput, ProviderUnavailable, SlotUnavailable
+from calendar_app.services import availability, bookings, calendars, sync
+from tests.support.databases import Database
+from tests.support.fake_provider import FakeProvider
+from tests.support.people import problem
+from tests.support.scheduling import Place, bearer, bookable, reservations
+
+
+@pytest.fixture
+def fake(database: Database) -> Iterator[FakeProvider]:
+    with FakeProvider().installed() as provider:
+        yield provider
+
+
+@pytest.fixture
+def place(fake: FakeProvider) -> Place:
+    """A business whose calendar was synced with one event, ten to eleven, on the first day."""
+    found = bookable(fake)
+    fake.add_event(found.calendars[0].remote_id, found.at(10), found.at(11))
+    sync.sync_calendar(found.calendars[0].id)
+    return found
+
+
+def unreadable(place: Place, fake: FakeProvider, policy: str, *, hours: int = 5) -> None:
+    """From now on the calendar's state is that old, and its provider answers no question."""
+    calendars.update_calendar(place.owner, place.calendars[0].id, stale_policy=policy)
+    with transaction() as session:
+        row = session.get_one(Calendar, place.calendars[0].id)
+        row.synced_at = datetime.now(UTC) - timedelta(hours=hours)
+    fake.fail("freebusy", *[ProviderUnavailable()] * 50)
+
+
+def hours(place: Place) -> list[int]:
+    """The full hours of the day that are on offer."""
+    seen = availability.slots(place.event_type.id, place.at(0), place.at(23, 59), zone="Europe/Berlin")
+    return sorted({slot.start.hour for slot in seen.slots if slot.start.minute == 0})
+
+
+def message(place: Place) -> str:
+    seen = availability.slots(place.event_type.id, place.at(0), place.at(23, 59))
+    assert seen.freshness.stale
+    return seen.freshness.message
+
+
+def test_keep_counts_the_last_known_state(fake: FakeProvider, place: Place) -> None:
+    """By default what was known goes on counting, and the page says how old it is."""
+    unreadable(place, fake, "keep")
+    assert hours(place) == [9, 11, 12, 13, 14, 15, 16]
+    assert "state of 300 minutes ago is used" in message(place)
+    assert place.book(place.at(9)).status == "confirmed"
+    with pytest.raises(SlotUnavailable):
+        place.book(place.at(10))
+
+
+def test_close_offers_nothing(fake: FakeProvider, place: Place) -> None:
+    """Closed means no slot and no booking; the page and the explanation say why."""
+    unreadable(place, fake, "close")
+    assert hours(place) == []
+    assert "times stay closed until it can be read again" in message(place)
+    with pytest.raises(SlotUnavailable):
+        place.book(place.at(9))
+    assert reservations() == []
+    found = availability.explain(place.owner, place.event_type.id, place.at(9))
+    assert [reason.source_kind for reason in found.hosts[0].reasons] == ["stale_calendar"]
+    assert [age.policy for age in found.freshness.calendars] == ["close"]
+
+
+def test_approve_makes_bookings_wait(fake: FakeProvider, place: Place) -> None:
+    """The last known state counts, and what is booked on it waits for approval; so does a customer's move."""
+    early = place.book(place.at(15))
+    assert early.status == "confirmed"
+    unreadable(place, fake, "approve")
+    assert hours(place) == [9, 11, 12, 13, 14, 16]
+    assert "bookings wait for approval" in message(place)
+    assert place.book(place.at(9)).status == "pending"
+    assert bookings.reschedule_by_token(early.manage_token, place.at(12)).status == "pending"
+    assert bookings.reschedule(place.owner, place.book(place.at(13)).id, place.at(14)).status == "pending"
+
+
+def test_ignore_leaves_the_calendar_out(fake: FakeProvider, place: Place) -> None:
+    """Its last known events no longer keep anybody from booking, for as long as it cannot be read."""
+    unreadable(place, fake, "ignore")
+    assert 10 in hours(place)
+    assert "do not count" in message(place)
+    assert place.book(place.at(10)).status == "confirmed"
+
+
+def test_a_fresh_calendar_counts_whatever_its_policy(fake: FakeProvider, place: Place) -> None:
+    """Policies are about calendars that cannot be read: a fresh one is simply read."""
+    for policy in ("close", "approve", "ignore", "keep"):
+        calendars.update_calendar(place.owner, place.calendars[0].id, stale_policy=policy)
+        assert hours(place) == [9, 11, 12, 13, 14, 15, 16]
+    assert place.book(place.at(9)).status == "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [("keep", "confirmed"), ("close", ""), ("approve", "pending"), ("ignore", "confirmed")],
+)
+def test_what_cannot_be_read_at_the_last_moment(
+    fake: FakeProvider, place: Place, policy: str, status: str
+) -> None:
+    """A fresh mirror, and a provider that does not answer the question right before booking: the policy decides."""
+    unreadable(place, fake, policy, hours=0)
+    assert 9 in hours(place)
+    if status:
+        assert place.book(place.at(9)).status == status
+    else:
+        with pytest.raises(SlotUnavailable):
+            place.book(place.at(9))
+        assert reservations() == []
+
+
+def test_a_move_asks_as_well(fake: FakeProvider, place: Place) -> None:
+    """Moving a booking follows the policy too: close refuses, approve makes it wait."""
+    made = place.book(place.at(9))
+    unreadable(place, fake, "approve", hours=0)
+    assert bookings.reschedule_by_token(made.manage_token, place.at(12)).status == "pending"
+    unreadable(place, fake, "close", hours=0)
+    with pytest.raises(SlotUnavailable):
+        bookings.reschedule_by_token(made.manage_token, place.at(14))
+
+
+def test_a_calendar_that_was_never_read(fake: FakeProvider, place: Place) -> None:
+    """Unknown is busy, unless its owner says that it is to be ignored."""
+    with transaction() as session:
+        session.get_one(Calendar, place.calendars[0].id).synced_at = None
+    for policy in ("keep", "approve", "close"):
+        calendars.update_calendar(place.owner, place.calendars[0].id, stale_policy=policy)
+        assert hours(place) == []
+        assert "for the first time" in message(place)
+    calendars.update_calendar(place.owner, place.calendars[0].id, stale_policy="ignore")
+    assert 9 in hours(place)
+
+
+def test_the_policy_over_http(api: httpx.Client, place: Place) -> None:
+    """PATCH sets it, the list shows it, and what is no policy is refused."""
+    path, headers = f"/api/v1/calendars/{place.calendars[0].id}", bearer(place.people[0])
+    assert api.patch(path, headers=headers, json={"stale_policy": "close"}).json()["stale_policy"] == "close"
+    listed = api.get("/api/v1/calendars", headers=headers).json()["items"]
+    assert [item["stale_policy"] for item in listed] == ["close"]
+    problem(api.patch(path, headers=headers, json={"stale_policy": "guess"}), 422, "invalid_input")
+    with pytest.raises(InvalidInput):
+        calendars.update_calendar(place.owner, place.calendars[0].id, stale_policy="guess")
