@@ -2,7 +2,7 @@
 
     python -m benchmarks.slots_http [--rounds 200]
 
-It fills a database of its own, starts one web process on a loopback port and asks it over a kept-alive connection. Aims:
+It fills a database of its own, starts one web process on a loopback port and asks over a kept-alive connection. Aims:
 p50 under 15 ms with 5,000 events; with 5 calendars of 5,000 each p50 under 15 ms and p95 under 40 ms. ``DATABASE_URL``
 chooses another, empty, database (PostgreSQL).
 """

@@ -1,8 +1,8 @@
 """The engine and the two ways to use it: :func:`reading` and :func:`transaction`.
 
 SQLite starts every write transaction with ``BEGIN IMMEDIATE``, so that two writers queue up instead of failing with
-"database is locked" half-way (https://www.sqlite.org/lang_transaction.html); reads start deferred and never wait
-(WAL). PostgreSQL runs at its default, READ COMMITTED.
+"database is locked" half-way (https://www.sqlite.org/lang_transaction.html), and lets them in one by one in the order
+in which they came; reads start deferred and never wait (WAL). PostgreSQL runs at its default, READ COMMITTED.
 
 Work that must follow a commit (enqueueing a job, publishing "changed") is registered with :func:`after_commit`; a
 transaction that rolls back runs none of it.
@@ -10,6 +10,7 @@ transaction that rolls back runs none of it.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import threading
@@ -80,10 +81,30 @@ def reading() -> Iterator[Session]:
 
 
 @contextmanager
+def _turn_to_write(engine: Engine) -> Iterator[None]:
+    """On SQLite, wait in line for the only write lock, across threads and processes.
+
+    SQLite itself lets waiters poll for it, up to 100 ms apart, so that whoever releases it is the likeliest to get it
+    back: with sixteen bookers some waited for seconds. ``flock`` wakes one waiter at a time, in order, and a process
+    that dies leaves the line by itself.
+    """
+    path = engine.url.database
+    if engine.dialect.name != "sqlite" or not path or path == ":memory:":
+        yield
+        return
+    descriptor = os.open(f"{path}-queue", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def transaction() -> Iterator[Session]:
     """One write transaction: commits at the end, rolls back on any exception, then runs :func:`after_commit` work."""
     bind = get_engine().execution_options(sqlite_begin="IMMEDIATE")
-    with Session(bind, expire_on_commit=False) as session:
+    with _turn_to_write(bind), Session(bind, expire_on_commit=False) as session:
         yield session
         session.commit()
         followers = session.info.pop("after_commit", [])
