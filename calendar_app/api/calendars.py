@@ -1,4 +1,4 @@
-"""Calendars over HTTP: the list, and what each is used for."""
+"""Calendars over HTTP: the list, what each is used for, and new events in one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
-from calendar_app.services import calendars
+from calendar_app.api.fields import Key
+from calendar_app.api.idempotency import Idempotent
+from calendar_app.services import calendar_events, calendars
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.connection_views import title
 
@@ -74,6 +76,53 @@ class CalendarIn(BaseModel):
     stale_policy: Literal["keep", "close", "approve", "ignore"] | None = None
 
 
+class AttendeeIn(BaseModel):
+    """A guest; an address alone will do in place of this object."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: str
+    name: str = ""
+
+
+class EventIn(BaseModel):
+    """A new event. ``timezone`` is the zone it is shown in, the calendar's by default; nobody is sent an invitation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    summary: str
+    start: AwareDatetime
+    end: AwareDatetime
+    description: str = ""
+    location: str = ""
+    timezone: str | None = None
+    attendees: list[AttendeeIn | str] = []
+
+
+class AttendeeOut(BaseModel):
+    """A guest of an event."""
+
+    email: str
+    name: str
+
+
+class CreatedEventOut(BaseModel):
+    """The event as it was made at its provider, whose ``id`` it has."""
+
+    id: str
+    calendar_id: str
+    provider: str
+    html_link: str
+    etag: str
+    summary: str
+    description: str
+    location: str
+    start: datetime
+    end: datetime
+    timezone: str
+    attendees: list[AttendeeOut]
+
+
 @router.get("")
 def list_calendars(actor: CurrentActor, connection_id: Annotated[str | None, Query()] = None) -> CalendarList:
     """Your calendars; for managers, everybody's."""
@@ -94,3 +143,32 @@ def update_calendar(calendar_id: str, actor: CurrentActor, body: CalendarIn) -> 
             stale_policy=body.stale_policy,
         )
     )
+
+
+@router.post("/{calendar_id}/events", status_code=201, response_model=CreatedEventOut)
+def create_event(
+    calendar_id: Key,
+    actor: CurrentActor,
+    body: EventIn,
+    idempotent: Idempotent,
+    check: Annotated[bool, Query(description="Refuse if the calendar's owner is busy then")] = False,
+) -> Response:
+    """Make an event at the provider. With an ``Idempotency-Key`` a repeated request makes one event, also when the
+    first one got no answer."""
+    guests = [
+        {"email": guest} if isinstance(guest, str) else {"email": guest.email, "name": guest.name}
+        for guest in body.attendees
+    ]
+
+    def work() -> CreatedEventOut:
+        made = calendar_events.create_event(
+            actor,
+            calendar_id,
+            **body.model_dump(exclude={"attendees"}),
+            attendees=guests,
+            key=idempotent.fingerprint,
+            check=check,
+        )
+        return CreatedEventOut.model_validate(asdict(made))
+
+    return idempotent.run(201, work)

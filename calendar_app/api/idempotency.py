@@ -10,6 +10,7 @@ is a 422, a second request while the first runs a 409. Without the header the wo
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,13 @@ class Idempotency:
     key: str | None
     scope: str
     body: bytes
+
+    @property
+    def fingerprint(self) -> str | None:
+        """One value for all repetitions of the request, for work whose effects outside can be told apart by it."""
+        if self.key is None:
+            return None
+        return f"{self.scope}\n{self.key}\n{hashlib.sha256(self.body).hexdigest()}"
 
     def run(self, status: int, work: Callable[[], Any]) -> Response:
         """Answer with ``status`` and what ``work`` returns as JSON, or with what was answered before."""
