@@ -84,13 +84,21 @@ class HostIn(_Body):
 
 
 class EventTypeChange(_Body):
-    """Minutes, but ``horizon_days``; caps of 0 mean none. ``hosting``: ``single``, ``round_robin``, ``collective``."""
+    """Minutes, but ``horizon_days``; caps of 0 mean none. ``hosting``: ``single``, ``round_robin``, ``collective``.
+
+    ``priority``: ``low``, ``normal``, ``high``, ``urgent``. The colour of bookings is that of a high or urgent priority,
+    else ``color``, else the category's. ``reminders``: minutes before the start at which the customer gets a letter, at
+    most five.
+    """
 
     title: str = ""
     slug: str = ""
     description: str = ""
     location: str = ""
     color: str = ""
+    category: str = ""
+    priority: str = ""
+    reminders: list[Minutes] = []
     durations: list[Minutes] = [30]
     buffer_before: Minutes = 0
     buffer_after: Minutes = 0
@@ -129,6 +137,9 @@ class EventTypeOut(BaseModel):
     description: str
     location: str
     color: str
+    category: str
+    priority: str
+    reminders: list[int]
     durations: list[int]
     buffer_before: int
     buffer_after: int

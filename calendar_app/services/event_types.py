@@ -28,7 +28,7 @@ from calendar_app.db.tables import (
     Schedule,
     Workspace,
 )
-from calendar_app.domain.colors import parse_color
+from calendar_app.domain.colors import Priority, parse_color
 from calendar_app.domain.hosting import EventRules, Hosting
 from calendar_app.domain.intake import Question, clean_text, parse_questions
 from calendar_app.errors import Conflict, InvalidInput, NotFound
@@ -49,6 +49,7 @@ _RULES = (
 )
 _FLAGS = ("requires_approval", "is_public", "is_active")
 _LONGEST_NOTICE = 366 * 1440
+_EARLIEST_REMINDER, _MOST_REMINDERS = 28 * 1440, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,11 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class EventTypeView:
-    """An event type as staff see it. Minutes, but ``horizon_days``; ``url`` is its public booking page."""
+    """An event type as staff see it. Minutes, but ``horizon_days``; ``url`` is its public booking page.
+
+    ``category`` and ``priority`` choose the colour of its bookings (:mod:`calendar_app.domain.colors`); ``reminders``
+    are minutes before the start, the longest first.
+    """
 
     id: str
     slug: str
@@ -71,6 +76,9 @@ class EventTypeView:
     description: str
     location: str
     color: str
+    category: str
+    priority: str
+    reminders: tuple[int, ...]
     durations: tuple[int, ...]
     buffer_before: int
     buffer_after: int
@@ -251,6 +259,14 @@ def _assign(row: EventType, fields: Mapping[str, Any]) -> None:
         if fields["color"] and color is None:
             raise InvalidInput("This colour is not known.", field="color")
         row.color = color.value if color else ""
+    if "category" in fields:
+        row.category = clean_text(fields["category"], "category", 32).casefold()
+    if "priority" in fields:
+        row.priority = str(fields["priority"])
+        if row.priority and row.priority not in set(Priority):
+            raise InvalidInput(f"priority is one of {', '.join(Priority)}, or empty.", field="priority")
+    if "reminders" in fields:
+        row.reminders = _checked_reminders(fields["reminders"])
     if "questions" in fields:
         row.questions = [_written(question) for question in parse_questions(fields["questions"])]
     if "cancel_notice" in fields:
@@ -275,6 +291,15 @@ def _assign(row: EventType, fields: Mapping[str, Any]) -> None:
         if name in fields:
             setattr(row, name, fields[name])
     rules_of(row)
+
+
+def _checked_reminders(value: object) -> list[int]:
+    minutes = value if isinstance(value, list | tuple) else None
+    if minutes is None or not all(type(m) is int and 0 < m <= _EARLIEST_REMINDER for m in minutes):
+        raise InvalidInput("reminders are minutes before the start, at most four weeks.", field="reminders")
+    if len(set(minutes)) > _MOST_REMINDERS:
+        raise InvalidInput(f"At most {_MOST_REMINDERS} reminders are sent.", field="reminders")
+    return sorted(set(minutes), reverse=True)
 
 
 def _written(question: Question) -> dict[str, Any]:
@@ -412,6 +437,9 @@ def _view(row: EventType, hosts: Sequence[HostView], workspace_slug: str) -> Eve
         description=row.description,
         location=row.location,
         color=row.color,
+        category=row.category,
+        priority=row.priority,
+        reminders=tuple(row.reminders),
         durations=tuple(row.durations),
         **{name: getattr(row, name) for name in _RULES},
         requires_approval=row.requires_approval,
