@@ -227,6 +227,34 @@ def test_newcomers_make_their_own_workspace(product: Product, visitors: Visitors
     expect(page.get_by_role("heading", name="No bookings are coming up")).to_be_visible()
 
 
+def test_disconnecting_and_connecting_again(visitors: Visitors) -> None:
+    """A person disconnects their account after being asked, sees that it is gone, and brings it back as one."""
+    page = visitors.new()
+    page.goto("/signup")
+    page.get_by_label("Your name").fill("Dora Disconnect")
+    page.get_by_label("Email").fill("dora@example.com")
+    page.get_by_label("Password").fill("correct horse battery staple")
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/dashboard")
+    page.get_by_role("button", name="Connect Google").first.click()
+    page.get_by_label("Another e-mail address").fill("dora.other@example.com")
+    page.get_by_role("button", name="Allow").click()
+    page.wait_for_url("**/dashboard?connected=*")
+    page.goto("/settings/calendars")
+    account = page.get_by_role("region", name="Google account dora.other@example.com")
+    account.get_by_role("button", name="Test connection").click()
+    expect(page.get_by_text("The connection works")).to_be_visible()
+    account.get_by_role("button", name="Disconnect").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Disconnect").click()
+    expect(page.get_by_role("heading", name="No calendar is connected")).to_be_visible()
+    page.get_by_role("button", name="Connect Google").click()
+    page.get_by_label("Another e-mail address").fill("dora.other@example.com")
+    page.get_by_role("button", name="Allow").click()
+    page.wait_for_url("**/settings/calendars?connected=*")
+    expect(page.get_by_role("region", name=re.compile("^Google account"))).to_have_count(1)
+    expect(account.get_by_role("switch", name=re.compile("^Check for conflicts")).first).to_be_visible()
+
+
 def test_working_hours_decide_what_is_offered(product: Product, visitors: Visitors, connected: Page) -> None:
     """Closing a weekday in the editor takes its times off the booking page."""
     page = connected
@@ -252,7 +280,8 @@ def test_takes_the_picture_of_the_readme(connected: Page) -> None:
     expect(
         connected.get_by_role("complementary", name="Coming up").get_by_role("listitem").first
     ).to_be_visible()
-    connected.wait_for_timeout(1_000)
+    connected.get_by_role("button", name=re.compile("^Next")).click()
+    connected.wait_for_timeout(1_500)
     picture = Path(ROOT / "docs" / "screenshot.png")
     connected.screenshot(path=picture)
     assert picture.stat().st_size > 20_000

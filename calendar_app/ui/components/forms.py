@@ -55,7 +55,9 @@ def confirm(
             rx.alert_dialog.description(text, size="2"),
             rx.flex(
                 rx.alert_dialog.cancel(rx.button("Keep", variant="soft", color_scheme="gray")),
-                rx.alert_dialog.action(rx.button(action, color_scheme="red", on_click=on_confirm)),
+                rx.alert_dialog.action(
+                    rx.button(action, color_scheme="red", high_contrast=True, on_click=on_confirm)
+                ),
                 spacing="3",
                 margin_top=space(4),
                 justify="end",

@@ -307,7 +307,7 @@ def _cancel_dialog() -> rx.Component:
                     rx.alert_dialog.cancel(
                         rx.button("Keep it", type="button", variant="soft", color_scheme="gray")
                     ),
-                    rx.button("Yes, cancel it", type="submit", color_scheme="red"),
+                    rx.button("Yes, cancel it", type="submit", color_scheme="red", high_contrast=True),
                     spacing="3",
                     justify="end",
                     margin_top=space(4),

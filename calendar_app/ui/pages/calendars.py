@@ -291,7 +291,12 @@ def _disconnect_dialog(row: ConnectionRow) -> rx.Component:
             rx.flex(
                 rx.alert_dialog.cancel(rx.button("Keep connected", variant="soft", color_scheme="gray")),
                 rx.alert_dialog.action(
-                    rx.button("Disconnect", color_scheme="red", on_click=CalendarsState.disconnect)
+                    rx.button(
+                        "Disconnect",
+                        color_scheme="red",
+                        high_contrast=True,
+                        on_click=CalendarsState.disconnect,
+                    )
                 ),
                 spacing="3",
                 justify="end",
