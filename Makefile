@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run-requirements
 DEV := $(VENV)/.dev-requirements
+BROWSER := $(VENV)/.browser
+EMULATE := tests/providers/emulate/node_modules/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 COMPILE := $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -35,11 +37,22 @@ $(DEV): requirements-dev.txt $(RUN)
 	@$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
+# Somebody else's idea of Google, from npm, for tests/providers/test_emulate.py.
+$(EMULATE): tests/providers/emulate/package-lock.json $(RUN)
+	@echo "installing the third-party Google (once) ..."
+	@npm ci --silent --no-audit --no-fund --prefix tests/providers/emulate
+	@touch $@
+
+# Debian's Chromium serves; elsewhere Playwright brings its own.
+$(BROWSER): $(DEV)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || $(BIN)/playwright install chromium
+	@touch $@
+
 # exec: the launcher is a child of make itself, and stops when make is gone.
 run: $(RUN)
 	@ALMANAC_STOP_WITH_PARENT=1 exec $(BIN)/python -m calendar_app.launcher $(if $(LOGS),--logs)
 
-test: lint
+test: lint $(EMULATE) $(BROWSER)
 	$(BIN)/pytest -n 2 -m "not e2e and not serial"
 	$(BIN)/pytest -m "e2e or serial"
 

@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptography.fernet import Fernet
+from hypothesis import HealthCheck
+from hypothesis import settings as property_settings
 from redis import Redis
 
 from calendar_app import queues
@@ -27,6 +29,10 @@ from tests.support.clock import Clock
 from tests.support.databases import Database
 
 KINDS = ("sqlite", "postgresql")
+
+# Properties are about answers, not about how busy the machine is: timing belongs to benchmarks/.
+property_settings.register_profile("almanac", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+property_settings.load_profile("almanac")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

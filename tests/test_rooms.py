@@ -24,7 +24,7 @@ ALLOWED = {
     "providers": {"domain"} | LEAVES,
     "services": {"db", "providers", "domain"} | LEAVES,
     "worker": {"services"} | LEAVES,
-    "api": {"services"} | LEAVES,
+    "api": {"services", "domain"} | LEAVES,
     "ui": {"services", "domain"} | LEAVES,
     "sandbox": {"settings", "errors"},
     "launcher": {"services", "db", "sandbox"} | LEAVES,
