@@ -86,8 +86,8 @@ class HostIn(_Body):
 class EventTypeChange(_Body):
     """Minutes, but ``horizon_days``; caps of 0 mean none. ``hosting``: ``single``, ``round_robin``, ``collective``.
 
-    ``priority``: ``low``, ``normal``, ``high``, ``urgent``. The colour of bookings is that of a high or urgent priority,
-    else ``color``, else the category's. ``reminders``: minutes before the start at which the customer gets a letter, at
+    ``priority``: ``low``, ``normal``, ``high``, ``urgent``. Bookings have the colour of a high or urgent priority, else
+    ``color``, else the category's. ``reminders``: minutes before the start at which the customer gets a letter, at
     most five.
     """
 
