@@ -8,14 +8,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("slots_engine", "recurrence", "slots_http", "sync", "live")
+ALL = ("slots_engine", "recurrence", "slots_http", "bookings", "sync", "live")
 
 
 def main(names: list[str]) -> int:
     """Exit status 0 when every benchmark ran to its end; the figures themselves are for people to judge."""
     unknown = sorted(set(names) - set(ALL))
     if unknown:
-        print(f"There is no benchmark called {', '.join(unknown)}; there are {', '.join(ALL)}.", file=sys.stderr)
+        print(
+            f"There is no benchmark called {', '.join(unknown)}; there are {', '.join(ALL)}.", file=sys.stderr
+        )
         return 2
     failed = []
     for name in names or ALL:

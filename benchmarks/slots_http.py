@@ -98,12 +98,12 @@ def fill(calendars: int, events: int, days: int, now: datetime) -> str:
 
 
 @contextmanager
-def web() -> Iterator[str]:
-    """One uvicorn process with this process's environment; yields its URL."""
+def web(application: str = "calendar_app.api.app:create_api") -> Iterator[str]:
+    """One uvicorn process of an application factory, with this process's environment; yields its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "--factory", "calendar_app.api.app:create_api"]
+    command = [sys.executable, "-m", "uvicorn", "--factory", application]
     process = subprocess.Popen([*command, "--port", str(port), "--log-level", "warning", "--no-access-log"])
     try:
         url = f"http://127.0.0.1:{port}"
