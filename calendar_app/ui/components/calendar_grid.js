@@ -26,6 +26,7 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
     nowIndicator: true,
     navLinks: false,
     dayMaxEvents: 4,
+    displayEventEnd: false,
     eventTimeFormat: clock,
     slotHeaderFormat: clock,
     headerToolbar: {
