@@ -24,19 +24,24 @@ from calendar_app.settings import get_settings
 BACKOFF = (1.0, 2.0, 4.0)
 MAX_WAIT = 10.0
 
-TLS = httpx.create_ssl_context()
-"""Made on import, before workers and web processes fork: reading the certificate store takes longer than a request, and
-a job that did it anew would wait for it each time."""
-
 Query = Mapping[str, str | int | bool | list[str]]
 ErrorMap = Callable[[httpx.Response], ProviderError]
+
+
+@lru_cache(maxsize=1)
+def tls() -> ssl.SSLContext:
+    """The process's TLS settings; reading the certificate store takes longer than a request."""
+    return httpx.create_ssl_context()
+
+
+tls()  # now, before workers and web processes fork: a job that read the store anew would wait for it each time
 
 
 @lru_cache(maxsize=1)
 def shared_client() -> httpx.Client:
     """The process's connection pool; never follows redirects, so that no credential travels to another host."""
     return httpx.Client(
-        verify=TLS,
+        verify=tls(),
         timeout=httpx.Timeout(get_settings().http_timeout, connect=5.0),
         limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
         headers={"user-agent": "Almanac-Calendar/1"},

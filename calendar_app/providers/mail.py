@@ -26,7 +26,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import idna
 
 from calendar_app.errors import AlmanacError, InvalidRequest, ProviderNotConfigured, ProviderUnavailable
-from calendar_app.providers.http import TLS
+from calendar_app.providers.http import tls
 from calendar_app.settings import Settings
 
 TIMEOUT = 15.0
@@ -138,12 +138,12 @@ def _connected(settings: Settings) -> smtplib.SMTP:
     own_name = urlsplit(settings.public_url).hostname or "localhost"
     server: smtplib.SMTP
     if address.scheme == "smtps":
-        server = smtplib.SMTP_SSL(address.hostname, port, own_name, timeout=TIMEOUT, context=TLS)
+        server = smtplib.SMTP_SSL(address.hostname, port, own_name, timeout=TIMEOUT, context=tls())
     else:
         server = smtplib.SMTP(address.hostname, port, own_name, timeout=TIMEOUT)
     try:
         if address.scheme == "smtp+starttls":
-            server.starttls(context=TLS)
+            server.starttls(context=tls())
         if address.username:
             server.login(unquote(address.username), unquote(address.password or ""))
     except UnicodeEncodeError:

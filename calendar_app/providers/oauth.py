@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from calendar_app.errors import GrantRevoked, InvalidRequest, ProviderUnavailable, RateLimited
 from calendar_app.providers.base import Grant
-from calendar_app.providers.http import TLS, retry_after
+from calendar_app.providers.http import retry_after, tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class AuthorizationCode:
             raise ProviderUnavailable(f"{self._endpoints.title} did not confirm that access was withdrawn.")
 
     def _http(self) -> httpx.Client:
-        return httpx.Client(verify=TLS, timeout=self._timeout, transport=self._transport)
+        return httpx.Client(verify=tls(), timeout=self._timeout, transport=self._transport)
 
     def _client(self, http: httpx.Client) -> OAuth2Client:
         return OAuth2Client(session=http, client_id=self._endpoints.client_id, scope=self._scope)
