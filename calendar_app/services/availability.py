@@ -6,8 +6,8 @@ once more inside its transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, reduce
 from itertools import chain
@@ -20,13 +20,13 @@ from calendar_app.db.session import reading
 from calendar_app.db.tables import EventType, Schedule
 from calendar_app.domain import slots as engine
 from calendar_app.domain.freebusy import StalePolicy
-from calendar_app.domain.hosting import EventRules, Host, Hosting
+from calendar_app.domain.hosting import EventRules, Host, Hosting, seats_left
 from calendar_app.domain.timespan import Span, instant, merge, subtract, utc
 from calendar_app.domain.zones import is_zone
 from calendar_app.errors import Conflict, InvalidInput
 from calendar_app.services import snapshots
 from calendar_app.services.roles import Actor, Role
-from calendar_app.services.snapshots import CalendarState, HostPerson
+from calendar_app.services.snapshots import CalendarState, HostPerson, Snapshot
 
 _LONGEST_WINDOW = timedelta(days=366)
 _EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -82,7 +82,8 @@ class FreshnessView:
 class SlotsView:
     """Bookable slots in order; merged busy times; and how far both can be trusted. ``zone`` is the viewer's.
 
-    ``found`` and ``busy`` are the same in instants, for who needs no datetimes.
+    ``found`` and ``busy`` are the same in instants, for who needs no datetimes. ``seats`` says how many are left at a
+    start, where an event has several.
     """
 
     found: Sequence[engine.Slot]
@@ -91,6 +92,7 @@ class SlotsView:
     freshness: FreshnessView
     zone: str
     workspace_id: str
+    seats: Mapping[int, int] = field(default_factory=dict)
 
     @cached_property
     def slots(self) -> tuple[SlotView, ...]:
@@ -163,7 +165,7 @@ def slots(
     :raises Conflict: the event type is switched off.
     """
     now = now or datetime.now(UTC)
-    window = _window(start, end)
+    window = check_window(start, end)
     check_zone(zone)
     with reading() as session:
         row = snapshots.event_type_for(session, event_type_id, actor)
@@ -177,7 +179,19 @@ def slots(
         freshness_of(snapshot.calendars, now),
         zone,
         row.workspace_id,
+        _seats(found, snapshot),
     )
+
+
+def _seats(found: Sequence[engine.Slot], snapshot: Snapshot) -> dict[int, int]:
+    """Seats left by start: those of all hosts who are free then, of whom a booking takes one."""
+    if snapshot.rules.seats == 1:
+        return {}
+    hosts = {host.id: host for host in snapshot.hosts}
+    return {
+        slot.start: sum(seats_left(slot.start, snapshot.rules, hosts[host]) for host in slot.hosts)
+        for slot in found
+    }
 
 
 def explain(
@@ -317,7 +331,8 @@ def _message(stale: Sequence[CalendarAge]) -> str:
     return f"A calendar could not be read lately: its state of {old} ago is used, and {then}."
 
 
-def _window(start: datetime, end: datetime) -> Span:
+def check_window(start: datetime, end: datetime) -> Span:
+    """:raises InvalidInput: naive, the wrong way round, or longer than 366 days."""
     check_moment(start, "start")
     check_moment(end, "end")
     if end <= start:

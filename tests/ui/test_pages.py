@@ -15,7 +15,8 @@ from calendar_app.errors import InvalidInput
 from calendar_app.ui import oauth, session
 from calendar_app.ui.components.appointment import google_url
 from calendar_app.ui.components.month import add_months, month_cells
-from calendar_app.ui.pages import availability, book_state, dashboard, event_types
+from calendar_app.ui.components.questions import answers_of
+from calendar_app.ui.pages import availability, dashboard, event_types
 from calendar_app.ui.pages.bookings import worst
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -129,7 +130,7 @@ def test_the_event_types_form_is_read_strictly() -> None:
 def test_answers_are_the_fields_that_were_filled_in() -> None:
     """Only the questions' own fields count, and empty ones are left out."""
     form = {"name": "Ada", "answer-topic": "Engines", "answer-phone": "", "answer-ok": "true"}
-    assert book_state.answers_of(form) == {"topic": "Engines", "ok": "true"}
+    assert answers_of(form) == {"topic": "Engines", "ok": "true"}
 
 
 def test_the_worst_receipt_stands_for_the_booking() -> None:

@@ -1,4 +1,4 @@
-"""What needs the browser itself: its zone and hour cycle, ticking times, arrow keys. See ``browser.js``."""
+"""What needs the browser itself: its zone and hour cycle, ticking times, countdowns, arrow keys. See ``browser.js``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def _value(value: rx.Var[str]) -> tuple[rx.Var[str]]:
 
 
 class Lifecycle(rx.Component):
-    """Calls ``on_ready(zone, hour12)`` when the page stands, ``on_change`` on a new ``version`` and every ``seconds``.
+    """Calls ``on_ready(zone, hour12)`` when the page stands, ``on_change`` on a new ``version`` and every ``seconds``,
+    ``on_leave`` when another page of the application follows.
 
     ``leave_to`` makes the browser leave the application for that address, once; ``rx.redirect`` takes every address on
     our own host for a page. Within the application it also moves the focus to the new page's ``#main``, as a full page
@@ -30,6 +31,7 @@ class Lifecycle(rx.Component):
     leave_to: rx.Var[str]
     on_ready: rx.EventHandler[_ready]
     on_change: rx.EventHandler[rx.event.no_args_event_spec]
+    on_leave: rx.EventHandler[rx.event.no_args_event_spec]
 
 
 class Notices(rx.Component):
@@ -49,6 +51,21 @@ class Ago(rx.Component):
     tag = "Ago"
     instant: rx.Var[str]
     prefix: rx.Var[str]
+
+
+class Countdown(rx.Component):
+    """``text`` and the minutes and seconds that are left; ``until`` (RFC 3339) tells one countdown from another.
+
+    Should the page be closed meanwhile, the browser deletes ``resource``, an address of the HTTP API.
+    """
+
+    library = _SOURCE.importable_path
+    tag = "Countdown"
+    until: rx.Var[str]
+    seconds: rx.Var[int]
+    text: rx.Var[str]
+    resource: rx.Var[str]
+    on_end: rx.EventHandler[rx.event.no_args_event_spec]
 
 
 class ZoneSelect(rx.Component):
@@ -74,5 +91,6 @@ class ArrowKeys(rx.Component):
 
 lifecycle = Lifecycle.create
 ago = Ago.create
+countdown = Countdown.create
 zone_select = ZoneSelect.create
 arrow_keys = ArrowKeys.create

@@ -27,6 +27,7 @@ def callout(
         rx.callout.text(text, class_name="wrap-anywhere"),
         *actions,
         color_scheme=color,
+        high_contrast=True,
         role=role,
         size="1",
         width="100%",
