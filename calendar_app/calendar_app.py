@@ -10,7 +10,7 @@ import reflex as rx
 from starlette.types import ASGIApp
 
 from calendar_app.api.app import create_api
-from calendar_app.edge import Edge
+from calendar_app.edge import Edge, behind_proxies
 from calendar_app.sandbox.proxy import mount_proxy
 from calendar_app.settings import get_settings
 from calendar_app.ui.errors import show
@@ -21,7 +21,9 @@ STATIC_DIR = Path(".web/build/client")
 
 
 def _behind_the_edge(application: ASGIApp) -> ASGIApp:
-    return Edge(application, STATIC_DIR, https=get_settings().public_url.startswith("https://"))
+    settings = get_settings()
+    edge = Edge(application, STATIC_DIR, https=settings.public_url.startswith("https://"))
+    return behind_proxies(edge, settings.trusted_proxies)
 
 
 def create_app() -> rx.App:

@@ -12,9 +12,11 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 _INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 _FINGERPRINTED = re.compile(r"^/assets/[^/]+-[A-Za-z0-9_-]{8}\.(?:js|css)$")
@@ -54,6 +56,16 @@ def content_security_policy(hashes: Iterable[str]) -> str:
             "frame-ancestors 'none'",
         )
     )
+
+
+def behind_proxies(app: ASGIApp, trusted: str) -> ASGIApp:
+    """``app``, told the visitor's own address by ``X-Forwarded-For``, where a proxy of ``trusted`` sent the request.
+
+    ``trusted`` are addresses and networks separated by commas, or ``*``. The server itself reads no such header, and
+    without it every visitor would share the proxy's limits. Nobody else's header counts.
+    """
+    # uvicorn types ASGI more narrowly than starlette; the protocol is the same.
+    return cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), trusted)) if trusted else app
 
 
 class Edge:

@@ -11,9 +11,10 @@ import secrets
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -33,6 +34,7 @@ class Settings(BaseSettings):
     port: int = Field(3000, alias="PORT")
     data_dir: Path = Field(Path(".data"), alias="DATA_DIR")
     base_url: str = Field("", alias="BASE_URL")
+    forwarded_allow_ips: str = Field("", alias="FORWARDED_ALLOW_IPS")
     database_url: str = Field("", alias="DATABASE_URL")
     redis_url: str = Field("redis://127.0.0.1:6379/0", alias="REDIS_URL")
     secret_key: SecretStr = Field(SecretStr(""), alias="SECRET_KEY")
@@ -66,6 +68,27 @@ class Settings(BaseSettings):
             if isinstance(raw, str):
                 values[name] = tuple(part.strip() for part in raw.split(",") if part.strip())
         return values
+
+    @field_validator("base_url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and not (parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/")):
+            raise ValueError("this must be an address like https://calendar.example.com, without a path")
+        return url
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _fernet_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        try:
+            for key in keys:
+                Fernet(key.get_secret_value())
+        except ValueError:
+            raise ValueError(
+                "each must be a Fernet key, 32 random bytes in URL-safe base64: "
+                "make one with `openssl rand -base64 32 | tr +/ -_`"
+            ) from None
+        return keys
 
     @model_validator(mode="after")
     def _production_is_strict(self) -> Self:
@@ -102,6 +125,11 @@ class Settings(BaseSettings):
         return (self.base_url or f"http://localhost:{self.port}").rstrip("/")
 
     @property
+    def trusted_proxies(self) -> str:
+        """Whose ``X-Forwarded-For`` is believed: nobody's in development, else that of this machine's proxy."""
+        return self.forwarded_allow_ips or ("127.0.0.1" if self.production else "")
+
+    @property
     def database(self) -> str:
         """SQLAlchemy URL; SQLite in ``DATA_DIR`` unless ``DATABASE_URL`` says otherwise."""
         url = self.database_url or f"sqlite:///{(self.data_dir / 'almanac.db').absolute()}"
@@ -116,13 +144,21 @@ def _made_once(data_dir: Path, name: str, value: str) -> str:
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
     except OSError as error:
-        raise SettingsError(f"DATA_DIR {data_dir} cannot be written: {error.strerror}.") from error
+        if path.exists():
+            return _kept(path)
+        reason = "it is not a directory" if data_dir.is_file() else error.strerror
+        raise SettingsError(f"DATA_DIR {data_dir} cannot be written: {reason}.") from error
     with os.fdopen(descriptor, "w") as file:
         file.write(value)
     return value
+
+
+def _kept(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _reasons(error: ValueError) -> list[str]:

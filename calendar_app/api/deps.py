@@ -61,7 +61,7 @@ def require_same_origin(request: Request) -> None:
 
 
 def client_address(request: Request) -> str:
-    """The peer's address, for limits; behind a proxy it is what uvicorn made of ``X-Forwarded-For``."""
+    """The peer's address, for limits; behind a trusted proxy the visitor's (``edge.behind_proxies``)."""
     return request.client.host if request.client else ""
 
 

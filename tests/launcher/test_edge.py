@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
-from calendar_app.edge import Edge, script_hashes
+from calendar_app.edge import Edge, behind_proxies, script_hashes
 from tests.support.web import served
 
 INLINE = "document.title='a'"
@@ -66,6 +68,29 @@ def test_every_answer_has_the_headers(static: Path) -> None:
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["x-frame-options"] == "DENY"
             assert "strict-transport-security" not in headers
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "seen"),
+    [
+        ("127.0.0.1", "127.0.0.1", "203.0.113.9"),
+        ("10.0.0.0/8", "10.1.2.3", "203.0.113.9"),
+        ("127.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("", "127.0.0.1", "127.0.0.1"),
+    ],
+)
+def test_only_a_trusted_proxy_names_the_visitor(trusted: str, peer: str, seen: str) -> None:
+    """Limits count by the visitor's address behind the operator's proxy, and nobody can invent one."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(Request(scope).client.host)(scope, receive, send)  # type: ignore[union-attr]
+
+    async def ask() -> str:
+        transport = httpx.ASGITransport(behind_proxies(app, trusted), client=(peer, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as visitor:
+            return (await visitor.get("/", headers={"X-Forwarded-For": "192.0.2.1, 203.0.113.9"})).text
+
+    assert asyncio.run(ask()) == seen
 
 
 def test_https_asks_for_https(static: Path) -> None:

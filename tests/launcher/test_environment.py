@@ -59,7 +59,7 @@ def test_production_has_no_sandbox(tmp_path: Path) -> None:
         data_dir=tmp_path,
         base_url="https://calendar.example",
         secret_key=SECRET,
-        encryption_keys=(SECRET,),
+        encryption_keys=("eHh4" * 10 + "eHg=",),
     )
     environment = prepare(settings, {"REDIS_URL": "redis://redis:6379/0"})
     assert "SANDBOX_PORT" not in environment

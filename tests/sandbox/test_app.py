@@ -28,7 +28,7 @@ def test_production_refuses_the_sandbox() -> None:
     settings = Settings(
         ALMANAC_ENV="production",
         SECRET_KEY="x" * 32,
-        ENCRYPTION_KEYS="k",
+        ENCRYPTION_KEYS="eHh4" * 10 + "eHg=",
         BASE_URL="https://app.example",
     )
     with pytest.raises(SettingsError, match="cannot run in production"):
