@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 
 from calendar_app.api.calendars import CalendarOut
 from calendar_app.api.deps import Caller, CurrentActor, CurrentCaller, OptionalCaller
+from calendar_app.api.fields import Key
 from calendar_app.errors import AlmanacError
 from calendar_app.services import connections
 from calendar_app.services.connecting import STATE_LIFE
@@ -39,7 +40,7 @@ class StartIn(BaseModel):
     """Where to go afterwards (a path of this site), and which connection to bring back, if any."""
 
     next: str = Field(default="/settings/calendars", max_length=500)
-    connection_id: str | None = Field(default=None, max_length=26)
+    connection_id: Key | None = None
 
 
 class StartOut(BaseModel):
@@ -67,7 +68,7 @@ class ConnectedOut(BaseModel):
 
 @router.post("/{provider}/start")
 def start(
-    provider: str, actor: CurrentActor, caller: CurrentCaller, response: Response, body: StartIn | None = None
+    provider: Key, actor: CurrentActor, caller: CurrentCaller, response: Response, body: StartIn | None = None
 ) -> StartOut:
     """Begin to connect an account: send the browser to the address within ten minutes."""
     body = body or StartIn()
@@ -128,7 +129,7 @@ def callback(
 
 
 @router.get("/{provider}/status")
-def provider_status(provider: str, actor: CurrentActor) -> ProviderStatus:
+def provider_status(provider: Key, actor: CurrentActor) -> ProviderStatus:
     """Whether you have accounts connected at a provider, and which."""
     return connections.provider_status(actor, provider)
 
@@ -140,37 +141,37 @@ def list_connections(actor: CurrentActor) -> ConnectionList:
 
 
 @router.get("/{connection_id}")
-def get_connection(connection_id: str, actor: CurrentActor) -> ConnectionView:
+def get_connection(connection_id: Key, actor: CurrentActor) -> ConnectionView:
     """One connection."""
     return connections.get_connection(actor, connection_id)
 
 
 @router.get("/{connection_id}/disconnect-preview")
-def disconnect_preview(connection_id: str, actor: CurrentActor) -> DisconnectPreview:
+def disconnect_preview(connection_id: Key, actor: CurrentActor) -> DisconnectPreview:
     """Which future bookings live in its calendars, and where they could go."""
     return connections.disconnect_preview(actor, connection_id)
 
 
 @router.post("/{connection_id}/refresh")
-def refresh(connection_id: str, actor: CurrentActor) -> ConnectionView:
+def refresh(connection_id: Key, actor: CurrentActor) -> ConnectionView:
     """Get a new token and list the calendars again."""
     return connections.refresh(actor, connection_id)
 
 
 @router.post("/{connection_id}/test")
-def test(connection_id: str, actor: CurrentActor) -> TestResult:
+def test(connection_id: Key, actor: CurrentActor) -> TestResult:
     """Ask the provider something now."""
     return connections.test(actor, connection_id)
 
 
 @router.delete("/{connection_id}")
 def disconnect(
-    connection_id: str,
+    connection_id: Key,
     actor: CurrentActor,
     bookings: Annotated[
         Literal["leave", "move", "cancel"], Query(description="What becomes of future bookings")
     ] = "leave",
-    move_to: Annotated[str | None, Query(description="The calendar that they move to")] = None,
+    move_to: Annotated[Key | None, Query(description="The calendar that they move to")] = None,
 ) -> DisconnectResult:
     """End the connection, here and at the provider."""
     return connections.disconnect(actor, connection_id, bookings=bookings, move_to=move_to)

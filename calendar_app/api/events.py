@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
+from calendar_app.api.fields import Key
 from calendar_app.services import agenda
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -73,7 +74,7 @@ def list_events(
     actor: CurrentActor,
     start: Annotated[AwareDatetime | None, Query(description="Default: now")] = None,
     end: Annotated[AwareDatetime | None, Query(description="Default: 30 days after `start`")] = None,
-    calendar_id: str | None = None,
+    calendar_id: Key | None = None,
     limit: Annotated[int, Query(ge=1, le=agenda.MOST)] = agenda.MOST,
     after: Annotated[str | None, Query(description="`next` of the previous page")] = None,
 ) -> EventList:

@@ -112,5 +112,7 @@ def install(app: FastAPI) -> None:
 
 def _readable(item: Mapping[str, Any]) -> dict[str, str]:
     """Pydantic's error without what was sent: that may be a password."""
+    if item.get("type") == "json_invalid":
+        return {"field": "body", "message": "This is not valid JSON"}
     place = [str(part) for part in item.get("loc", ()) if part not in ("body", "query", "path", "header")]
     return {"field": ".".join(place) or "body", "message": str(item.get("msg", "not valid"))}

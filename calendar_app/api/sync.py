@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
+from calendar_app.api.fields import Key
 from calendar_app.services import sync
 from calendar_app.services.sync import SyncState
 
@@ -19,8 +20,8 @@ class SyncIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    connection_id: str | None = None
-    calendar_id: str | None = None
+    connection_id: Key | None = None
+    calendar_id: Key | None = None
 
 
 class SyncAccepted(BaseModel):
@@ -80,7 +81,7 @@ def sync_status(actor: CurrentActor) -> SyncList:
 
 
 @router.post("/{calendar_id}/accept-removals", status_code=202)
-def accept_removals(calendar_id: str, actor: CurrentActor) -> SyncAccepted:
+def accept_removals(calendar_id: Key, actor: CurrentActor) -> SyncAccepted:
     """Confirm that the events which vanished at the provider really are gone."""
     sync.accept_mass_delete(actor, calendar_id)
     return SyncAccepted(calendar_ids=[calendar_id])

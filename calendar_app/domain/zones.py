@@ -47,7 +47,8 @@ class Transition(NamedTuple):
 
 @cache
 def _names() -> frozenset[str]:
-    return frozenset(available_timezones())
+    # What a system's tz directory holds besides zones: "localtime" is another one on each machine.
+    return frozenset(available_timezones()) - {"Factory", "localtime", "posixrules"}
 
 
 def is_zone(name: object) -> bool:

@@ -19,6 +19,7 @@ from sqlmodel import Session, col, delete, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import ApiToken, AuthSession, Membership, Person, Workspace
+from calendar_app.domain.intake import clean_text
 from calendar_app.domain.zones import is_zone
 from calendar_app.errors import Conflict, InvalidInput, NotFound, NotSignedIn
 from calendar_app.services import audit, limits, passwords, starter
@@ -308,7 +309,7 @@ def _identity(session: Session, person: Person, session_id: str) -> Identity:
 
 
 def _text(value: str, field: str) -> str:
-    value = " ".join(value.split())
-    if not value or len(value) > 120:
+    text = clean_text(" ".join(value.split()), field, 120)
+    if not text:
         raise InvalidInput("This needs between 1 and 120 characters.", field=field)
-    return value
+    return text

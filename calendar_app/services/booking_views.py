@@ -32,6 +32,7 @@ from calendar_app.domain.booking import Status, change_deadline
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.services import booking_events, manage_links
+from calendar_app.services.availability import check_moment
 from calendar_app.services.roles import Actor, Role
 
 MOST = 200
@@ -139,7 +140,8 @@ def list_bookings(
     """The actor's bookings by start. ``[start, end)`` bounds their starts; ``search`` is a part of the name or
     address.
 
-    ``after`` is the ``next`` of the page before. :raises InvalidInput: an unknown status or a cursor that is none.
+    ``after`` is the ``next`` of the page before. :raises InvalidInput: an unknown status, a cursor that is none, or a
+    time that is too far away.
     """
     if unknown := set(status) - set(Status):
         raise InvalidInput(f"{min(unknown)[:32]!r} is not a status of bookings.", field="status")
@@ -147,9 +149,9 @@ def list_bookings(
     if status:
         query = query.where(col(Booking.status).in_(list(status)))
     if start is not None:
-        query = query.where(col(Booking.start_at) >= start)
+        query = query.where(col(Booking.start_at) >= check_moment(start, "start"))
     if end is not None:
-        query = query.where(col(Booking.start_at) < end)
+        query = query.where(col(Booking.start_at) < check_moment(end, "end"))
     if event_type_id is not None:
         query = query.where(Booking.event_type_id == event_type_id)
     if host_id is not None:

@@ -53,6 +53,39 @@ def test_broken_bodies_are_bad_input(api: httpx.Client, body: bytes) -> None:
     assert problem_without_period(response, 422)["code"] == "invalid_input"
 
 
+def test_broken_json_is_said_to_be_that(api: httpx.Client) -> None:
+    """The parser's position is no field of the request."""
+    response = api.post(
+        "/api/v1/auth/token", content=b'{"email":', headers={"content-type": "application/json"}
+    )
+    problem(response, 422, "invalid_input")
+    assert response.json()["errors"] == [{"field": "body", "message": "This is not valid JSON"}]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/bookings?start=0001-01-01T00:00:00%2B14:00", None),
+        ("GET", "/bookings?end=9999-12-31T23:59:59-14:00", None),
+        ("GET", "/connections/%00", None),
+        ("GET", "/connections/go%00ogle/status", None),
+        ("POST", "/connections/google/start", {"connection_id": "\x00"}),
+        ("DELETE", "/connections/x?move_to=%00", None),
+        ("GET", "/events?calendar_id=%00", None),
+        ("POST", "/sync", {"calendar_id": "\x00"}),
+        ("POST", "/sync", {"connection_id": "\x00"}),
+        ("POST", "/sync/%00/accept-removals", None),
+    ],
+)
+def test_what_no_database_holds_is_bad_input(
+    api: httpx.Client, database: Database, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    """NUL, which PostgreSQL's text refuses, and times at the ends of the calendar, which have no UTC."""
+    person = user()
+    response = api.request(method, f"/api/v1{path}", json=body, headers=person.bearer)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_huge_body_is_refused(api: httpx.Client, chunked: bool) -> None:
     """Announced or streamed, more than a megabyte is not read into memory."""

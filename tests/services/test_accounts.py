@@ -40,6 +40,22 @@ def _sign_up(email: str = "Ada@Example.com", **changes: str) -> accounts.SignedI
     return accounts.sign_up(**(fields | changes))
 
 
+@pytest.mark.parametrize("field", ["name", "workspace_name"])
+@pytest.mark.parametrize("text", ["A\x00da", "A\x07da", "\ud800", "x" * 121])
+def test_names_are_clean_text(database: Database, field: str, text: str) -> None:
+    """What would break letters, calendar files or PostgreSQL is refused at sign-up, and names its field."""
+    with pytest.raises(InvalidInput) as refused:
+        _sign_up(**{field: text})
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("name", ["localtime", "Factory", "posixrules", "europe/berlin", "../UTC"])
+def test_a_time_zone_means_the_same_everywhere(name: str) -> None:
+    """Names by which only this machine knows a zone are unknown."""
+    with pytest.raises(InvalidInput):
+        accounts.zone(name)
+
+
 def test_signing_up_makes_an_owner_who_can_be_booked(database: Database) -> None:
     """A newcomer has a workspace, the owner's role, valid working hours and one public event type that they host."""
     identity = _sign_up().identity
