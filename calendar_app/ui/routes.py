@@ -9,7 +9,6 @@ from calendar_app.ui.pages import (
     availability,
     book,
     book_list,
-    book_state,
     bookings,
     calendars,
     dashboard,
@@ -35,7 +34,7 @@ def add_pages(app: rx.App) -> None:
         (availability.PATH, availability.availability, "Availability · Almanac"),
         (calendars.PATH, calendars.calendars, "Calendars · Almanac"),
         ("/book/[workspace]", book_list.book_list, book_list.BookListState.title),
-        ("/book/[workspace]/[event_type]", book.book, book_state.BookState.page_title),
+        ("/book/[workspace]/[event_type]", book.book, book.BookState.page_title),
         ("/manage/[booking_token]", manage.manage, "Your booking · Almanac"),
     ):
         app.add_page(component, route=path, title=title, description=DESCRIPTION, image="/favicon.svg")
