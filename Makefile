@@ -54,7 +54,8 @@ run: $(RUN)
 
 test: lint $(EMULATE) $(BROWSER)
 	$(BIN)/pytest -n 2 -m "not e2e and not serial"
-	$(BIN)/pytest -m "e2e or serial"
+	$(BIN)/pytest -m "serial and not e2e"
+	$(BIN)/pytest -m e2e
 
 lint: $(DEV)
 	$(BIN)/ruff format --check

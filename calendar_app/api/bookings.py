@@ -17,13 +17,12 @@ from calendar_app.api.deps import CurrentActor, OptionalActor, client_address
 from calendar_app.api.fields import Key, Words
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.errors import NotFound, NotSignedIn
-from calendar_app.services import booking_files, bookings, holds, limits
+from calendar_app.services import booking_files, bookings, holds
 from calendar_app.services.booking_views import BookingView
 from calendar_app.services.roles import Actor, Role
 
 router = APIRouter(tags=["bookings"])
 
-HOLDS = "120/minute"
 Token = Annotated[str | None, Query(description="The token of the booking's manage link", max_length=4_000)]
 
 
@@ -146,7 +145,7 @@ def create_hold(request: Request, actor: OptionalActor, body: HoldIn, idempotent
     """Keep a slot for ten minutes while the form is filled in."""
 
     def work() -> HoldOut:
-        limits.check("holds", client_address(request), HOLDS)
+        holds.check_limits(client_address(request), body.event_type_id, replaces=body.replaces)
         made = holds.create(
             body.event_type_id,
             body.start,

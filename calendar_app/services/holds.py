@@ -24,11 +24,13 @@ from calendar_app.domain import slots as engine
 from calendar_app.domain.hosting import Hosting, pick_host
 from calendar_app.domain.timespan import Span, instant, utc
 from calendar_app.errors import NotFound, SlotUnavailable
-from calendar_app.services import reservations, snapshots
+from calendar_app.services import limits, reservations, snapshots
 from calendar_app.services.availability import check_active, check_moment, check_zone
 from calendar_app.services.roles import Actor
 
 LASTS = timedelta(minutes=10)
+PER_MINUTE, ALIVE = "120/minute", "30 per 10 minutes"
+"""Holds of one address: tries, and those that stand at once on one event type (they last as long)."""
 _ID_LENGTH = 26
 _GONE = "This hold does not exist, or has run out."
 
@@ -51,6 +53,16 @@ class Held:
     id: str
     host_ids: tuple[str, ...]
     reservation_ids: tuple[str, ...]
+
+
+def check_limits(client: str, event_type_id: str, *, replaces: str | None = None) -> None:
+    """Count a hold of ``client``, an address; one that replaces an earlier hold takes no more time than that did.
+
+    :raises TooManyRequests: nobody may keep a whole calendar for themselves.
+    """
+    limits.check("holds", client, PER_MINUTE)
+    if not replaces:
+        limits.check("holds-alive", f"{client}|{event_type_id}", ALIVE)
 
 
 def create(

@@ -26,10 +26,6 @@ import httpx
 from calendar_app.domain.timespan import Span, instant
 from tests.support.scheduling import ZONE
 
-ANSWER_WITHIN = 1.0
-"""Seconds: the 99th percentile of answers, at 16 clients."""
-CROWDED = 3
-"""Load per core from which on a machine is kept busy by others, so that times say nothing of us."""
 _TLS = ssl.create_default_context()
 
 
@@ -167,22 +163,14 @@ class Storm:
     def ok(self, name: str = "create") -> list[Operation]:
         return [o for o in self.operations if o.name == name and o.status in (200, 201)]
 
-    def latencies(self) -> list[float]:
-        return sorted(o.ended - o.begun for o in self.operations)
-
-    def check_answers(self, *, slowest: bool = True) -> None:
-        """Only the answers that may be: success, 409 for losers, and none of them late."""
+    def check_answers(self) -> None:
+        """Only the answers that may be: success, and 409 for losers. How long they took is for benchmarks/bookings."""
         for operation in self.operations:
             allowed = operation.status in (200, 201) or (
                 operation.status == 409
                 and operation.code in ("slot_unavailable", "transition_refused", "state_changed")
             )
             assert allowed, operation
-        crowded = os.getloadavg()[0] > CROWDED * (os.cpu_count() or 1)
-        if slowest and not crowded:
-            times = self.latencies()
-            slow = times[int(len(times) * 0.99) - 1]
-            assert slow < ANSWER_WITHIN, f"the 99th percentile is {slow:.2f} s"
 
     def check_history(self, claims: dict[str, list[Span]]) -> None:
         """Every success stands in the database as it was last left, and every refusal had a cause.

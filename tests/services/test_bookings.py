@@ -19,9 +19,11 @@ from calendar_app.errors import (
     NotFound,
     ProviderUnavailable,
     SlotUnavailable,
+    TooManyRequests,
 )
 from calendar_app.services import bookings, holds, manage_links
 from calendar_app.services.roles import Role
+from calendar_app.settings import Settings
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
@@ -493,3 +495,13 @@ def test_a_failure_in_the_transaction_leaves_nothing(place: Place, monkeypatch: 
     assert (assert_consistent(), reservations(), writes()) == ([], [], [])
     with reading() as session:
         assert session.exec(select(Booking)).all() == []
+
+
+def test_nobody_keeps_a_whole_calendar_with_holds(settings: Settings) -> None:
+    """One address holds a bounded number of times at once; swapping a hold for another time is not counted again."""
+    for _ in range(30):
+        holds.check_limits("192.0.2.1", "type")
+    with pytest.raises(TooManyRequests):
+        holds.check_limits("192.0.2.1", "type")
+    holds.check_limits("192.0.2.1", "type", replaces="an earlier hold")
+    holds.check_limits("192.0.2.2", "type")

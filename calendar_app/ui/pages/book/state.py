@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError, Conflict, NotFound, SlotUnavailable
-from calendar_app.services import availability, bookings, event_types, holds, limits
+from calendar_app.services import availability, bookings, event_types, holds
 from calendar_app.services.availability import SlotsView
 from calendar_app.services.event_types import PublicEventType
 from calendar_app.ui import formats
@@ -24,7 +24,6 @@ from calendar_app.ui.components.month import first_of
 from calendar_app.ui.components.picker import Picker
 from calendar_app.ui.components.questions import QuestionRow, answers_of, question_rows
 
-HOLDS = "120/minute"
 TAKEN = "That time was just taken by somebody else. What you typed is kept: please pick another time."
 
 
@@ -149,7 +148,8 @@ class BookState(Picker, rx.State):
         """Hold the chosen time; whether that worked. If it is gone, the page is back at the times."""
         self.error = ""
         try:
-            await asyncio.to_thread(limits.check, "holds", self.router.session.client_ip, HOLDS)
+            client = self.router.session.client_ip
+            await asyncio.to_thread(holds.check_limits, client, self.offer.id, replaces=self.hold or None)
             held = await asyncio.to_thread(
                 holds.create,
                 self.offer.id,
