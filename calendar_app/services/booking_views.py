@@ -10,10 +10,10 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_
+from sqlalchemy import ColumnElement, and_, false, func, or_
 from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading
@@ -170,6 +170,15 @@ def list_bookings(
         rows = session.exec(query.order_by(*order).limit(limit + 1)).all()
         more = f"{instant(rows[limit - 1].start_at)}.{rows[limit - 1].id}" if len(rows) > limit else None
         return BookingPage(tuple(views(session, rows[:limit], full=actor.role >= Role.STAFF)), more)
+
+
+def count_waiting(actor: Actor, *, now: datetime | None = None) -> int:
+    """How many of the bookings that the actor may see wait for approval and can still be had."""
+    query = (
+        select(func.count()).select_from(Booking).where(visible_to(actor), Booking.status == Status.PENDING)
+    )
+    with reading() as session:
+        return int(session.exec(query.where(col(Booking.start_at) > (now or datetime.now(UTC)))).one())
 
 
 def get(actor: Actor, booking_id: str) -> BookingView:

@@ -431,7 +431,9 @@ class _Move:
         held = _reservation_ids(session, row)
         without = set(held) - _shared(session, row, held)
         snapshot = self._of_its_hosts(
-            snapshots.load(session, event_type, Span(self.at, self.at + 1), self.now, without=without)
+            snapshots.load(
+                session, event_type, Span(self.at, self.at + self.rules.length), self.now, without=without
+            )
         )
         mine = (calendar for calendar in snapshot.calendars if calendar.person_id in self.host_ids)
         wary = self.wary or snapshots.asks_for_approval(mine)

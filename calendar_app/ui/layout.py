@@ -159,6 +159,7 @@ def _links(path: str, *, short: bool = False) -> rx.Component:
                 rx.link(
                     rx.icon(item.icon, size=18, aria_hidden="true"),
                     item.short if short else item.name,
+                    _waiting() if item.path == "/bookings" else rx.fragment(),
                     href=item.path,
                     class_name="nav-link",
                     underline="none",
@@ -167,6 +168,18 @@ def _links(path: str, *, short: bool = False) -> rx.Component:
             )
             for item in NAVIGATION
         )
+    )
+
+
+def _waiting() -> rx.Component:
+    """How many bookings wait for an answer; nothing where none does."""
+    return rx.cond(
+        SessionState.waiting > 0,
+        rx.el.span(
+            SessionState.waiting,
+            rx.el.span(" waiting for approval", class_name="visually-hidden"),
+            class_name="nav-count",
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import reflex as rx
 
 from calendar_app.errors import NotFound, NotSignedIn
-from calendar_app.services import accounts
+from calendar_app.services import accounts, booking_views
 from calendar_app.services.accounts import Identity
 from calendar_app.services.roles import Actor
 from calendar_app.settings import get_settings
@@ -41,7 +41,8 @@ class SessionState(rx.State):
     """What every page shows of the person and the workspace. Nothing here is trusted: it is display only.
 
     ``zone`` is the browser's zone, in which times are shown; ``chosen`` the workspace picked in the menu,
-    ``leave_to`` the provider's address that the browser is on its way to.
+    ``leave_to`` the provider's address that the browser is on its way to, ``waiting`` how many bookings wait for
+    approval.
     """
 
     name: str = ""
@@ -56,6 +57,7 @@ class SessionState(rx.State):
     sandbox: bool = False
     chosen: str = ""
     leave_to: str = ""
+    waiting: int = 0
 
     @rx.event
     async def switch(self, workspace_id: str) -> rx.event.EventSpec:
@@ -118,6 +120,7 @@ async def enter(state: rx.State, zone: str, hour12: bool) -> Actor:
     session.workspaces = [WorkspaceOption(ref.id, ref.name) for ref in identity.workspaces]
     session.sandbox = get_settings().sandbox
     session.leave_to = ""
+    session.waiting = await asyncio.to_thread(booking_views.count_waiting, actor)
     session.zone, session.hour12 = known_zone(zone, identity.timezone), hour12
     return actor
 

@@ -12,12 +12,17 @@ from hypothesis import strategies as st
 
 from calendar_app.domain.schedule import Schedule
 from calendar_app.errors import InvalidInput
+from calendar_app.services.booking_views import HistoryView
+from calendar_app.services.event_types import HostView
+from calendar_app.services.members import ColleagueView
+from calendar_app.services.roles import Role
 from calendar_app.ui import oauth, session
 from calendar_app.ui.components.appointment import google_url
 from calendar_app.ui.components.month import add_months, month_cells
 from calendar_app.ui.components.questions import answers_of
-from calendar_app.ui.pages import availability, dashboard, event_types
-from calendar_app.ui.pages.bookings import worst
+from calendar_app.ui.pages import availability, dashboard
+from calendar_app.ui.pages.bookings.rows import in_words, worst
+from calendar_app.ui.pages.event_types import draft
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -112,19 +117,86 @@ def test_the_week_survives_the_form() -> None:
     assert availability.as_json(late) == {"mon": [["20:00", "24:00"]]}
 
 
+FORM = {
+    "title": "Call", "slug": "", "durations": "30, 60", "buffer_before": "0", "buffer_after": "5",
+    "minimum_notice": "2", "minimum_notice_unit": "days", "cancel_notice": "90", "horizon_days": "60",
+    "step_minutes": "15", "daily_cap": "0", "weekly_cap": "0", "seats": "1", "is_public": "true",
+    "reminder-1440": "true", "reminder-60": "true",
+}  # fmt: skip
+
+
 def test_the_event_types_form_is_read_strictly() -> None:
-    """Numbers are whole, durations a list; a missing address is left for the service to make."""
-    form = {
-        "title": "Call", "slug": "", "durations": "30, 60", "buffer_before": "0", "buffer_after": "5",
-        "minimum_notice": "120", "horizon_days": "60", "step_minutes": "15",
-    }  # fmt: skip
-    fields = event_types.read_form(form)
+    """Numbers are whole and have units, durations are a list; a missing address is left for the service to make."""
+    fields = draft.read_form(FORM)
     assert fields["durations"] == [30, 60]
+    assert (fields["minimum_notice"], fields["cancel_notice"]) == (2_880, 90)
+    assert fields["reminders"] == [1_440, 60]
+    assert (fields["is_public"], fields["requires_approval"]) == (True, False)
     assert "slug" not in fields
     for name, value in (("step_minutes", "1.5"), ("durations", "soon"), ("horizon_days", "")):
         with pytest.raises(InvalidInput) as caught:
-            event_types.read_form({**form, name: value})
+            draft.read_form({**FORM, name: value})
         assert caught.value.field == name
+
+
+@given(st.integers(min_value=0, max_value=527_040))
+def test_minutes_survive_their_unit(minutes: int) -> None:
+    """What the form shows as days, hours or minutes is read back as it was."""
+    shown = draft.split(minutes)
+    form = {**FORM, "buffer_after": shown.number, "buffer_after_unit": shown.unit}
+    assert draft.read_form(form)["buffer_after"] == minutes
+
+
+def test_hosts_who_stay_keep_their_schedule_and_weight() -> None:
+    """Ticking somebody else does not undo what was set for the others; nothing is sent where nothing changed."""
+    people = [ColleagueView(name, name.title(), "", Role.STAFF) for name in ("ann", "bob", "cy")]
+    present = [HostView("bob", "Bob", "schedule", 3)]
+    same = draft.read_hosts({"host-bob": "true", "hosting": "single"}, people, present)
+    assert same == {"hosting": "single"}
+    form = {"host-ann": "true", "host-bob": "true", "hosting": "collective"}
+    both = draft.read_hosts(form, people, present)
+    assert both["hosts"] == [
+        {"person_id": "bob", "schedule_id": "schedule", "weight": 3},
+        {"person_id": "ann"},
+    ]
+    for wrong in ({"hosting": "single"}, {**form, "hosting": "single"}):
+        with pytest.raises(InvalidInput):
+            draft.read_hosts(wrong, people, present)
+    assert draft.read_hosts({}, people[:1], present) == {}
+
+
+def test_questions_keep_what_the_editor_does_not_show() -> None:
+    """Bounds that came through the API stay; a question of another type loses them; options are lines."""
+    stored = {"age": {"id": "age", "label": "Age", "type": "number", "minimum": 18}}
+    drafts = [draft.QuestionDraft("age", type="number"), draft.QuestionDraft("how", type="select")]
+    form = {
+        "q-age-label": "Your age",
+        "q-age-required": "true",
+        "q-how-label": "How?",
+        "q-how-options": "A\n\n B ",
+    }
+    read = draft.read_questions(form, drafts, stored)
+    assert read[0] == {"id": "age", "label": "Your age", "type": "number", "required": True, "minimum": 18}
+    assert read[1]["options"] == ["A", "B"]
+    drafts[0].type = "text"
+    assert "minimum" not in draft.read_questions(form, drafts, stored)[0]
+
+
+def test_the_history_reads_as_sentences() -> None:
+    """Who did what, with the times of a move and the reason of a refusal."""
+    moved = HistoryView(
+        NOW,
+        "customer",
+        "rescheduled",
+        {"from": NOW.isoformat(), "to": (NOW + timedelta(hours=1)).isoformat()},
+    )
+    assert in_words(moved, "Europe/Berlin", False) == (
+        "Rescheduled by the customer, from Sat 21 Nov 2026, 13:00 to Sat 21 Nov 2026, 14:00"
+    )
+    assert (
+        in_words(HistoryView(NOW, "staff", "declined", {"reason": "Ill"}), "UTC", False)
+        == "Declined by staff: Ill"
+    )
 
 
 def test_answers_are_the_fields_that_were_filled_in() -> None:

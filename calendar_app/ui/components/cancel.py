@@ -6,6 +6,7 @@ from typing import Any
 
 import reflex as rx
 
+from calendar_app.ui.components.forms import unbound
 from calendar_app.ui.theme import space
 
 
@@ -24,7 +25,9 @@ def reason_dialog(
                     html_for="reason",
                     class_name="rt-Text rt-r-size-2 rt-r-weight-medium",
                 ),
-                rx.text_area(id="reason", name="reason", rows="3", max_length=1_000, margin_top=space(1)),
+                rx.text_area(
+                    id=unbound("reason"), name="reason", rows="3", max_length=1_000, margin_top=space(1)
+                ),
                 rx.flex(
                     rx.alert_dialog.cancel(
                         rx.button("Keep it", type="button", variant="soft", color_scheme="gray")

@@ -24,6 +24,7 @@ class CalendarRow:
     can_write: bool
     checks_conflicts: bool
     receives_bookings: bool
+    stale_policy: str
     synced_at: str
     progress: str
     error: str
@@ -72,6 +73,7 @@ def calendar_row(view: Any) -> CalendarRow:
         can_write=view.access_role in ("owner", "writer"),
         checks_conflicts=view.checks_conflicts,
         receives_bookings=view.receives_bookings,
+        stale_policy=view.stale_policy,
         synced_at=formats.rfc3339(view.synced_at),
         progress=f"Reading events: {view.sync_progress:,} so far" if first else "",
         error=view.last_error,

@@ -9,6 +9,15 @@ import reflex as rx
 from calendar_app.ui.theme import space
 
 
+def unbound(id_: str) -> rx.Var[str]:
+    """An id for a control that stands in the page several times, of which one is shown at a time.
+
+    Reflex keeps a reference to each element whose id is a plain string, and reads forms through it; with several
+    instances it may be that of a closed dialog. An id that is a variable is read from the form as it was posted.
+    """
+    return rx.Var.create(id_)
+
+
 def field(
     label: str | rx.Var[str], control: rx.Component, *, for_: str | rx.Var[str], hint: str = ""
 ) -> rx.Component:
@@ -23,12 +32,12 @@ def field(
     )
 
 
-def text_input(id_: str, **props: Any) -> rx.Component:
+def text_input(id_: str | rx.Var[str], **props: Any) -> rx.Component:
     """A text field whose id is also its name in the form."""
     return rx.input(id=id_, name=props.pop("name", id_), size="3", width="100%", **props)
 
 
-def number_input(id_: str, *, low: int, high: int, unit: str, **props: Any) -> rx.Component:
+def number_input(id_: str | rx.Var[str], *, low: int, high: int, unit: str, **props: Any) -> rx.Component:
     """A whole number with its unit inside the field."""
     return rx.input(
         rx.input.slot(rx.text(unit, size="2", color_scheme="gray"), side="right"),

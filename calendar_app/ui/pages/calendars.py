@@ -37,6 +37,13 @@ from calendar_app.ui.theme import space
 
 PATH = "/settings/calendars"
 CHOICES = ("leave", "move", "cancel")
+POLICIES = {
+    "keep": "keep its last known state",
+    "close": "close my times",
+    "approve": "ask me to approve bookings",
+    "ignore": "ignore it",
+}
+"""What a calendar does while it cannot be read."""
 
 
 @dataclass
@@ -125,7 +132,12 @@ class CalendarsState(rx.State):
         """Write bookings into the calendar, or not."""
         return await self._update(calendar_id, receives_bookings=value)
 
-    async def _update(self, calendar_id: str, **changes: bool) -> Any:
+    @rx.event
+    async def set_policy(self, calendar_id: str, value: str) -> Any:
+        """Say what the calendar does while it cannot be read."""
+        return await self._update(calendar_id, stale_policy=value)
+
+    async def _update(self, calendar_id: str, **changes: Any) -> Any:
         actor = await acting(self)
         try:
             await asyncio.to_thread(calendar_service.update_calendar, actor, calendar_id, **changes)
@@ -226,8 +238,34 @@ def _calendar(row: CalendarRow) -> rx.Component:
             lambda value: CalendarsState.set_bookings(row.id, value),
             ~row.can_write,
         ),
+        rx.cond(row.checks_conflicts, _policy(row)),
         class_name="row",
         style={"flexWrap": "wrap"},
+    )
+
+
+def _policy(row: CalendarRow) -> rx.Component:
+    """What to do while the calendar cannot be read; it only matters where its events count."""
+    return rx.flex(
+        rx.el.label(
+            "If it cannot be read:",
+            html_for="policy-" + row.id,
+            class_name="rt-Text rt-r-size-2",
+            style={"color": rx.color("gray", 11)},
+        ),
+        rx.el.select(
+            *(rx.el.option(words, value=key) for key, words in POLICIES.items()),
+            id="policy-" + row.id,
+            value=row.stale_policy,
+            on_change=lambda value: CalendarsState.set_policy(row.id, value),
+            class_name="select",
+            aria_label="If " + row.name + " cannot be read",
+        ),
+        spacing="2",
+        align="center",
+        wrap="wrap",
+        width="100%",
+        padding_left=space(5),
     )
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import reflex as rx
 
-from calendar_app.errors import AlmanacError, Conflict, NotFound, SlotUnavailable
+from calendar_app.errors import AlmanacError, Conflict, NotFound, SlotUnavailable, TooManyRequests
 from calendar_app.services import availability, bookings, event_types, holds
 from calendar_app.services.availability import SlotsView
 from calendar_app.services.event_types import PublicEventType
@@ -161,6 +161,10 @@ class BookState(Picker, rx.State):
         except SlotUnavailable as error:
             await self._choose_again(error)
             return False
+        except TooManyRequests:
+            # Whoever shares an address with many others can still book, just without the time being kept.
+            self.hold, self.held_until, self.hold_over = "", "", False
+            return True
         except AlmanacError as error:
             self.error = error.detail
             return False
