@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import random
 import shutil
 import socket
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from calendar_app.launcher.errors import LaunchError
 
+_OURS = range(20_000, 32_768)
 TOOLS = ("node", "npm", "reflex", "uvicorn", "rq")
 
 
@@ -89,11 +91,17 @@ def _refusal(host: str, port: int) -> OSError | None:
 
 
 def free_port() -> int:
-    """A port on the loopback interface that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on the loopback interface that nobody uses at this moment.
+
+    It lies below the ports that systems give to outgoing connections (32768 and up on Linux, 49152 and up by RFC 6335),
+    one of which could otherwise take it before, or between two runs of, the server that it is meant for.
+
+    :raises LaunchError: if none is left.
+    """
+    for port in random.sample(_OURS, k=50):
+        if _refusal("127.0.0.1", port) is None:
+            return port
+    raise LaunchError("No free port was found on the loopback interface: stop some of the servers that run here.")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ import pytest
 from calendar_app.domain.event import EventDraft
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import GrantRevoked, InvalidRequest
+from calendar_app.launcher.checks import free_port
 from calendar_app.providers.google.provider import GoogleCalendar, GoogleOAuth, to_error
 from calendar_app.providers.http import ProviderHttp
 from calendar_app.settings import Settings
@@ -37,12 +37,6 @@ pytestmark = [
     pytest.mark.emulate,
     pytest.mark.skipif(not PROGRAM.exists(), reason="emulate is not installed; `make test` installs it"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
