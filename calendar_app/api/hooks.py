@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import PlainTextResponse, Response
 
+from calendar_app.api.fields import Key
+from calendar_app.providers.base import PushRequest
 from calendar_app.services import channels
 
 router = APIRouter(prefix="/hooks", tags=["hooks"])
 
 
-@router.post("/google", status_code=204, response_class=Response)
-def google(request: Request) -> None:
-    """A push of a Google channel (all facts in ``X-Goog-*`` headers): 404 unknown channel, 403 wrong token."""
-    channels.receive_google(request.headers)
+@router.post("/{provider}", status_code=202, response_class=Response)
+async def receive(provider: Key, request: Request) -> Response:
+    """A notification of `google`, `microsoft` or `calendly`: 404 unknown channel, 403 not from the provider.
+
+    A provider that only checks the address gets its text back, as plain text.
+    """
+    sent = PushRequest(dict(request.headers), dict(request.query_params), await request.body())
+    received = await run_in_threadpool(channels.receive, provider, sent)
+    if received.echo:
+        return PlainTextResponse(received.echo, headers={"X-Content-Type-Options": "nosniff"})
+    return Response(status_code=202)

@@ -98,7 +98,12 @@ class ApiToken(SQLModel, table=True):
 
 
 class Workspace(SQLModel, table=True):
-    """A business. ``slug`` is its address under ``/book/``."""
+    """A business. ``slug`` is its address under ``/book/``.
+
+    What follows when somebody changes a booking's event at the provider: ``outside_moves`` is ``flag``,
+    ``reschedule`` (the booking follows) or ``restore`` (the event is put back); ``outside_deletes`` is ``flag``,
+    ``cancel`` or ``restore``.
+    """
 
     __tablename__ = "workspace"
     id: str = _id()
@@ -106,6 +111,8 @@ class Workspace(SQLModel, table=True):
     name: str
     timezone: str = "UTC"
     auto_sync_bookings: bool = True
+    outside_moves: str = Field(default="flag", max_length=16)
+    outside_deletes: str = Field(default="flag", max_length=16)
     created_at: datetime = _when()
 
 
@@ -149,7 +156,8 @@ class Connection(SQLModel, table=True):
     """One grant of one account at one provider.
 
     ``status``: ``connected``, ``error``, ``needs_reconnect`` or ``disconnected`` (``syncing`` is derived from its
-    calendars). Tokens are encrypted; ``token_version`` rises with each saved refresh.
+    calendars). Tokens are encrypted; ``token_version`` rises with each saved refresh. After repeated failure nothing is
+    asked of the provider before ``retry_at``.
     """
 
     __tablename__ = "connection"
@@ -172,6 +180,7 @@ class Connection(SQLModel, table=True):
     last_error: str = _text()
     last_error_at: datetime | None = _when(nullable=True)
     failures: int = 0
+    retry_at: datetime | None = _when(nullable=True)
     created_at: datetime = _when()
     disconnected_at: datetime | None = _when(nullable=True)
 
@@ -219,13 +228,14 @@ class Calendar(SQLModel, table=True):
 
 
 class Channel(SQLModel, table=True):
-    """A push channel at a provider. ``id`` is the channel id we chose; ``token_hash`` the SHA-256 of its secret."""
+    """A push channel at a provider. ``id`` is the channel id we chose, ``secret`` what its notifications prove
+    themselves with. ``resource_id`` is the provider's own name of it, empty while or because it was not granted."""
 
     __tablename__ = "channel"
     id: str = _id()
     calendar_id: str = _ref("calendar.id")
     resource_id: str = ""
-    token_hash: str = Field(max_length=64)
+    secret: str = Field(sa_column=Column(EncryptedText, nullable=False))
     expires_at: datetime = _when(index=True)
     last_message: int = 0
     last_push_at: datetime | None = _when(nullable=True)
@@ -375,7 +385,8 @@ class CustomerOrder(SQLModel, table=True):
 
 
 class OrderLine(SQLModel, table=True):
-    """One appointment of an order: what, when, how long (minutes), and the answers to the event type's questions."""
+    """One appointment of an order: what, when, how long (minutes), the answers to the event type's questions, and the
+    booking it became."""
 
     __tablename__ = "order_line"
     id: str = _id()
@@ -385,6 +396,7 @@ class OrderLine(SQLModel, table=True):
     start_at: datetime = _when()
     duration: int = 30
     answers: dict[str, Any] = _json(dict)
+    booking_id: str | None = Field(default=None, max_length=26)
 
 
 class Booking(SQLModel, table=True):
@@ -501,6 +513,66 @@ class CalendarWrite(SQLModel, table=True):
     written_at: datetime | None = _when(nullable=True)
     verified_at: datetime | None = _when(nullable=True)
     created_at: datetime = _when()
+
+
+class Deviation(SQLModel, table=True):
+    """A booking and a calendar that do not say the same, found by a sync or by the drift report, until it is settled.
+
+    ``kind``: ``moved``, ``deleted`` or ``changed`` (somebody did that at the provider), ``missing`` (never arrived),
+    ``stray`` (an event of ours whose booking no longer stands). ``detail`` holds what was found, ``resolution`` what
+    became of it: ``followed``, ``restored``, ``cancelled``, ``dismissed`` or ``vanished``.
+    """
+
+    __tablename__ = "deviation"
+    __table_args__ = (Index("ix_deviation_open", "workspace_id", "resolved_at"),)
+    id: str = _id()
+    workspace_id: str = _ref("workspace.id", index=False)
+    booking_id: str | None = _ref("booking.id", nullable=True)
+    calendar_id: str = _ref("calendar.id")
+    remote_id: str = ""
+    kind: str = Field(max_length=16)
+    detail: dict[str, Any] = _json(dict)
+    found_at: datetime = _when()
+    resolved_at: datetime | None = _when(nullable=True)
+    resolution: str = Field(default="", max_length=16)
+
+
+class Disconnection(SQLModel, table=True):
+    """The end of a connection as a piece of work: what becomes of the bookings that live there, and how far it is.
+
+    ``bookings``: ``leave``, ``move`` (to the calendar ``move_to``) or ``cancel``. ``state``: ``running``, ``done``.
+    """
+
+    __tablename__ = "disconnection"
+    id: str = _id()
+    workspace_id: str = _ref("workspace.id")
+    connection_id: str = _ref("connection.id")
+    person_id: str = _ref("person.id")
+    bookings: str = Field(max_length=16)
+    move_to: str | None = Field(default=None, max_length=26)
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    revoked: bool = False
+    state: str = Field(default="running", max_length=16, index=True)
+    last_error: str = _text()
+    lease_until: datetime | None = _when(nullable=True)
+    created_at: datetime = _when()
+    finished_at: datetime | None = _when(nullable=True)
+
+
+class Feed(SQLModel, table=True):
+    """A person's private iCalendar feed of a workspace; who knows the secret may read it. ``digest`` is its SHA-256."""
+
+    __tablename__ = "feed"
+    id: str = _id()
+    workspace_id: str = _ref("workspace.id")
+    person_id: str = _ref("person.id")
+    secret: str = Field(sa_column=Column(EncryptedText, nullable=False))
+    digest: str = Field(unique=True, max_length=64)
+    created_at: datetime = _when()
+    last_read_at: datetime | None = _when(nullable=True)
+    revoked_at: datetime | None = _when(nullable=True)
 
 
 class Mail(SQLModel, table=True):

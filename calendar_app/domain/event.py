@@ -6,6 +6,9 @@ nothing outside a mapping knows a vendor's field names.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -15,7 +18,21 @@ from types import MappingProxyType
 BOOKING_MARK = "almanac_booking"
 """Key in :attr:`CalendarEvent.private` under which our own events carry their booking's id."""
 
+_KEY = re.compile(r"[0-9a-v]{52}")
+
 _EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+def write_key(*parts: str) -> str:
+    """A stable id of our own for an event that we write: 52 characters of base32hex (RFC 4648 §7), as Google's ids
+    demand and every other provider bears."""
+    digest = hashlib.sha256(":".join(parts).encode()).digest()
+    return base64.b32hexencode(digest).decode().rstrip("=").lower()
+
+
+def is_write_key(remote_id: str) -> bool:
+    """Whether the id is one of :func:`write_key`, not one that a provider chose."""
+    return _KEY.fullmatch(remote_id) is not None
 
 
 class EventStatus(StrEnum):
@@ -125,12 +142,14 @@ class CalendarEvent:
 class EventDraft:
     """What we want to stand at a provider: the desired state of one event that we own.
 
-    ``remote_id`` is chosen by us and stable, so that repeating the write cannot double the event. ``start`` and ``end``
-    are aware; ``zone`` is the IANA zone they are shown in. ``color`` is a provider-neutral colour name (see
-    ``domain.colors``), ``private`` our marks by which we recognise the event again.
+    ``key`` is chosen by us and stable (:func:`write_key`), so that repeating the write cannot double the event;
+    ``remote_id`` equals it until a provider that chooses ids itself has named its own. ``start`` and ``end`` are aware;
+    ``zone`` is the IANA zone they are shown in. ``color`` is a provider-neutral colour name (see ``domain.colors``),
+    ``private`` our marks by which we recognise the event again.
     """
 
     remote_id: str
+    key: str
     uid: str
     summary: str
     start: datetime

@@ -101,7 +101,9 @@ def free_port() -> int:
     for port in random.sample(_OURS, k=50):
         if _refusal("127.0.0.1", port) is None:
             return port
-    raise LaunchError("No free port was found on the loopback interface: stop some of the servers that run here.")
+    raise LaunchError(
+        "No free port was found on the loopback interface: stop some of the servers that run here."
+    )
 
 
 @contextlib.contextmanager

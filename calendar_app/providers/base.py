@@ -8,7 +8,7 @@ a call; they never ask which provider it is. Every method raises only the ``Prov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Flag, StrEnum, auto
@@ -112,10 +112,96 @@ class PushChannel:
     expires_at: datetime
 
 
+class SignIn(StrEnum):
+    """How a person connects an account: pages choose their form by this, not by the provider."""
+
+    OAUTH = "oauth"
+    PASSWORD = "password"  # noqa: S105  # a kind of sign-in
+    ADDRESS = "address"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a person types where there is no OAuth: a server's or feed's ``address`` (or an e-mail address to find it
+    by), and for :attr:`SignIn.PASSWORD` a user name and an app password."""
+
+    address: str
+    username: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An account that credentials opened. ``secret`` is what the provider needs to open it again; it is kept encrypted
+    and handed back as the access token of :meth:`CalendarProvider`'s factory."""
+
+    account: Account
+    secret: str
+
+
+class CredentialClient(Protocol):
+    """The sign-in side of a provider without OAuth."""
+
+    def open(self, credentials: Credentials) -> Opened:
+        """Find the account and prove that it can be read.
+
+        :raises CredentialsRejected: wrong user name or password. :raises InvalidInput: the address is no such server,
+            or may not be called. :raises ProviderError: the server cannot be reached or does not answer as it should.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class PushRequest:
+    """What arrived at a provider's webhook: headers (lower-case names), the query string's fields, the raw body."""
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+
+class PushSignal(StrEnum):
+    """What a push says: read the calendar; the channel ends soon; it has ended; pushes were lost."""
+
+    CHANGED = "changed"
+    EXPIRING = "expiring"
+    ENDED = "ended"
+    MISSED = "missed"
+
+
+@dataclass(frozen=True, slots=True)
+class PushNotice:
+    """One notification about one channel.
+
+    ``authentic`` tells, from the channel's secret, whether the provider sent it; nothing else in it may be believed
+    before. ``number`` rises with each message of a channel where the provider counts them, else 0.
+    """
+
+    channel_id: str
+    authentic: Callable[[str], bool]
+    signal: PushSignal = PushSignal.CHANGED
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PushEcho:
+    """A provider's check that the webhook is ours: ``text`` has to be sent back as plain text."""
+
+    text: str
+
+
+PushReader = Callable[[PushRequest], "PushEcho | Sequence[PushNotice]"]
+"""Takes a webhook request apart, pure and quick. :raises InvalidInput: it is none of the provider's."""
+
+
 class OAuthClient(Protocol):
-    """The OAuth 2.0 side of a provider: authorization code with PKCE S256 (RFC 6749 §4.1, RFC 7636)."""
+    """The OAuth 2.0 side of a provider: authorization code with PKCE S256 (RFC 6749 §4.1, RFC 7636).
+
+    ``issuer`` is what RFC 9207's ``iss`` must be in an answer that carries one.
+    """
 
     scopes: Sequence[ScopeNeed]
+    issuer: str
 
     def authorization_url(
         self, *, state: str, code_verifier: str, redirect_uri: str, login_hint: str = ""
@@ -158,11 +244,19 @@ class CalendarProvider(Protocol):
     def put_event(self, calendar_id: str, draft: EventDraft, *, etag: str = "") -> WrittenEvent:
         """Make the event equal to ``draft``, creating it if need be; repeating it changes nothing.
 
-        With ``etag``, only if the event is still at that version. :raises PreconditionFailed: it is not.
+        ``draft.remote_id`` equals ``draft.key``, our own stable id, until the event was written; from then on it is
+        what :attr:`WrittenEvent.remote_id` said. Where the provider chooses ids, ``key`` is what keeps a repeat from
+        making a second event. With ``etag``, only if the event is still at that version.
+
+        :raises PreconditionFailed: it is not. :raises EventNotFound: the written event is gone.
         """
 
     def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
-        """Remove the event; one that is already gone is success. :raises PreconditionFailed: ``etag`` is stale."""
+        """Remove the event; one that is already gone is success.
+
+        ``remote_id`` may still be our key, where nobody knows whether the write took effect: an event that was made
+        with that key is then found and removed. :raises PreconditionFailed: ``etag`` is stale.
+        """
 
     def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
         """Busy spans per calendar, or the error that kept that one calendar from being read (FREEBUSY)."""
@@ -181,6 +275,8 @@ class ProviderKind:
     """A provider as the registry lists it: names for people, what to set when it is not configured.
 
     ``configured`` tells whether credentials are set; ``missing`` names the environment variables that are not.
+    ``parallel`` is how many calls one account may have in flight at once; 0 for no limit. ``note`` is one sentence
+    about what the provider cannot do, shown where people choose calendars.
     """
 
     key: str
@@ -188,3 +284,6 @@ class ProviderKind:
     capabilities: Capability
     configured: bool
     missing: tuple[str, ...] = ()
+    sign_in: SignIn = SignIn.OAUTH
+    parallel: int = 0
+    note: str = ""

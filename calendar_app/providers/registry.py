@@ -9,8 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pydantic import SecretStr
+
 from calendar_app.errors import NotFound, ProviderNotConfigured
-from calendar_app.providers.base import CalendarProvider, Capability, OAuthClient, ProviderKind
+from calendar_app.providers.base import (
+    CalendarProvider,
+    Capability,
+    CredentialClient,
+    OAuthClient,
+    ProviderKind,
+    PushReader,
+    SignIn,
+)
 from calendar_app.providers.google import provider as google
 from calendar_app.providers.http import ProviderHttp
 from calendar_app.settings import Settings, get_settings
@@ -18,27 +28,37 @@ from calendar_app.settings import Settings, get_settings
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """One provider. Exactly one of ``oauth`` and ``credentials`` is set, as ``sign_in`` says (none for files)."""
+
     title: str
     capabilities: Capability
-    missing: Callable[[Settings], tuple[str, ...]]
-    oauth: Callable[[Settings], OAuthClient]
     calendar: Callable[[Settings, str], CalendarProvider]
+    oauth: Callable[[Settings], OAuthClient] | None = None
+    credentials: Callable[[Settings], CredentialClient] | None = None
+    push: PushReader | None = None
+    missing: Callable[[Settings], tuple[str, ...]] = lambda _settings: ()
+    sign_in: SignIn = SignIn.OAUTH
+    parallel: int = 0
+    note: str = ""
 
 
-def _google_missing(settings: Settings) -> tuple[str, ...]:
-    values = {
-        "GOOGLE_CLIENT_ID": settings.google_client_id,
-        "GOOGLE_CLIENT_SECRET": settings.google_client_secret.get_secret_value(),
-    }
-    return tuple(name for name, value in values.items() if not value)
+def _unset(settings: Settings, *names: str) -> tuple[str, ...]:
+    """The environment variables among ``names`` that have no value."""
+    values = {name: getattr(settings, name.lower()) for name in names}
+    return tuple(
+        name
+        for name, value in values.items()
+        if not (value.get_secret_value() if isinstance(value, SecretStr) else value)
+    )
 
 
 _ENTRIES: dict[str, _Entry] = {
     "google": _Entry(
         title="Google",
         capabilities=google.CAPABILITIES,
-        missing=_google_missing,
+        missing=lambda settings: _unset(settings, "GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"),
         oauth=google.GoogleOAuth,
+        push=google.read_push,
         calendar=lambda settings, token: google.GoogleCalendar(
             ProviderHttp(settings.google_api_url, token, google.to_error)
         ),
@@ -49,17 +69,19 @@ _ENTRIES: dict[str, _Entry] = {
 def kinds() -> list[ProviderKind]:
     """Every provider, configured or not, in the order in which pages show them."""
     settings = get_settings()
-    return [
-        ProviderKind(
-            key, entry.title, entry.capabilities, not entry.missing(settings), entry.missing(settings)
-        )
-        for key, entry in _ENTRIES.items()
-    ]
+    return [_kind(key, entry, settings) for key, entry in _ENTRIES.items()]
+
+
+def kind(key: str) -> ProviderKind:
+    """One provider. :raises NotFound: there is none of that name."""
+    return _kind(key, _entry(key), get_settings())
 
 
 def oauth_client(key: str) -> OAuthClient:
-    """:raises NotFound: no such provider. :raises ProviderNotConfigured: it has no credentials."""
+    """:raises NotFound: no such provider with OAuth. :raises ProviderNotConfigured: it has no credentials."""
     entry = _entry(key)
+    if entry.oauth is None:
+        raise NotFound(f"{entry.title} is not connected by way of a consent page.")
     missing = entry.missing(get_settings())
     if missing:
         raise ProviderNotConfigured(
@@ -68,23 +90,45 @@ def oauth_client(key: str) -> OAuthClient:
     return entry.oauth(get_settings())
 
 
+def credential_client(key: str) -> CredentialClient:
+    """:raises NotFound: no such provider, or not one that is opened with typed credentials."""
+    entry = _entry(key)
+    if entry.credentials is None:
+        raise NotFound(f"{entry.title} is not connected with an address or a password.")
+    return entry.credentials(get_settings())
+
+
+def push_reader(key: str) -> PushReader:
+    """:raises NotFound: no such provider, or it does not push."""
+    entry = _entry(key)
+    if entry.push is None:
+        raise NotFound(f"{entry.title} sends no notifications.")
+    return entry.push
+
+
 def calendar_provider(key: str, access_token: str) -> CalendarProvider:
-    """The calls of provider ``key`` on one access token. :raises NotFound: no such provider."""
+    """The calls of a provider on one access token or :attr:`Opened.secret`. :raises NotFound: no such provider."""
     return _entry(key).calendar(get_settings(), access_token)
 
 
 @contextmanager
 def override(
-    key: str, *, oauth: OAuthClient, calendar: Callable[[str], CalendarProvider], title: str = ""
+    key: str,
+    *,
+    oauth: OAuthClient,
+    calendar: Callable[[str], CalendarProvider],
+    title: str = "",
+    push: PushReader | None = None,
 ) -> Iterator[None]:
     """Put another implementation under ``key`` for the length of a ``with`` block (tests, benchmarks)."""
     before = _ENTRIES.get(key)
     _ENTRIES[key] = _Entry(
         title=title or (before.title if before else key.title()),
         capabilities=calendar("").capabilities,
-        missing=lambda _settings: (),
         oauth=lambda _settings: oauth,
         calendar=lambda _settings, token: calendar(token),
+        push=push or (before.push if before else None),
+        parallel=before.parallel if before else 0,
     )
     try:
         yield
@@ -93,6 +137,20 @@ def override(
             del _ENTRIES[key]
         else:
             _ENTRIES[key] = before
+
+
+def _kind(key: str, entry: _Entry, settings: Settings) -> ProviderKind:
+    missing = entry.missing(settings)
+    return ProviderKind(
+        key,
+        entry.title,
+        entry.capabilities,
+        configured=not missing,
+        missing=missing,
+        sign_in=entry.sign_in,
+        parallel=entry.parallel,
+        note=entry.note,
+    )
 
 
 def _entry(key: str) -> _Entry:

@@ -25,18 +25,19 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from calendar_app.sandbox.calendar_api import CalendarApi
-from calendar_app.sandbox.calendars import Calendars
-from calendar_app.sandbox.channels import RETRY_AFTER_S, Channels, Deliver, HttpDelivery
 from calendar_app.sandbox.control import Control
 from calendar_app.sandbox.environment import CALLBACK_PATH
-from calendar_app.sandbox.events import Events
-from calendar_app.sandbox.grants import ACCESS_TOKEN_LIFE_S, Grants
+from calendar_app.sandbox.google.calendar_api import CalendarApi
+from calendar_app.sandbox.google.calendars import Calendars
+from calendar_app.sandbox.google.channels import RETRY_AFTER_S, Channels, Deliver, HttpDelivery
+from calendar_app.sandbox.google.events import Events
+from calendar_app.sandbox.google.grants import ACCESS_TOKEN_LIFE_S, Grants
+from calendar_app.sandbox.google.oauth import OAuth
+from calendar_app.sandbox.google.schema import SCHEMA
+from calendar_app.sandbox.google.seed import plant
 from calendar_app.sandbox.mailbox import Mailbox
-from calendar_app.sandbox.oauth import OAuth
 from calendar_app.sandbox.page import SandboxPage
 from calendar_app.sandbox.pages import HERE, Pages
-from calendar_app.sandbox.seed import plant
 from calendar_app.sandbox.smtp import mail_server
 from calendar_app.sandbox.store import Clock, Store
 from calendar_app.settings import Settings, SettingsError, get_settings
@@ -62,7 +63,7 @@ def create_app(
     settings = settings or get_settings()
     if settings.production:
         raise SettingsError("The sandbox cannot run in production: ALMANAC_ENV is set to production.")
-    store = Store(store_path or settings.data_dir / "sandbox.db", clock)
+    store = Store(store_path or settings.data_dir / "sandbox.db", clock, SCHEMA)
     calendars, events = Calendars(store), Events(store, settings.public_url)
     grants, pages = Grants(store, access_token_seconds), Pages()
     mailbox = Mailbox(store, pages)

@@ -31,11 +31,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from calendar_app.sandbox.calendars import CalendarRow, Calendars
-from calendar_app.sandbox.channels import Channels
-from calendar_app.sandbox.events import Events
-from calendar_app.sandbox.google_error import GoogleError, invalid, not_found
-from calendar_app.sandbox.grants import Grants
+from calendar_app.sandbox.google.calendars import CalendarRow, Calendars
+from calendar_app.sandbox.google.channels import Channels
+from calendar_app.sandbox.google.error import GoogleError, invalid, not_found
+from calendar_app.sandbox.google.events import Events
+from calendar_app.sandbox.google.grants import Grants
 from calendar_app.sandbox.page import shifted
 from calendar_app.sandbox.pages import refuse_cross_site
 

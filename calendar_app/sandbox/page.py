@@ -17,14 +17,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from calendar_app.sandbox.calendars import Account, CalendarRow, Calendars
-from calendar_app.sandbox.channels import Channels
-from calendar_app.sandbox.events import Events
-from calendar_app.sandbox.google_error import GoogleError, invalid
-from calendar_app.sandbox.grants import Grants
-from calendar_app.sandbox.listing import Listing, Query
+from calendar_app.sandbox.google.calendars import Account, CalendarRow, Calendars
+from calendar_app.sandbox.google.channels import Channels
+from calendar_app.sandbox.google.error import GoogleError, invalid
+from calendar_app.sandbox.google.events import Events
+from calendar_app.sandbox.google.grants import Grants
+from calendar_app.sandbox.google.listing import Listing, Query
+from calendar_app.sandbox.google.recurrence import instant_of, written_in
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
-from calendar_app.sandbox.recurrence import instant_of, written_in
 
 Json = dict[str, Any]
 Form = ImmutableMultiDict[str, str]

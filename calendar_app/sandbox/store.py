@@ -20,33 +20,6 @@ Clock = Callable[[], datetime]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS account (email TEXT PRIMARY KEY, sub TEXT NOT NULL, name TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS consent (
-  account TEXT PRIMARY KEY, scopes TEXT NOT NULL, offline INTEGER NOT NULL, given INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS code (
-  digest TEXT PRIMARY KEY, account TEXT NOT NULL, scopes TEXT NOT NULL, redirect_uri TEXT NOT NULL,
-  challenge TEXT NOT NULL, challenge_method TEXT NOT NULL, nonce TEXT NOT NULL, refreshable INTEGER NOT NULL,
-  expires INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS token (
-  digest TEXT PRIMARY KEY, kind TEXT NOT NULL, account TEXT NOT NULL, scopes TEXT NOT NULL,
-  expires INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS calendar (
-  id TEXT PRIMARY KEY, account TEXT NOT NULL, seq INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0,
-  is_primary INTEGER NOT NULL, sync_epoch INTEGER NOT NULL DEFAULT 0, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS event (
-  calendar TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL, status TEXT NOT NULL, updated INTEGER NOT NULL,
-  starts INTEGER NOT NULL, ends INTEGER NOT NULL, recurring INTEGER NOT NULL, series TEXT, original TEXT,
-  ical_uid TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (calendar, id));
-CREATE UNIQUE INDEX IF NOT EXISTS event_seq ON event (calendar, seq);
-CREATE INDEX IF NOT EXISTS event_series ON event (calendar, series);
-CREATE INDEX IF NOT EXISTS event_uid ON event (calendar, ical_uid);
-CREATE TABLE IF NOT EXISTS ghost (
-  calendar TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (calendar, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS channel (
-  id TEXT PRIMARY KEY, account TEXT NOT NULL, resource TEXT NOT NULL, resource_id TEXT NOT NULL,
-  resource_uri TEXT NOT NULL, address TEXT NOT NULL, token TEXT NOT NULL, expires INTEGER NOT NULL,
-  number INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS channel_resource ON channel (resource);
 """
 
 
@@ -56,20 +29,19 @@ def digest(secret: str) -> str:
 
 
 class Store:
-    """The open file, its clock and its change sequence.
+    """The open file, its clock and its change sequence; ``schema``: SQL that makes a provider's tables if need be.
 
-    ``on_change`` is called after each commit with the resources that changed: ``events:<calendar id>``,
-    ``calendars:<account>``.
+    ``on_change`` is called after each commit with the resources that changed, as the provider names them.
     """
 
-    def __init__(self, path: Path | str, clock: Clock) -> None:
+    def __init__(self, path: Path | str, clock: Clock, schema: str = "") -> None:
         if path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         self.db.row_factory = sqlite3.Row
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=NORMAL")
-        self.db.executescript(_SCHEMA)
+        self.db.executescript(_SCHEMA + schema)
         self.clock = clock
         self.on_change: Callable[[frozenset[str]], None] = lambda _resources: None
         self._touched: set[str] = set()

@@ -17,7 +17,7 @@ from calendar_app.db.tables import (
     Person,
 )
 from calendar_app.domain.colors import booking_color
-from calendar_app.domain.event import BOOKING_MARK, Attendee, EventDraft, EventTime
+from calendar_app.domain.event import BOOKING_MARK, Attendee, EventDraft, EventTime, write_key
 from calendar_app.domain.intake import parse_questions
 from calendar_app.settings import get_settings
 
@@ -41,6 +41,7 @@ def draft(session: Session, row: CalendarWrite) -> EventDraft:
     ).all()
     return EventDraft(
         remote_id=row.remote_id,
+        key=write_key(booking.id, row.calendar_id),
         uid=booking.uid,
         summary=f"{event_type.title} with {booking.name}",
         start=booking.start_at,

@@ -6,8 +6,6 @@ from what tells the request from others, so a repetition meets the event that is
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +16,7 @@ from sqlmodel import Session
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection
-from calendar_app.domain.event import Attendee, EventDraft
+from calendar_app.domain.event import Attendee, EventDraft, write_key
 from calendar_app.domain.freebusy import BusySource
 from calendar_app.domain.hosting import EventRules
 from calendar_app.domain.intake import clean_email, clean_text
@@ -86,9 +84,10 @@ def create_event(
         calendar, connection = owned_calendar(session, actor, calendar_id)
     if not AccessRole(calendar.access_role).can_write:
         raise _read_only(calendar)
-    remote_id = _remote_id(calendar.id, key or new_id())
+    remote_id = write_key("event", calendar.id, key or new_id())
     draft = EventDraft(
         remote_id=remote_id,
+        key=remote_id,
         uid=f"{remote_id}@{urlsplit(get_settings().public_url).hostname or 'almanac'}",
         summary=clean_text(summary, "summary", 300),
         start=start.astimezone(UTC),
@@ -136,12 +135,6 @@ def _span(start: datetime, end: datetime) -> Span:
     if end - start > LONGEST:
         raise InvalidInput(f"An event lasts at most {LONGEST.days} days.", field="end")
     return Span(instant(start), instant(end))
-
-
-def _remote_id(calendar_id: str, key: str) -> str:
-    """52 characters of base32hex (RFC 4648 §7), as Google's ids demand."""
-    digest = hashlib.sha256(f"event:{calendar_id}:{key}".encode()).digest()
-    return base64.b32hexencode(digest).decode().rstrip("=").lower()
 
 
 def _read_only(calendar: Calendar) -> InvalidInput:

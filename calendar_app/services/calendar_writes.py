@@ -1,7 +1,7 @@
 """Bookings in people's calendars, kept as desired state: what should stand where, and how far a calendar has come.
 
 :func:`plan` runs in the transaction that makes or changes a booking and says what each calendar should hold.
-:func:`apply` brings one calendar up to that, as often as it is called and by whomever: the remote id is computed,
+:func:`apply` brings one calendar up to that, as often as it is called and by whomever: the event's key is computed,
 so repeats meet the same event; a claim with a fence and a lease keeps two workers from recording over each other;
 and a worker that comes back after its claim was taken over records nothing, but has the calendar written once more,
 because its late call may have undone a newer state. :func:`sweep` finds what is behind, so a lost queue costs time
@@ -20,8 +20,6 @@ any other              parked with the reason; staff see it and may retry
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 import random
 from collections.abc import Collection
@@ -45,7 +43,7 @@ from calendar_app.db.tables import (
     Workspace,
 )
 from calendar_app.domain.booking import Status
-from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventDraft
+from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventDraft, write_key
 from calendar_app.errors import EventNotFound, GrantRevoked, NotFound, PreconditionFailed, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, CalendarProvider, Capability, WrittenEvent
@@ -100,12 +98,6 @@ class _Outcome:
     error: ProviderError | None = None
 
 
-def remote_id(booking_id: str, calendar_id: str) -> str:
-    """The id of a booking's event in a calendar: 52 characters of base32hex (RFC 4648 §7), as Google's ids demand."""
-    digest = hashlib.sha256(f"{booking_id}:{calendar_id}".encode()).digest()
-    return base64.b32hexencode(digest).decode().rstrip("=").lower()
-
-
 def plan(session: Session, booking: Booking) -> list[str]:
     """Say what every calendar must hold of ``booking`` as it is now; ids of the rows that have to be carried out.
 
@@ -127,7 +119,7 @@ def plan(session: Session, booking: Booking) -> list[str]:
         row = rows.get(calendar_id)
         if row is None:
             row = CalendarWrite(
-                booking_id=booking.id, calendar_id=calendar_id, remote_id=remote_id(booking.id, calendar_id)
+                booking_id=booking.id, calendar_id=calendar_id, remote_id=write_key(booking.id, calendar_id)
             )
         elif not row.present and calendar_id not in wanted:
             continue
@@ -165,7 +157,7 @@ def apply(write_id: str, *, now: datetime | None = None) -> str:
         if claim.draft is not None and outcome.error is None and not claim.verify_only:
             if not _record(claim, outcome, now or datetime.now(UTC), keep=True):
                 continue
-            outcome = replace(outcome, seen=_read_back(claim))
+            outcome = replace(outcome, seen=_read_back(claim, outcome.written))
         _record(claim, outcome, now or datetime.now(UTC))
         if outcome.error is not None:
             return _state(write_id)
@@ -300,7 +292,7 @@ def _carry_out(claim: _Claim) -> _Outcome:
             grants.call(claim.connection_id, lambda api: api.delete_event(claim.calendar, claim.remote_id))
             return _Outcome()
         if claim.verify_only:
-            return _Outcome(seen=_read_back(claim))
+            return _Outcome(seen=_read_back(claim, None))
         draft = claim.draft
         return _Outcome(
             grants.call(claim.connection_id, lambda api: _put(api, claim.calendar, draft, claim.etag))
@@ -319,7 +311,7 @@ def _put(api: CalendarProvider, calendar: str, draft: EventDraft, etag: str) -> 
         try:
             return api.put_event(calendar, draft, etag=etag)
         except EventNotFound:
-            etag = ""
+            draft, etag = replace(draft, remote_id=draft.key), ""
         except PreconditionFailed:
             current = api.get_event(calendar, draft.remote_id)
             draft, etag = merged(draft, current), current.etag
@@ -353,12 +345,13 @@ def merged(draft: EventDraft, current: CalendarEvent) -> EventDraft:
     )
 
 
-def _read_back(claim: _Claim) -> _Seen:
+def _read_back(claim: _Claim, written: WrittenEvent | None) -> _Seen:
     """What the provider shows of the event now; trouble in reading is no news about what was written."""
     draft = claim.draft
     assert draft is not None
+    remote_id = written.remote_id if written else claim.remote_id
     try:
-        event = grants.call(claim.connection_id, lambda api: api.get_event(claim.calendar, claim.remote_id))
+        event = grants.call(claim.connection_id, lambda api: api.get_event(claim.calendar, remote_id))
     except EventNotFound:
         return _Seen.MISSING
     except (ProviderError, NotFound):
@@ -402,7 +395,8 @@ def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = Fal
 
 def _succeeded(row: CalendarWrite, claim: _Claim, outcome: _Outcome, now: datetime) -> None:
     if outcome.written is not None:
-        row.etag, row.html_link = outcome.written.etag, outcome.written.html_link
+        row.remote_id, row.etag = outcome.written.remote_id, outcome.written.etag
+        row.html_link = outcome.written.html_link
         row.written_at = now
     row.applied_version = claim.version
     row.last_error_code, row.last_error, row.next_attempt_at = "", "", None
@@ -410,6 +404,7 @@ def _succeeded(row: CalendarWrite, claim: _Claim, outcome: _Outcome, now: dateti
         row.attempts = 0
     elif claim.draft is None:
         row.state, row.etag, row.html_link, row.attempts = REMOVED, "", "", 0
+        row.remote_id = write_key(row.booking_id, row.calendar_id)
     elif outcome.seen is _Seen.SAME:
         row.state, row.verified_at, row.attempts = VERIFIED, now, 0
     elif outcome.seen is _Seen.MISSING:

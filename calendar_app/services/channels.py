@@ -7,11 +7,9 @@ https://developers.google.com/workspace/calendar/api/guides/push
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 import secrets
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -25,14 +23,22 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import Forbidden, GrantRevoked, NotFound, ProviderError
 from calendar_app.providers import registry
-from calendar_app.providers.base import CalendarProvider, Capability, PushChannel
+from calendar_app.providers.base import (
+    CalendarProvider,
+    Capability,
+    PushChannel,
+    PushEcho,
+    PushNotice,
+    PushRequest,
+    PushSignal,
+)
 from calendar_app.services import grants, sync
 from calendar_app.services.sync_run import USABLE
 from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
 
-HOOK_PATH = "/api/v1/hooks/google"
+HOOK_PATH = "/api/v1/hooks"
 LIFE = timedelta(days=7)
 """What we ask for; providers may grant less."""
 MARGIN = timedelta(hours=24)
@@ -51,7 +57,7 @@ def ensure(calendar_id: str, *, now: datetime | None = None) -> bool:
     now = now or datetime.now(UTC)
     with reading() as session:
         found = session.execute(
-            select(col(Calendar.remote_id), col(Calendar.connection_id))
+            select(col(Calendar.remote_id), col(Calendar.connection_id), col(Connection.provider))
             .join(Connection, col(Connection.id) == col(Calendar.connection_id))
             .where(col(Calendar.id) == calendar_id, _pushable())
         ).first()
@@ -66,7 +72,7 @@ def ensure(calendar_id: str, *, now: datetime | None = None) -> bool:
         channel.stopped_at and not channel.resource_id and channel.created_at > now - AGAIN for channel in old
     ):
         return False
-    if not _open(calendar_id, found.remote_id, found.connection_id, now):
+    if not _open(calendar_id, found.remote_id, found.connection_id, found.provider, now):
         return False
     _stop([channel for channel in old if channel.stopped_at is None], found.connection_id)
     return True
@@ -108,39 +114,69 @@ def stop_for_connection(connection_id: str) -> None:
     _stop(list(open_ones), connection_id)
 
 
-def receive_google(headers: Mapping[str, str]) -> bool:
-    """Take a push in: check it and queue its calendar's reading; true if it was news. Answers within milliseconds.
+@dataclass(frozen=True, slots=True)
+class Received:
+    """``echo`` has to be sent back where the provider only checks the address; ``news`` counts what was not known."""
+
+    echo: str = ""
+    news: int = 0
+
+
+def receive(provider: str, request: PushRequest) -> Received:
+    """Take a webhook request in: check it and queue what follows; answers within milliseconds.
 
     Only reads the database, so that it never waits for a writer; what it saw is recorded by :func:`pushed`.
 
-    :raises NotFound: no such channel. :raises Forbidden: the token is not the channel's.
+    :raises NotFound: no such provider or channel. :raises Forbidden: not sent by the provider.
+    :raises InvalidInput: no notification of this provider's.
     """
-    channel_id = headers.get("x-goog-channel-id", "")
-    number = headers.get("x-goog-message-number", "")
+    found = registry.push_reader(provider)(request)
+    if isinstance(found, PushEcho):
+        return Received(echo=found.text)
+    return Received(news=sum(_take(provider, notice) for notice in found))
+
+
+def _take(provider: str, notice: PushNotice) -> bool:
     with reading() as session:
-        channel = session.get(Channel, channel_id) if len(channel_id) <= 64 else None
-    if channel is None:
+        channel = session.get(Channel, notice.channel_id) if len(notice.channel_id) <= 64 else None
+        ours = channel and session.scalar(
+            select(col(Connection.provider))
+            .join(Calendar, col(Calendar.connection_id) == col(Connection.id))
+            .where(col(Calendar.id) == channel.calendar_id)
+        )
+    if channel is None or ours != provider:
         raise NotFound("There is no such channel.")
-    if not hmac.compare_digest(_digest(headers.get("x-goog-channel-token", "")), channel.token_hash):
-        raise Forbidden("The channel's token is wrong.")
-    position = int(number) if number.isascii() and number.isdigit() and len(number) < 16 else 0
-    if channel.stopped_at is not None or position <= channel.last_message:
+    if not notice.authentic(channel.secret):
+        raise Forbidden("The notification does not prove that it comes from the provider.")
+    if channel.stopped_at is not None or (notice.number and notice.number <= channel.last_message):
         return False
+    renew = notice.signal in (PushSignal.EXPIRING, PushSignal.ENDED)
+    job = f"push-{channel.id}-{notice.signal}" if renew else f"push-{channel.id}"
     queued = queues.enqueue(
-        queues.SYNC, "push", channel.id, position, job_id=f"push-{channel.id}", timeout=sync.TIMEOUT_S
+        queues.SYNC, "push", channel.id, notice.number, str(notice.signal), job_id=job, timeout=sync.TIMEOUT_S
     )
     if not queued:  # without Redis the request in the row is found by the sweeper
-        _note(channel.id, position)
+        _note(channel.id, notice.number)
         sync.request(channel.calendar_id)
     return True
 
 
-def pushed(channel_id: str, number: int) -> None:
-    """Read the calendar that a push was about; the job behind :func:`receive_google`."""
+def pushed(channel_id: str, number: int, signal: str = PushSignal.CHANGED) -> None:
+    """Do what a push was about; the job behind :func:`receive`.
+
+    A channel that ends or has ended is replaced first, so that what changes from then on is heard of; the calendar is
+    read in every case, as a provider that ended a channel may have said less than there was.
+    """
     calendar_id = _note(channel_id, number)
-    if calendar_id is not None:
-        sync.request(calendar_id, queue=False)
-        sync.sync_calendar(calendar_id)
+    if calendar_id is None:
+        return
+    if signal in (PushSignal.EXPIRING, PushSignal.ENDED):
+        now = datetime.now(UTC)
+        with transaction() as session:
+            _update(session, channel_id, {"stopped_at" if signal == PushSignal.ENDED else "expires_at": now})
+        ensure(calendar_id)
+    sync.request(calendar_id, queue=False)
+    sync.sync_calendar(calendar_id)
 
 
 def forget(now: datetime | None = None) -> int:
@@ -169,13 +205,13 @@ def _ageing(channel: Channel, now: datetime) -> bool:
     return channel.expires_at - now < min(MARGIN, (channel.expires_at - channel.created_at) / 2)
 
 
-def _open(calendar_id: str, remote_id: str, connection_id: str, now: datetime) -> bool:
+def _open(calendar_id: str, remote_id: str, connection_id: str, provider_key: str, now: datetime) -> bool:
     """The row comes first: the provider's first message may be quicker than its answer."""
     channel_id, token = new_id(), secrets.token_urlsafe(32)
     row = Channel(
         id=channel_id,
         calendar_id=calendar_id,
-        token_hash=_digest(token),
+        secret=token,
         created_at=now,
         expires_at=now + _OPENING,
     )
@@ -187,7 +223,7 @@ def _open(calendar_id: str, remote_id: str, connection_id: str, now: datetime) -
             remote_id,
             channel_id=channel_id,
             token=token,
-            address=get_settings().public_url + HOOK_PATH,
+            address=f"{get_settings().public_url}{HOOK_PATH}/{provider_key}",
             expires_at=now + LIFE,
         )
 
@@ -232,15 +268,15 @@ def _stop_at(channel: PushChannel, provider: CalendarProvider) -> None:
 
 
 def _note(channel_id: str, number: int) -> str | None:
-    """Record a message's number; the calendar's id, or ``None`` if the message, or a later one, was there before."""
+    """Record a message; the calendar's id, or ``None`` if a numbered message, or a later one, was there before."""
+    unseen = [col(Channel.last_message) < number] if number else []
+    values: dict[str, Any] = {"last_push_at": datetime.now(UTC)} | (
+        {"last_message": number} if number else {}
+    )
     with transaction() as session:
         return session.scalar(
             update(Channel)
-            .where(col(Channel.id) == channel_id, col(Channel.last_message) < number)
-            .values(last_message=number, last_push_at=datetime.now(UTC))
+            .where(col(Channel.id) == channel_id, *unseen)
+            .values(**values)
             .returning(col(Channel.calendar_id))
         )
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -35,9 +35,9 @@ def sync_calendar(calendar_id: str) -> str:
     return result.outcome
 
 
-def push(channel_id: str, number: int) -> None:
-    """A provider said that a calendar changed."""
-    channels.pushed(channel_id, number)
+def push(channel_id: str, number: int, signal: str) -> None:
+    """A provider said that a calendar changed, or that its channel ends."""
+    channels.pushed(channel_id, number, signal)
 
 
 def open_channel(calendar_id: str) -> bool:

@@ -163,7 +163,13 @@ def book_and_remove(google: GoogleCalendar) -> None:
     assert calendar.is_primary
     start = datetime(2030, 1, 11, 9, 0, tzinfo=UTC)
     draft = EventDraft(
-        "0a1b2c3d", "uid@almanac", "Intro with Ada", start, start + timedelta(minutes=30), "Europe/Berlin"
+        "0a1b2c3d",
+        "0a1b2c3d",
+        "uid@almanac",
+        "Intro with Ada",
+        start,
+        start + timedelta(minutes=30),
+        "Europe/Berlin",
     )
     written = google.put_event(calendar.remote_id, draft)
 

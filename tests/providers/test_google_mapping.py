@@ -20,6 +20,7 @@ TIMED: dict[str, Any] = {
 }
 DRAFT = EventDraft(
     remote_id="abc123",
+    key="abc123",
     uid="u@almanac",
     summary="Intro with Ada",
     start=datetime(2026, 11, 23, 9, 0, tzinfo=UTC),

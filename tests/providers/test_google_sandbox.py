@@ -34,6 +34,7 @@ pytestmark = requires_google_contract
 START = datetime(2026, 11, 25, 13, 0, tzinfo=UTC)
 DRAFT = EventDraft(
     remote_id="a1b2c3d4e5f6g7h8",
+    key="a1b2c3d4e5f6g7h8",
     uid="b1@almanac",
     summary="Intro call with Ada",
     start=START,

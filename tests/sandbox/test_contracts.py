@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from calendar_app.sandbox.scopes import BY_METHOD
+from calendar_app.sandbox.google.scopes import BY_METHOD
 from tests.contracts import Contract, ContractASGI, ContractTransport, google_contract, google_document
 from tests.contracts import requires_google_contract as _required
 

@@ -10,7 +10,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from calendar_app.sandbox.environment import CLIENT_ID, CLIENT_SECRET
-from calendar_app.sandbox.oauth import ISSUER
+from calendar_app.sandbox.google.oauth import ISSUER
 from tests.sandbox.server import CALENDAR_SCOPE, OWNER, REDIRECT_URI, Sandbox, pkce, running_sandbox
 
 EMAIL_SCOPE = "https://www.googleapis.com/auth/userinfo.email"

@@ -9,10 +9,11 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calendar_app.sandbox.calendars import CalendarRow, Calendars
-from calendar_app.sandbox.events import Events
-from calendar_app.sandbox.google_error import GoogleError
-from calendar_app.sandbox.listing import Listing, Query, resume_page, resume_sync
+from calendar_app.sandbox.google.calendars import CalendarRow, Calendars
+from calendar_app.sandbox.google.error import GoogleError
+from calendar_app.sandbox.google.events import Events
+from calendar_app.sandbox.google.listing import Listing, Query, resume_page, resume_sync
+from calendar_app.sandbox.google.schema import SCHEMA
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]
@@ -89,7 +90,7 @@ class World:
     """A calendar under random edits."""
 
     def __init__(self) -> None:
-        self.store = Store(":memory:", lambda: NOW)
+        self.store = Store(":memory:", lambda: NOW, SCHEMA)
         self.calendars, self.events = Calendars(self.store), Events(self.store, "http://localhost")
         self.calendars.ensure_account("a@example.com")
         self.own = self.calendars.get("a@example.com", "primary").ref

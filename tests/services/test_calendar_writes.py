@@ -11,7 +11,7 @@ import pytest
 
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, Person, Workspace
-from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, Response
+from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, Response, write_key
 from calendar_app.errors import (
     AuthExpired,
     EventNotFound,
@@ -58,9 +58,9 @@ def _change(table: type, key: str, **columns: object) -> None:
 
 def test_remote_ids_are_what_google_demands(place: Place) -> None:
     """5 to 1024 characters of a-v and 0-9, the same for the same booking and calendar, different for others."""
-    made = calendar_writes.remote_id("b1", "c1")
-    assert made == calendar_writes.remote_id("b1", "c1")
-    assert len({made, calendar_writes.remote_id("b1", "c2"), calendar_writes.remote_id("b2", "c1")}) == 3
+    made = write_key("b1", "c1")
+    assert made == write_key("b1", "c1")
+    assert len({made, write_key("b1", "c2"), write_key("b2", "c1")}) == 3
     assert len(made) == 52
     assert set(made) <= set("0123456789abcdefghijklmnopqrstuv")
 

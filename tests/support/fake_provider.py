@@ -52,6 +52,7 @@ from calendar_app.providers.base import (
     ScopeNeed,
     WrittenEvent,
 )
+from calendar_app.providers.google.provider import read_push
 
 SCOPES = (
     ScopeNeed("profile", "show which account is connected", required=True),
@@ -142,7 +143,11 @@ class FakeProvider:
     def installed(self) -> Iterator[FakeProvider]:
         """Stand under ``key`` in the registry for the length of a ``with`` block."""
         with registry.override(
-            self.key, oauth=self.oauth, calendar=lambda token: FakeClient(self, token), title="Fake"
+            self.key,
+            oauth=self.oauth,
+            calendar=lambda token: FakeClient(self, token),
+            title="Fake",
+            push=read_push,
         ):
             yield self
 
@@ -267,6 +272,7 @@ class FakeOAuth:
     """The vendor's authorization server, as :class:`calendar_app.providers.base.OAuthClient`."""
 
     scopes: Sequence[ScopeNeed] = SCOPES
+    issuer = "https://fake.example"
 
     def __init__(self, vendor: FakeProvider) -> None:
         self._vendor = vendor

@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +38,8 @@ from calendar_app.providers.base import (
     EventPage,
     Grant,
     PushChannel,
+    PushNotice,
+    PushRequest,
     RemoteCalendar,
     ScopeNeed,
     WrittenEvent,
@@ -304,6 +308,21 @@ def _busy(answer: Mapping[str, Any] | None) -> list[Span] | ProviderError:
         Span(instant(datetime.fromisoformat(busy["start"])), instant(datetime.fromisoformat(busy["end"])))
         for busy in answer.get("busy") or ()
     )
+
+
+def read_push(request: PushRequest) -> Sequence[PushNotice]:
+    """All facts stand in ``X-Goog-*`` headers (push guide); the token is the one that :meth:`watch` was given.
+    A message without a usable number cannot be told from a replay and counts as an old one."""
+    channel_id = request.headers.get("x-goog-channel-id", "")
+    token = request.headers.get("x-goog-channel-token", "")
+    number = request.headers.get("x-goog-message-number", "")
+    return [
+        PushNotice(
+            channel_id,
+            authentic=lambda secret: hmac.compare_digest(token.encode(), secret.encode()),
+            number=int(number) if re.fullmatch("[1-9][0-9]{0,14}", number) else -1,
+        )
+    ]
 
 
 _GONE = {"fullSyncRequired", "updatedMinTooLongAgo", "deleted"}

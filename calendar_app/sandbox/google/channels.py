@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from calendar_app.sandbox.google_error import GoogleError, invalid, required
+from calendar_app.sandbox.google.error import GoogleError, invalid, required
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]

@@ -14,21 +14,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from calendar_app.sandbox import freebusy
-from calendar_app.sandbox.calendar_call import Call, Handler, endpoint
-from calendar_app.sandbox.calendars import CalendarRow, Calendars
-from calendar_app.sandbox.channels import Channels
-from calendar_app.sandbox.events import Events
-from calendar_app.sandbox.freebusy import instant
-from calendar_app.sandbox.google_error import (
+from calendar_app.sandbox.google import freebusy
+from calendar_app.sandbox.google.calendar_call import Call, Handler, endpoint
+from calendar_app.sandbox.google.calendars import CalendarRow, Calendars
+from calendar_app.sandbox.google.channels import Channels
+from calendar_app.sandbox.google.error import (
     GoogleError,
     full_sync_required,
     invalid,
     required,
     time_range_empty,
 )
-from calendar_app.sandbox.grants import Grants
-from calendar_app.sandbox.listing import (
+from calendar_app.sandbox.google.events import Events
+from calendar_app.sandbox.google.freebusy import instant
+from calendar_app.sandbox.google.grants import Grants
+from calendar_app.sandbox.google.listing import (
     DEFAULT_PAGE,
     LARGEST_PAGE,
     TOKEN_LIFE_MS,
@@ -40,8 +40,8 @@ from calendar_app.sandbox.listing import (
     resume_page,
     resume_sync,
 )
-from calendar_app.sandbox.palette import CALENDAR_COLORS, EVENT_COLORS
-from calendar_app.sandbox.resource import rfc3339
+from calendar_app.sandbox.google.palette import CALENDAR_COLORS, EVENT_COLORS
+from calendar_app.sandbox.google.resource import rfc3339
 
 Json = dict[str, Any]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 
-from calendar_app.sandbox.google_error import GoogleError, invalid, not_found, required
-from calendar_app.sandbox.palette import CALENDAR_COLORS
-from calendar_app.sandbox.recurrence import zone_named
-from calendar_app.sandbox.resource import CalendarRef
+from calendar_app.sandbox.google.error import GoogleError, invalid, not_found, required
+from calendar_app.sandbox.google.palette import CALENDAR_COLORS
+from calendar_app.sandbox.google.recurrence import zone_named
+from calendar_app.sandbox.google.resource import CalendarRef
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]

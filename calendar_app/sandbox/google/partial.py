@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from calendar_app.sandbox.google_error import invalid
+from calendar_app.sandbox.google.error import invalid
 
 Mask = dict[str, "Mask"]
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9]*|\*|[(),/]")

@@ -19,11 +19,11 @@ from typing import Any
 
 import orjson
 
-from calendar_app.sandbox.calendars import CalendarRow
-from calendar_app.sandbox.events import horizon_of
-from calendar_app.sandbox.google_error import full_sync_required, invalid
-from calendar_app.sandbox.recurrence import Instance, Series, instant_of, written_in
-from calendar_app.sandbox.resource import stub
+from calendar_app.sandbox.google.calendars import CalendarRow
+from calendar_app.sandbox.google.error import full_sync_required, invalid
+from calendar_app.sandbox.google.events import horizon_of
+from calendar_app.sandbox.google.recurrence import Instance, Series, instant_of, written_in
+from calendar_app.sandbox.google.resource import stub
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]

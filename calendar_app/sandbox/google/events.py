@@ -18,9 +18,16 @@ from typing import Any
 
 import orjson
 
-from calendar_app.sandbox.google_error import GoogleError, condition_not_met, invalid, not_found, required
-from calendar_app.sandbox.recurrence import INSTANCE_ID, Series, instant_of
-from calendar_app.sandbox.resource import EVENT_ID, CalendarRef, merged, sealed, without_nulls, writable
+from calendar_app.sandbox.google.error import GoogleError, condition_not_met, invalid, not_found, required
+from calendar_app.sandbox.google.recurrence import INSTANCE_ID, Series, instant_of
+from calendar_app.sandbox.google.resource import (
+    EVENT_ID,
+    CalendarRef,
+    merged,
+    sealed,
+    without_nulls,
+    writable,
+)
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]

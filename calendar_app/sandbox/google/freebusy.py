@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 
-from calendar_app.sandbox.calendars import CalendarRow, Calendars
-from calendar_app.sandbox.google_error import GoogleError, invalid, required, time_range_empty
-from calendar_app.sandbox.listing import LARGEST_PAGE, Listing, Query, resume_page
-from calendar_app.sandbox.recurrence import instant_of, written_in
+from calendar_app.sandbox.google.calendars import CalendarRow, Calendars
+from calendar_app.sandbox.google.error import GoogleError, invalid, required, time_range_empty
+from calendar_app.sandbox.google.listing import LARGEST_PAGE, Listing, Query, resume_page
+from calendar_app.sandbox.google.recurrence import instant_of, written_in
 
 Json = dict[str, Any]
 

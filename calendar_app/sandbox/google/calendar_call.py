@@ -10,12 +10,12 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from calendar_app.sandbox import partial
-from calendar_app.sandbox.calendars import CalendarRow, Calendars
-from calendar_app.sandbox.freebusy import instant
-from calendar_app.sandbox.google_error import GoogleError, invalid
-from calendar_app.sandbox.grants import Grants
-from calendar_app.sandbox.scopes import BY_METHOD
+from calendar_app.sandbox.google import partial
+from calendar_app.sandbox.google.calendars import CalendarRow, Calendars
+from calendar_app.sandbox.google.error import GoogleError, invalid
+from calendar_app.sandbox.google.freebusy import instant
+from calendar_app.sandbox.google.grants import Grants
+from calendar_app.sandbox.google.scopes import BY_METHOD
 
 Json = dict[str, Any]
 

@@ -20,12 +20,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from calendar_app.sandbox import scopes as known_scopes
-from calendar_app.sandbox.calendars import Account, Calendars
 from calendar_app.sandbox.environment import CLIENT_ID, CLIENT_SECRET
-from calendar_app.sandbox.grants import CodeGrant, Grants, TokenGrant
+from calendar_app.sandbox.google import scopes as known_scopes
+from calendar_app.sandbox.google.calendars import Account, Calendars
+from calendar_app.sandbox.google.grants import CodeGrant, Grants, TokenGrant
+from calendar_app.sandbox.google.resource import EMAIL
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
-from calendar_app.sandbox.resource import EMAIL
 
 Json = dict[str, Any]
 

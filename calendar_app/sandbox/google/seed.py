@@ -6,9 +6,9 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from calendar_app.sandbox.calendars import DEFAULT_ZONE, Calendars
-from calendar_app.sandbox.events import Events
-from calendar_app.sandbox.recurrence import Series, instant_of
+from calendar_app.sandbox.google.calendars import DEFAULT_ZONE, Calendars
+from calendar_app.sandbox.google.events import Events
+from calendar_app.sandbox.google.recurrence import Series, instant_of
 
 Json = dict[str, Any]
 

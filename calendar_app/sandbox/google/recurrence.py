@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dateutil.rrule import rrule, rruleset, rrulestr
 
-from calendar_app.sandbox.google_error import invalid
+from calendar_app.sandbox.google.error import invalid
 
 Json = dict[str, Any]
 

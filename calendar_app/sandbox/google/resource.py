@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from calendar_app.sandbox.google_error import GoogleError, invalid, required, time_range_empty
-from calendar_app.sandbox.recurrence import Series, instant_of, written_in, zone_named
+from calendar_app.sandbox.google.error import GoogleError, invalid, required, time_range_empty
+from calendar_app.sandbox.google.recurrence import Series, instant_of, written_in, zone_named
 
 Json = dict[str, Any]
 

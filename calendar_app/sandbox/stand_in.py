@@ -1,0 +1,82 @@
+"""What every stand-in of a provider gives to the sandbox's page, its control interface and its fault switches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from starlette.routing import BaseRoute
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEvent:
+    """An event as the page shows it; ``notes`` are short remarks ("from Almanac", "repeats weekly")."""
+
+    id: str
+    title: str
+    start: datetime
+    end: datetime
+    all_day: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCalendar:
+    """A calendar with its next events; ``total`` counts all. ``timezone`` is an IANA name."""
+
+    id: str
+    name: str
+    timezone: str
+    color: str
+    events: tuple[HeldEvent, ...]
+    total: int
+    writable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAccount:
+    """An account; ``connected`` tells whether it has given consent. ``hint`` says how to sign in where that is needed."""
+
+    email: str
+    name: str
+    calendars: tuple[HeldCalendar, ...]
+    connected: bool
+    channels: int = 0
+    hint: str = ""
+
+
+class StandIn(Protocol):
+    """One provider's stand-in. Changes made through it are outside changes: push channels hear of them.
+
+    ``key`` is the registry's name of the provider; its routes live below ``/sandbox/<key>``. Methods that take an id
+    raise ``KeyError`` for an unknown one, ``ValueError`` for values that no event can have.
+    """
+
+    key: str
+    title: str
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """What is mounted at ``/sandbox/<key>``."""
+
+    def accounts(self) -> Sequence[HeldAccount]:
+        """What it holds, for the page."""
+
+    def add_event(self, calendar_id: str, title: str, start: datetime, end: datetime) -> str:
+        """Add an event; its id."""
+
+    def move_event(self, calendar_id: str, event_id: str, start: datetime) -> None:
+        """Move an event, keeping its length."""
+
+    def rename_event(self, calendar_id: str, event_id: str, title: str) -> None:
+        """Give an event another title."""
+
+    def delete_event(self, calendar_id: str, event_id: str) -> None:
+        """Delete an event."""
+
+    def remove_access(self, email: str) -> None:
+        """End every grant of the account, as its owner can at the provider."""
+
+    async def close(self) -> None:
+        """Stop what runs beside requests."""
