@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -122,15 +123,15 @@ class Received:
     news: int = 0
 
 
-def receive(provider: str, request: PushRequest) -> Received:
+def receive(provider: str, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> Received:
     """Take a webhook request in: check it and queue what follows; answers within milliseconds.
 
-    Only reads the database, so that it never waits for a writer; what it saw is recorded by :func:`pushed`.
+    ``headers`` have lower-case names. Only reads the database, so that it never waits for a writer; what it saw is recorded by :func:`pushed`.
 
     :raises NotFound: no such provider or channel. :raises Forbidden: not sent by the provider.
     :raises InvalidInput: no notification of this provider's.
     """
-    found = registry.push_reader(provider)(request)
+    found = registry.push_reader(provider)(PushRequest(headers, query, body))
     if isinstance(found, PushEcho):
         return Received(echo=found.text)
     return Received(news=sum(_take(provider, notice) for notice in found))
