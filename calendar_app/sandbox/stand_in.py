@@ -37,7 +37,7 @@ class HeldCalendar:
 
 @dataclass(frozen=True, slots=True)
 class HeldAccount:
-    """An account; ``connected`` tells whether it has given consent. ``hint`` says how to sign in where that is needed."""
+    """An account; ``connected`` tells whether it has given consent. ``hint`` says how to sign in, where needed."""
 
     email: str
     name: str

@@ -126,7 +126,8 @@ class Received:
 def receive(provider: str, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> Received:
     """Take a webhook request in: check it and queue what follows; answers within milliseconds.
 
-    ``headers`` have lower-case names. Only reads the database, so that it never waits for a writer; what it saw is recorded by :func:`pushed`.
+    ``headers`` have lower-case names. Only reads the database, so that it never waits for a writer; what it saw is
+    recorded by :func:`pushed`.
 
     :raises NotFound: no such provider or channel. :raises Forbidden: not sent by the provider.
     :raises InvalidInput: no notification of this provider's.

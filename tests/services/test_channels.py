@@ -14,7 +14,7 @@ from sqlmodel import col, select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Channel
 from calendar_app.errors import Forbidden, InvalidRequest, NotFound, ProviderUnavailable
-from calendar_app.providers.base import Capability, PushRequest
+from calendar_app.providers.base import Capability
 from calendar_app.services import channels, sync
 from tests.support import factories
 from tests.support.databases import Database
@@ -71,7 +71,7 @@ def headers(fake: FakeProvider, number: int = 1, **changes: str) -> dict[str, st
 
 def push(sent: dict[str, str]) -> int:
     """Hand a push to the webhook room; how much of it was news."""
-    return channels.receive("fake", PushRequest(sent, {}, b"")).news
+    return channels.receive("fake", sent, {}, b"").news
 
 
 def test_open_channel_keeps_its_secret(fake: FakeProvider, team: Team) -> None:
