@@ -287,3 +287,8 @@ class ProviderKind:
     sign_in: SignIn = SignIn.OAUTH
     parallel: int = 0
     note: str = ""
+
+    @property
+    def reads(self) -> bool:
+        """Whether there is anything to read again."""
+        return Capability.READ in self.capabilities

@@ -25,7 +25,7 @@ _LABELS = {
     "failed": ("Failed", "circle-alert"),
     "removed": ("Removed", "trash-2"),
 }
-_ICONS = ("google",)
+_ICONS = ("google", "microsoft", "caldav", "calendly", "ics", "file")
 
 
 def status_badge(status: rx.Var[str]) -> rx.Component:

@@ -32,7 +32,11 @@ class CalendarRow:
 
 @dataclass
 class ConnectionRow:
-    """A connection with its calendars. Instants are RFC 3339, empty where there is none."""
+    """A connection with its calendars. Instants are RFC 3339, empty where there is none.
+
+    ``sign_in`` is how it is brought back (``oauth``, ``password``, ``address``, ``file``); ``can_sync``: there is
+    something to read again; ``note``: what its provider cannot do.
+    """
 
     id: str
     provider: str
@@ -43,6 +47,9 @@ class ConnectionRow:
     next_sync: str
     error: str
     progress: str
+    sign_in: str = "oauth"
+    can_sync: bool = True
+    note: str = ""
     missing: list[str] = field(default_factory=list)
     calendars: list[CalendarRow] = field(default_factory=list)
 
@@ -55,6 +62,8 @@ class ProviderRow:
     title: str
     configured: bool
     missing: str
+    sign_in: str
+    note: str
 
 
 ROLES = {"owner": "yours", "writer": "you can edit", "reader": "read only", "freebusy": "free/busy only"}
@@ -80,15 +89,21 @@ def calendar_row(view: Any) -> CalendarRow:
     )
 
 
-def connection_rows(connections: Iterable[Any], calendars: Iterable[Any]) -> list[ConnectionRow]:
-    """Views of the services, put together."""
+def connection_rows(
+    connections: Iterable[Any], calendars: Iterable[Any], kinds: Iterable[Any]
+) -> list[ConnectionRow]:
+    """Views of the services, put together; ``kinds`` are what the providers can do."""
+    by_key = {kind.key: kind for kind in kinds}
     by_connection: dict[str, list[Any]] = {}
     for calendar in calendars:
         by_connection.setdefault(calendar.connection_id, []).append(calendar)
-    return [_connection_row(view, by_connection.get(view.id, [])) for view in connections]
+    return [
+        _connection_row(view, by_connection.get(view.id, []), by_key.get(view.provider))
+        for view in connections
+    ]
 
 
-def _connection_row(view: Any, calendars: list[Any]) -> ConnectionRow:
+def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow:
     waiting = [calendar for calendar in calendars if calendar.syncing and calendar.synced_at is None]
     read = sum(calendar.sync_progress for calendar in waiting)
     progress = f"First sync: {formats.count(read, 'event')} read. You can leave this page." if waiting else ""
@@ -102,6 +117,9 @@ def _connection_row(view: Any, calendars: list[Any]) -> ConnectionRow:
         next_sync=formats.rfc3339(view.next_sync_at),
         error=view.last_error,
         progress=progress,
+        sign_in=str(kind.sign_in) if kind else "",
+        can_sync=bool(kind) and kind.reads,
+        note=kind.note if kind else "",
         missing=list(view.missing_features),
         calendars=[calendar_row(calendar) for calendar in calendars],
     )
@@ -109,7 +127,9 @@ def _connection_row(view: Any, calendars: list[Any]) -> ConnectionRow:
 
 def provider_row(kind: Any) -> ProviderRow:
     """From a :class:`calendar_app.providers.base.ProviderKind`."""
-    return ProviderRow(kind.key, kind.title, kind.configured, " and ".join(kind.missing))
+    return ProviderRow(
+        kind.key, kind.title, kind.configured, " and ".join(kind.missing), str(kind.sign_in), kind.note
+    )
 
 
 def freshness(row: ConnectionRow) -> rx.Component:
@@ -148,17 +168,17 @@ def freshness(row: ConnectionRow) -> rx.Component:
     )
 
 
-def connect_button(provider: ProviderRow, on_click: Any, **props: Any) -> rx.Component:
-    """ "Connect Google"; a provider without credentials says what to set instead."""
-    return rx.cond(
-        provider.configured,
-        rx.button(provider_icon(provider.key), "Connect " + provider.title, on_click=on_click, **props),
-        rx.text(
-            provider.title,
-            " is not configured: an operator has to set ",
-            rx.code(provider.missing),
-            ".",
-            size="2",
-            color_scheme="gray",
+def connect_links(providers: Any, connect: Any, **props: Any) -> rx.Component:
+    """The buttons of providers with a consent page, for pages that only point the way."""
+    return rx.foreach(
+        providers,
+        lambda provider: rx.cond(
+            provider.configured & (provider.sign_in == "oauth"),
+            rx.button(
+                provider_icon(provider.key),
+                "Connect " + provider.title,
+                on_click=connect(provider.key),
+                **props,
+            ),
         ),
     )

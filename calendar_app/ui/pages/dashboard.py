@@ -23,7 +23,7 @@ from calendar_app.ui.components.connections import (
     CalendarRow,
     ConnectionRow,
     ProviderRow,
-    connect_button,
+    connect_links,
     connection_rows,
     freshness,
     provider_row,
@@ -165,7 +165,7 @@ class DashboardState(rx.State):
         except AlmanacError as error:
             self.error = error.detail
             return
-        self.connections = connection_rows(found, rows)
+        self.connections = connection_rows(found, rows, kinds)
         self.legend = [row for connection in self.connections for row in connection.calendars]
         self.legend_providers = {calendar.id: calendar.provider for calendar in rows}
         self.providers = [provider_row(kind) for kind in kinds]
@@ -383,12 +383,9 @@ def _nothing_connected() -> rx.Component:
         "calendars",
         "Connect your first calendar",
         "Your events appear here live, and customers can only book the time that is really free.",
-        rx.foreach(
-            DashboardState.providers,
-            lambda provider: connect_button(provider, DashboardState.connect(provider.key), size="3"),
-        ),
+        connect_links(DashboardState.providers, DashboardState.connect, size="3"),
         rx.button(
-            rx.el.a("Calendar settings", href="/settings/calendars"), as_child=True, variant="soft", size="3"
+            rx.el.a("Other calendars", href="/settings/calendars"), as_child=True, variant="soft", size="3"
         ),
     )
 

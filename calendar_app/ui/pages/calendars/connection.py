@@ -1,0 +1,187 @@
+"""A connection with its calendars: how it is doing, what each calendar is used for, what can be done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+
+from calendar_app.ui.components.badges import color_dot, provider_tile, status_badge
+from calendar_app.ui.components.browser import ago
+from calendar_app.ui.components.connections import CalendarRow, ConnectionRow
+from calendar_app.ui.components.feedback import error_callout, warning_callout
+from calendar_app.ui.pages.calendars.connect import reconnect_button
+from calendar_app.ui.pages.calendars.disconnect import disconnect_dialog
+from calendar_app.ui.pages.calendars.state import CalendarsState
+from calendar_app.ui.theme import space
+
+POLICIES = {
+    "keep": "keep its last known state",
+    "close": "close my times",
+    "approve": "ask me to approve bookings",
+    "ignore": "ignore it",
+}
+"""What a calendar does while it cannot be read."""
+
+
+def connection_card(row: ConnectionRow) -> rx.Component:
+    return rx.el.section(
+        rx.flex(
+            provider_tile(row.provider),
+            rx.box(
+                rx.flex(
+                    rx.heading(row.account, as_="h2", size="3", class_name="wrap-anywhere"),
+                    status_badge(row.status),
+                    spacing="2",
+                    align="center",
+                    wrap="wrap",
+                ),
+                rx.flex(
+                    rx.text(row.title, size="2", color_scheme="gray"), _times(row), spacing="4", wrap="wrap"
+                ),
+                rx.cond(row.note != "", rx.text(row.note, size="2", color_scheme="gray")),
+                flex_grow="1",
+                min_width="12rem",
+            ),
+            _buttons(row),
+            spacing="4",
+            align="center",
+            wrap="wrap",
+            padding=space(4),
+        ),
+        rx.cond(
+            (row.error != "") | (row.progress != "") | (row.missing.length() > 0),
+            rx.flex(
+                rx.cond(row.progress != "", rx.text(row.progress, size="2", role="status")),
+                rx.cond(
+                    row.status == "needs_reconnect",
+                    warning_callout("Access ended. " + row.error),
+                    error_callout(row.error),
+                ),
+                rx.foreach(row.missing, lambda text: warning_callout("Not permitted: " + text)),
+                direction="column",
+                spacing="2",
+                padding=space(4),
+            ),
+        ),
+        rx.cond(
+            row.calendars.length() > 0,
+            rx.el.ul(rx.foreach(row.calendars, _calendar), class_name="plain"),
+        ),
+        class_name="list",
+        aria_label=row.title + " account " + row.account,
+    )
+
+
+def _times(row: ConnectionRow) -> rx.Component:
+    return rx.flex(
+        rx.cond(
+            row.last_sync != "",
+            rx.text(ago(instant=row.last_sync, prefix="Synced"), size="2", color_scheme="gray"),
+            rx.text("Not synced yet", size="2", color_scheme="gray"),
+        ),
+        rx.cond(
+            row.next_sync != "",
+            rx.text(ago(instant=row.next_sync, prefix="Next"), size="2", color_scheme="gray"),
+        ),
+        spacing="4",
+        wrap="wrap",
+    )
+
+
+def _buttons(row: ConnectionRow) -> rx.Component:
+    quiet: dict[str, Any] = {"variant": "soft", "size": "2"}
+    grey = {**quiet, "color_scheme": "gray"}
+    return rx.flex(
+        rx.match(
+            row.status,
+            ("disconnected", reconnect_button(row, size="2")),
+            ("needs_reconnect", rx.fragment(reconnect_button(row, size="2"), disconnect_dialog(row))),
+            rx.fragment(
+                rx.cond(
+                    row.can_sync,
+                    rx.fragment(
+                        rx.button(
+                            rx.icon("refresh-cw", size=14, aria_hidden="true"),
+                            "Sync now",
+                            on_click=CalendarsState.sync_now(row.id),
+                            **quiet,
+                        ),
+                        rx.button("Test connection", on_click=CalendarsState.test(row.id), **grey),
+                        rx.button("Refresh list", on_click=CalendarsState.list_again(row.id), **grey),
+                        reconnect_button(row, **grey),
+                    ),
+                ),
+                disconnect_dialog(row),
+            ),
+        ),
+        spacing="2",
+        wrap="wrap",
+    )
+
+
+def _calendar(row: CalendarRow) -> rx.Component:
+    def toggle(label: str, value: rx.Var[bool], on_change: Any, disabled: Any = False) -> rx.Component:
+        return rx.text(
+            rx.flex(
+                rx.switch(
+                    checked=value, on_change=on_change, disabled=disabled, aria_label=label + ": " + row.name
+                ),
+                rx.el.span(label, aria_hidden="true"),
+                spacing="2",
+                align="center",
+            ),
+            size="2",
+            as_="label",
+        )
+
+    return rx.el.li(
+        color_dot(row.color),
+        rx.box(
+            rx.text(row.name, size="2", weight="medium", class_name="clip"),
+            rx.text(row.detail, size="1", color_scheme="gray"),
+            rx.cond(row.progress != "", rx.text(row.progress, size="1", color_scheme="gray", role="status")),
+            rx.cond(row.error != "", rx.text(row.error, size="1", color_scheme="red", role="alert")),
+            flex_grow="1",
+            min_width="10rem",
+        ),
+        toggle(
+            "Check for conflicts",
+            row.checks_conflicts,
+            lambda value: CalendarsState.set_conflicts(row.id, value),
+        ),
+        toggle(
+            "Write bookings here",
+            row.receives_bookings,
+            lambda value: CalendarsState.set_bookings(row.id, value),
+            ~row.can_write,
+        ),
+        rx.cond(row.checks_conflicts, _policy(row)),
+        class_name="row",
+        style={"flexWrap": "wrap"},
+    )
+
+
+def _policy(row: CalendarRow) -> rx.Component:
+    """What to do while the calendar cannot be read; it only matters where its events count."""
+    return rx.flex(
+        rx.el.label(
+            "If it cannot be read:",
+            html_for="policy-" + row.id,
+            class_name="rt-Text rt-r-size-2",
+            style={"color": rx.color("gray", 11)},
+        ),
+        rx.el.select(
+            *(rx.el.option(words, value=key) for key, words in POLICIES.items()),
+            id="policy-" + row.id,
+            value=row.stale_policy,
+            on_change=lambda value: CalendarsState.set_policy(row.id, value),
+            class_name="select",
+            aria_label="If " + row.name + " cannot be read",
+        ),
+        spacing="2",
+        align="center",
+        wrap="wrap",
+        width="100%",
+        padding_left=space(5),
+    )

@@ -1,0 +1,194 @@
+"""What ``/settings/calendars`` knows and does."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+
+from calendar_app.errors import AlmanacError
+from calendar_app.services import calendars as calendar_service
+from calendar_app.services import connections, sync
+from calendar_app.services.roles import Actor
+from calendar_app.ui import formats, live, notices
+from calendar_app.ui.components.connections import (
+    ConnectionRow,
+    ProviderRow,
+    connection_rows,
+    provider_row,
+)
+from calendar_app.ui.oauth import outcome, start_connection
+from calendar_app.ui.session import SessionState, acting, enter
+
+PATH = "/settings/calendars"
+CHOICES = ("leave", "move", "cancel")
+
+
+@dataclass
+class BookingLine:
+    """A future booking that stands in a calendar about to be disconnected."""
+
+    title: str
+    when: str
+
+
+@dataclass
+class Target:
+    """A calendar that bookings can be moved to."""
+
+    id: str
+    name: str
+
+
+class CalendarsState(rx.State):
+    """Connections and calendars, and the disconnect dialog that is open."""
+
+    loaded: bool = False
+    error: str = ""
+    success: str = ""
+    connections: list[ConnectionRow] = []  # noqa: RUF012 - Reflex copies defaults per session
+    providers: list[ProviderRow] = []  # noqa: RUF012
+    preview_of: str = ""
+    preview: list[BookingLine] = []  # noqa: RUF012
+    targets: list[Target] = []  # noqa: RUF012
+    choice: str = "leave"
+    target: str = ""
+
+    @rx.event
+    async def load(self, zone: str, hour12: bool) -> None:
+        """Show everything, and how an attempt to connect has ended."""
+        actor = await enter(self, zone, hour12)
+        self.success, self.error = outcome(self.router.url.query_parameters)
+        await self._read(actor)
+        await live.follow(self, actor.workspace_id)
+
+    @rx.event
+    async def refresh(self) -> None:
+        """Read again after a change."""
+        await self._read(await acting(self))
+        await live.keep(self)
+
+    async def _read(self, actor: Actor) -> None:
+        found, rows, kinds = await asyncio.to_thread(_snapshot, actor)
+        self.connections = connection_rows(found, rows, kinds)
+        self.providers = [provider_row(kind) for kind in kinds]
+        self.loaded = True
+
+    @rx.event
+    async def connect(self, provider: str) -> Any:
+        """Go to the provider's consent page."""
+        return await start_connection(self, provider, next_path=PATH)
+
+    @rx.event
+    async def reconnect(self, provider: str, connection_id: str) -> Any:
+        """Give the same connection a new grant; its calendars and links stay."""
+        return await start_connection(self, provider, next_path=PATH, connection_id=connection_id)
+
+    @rx.event
+    async def sync_now(self, connection_id: str) -> Any:
+        """Read the account's calendars again."""
+        actor = await acting(self)
+        asked = await asyncio.to_thread(sync.request_for, actor, connection_id=connection_id)
+        await self._read(actor)
+        return notices.info(f"Reading {formats.count(len(asked), 'calendar')} again.")
+
+    @rx.event
+    async def list_again(self, connection_id: str) -> Any:
+        """Ask the provider which calendars there are; new ones are read, vanished ones go."""
+        actor = await acting(self)
+        try:
+            found = await asyncio.to_thread(connections.refresh, actor, connection_id)
+        except AlmanacError as error:
+            await self._read(actor)
+            return notices.error(error.detail)
+        await self._read(actor)
+        return notices.success(f"{formats.count(found.calendars_count, 'calendar')} found.")
+
+    @rx.event
+    async def test(self, connection_id: str) -> Any:
+        """Ask the provider something, now, and say how it went."""
+        actor = await acting(self)
+        result = await asyncio.to_thread(connections.test, actor, connection_id)
+        await self._read(actor)
+        return notices.success(result.message) if result.ok else notices.error(result.message)
+
+    @rx.event
+    async def set_conflicts(self, calendar_id: str, value: bool) -> Any:
+        """Let the calendar's events count as busy, or not."""
+        return await self._update(calendar_id, checks_conflicts=value)
+
+    @rx.event
+    async def set_bookings(self, calendar_id: str, value: bool) -> Any:
+        """Write bookings into the calendar, or not."""
+        return await self._update(calendar_id, receives_bookings=value)
+
+    @rx.event
+    async def set_policy(self, calendar_id: str, value: str) -> Any:
+        """Say what the calendar does while it cannot be read."""
+        return await self._update(calendar_id, stale_policy=value)
+
+    async def _update(self, calendar_id: str, **changes: Any) -> Any:
+        actor = await acting(self)
+        try:
+            await asyncio.to_thread(calendar_service.update_calendar, actor, calendar_id, **changes)
+        except AlmanacError as error:
+            await self._read(actor)
+            return notices.error(error.detail)
+        await self._read(actor)
+        return None
+
+    @rx.event
+    async def toggle_preview(self, connection_id: str, is_open: bool) -> None:
+        """Open the disconnect dialog with the bookings that live there, or close it."""
+        if not is_open:
+            self.preview_of = ""
+            return
+        session = await self.get_state(SessionState)
+        actor = await acting(self)
+        found = await asyncio.to_thread(connections.disconnect_preview, actor, connection_id)
+        self.preview = [
+            BookingLine(
+                f"{line.title} with {line.name}",
+                f"{formats.day(line.start.date())}, {formats.clock(line.start, session.zone, hour12=session.hour12)}",
+            )
+            for line in found.bookings
+        ]
+        self.targets = [Target(calendar.id, calendar.name) for calendar in found.move_targets]
+        self.choice, self.target = "leave", self.targets[0].id if self.targets else ""
+        self.preview_of = connection_id
+
+    @rx.event
+    def set_choice(self, choice: str) -> None:
+        """What becomes of the future bookings."""
+        self.choice = choice if choice in CHOICES else "leave"
+
+    @rx.event
+    def set_target(self, calendar_id: str) -> None:
+        """Where bookings are moved to."""
+        self.target = calendar_id[:64]
+
+    @rx.event
+    async def disconnect(self) -> Any:
+        """Withdraw the grant, forget the tokens, keep the history."""
+        actor = await acting(self)
+        move_to = self.target if self.choice == "move" else None
+        try:
+            result = await asyncio.to_thread(
+                connections.disconnect, actor, self.preview_of, bookings=self.choice, move_to=move_to
+            )
+        except AlmanacError as error:
+            return notices.error(error.detail)
+        finally:
+            self.preview_of = ""
+            await self._read(actor)
+        return notices.success(result.message) if result.revoked else notices.warning(result.message)
+
+
+def _snapshot(actor: Actor) -> tuple[Any, Any, Any]:
+    return (
+        connections.list_connections(actor),
+        calendar_service.list_calendars(actor),
+        connections.providers(),
+    )
