@@ -1,0 +1,564 @@
+"""Holds HTTP exchanges against OpenAPI 3.0 documents: Microsoft Graph and Calendly.
+
+The documents stand in ``../shared/contracts`` beside the repository, or below ``SHARED_DIR``; a clone without that
+folder skips. Google's API has a format of its own: :mod:`tests.contracts`.
+
+A breach is an ``AssertionError`` that names the operation, the place and what is wrong: an unknown path, method, query
+parameter or body field, a value of the wrong type, a missing required part, an undocumented status or answer. Unlike
+plain JSON Schema, objects are closed: a field the document does not name is a breach, in requests and in answers.
+
+What the documents themselves get wrong or leave out is put right in :data:`GRAPH_CORRECTIONS` and
+:data:`CALENDLY_CORRECTIONS`, one commented edit each. Nothing else passes.
+
+A provider's own calls, checked as they are made::
+
+    transport = ContractTransport(httpx.MockTransport(answer), graph_contract())
+    client = httpx.Client(transport=transport)            # addresses with "/v1.0/" in them are checked
+    ...
+    assert transport.checked == 3
+
+A server's answers to clients we do not control::
+
+    app = ContractASGI(create_app(...), graph_contract())
+    ...                                                   # serve it, talk to it
+    app.verify()                                          # raises what it found
+    assert "POST /me/events" in app.checked
+
+Calendly's addresses have no prefix of their own, so say where the API begins::
+
+    ContractTransport(inner, calendly_contract(), base="https://api.calendly.com/")
+    ContractASGI(app, calendly_contract(), base="/sandbox/calendly/api/")
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+import jsonschema_rs
+import pytest
+import yaml
+
+from tests.contracts import SHARED_DIR
+
+Json = dict[str, Any]
+Correction = Callable[[Json], None]
+
+GRAPH_DOCUMENT = SHARED_DIR / "contracts" / "msgraph-calendar-openapi.json"
+GRAPH_REQUESTS = SHARED_DIR / "contracts" / "msgraph-calendar-requests.json"
+CALENDLY_DOCUMENT = SHARED_DIR / "contracts" / "calendly-openapi.yaml"
+
+
+def _requires(*files: Path) -> pytest.MarkDecorator:
+    missing = [str(file) for file in files if not file.is_file()]
+    return pytest.mark.skipif(bool(missing), reason=f"no OpenAPI document at {', '.join(missing)}")
+
+
+requires_graph_contract = _requires(GRAPH_DOCUMENT, GRAPH_REQUESTS)
+requires_calendly_contract = _requires(CALENDLY_DOCUMENT)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path; ``id`` is like ``GET /me/events/{id_1}``."""
+
+    id: str
+    verb: str
+    pattern: re.Pattern[str]
+    literal: int
+    parameters: dict[str, Json]
+    body: Json | None
+    responses: dict[str, Json]
+
+
+class Contract:
+    """Checks requests and responses; every ``check_*`` raises ``AssertionError`` on a breach.
+
+    ``base``: what stands before the document's paths in an address. ``notes``: a pattern of field names that the
+    protocol allows in any object (OData's control information). ``continuations``: query parameters that carry on an earlier
+    request, which makes other required ones needless. ``further_bodies``: a second set of body schemas by
+    operation, with path parameters as ``:name``.
+    """
+
+    def __init__(
+        self,
+        document: Json,
+        *,
+        base: str,
+        notes: str = "",
+        continuations: frozenset[str] = frozenset(),
+        further_bodies: Mapping[str, Json] | None = None,
+    ) -> None:
+        self.document, self.base, self.continuations = document, base, continuations
+        self._notes: Json = {notes: {}} if notes else {}
+        self._validators: dict[tuple[str, ...], jsonschema_rs.Draft202012Validator] = {}
+        components = document["components"].get("schemas", {})
+        definitions = {f"{name}.closed": self._plain(item, True) for name, item in components.items()}
+        definitions |= {f"{name}.open": self._plain(item, False) for name, item in components.items()}
+        self._registry = jsonschema_rs.Registry([("urn:contract", {"$defs": definitions})])
+        self.operations = sorted(self._read_operations(), key=lambda found: -found.literal)
+        self._further = {_shape(id): schema for id, schema in (further_bodies or {}).items()}
+
+    def operation_for(self, verb: str, path: str) -> Operation:
+        """``path`` as sent, percent-encoded, with a leading slash, without the query."""
+        for operation in self.operations:
+            if operation.verb == verb and operation.pattern.fullmatch(path):
+                return operation
+        known = sorted({found.verb for found in self.operations if found.pattern.fullmatch(path)})
+        raise AssertionError(f"{verb} {path}: not in the contract" + (f" (only {known})" if known else ""))
+
+    def check_request(
+        self,
+        verb: str,
+        path: str,
+        query: Iterable[tuple[str, str]],
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Operation:
+        """Path, query parameters and body of one request; gives the operation it belongs to."""
+        operation = self.operation_for(verb, path)
+        self._check_query(operation, list(query))
+        if operation.body is None:
+            # A POST without parameters may carry an empty object.
+            assert body.strip() in (b"", b"{}"), f"{operation.id}: takes no request body, got {body[:80]!r}"
+            return operation
+        if not body:
+            assert not operation.body.get("required"), f"{operation.id}: the request body is missing"
+            return operation
+        _json_kind(headers, f"{operation.id} request")
+        content = _json(body, f"{operation.id} request")
+        schema = operation.body["content"]["application/json"]["schema"]
+        self._check_value((operation.id, "request"), content, schema)
+        if further := self._further.get(_shape(operation.id)):
+            self._check_value((operation.id, "request, second document"), content, further, plain=False)
+        return operation
+
+    def check_response(
+        self, operation: Operation, status: int, headers: Mapping[str, str], body: bytes
+    ) -> None:
+        """Status, content type and body of one answer."""
+        where = f"{operation.id} response {status}"
+        documented = operation.responses
+        found = (
+            documented.get(str(status)) or documented.get(f"{status // 100}XX") or documented.get("default")
+        )
+        assert found is not None, f"{where}: undocumented, known are {sorted(documented)}"
+        content = found.get("content", {}).get("application/json")
+        if content is None:
+            assert not body, f"{where}: must have no body, has {body[:80]!r}"
+            return
+        _json_kind(headers, where)
+        self._check_value((operation.id, str(status)), _json(body, where), content["schema"])
+
+    def _check_query(self, operation: Operation, query: list[tuple[str, str]]) -> None:
+        given: dict[str, list[str]] = {}
+        for name, text in query:
+            assert name in operation.parameters, f"{operation.id}: unknown query parameter {name!r}"
+            given.setdefault(name, []).append(text)
+        for name, values in given.items():
+            parameter = operation.parameters[name]
+            schema, where = parameter.get("schema", {}), f"{operation.id} query {name}"
+            if schema.get("type") == "array":
+                separate = _listed(values[0]) if parameter.get("explode") is False else values
+                assert len(values) == 1 or separate is values, f"{where}: is repeated"
+                value: Any = [_typed(item, schema.get("items", {}), where) for item in separate]
+            else:
+                assert len(values) == 1, f"{where}: is repeated"
+                value = _typed(values[0], schema, where)
+            self._check_value((operation.id, f"query {name}"), value, schema)
+        if self.continuations & given.keys():
+            return
+        for name, parameter in operation.parameters.items():
+            assert not parameter.get("required") or name in given, (
+                f"{operation.id}: query parameter {name!r} is required"
+            )
+
+    def _check_value(self, place: tuple[str, str], value: Any, schema: Json, *, plain: bool = True) -> None:
+        validator = self._validators.get(place)
+        if validator is None:
+            validator = self._validators[place] = jsonschema_rs.Draft202012Validator(
+                self._plain(schema, True) if plain else schema,
+                formats={"time": _is_time},
+                validate_formats=True,
+                registry=self._registry,
+            )
+        breaches = [
+            f"{' '.join(place)} at {'/'.join(map(str, error.instance_path)) or 'top'}: {error.message[:400]}"
+            for error in validator.iter_errors(value)
+            if plain or error.instance is not None  # the second document does not say where null may stand
+        ]
+        assert not breaches, "\n".join(breaches)
+
+    def _read_operations(self) -> Iterable[Operation]:
+        for path, item in self.document["paths"].items():
+            parts = re.split(r"(\{\w+\})", path)
+            pattern = re.compile("".join("[^/]+" if part[:1] == "{" else re.escape(part) for part in parts))
+            literal = sum(len(part) for part in parts if part[:1] != "{")
+            for verb in item.keys() & {"get", "post", "put", "patch", "delete"}:
+                content = item[verb]
+                declared = [*item.get("parameters", ()), *content.get("parameters", ())]
+                resolved = [self._resolved(parameter) for parameter in declared]
+                body = content.get("requestBody")
+                yield Operation(
+                    id=f"{verb.upper()} {path}",
+                    verb=verb.upper(),
+                    pattern=pattern,
+                    literal=literal,
+                    parameters={entry["name"]: entry for entry in resolved if entry["in"] == "query"},
+                    body=self._resolved(body) if body else None,
+                    responses={
+                        str(status): self._resolved(answer) for status, answer in content["responses"].items()
+                    },
+                )
+
+    def _resolved(self, node: Json) -> Json:
+        while "$ref" in node:
+            _, _, kind, name = node["$ref"].split("/")
+            node = self.document["components"][kind][name]
+        return node
+
+    def _plain(self, schema: Json, closed: bool) -> Json:
+        """An OpenAPI 3.0 schema as JSON Schema 2020-12; ``closed`` ones refuse fields that they do not name."""
+        if "$ref" in schema:
+            name = schema["$ref"].rpartition("/")[2]
+            return {"$ref": f"urn:contract#/$defs/{name}.{'closed' if closed else 'open'}"}
+        plain: Json = {name: schema[name] for name in _KEPT if name in schema}
+        if isinstance(schema.get("enum"), list):
+            plain["enum"] = schema["enum"]
+        if "items" in schema:
+            plain["items"] = self._plain(schema["items"], True)
+        if "properties" in schema:
+            plain["properties"] = {
+                name: self._plain(part, True) for name, part in schema["properties"].items()
+            }
+        if isinstance(schema.get("additionalProperties"), dict):
+            plain["additionalProperties"] = self._plain(schema["additionalProperties"], True)
+        elif "additionalProperties" in schema:
+            plain["additionalProperties"] = schema["additionalProperties"]
+        branches = [(kind, schema[kind]) for kind in ("allOf", "anyOf", "oneOf") if kind in schema]
+        alone = len(branches) == 1 and (branches[0][0] != "allOf" or len(branches[0][1]) == 1)
+        passed_on = alone and "properties" not in schema
+        for kind, parts in branches:
+            plain[kind] = [self._plain(part, closed and passed_on) for part in parts]
+        if closed and ("properties" in schema or (branches and not passed_on)):
+            if "additionalProperties" not in schema:
+                plain["unevaluatedProperties"] = False
+            if self._notes:
+                plain["patternProperties"] = self._notes
+        if not schema.get("nullable"):
+            return plain
+        if "type" in plain and not branches:
+            enum = {"enum": [*plain["enum"], None]} if "enum" in plain else {}
+            return plain | {"type": [plain["type"], "null"]} | enum
+        return {"anyOf": [plain, {"type": "null"}]}
+
+
+_KEPT = (
+    "type", "format", "required", "minimum", "maximum", "minLength", "maxLength", "pattern", "minItems", "maxItems",
+    "uniqueItems",
+)  # fmt: skip
+
+
+def _shape(id: str) -> str:
+    """An operation's id with anonymous path parameters, without the empty brackets of OData functions."""
+    return re.sub(r"\{\w+\}|:\w+", "{}", id).replace("()", "")
+
+
+def _listed(value: str) -> list[str]:
+    """The items of an OData list: ``a,b($filter=c,d)`` is ``[a, b]``, as the documents name only the outer words."""
+    depth, words = 0, [""]
+    for letter in value:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and not depth:
+            words.append("")
+        elif not depth and letter != ")":
+            words[-1] += letter
+    return words
+
+
+def _typed(value: str, schema: Json, where: str) -> Any:
+    kind = schema.get("type")
+    if kind == "boolean":
+        assert value in ("true", "false"), f"{where}: {value!r} is not true or false"
+        return value == "true"
+    if kind == "integer":
+        assert re.fullmatch(r"-?\d+", value), f"{where}: {value!r} is not an integer"
+        return int(value)
+    if kind == "number":
+        assert re.fullmatch(r"-?\d+(\.\d+)?", value), f"{where}: {value!r} is not a number"
+        return float(value)
+    return value
+
+
+def _is_time(value: str) -> bool:
+    """OData's ``Edm.TimeOfDay``, which unlike RFC 3339's time has no offset."""
+    return re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,12})?)?", value) is not None
+
+
+def _json(body: bytes, where: str) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise AssertionError(f"{where}: not JSON: {body[:120]!r}") from error
+
+
+def _json_kind(headers: Mapping[str, str], where: str) -> None:
+    kind = headers.get("content-type", "").partition(";")[0]
+    assert kind == "application/json", f"{where}: content-type is {kind!r}, not application/json"
+
+
+_EXTENDED_PROPERTIES = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["id", "value"],
+        "properties": {"id": {"type": "string"}, "value": {"type": "string"}},
+    },
+}
+
+
+def _graph_extended_properties(document: Json) -> None:
+    """Navigation properties were left out of the entities; these can be expanded, and written with an event
+    (https://learn.microsoft.com/graph/api/singlevaluelegacyextendedproperty-post-singlevalueextendedproperties)."""
+    for name in ("event", "event-create", "event-update", "calendar"):
+        properties = document["components"]["schemas"][f"microsoft.graph.{name}"]["properties"]
+        properties["singleValueExtendedProperties"] = _EXTENDED_PROPERTIES
+
+
+def _graph_patch_answers(document: Json) -> None:
+    """An update answers 200 with the entity (https://learn.microsoft.com/graph/api/event-update#response), not 204."""
+    for path, item in document["paths"].items():
+        if "patch" in item and "get" in item:
+            item["patch"]["responses"] = {
+                "200": item["get"]["responses"]["200"],
+                **item["patch"]["responses"],
+            }
+            assert item["patch"]["responses"].pop("204"), path
+
+
+def _graph_continuations(document: Json) -> None:
+    """The opaque tokens in ``@odata.nextLink`` and ``@odata.deltaLink``
+    (https://learn.microsoft.com/graph/delta-query-events, https://learn.microsoft.com/graph/paging)."""
+    for path, item in document["paths"].items():
+        if "get" in item:
+            names = ("$skiptoken", "$deltatoken") if path.endswith("/delta") else ("$skiptoken",)
+            text = {"in": "query", "schema": {"type": "string"}}
+            item["get"].setdefault("parameters", []).extend({"name": name, **text} for name in names)
+
+
+def _graph_errors(document: Json) -> None:
+    """The reference writes ``innerError`` (https://learn.microsoft.com/graph/errors), and 5xx have the same body."""
+    error = document["components"]["schemas"]["error"]["properties"]["error"]
+    error["properties"]["innerError"] = error["properties"]["innererror"]
+    for item in document["paths"].values():
+        for verb in item.keys() & {"get", "post", "patch", "delete"}:
+            item[verb]["responses"]["5XX"] = {"$ref": "#/components/responses/error"}
+
+
+def _graph_schedule_names(document: Json) -> None:
+    """The metadata capitalises the action's parameters, the reference does not
+    (https://learn.microsoft.com/graph/api/calendar-getschedule)."""
+    for path, item in document["paths"].items():
+        if path.endswith("/getSchedule"):
+            schema = item["post"]["requestBody"]["content"]["application/json"]["schema"]
+            named = schema["properties"]
+            schema["properties"] = {name[0].lower() + name[1:]: part for name, part in named.items()}
+            schema["required"] = ["schedules", "startTime", "endTime"]
+
+
+def _graph_required(document: Json) -> None:
+    """Marked required by the reference, but not in the metadata
+    (https://learn.microsoft.com/graph/api/subscription-post-subscriptions#request-body)."""
+    subscription = document["components"]["schemas"]["microsoft.graph.subscription-create"]
+    subscription["required"] = ["changeType", "notificationUrl", "resource", "expirationDateTime"]
+
+
+def _graph_person(document: Json) -> None:
+    """The documents hold calendars and subscriptions only; these are the reference's user and mailboxSettings, as far
+    as a calendar needs them (https://learn.microsoft.com/graph/api/user-get, .../user-get-mailboxsettings)."""
+    text = {"type": "string", "nullable": True}
+    names = (
+        "displayName",
+        "givenName",
+        "jobTitle",
+        "mail",
+        "mobilePhone",
+        "officeLocation",
+        "preferredLanguage",
+    )
+    user = dict.fromkeys((*names, "surname", "userPrincipalName"), text)
+    user |= {"id": {"type": "string"}, "businessPhones": {"type": "array", "items": {"type": "string"}}}
+    settings: Json = dict.fromkeys(("archiveFolder", "timeZone", "dateFormat", "timeFormat"), text)
+    settings |= {"delegateMeetingMessageDeliveryOptions": text, "automaticRepliesSetting": {"type": "object"}}
+    settings |= {"language": {"type": "object"}, "userPurpose": text}
+    settings["workingHours"] = {"$ref": "#/components/schemas/microsoft.graph.workingHours"}
+    for path, properties in (("/me", user), ("/me/mailboxSettings", settings)):
+        chosen = {"type": "array", "uniqueItems": True, "items": {"type": "string", "enum": [*properties]}}
+        schema = {"type": "object", "properties": properties}
+        document["paths"][path] = {
+            "get": {
+                "parameters": [{"name": "$select", "in": "query", "explode": False, "schema": chosen}],
+                "responses": {
+                    "200": {"content": {"application/json": {"schema": schema}}},
+                    "4XX": {"$ref": "#/components/responses/error"},
+                },
+            }
+        }
+
+
+GRAPH_CORRECTIONS: tuple[Correction, ...] = (
+    _graph_person,
+    _graph_extended_properties,
+    _graph_patch_answers,
+    _graph_continuations,
+    _graph_errors,
+    _graph_schedule_names,
+    _graph_required,
+)
+
+
+def _calendly_rate_limit(document: Json) -> None:
+    """Any call can answer 429 (https://developer.calendly.com/api-docs/edca8074633f8-api-rate-limits)."""
+    for item in document["paths"].values():
+        for verb in item.keys() & {"get", "post", "patch", "delete"}:
+            schema = {"$ref": "#/components/schemas/ErrorResponse"}
+            item[verb]["responses"]["429"] = {"content": {"application/json": {"schema": schema}}}
+
+
+CALENDLY_CORRECTIONS: tuple[Correction, ...] = (_calendly_rate_limit,)
+
+
+def _corrected(document: Json, corrections: Iterable[Correction]) -> Json:
+    document = deepcopy(document)
+    for correct in corrections:
+        correct(document)
+    return document
+
+
+@lru_cache(maxsize=1)
+def graph_contract() -> Contract:
+    """Microsoft Graph v1.0, as far as calendars and subscriptions go; skips the calling test where it is absent."""
+    for file in (GRAPH_DOCUMENT, GRAPH_REQUESTS):
+        if not file.is_file():
+            pytest.skip(f"no OpenAPI document at {file}")
+    requests = json.loads(GRAPH_REQUESTS.read_text())
+    return Contract(
+        _corrected(json.loads(GRAPH_DOCUMENT.read_text()), GRAPH_CORRECTIONS),
+        base="/v1.0/",
+        notes=r"^([A-Za-z]+)?@(odata\.[A-Za-z.]+|removed)$",
+        continuations=frozenset({"$skiptoken", "$deltatoken"}),
+        further_bodies={id: entry["body"] for id, entry in requests.items() if "body" in entry},
+    )
+
+
+@lru_cache(maxsize=1)
+def calendly_contract() -> Contract:
+    """Calendly's API v2; skips the calling test where it is absent."""
+    if not CALENDLY_DOCUMENT.is_file():
+        pytest.skip(f"no OpenAPI document at {CALENDLY_DOCUMENT}")
+    document = yaml.load(CALENDLY_DOCUMENT.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # a safe loader
+    return Contract(_corrected(document, CALENDLY_CORRECTIONS), base="https://api.calendly.com/")
+
+
+class ContractTransport(httpx.BaseTransport):
+    """Passes requests on to ``inner`` and checks every exchange whose address contains ``base`` (the contract's, if not
+    given); the path begins behind it. ``checked`` counts, ``operations`` names them."""
+
+    def __init__(self, inner: httpx.BaseTransport, contract: Contract, *, base: str = "") -> None:
+        self.inner, self.contract, self.base = inner, contract, base or contract.base
+        self.operations: list[str] = []
+
+    @property
+    def checked(self) -> int:
+        return len(self.operations)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        raw_path, _, query = request.url.raw_path.decode().partition("?")
+        origin = f"{request.url.scheme}://{request.url.netloc.decode()}"
+        _, found, path = f"{origin}{raw_path}".partition(self.base)
+        if not found:
+            return self.inner.handle_request(request)
+        sent = parse_qsl(query, keep_blank_values=True)
+        operation = self.contract.check_request(
+            request.method, f"/{path}", sent, request.headers, request.read()
+        )
+        response = self.inner.handle_request(request)
+        self.contract.check_response(operation, response.status_code, response.headers, response.read())
+        self.operations.append(operation.id)
+        return response
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class ContractASGI:
+    """Checks what any client sends to ``app`` and gets from it, where the path contains ``base``; :meth:`verify` raises
+    what it found.
+
+    Requests that the server refuses with 4xx may break the contract (that is why they were refused): of these only the
+    answer is checked. ``checked`` names the operations.
+    """
+
+    def __init__(self, app: Any, contract: Contract, *, base: str = "") -> None:
+        self.app, self.contract, self.base = app, contract, base or contract.base
+        self.breaches: list[str] = []
+        self.checked: list[str] = []
+
+    def verify(self) -> None:
+        """Raises ``AssertionError`` with every breach so far."""
+        assert not self.breaches, "\n".join(self.breaches)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raw = scope["raw_path"].decode().partition("?")[0] if scope["type"] == "http" else ""
+        _, found, path = raw.partition(self.base)
+        if not found:
+            await self.app(scope, receive, send)
+            return
+        received, sent = bytearray(), bytearray()
+        start: Json = {}
+
+        async def listen() -> Any:
+            message = await receive()
+            received.extend(message.get("body", b""))
+            return message
+
+        async def answer(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+            sent.extend(message.get("body", b""))
+            await send(message)
+
+        await self.app(scope, listen, answer)
+        try:
+            self._check(scope, f"/{path}", bytes(received), start, bytes(sent))
+        except AssertionError as breach:
+            self.breaches.append(str(breach))
+
+    def _check(self, scope: Any, path: str, received: bytes, start: Json, sent: bytes) -> None:
+        query = parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
+        refused = 400 <= start["status"] < 500
+        try:
+            operation = self.contract.check_request(
+                scope["method"], path, query, _decoded(scope["headers"]), received
+            )
+        except AssertionError:
+            if not refused:
+                raise
+            try:
+                operation = self.contract.operation_for(scope["method"], path)
+            except AssertionError:
+                return  # no such operation, and the server says so too
+        self.checked.append(operation.id)
+        self.contract.check_response(operation, start["status"], _decoded(start["headers"]), sent)
+
+
+def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode().lower(): value.decode("latin-1") for name, value in headers}
