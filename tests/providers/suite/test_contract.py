@@ -1,0 +1,374 @@
+"""The contract that every calendar provider keeps, run for each against its counterpart.
+
+What a provider cannot do is part of the contract: a call without its capability flag is refused with a typed error that
+is final, and nothing is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+
+from calendar_app.domain.event import Attendee, EventDraft, EventStatus, write_key
+from calendar_app.domain.timespan import Span, instant, merge
+from calendar_app.errors import (
+    AuthExpired,
+    CredentialsRejected,
+    EventNotFound,
+    GrantRevoked,
+    PreconditionFailed,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    SyncTokenInvalid,
+)
+from calendar_app.providers import registry
+from calendar_app.providers.base import CalendarProvider, Capability, PushChannel
+from tests.providers.suite.harness import Harness, Series, busy, listed, spans, standing
+from tests.providers.suite.harnesses import HARNESSES
+from tests.sandbox.server import SharedServer
+
+HALF_HOUR = timedelta(minutes=30)
+KEY = write_key("suite", "booking")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SharedServer]:
+    """One server for all stand-ins: starting one takes longer than a test."""
+    with SharedServer() as shared:
+        yield shared
+
+
+@pytest.fixture(params=sorted(HARNESSES))
+def harness(request: pytest.FixtureRequest, server: SharedServer) -> Iterator[Harness]:
+    """A fresh account at each provider's counterpart."""
+    with HARNESSES[request.param](server) as made:
+        yield made
+
+
+@pytest.fixture
+def provider(harness: Harness) -> CalendarProvider:
+    return harness.provider()
+
+
+def draft(start: datetime, **changes: object) -> EventDraft:
+    """A booking that we want to stand in the calendar."""
+    wanted = EventDraft(
+        remote_id=KEY,
+        key=KEY,
+        uid=f"{KEY}@almanac.example",
+        summary="Intro call with Ada",
+        start=start,
+        end=start + HALF_HOUR,
+        zone="Europe/Berlin",
+        description="What is it about? Curtains.",
+        location="Phone",
+        attendees=(Attendee("ada@example.org", "Ada"),),
+        private={"almanac_booking": "b1"},
+    )
+    return replace(wanted, **changes)  # type: ignore[arg-type]
+
+
+def refused(harness: Harness, call: Callable[[], object]) -> None:
+    """The call is refused for good, with a sentence, and nothing was sent."""
+    before = harness.switch.requests
+    with pytest.raises(ProviderError) as caught:
+        call()
+    assert not caught.value.retryable
+    assert not isinstance(caught.value, AuthExpired | GrantRevoked)
+    assert caught.value.detail
+    assert harness.switch.requests == before, "it was attempted"
+
+
+def can(provider: CalendarProvider, flag: Capability) -> bool:
+    return flag in provider.capabilities
+
+
+def test_the_registry_says_what_the_provider_can_do(harness: Harness, provider: CalendarProvider) -> None:
+    """Pages and jobs go by the registry's flags: they are the provider's own."""
+    assert registry.kind(harness.key).capabilities == provider.capabilities
+    assert can(provider, Capability.READ)
+
+
+def test_calendars_are_listed_with_what_people_see_of_them(
+    harness: Harness, provider: CalendarProvider
+) -> None:
+    """Each has an id, a name, a zone that exists and a role; nobody is a writer where nothing can be written."""
+    calendars = {calendar.remote_id: calendar for calendar in provider.list_calendars()}
+    found = calendars[harness.calendar_id]
+    assert found.name
+    assert harness.at(0, 12).astimezone(ZoneInfo(found.timezone))
+    assert found.access_role.can_write == can(provider, Capability.WRITE)
+    assert sum(calendar.is_primary for calendar in calendars.values()) <= 1
+
+
+def test_a_first_listing_holds_everything_and_ends_with_a_cursor(
+    harness: Harness, provider: CalendarProvider
+) -> None:
+    """What stands in the calendar is listed with title, time and id; a cursor comes at the end, and only with DELTA."""
+    start = harness.at(3, 9)
+    remote_id = harness.add("Dentist", start, start + HALF_HOUR)
+    events, cursor = listed(provider, harness.calendar_id, since=harness.now - timedelta(days=35))
+    assert events[remote_id].summary == "Dentist"
+    assert busy(events, _around(start), "Dentist") == spans(start)
+    assert bool(cursor) == can(provider, Capability.DELTA)
+
+
+def test_an_event_is_read_by_its_id(harness: Harness, provider: CalendarProvider) -> None:
+    """One event says what the listing said; one that never was, or is gone, is not found."""
+    start = harness.at(3, 9)
+    remote_id = harness.add("Dentist", start, start + HALF_HOUR)
+    assert provider.get_event(harness.calendar_id, remote_id).summary == "Dentist"
+    harness.delete(remote_id)
+    for gone in (remote_id, "neverwas0here"):
+        with pytest.raises(EventNotFound):
+            provider.get_event(harness.calendar_id, gone)
+
+
+def test_later_listings_tell_what_was_added_moved_and_deleted(
+    harness: Harness, provider: CalendarProvider
+) -> None:
+    """With DELTA exactly the changes, then nothing; without it every listing is the present state."""
+    stays, start = harness.at(2, 9), harness.at(4, 9)
+    kept = harness.add("Stays", stays, stays + HALF_HOUR)
+    _, cursor = listed(provider, harness.calendar_id)
+    remote_id = harness.add("Changes", start, start + HALF_HOUR)
+
+    changes, cursor = listed(provider, harness.calendar_id, cursor)
+    assert busy(changes, _around(start), "Changes") == spans(start)
+    assert (kept in changes) != can(provider, Capability.DELTA)
+
+    later = start + timedelta(days=1)
+    moved_id = harness.move(remote_id, later)
+    changes, cursor = listed(provider, harness.calendar_id, cursor)
+    assert busy(changes, Span(*_around(start)), "Changes") == []
+    assert busy(changes, _around(later), "Changes") == spans(later)
+
+    harness.delete(moved_id)
+    changes, cursor = listed(provider, harness.calendar_id, cursor)
+    assert moved_id not in standing(changes)
+    if can(provider, Capability.DELTA):
+        assert changes[moved_id].status is EventStatus.CANCELLED
+        assert listed(provider, harness.calendar_id, cursor)[0] == {}
+    else:
+        assert kept in changes
+
+
+def test_a_moved_meeting_of_a_series_leaves_its_old_time(
+    harness: Harness, provider: CalendarProvider
+) -> None:
+    """The second of four weekly meetings was moved: three stand where they were and one elsewhere."""
+    first = harness.at(7, 10)
+    weeks = [first + timedelta(weeks=number) for number in range(4)]
+    series = Series(first, weeks[1], weeks[1] + timedelta(hours=5))
+    recurring = harness.series(series)
+    events, _ = listed(provider, harness.calendar_id, since=harness.now - timedelta(days=35))
+    window = Span(instant(harness.now), instant(harness.at(60, 0)))
+    expected = [weeks[0], series.now, *weeks[2:]] if recurring else []
+    assert busy(events, window, "Weekly") == spans(*expected)
+    assert recurring or not any(event.recurrence or event.master_id for event in events.values())
+
+
+def test_a_refused_cursor_is_an_error_of_its_own(harness: Harness, provider: CalendarProvider) -> None:
+    """A cursor too old and one that cannot be read both mean "list everything"; then the chain goes on."""
+    if not can(provider, Capability.DELTA):
+        assert listed(provider, harness.calendar_id)[1] is None
+        return
+    _, cursor = listed(provider, harness.calendar_id)
+    for bad in {harness.refuse_cursors() or cursor, "never-issued", "💥", "x" * 3000}:
+        with pytest.raises(SyncTokenInvalid):
+            list(provider.event_pages(harness.calendar_id, bad))
+    _, cursor = listed(provider, harness.calendar_id)
+    assert listed(provider, harness.calendar_id, cursor)[0] == {}
+
+
+def test_writing_twice_makes_one_event(harness: Harness, provider: CalendarProvider) -> None:
+    """The same draft again, by somebody who does not know that it was written, finds its event and changes nothing."""
+    start = harness.at(3, 13)
+    wanted = draft(start)
+    if not can(provider, Capability.WRITE):
+        refused(harness, lambda: provider.put_event(harness.calendar_id, wanted))
+        return
+    first = provider.put_event(harness.calendar_id, wanted)
+    again = provider.put_event(harness.calendar_id, wanted)
+    assert (again.remote_id, again.etag) == (first.remote_id, first.etag)
+    known = replace(wanted, remote_id=first.remote_id)
+    assert provider.put_event(harness.calendar_id, known, etag=first.etag).remote_id == first.remote_id
+    events, _ = listed(provider, harness.calendar_id)
+    assert busy(events, _around(start), wanted.summary) == spans(start)
+    stored = provider.get_event(harness.calendar_id, first.remote_id)
+    assert stored.private["almanac_booking"] == "b1"
+    assert (stored.summary, stored.location) == (wanted.summary, wanted.location)
+
+
+def test_a_changed_draft_moves_its_event(harness: Harness, provider: CalendarProvider) -> None:
+    """Putting a new time with the etag that we hold moves the event that is there, and the etag changes."""
+    start, later = harness.at(3, 13), harness.at(4, 15)
+    if not can(provider, Capability.WRITE):
+        refused(harness, lambda: provider.put_event(harness.calendar_id, draft(start), etag='"1"'))
+        return
+    first = provider.put_event(harness.calendar_id, draft(start))
+    wanted = draft(later, remote_id=first.remote_id, sequence=1)
+    second = provider.put_event(harness.calendar_id, wanted, etag=first.etag)
+    assert second.remote_id == first.remote_id
+    assert second.etag != first.etag
+    events, _ = listed(provider, harness.calendar_id)
+    assert busy(events, Span(instant(start), instant(later + HALF_HOUR)), wanted.summary) == spans(later)
+
+
+def test_a_stale_etag_is_refused(harness: Harness, provider: CalendarProvider) -> None:
+    """After an edit by the calendar's owner neither writing nor deleting with our etag goes through."""
+    start = harness.at(3, 13)
+    if not can(provider, Capability.WRITE):
+        refused(harness, lambda: provider.delete_event(harness.calendar_id, KEY, etag='"1"'))
+        return
+    first = provider.put_event(harness.calendar_id, draft(start))
+    harness.touch(first.remote_id)
+    wanted = draft(start + HALF_HOUR, remote_id=first.remote_id)
+    with pytest.raises(PreconditionFailed):
+        provider.put_event(harness.calendar_id, wanted, etag=first.etag)
+    with pytest.raises(PreconditionFailed):
+        provider.delete_event(harness.calendar_id, first.remote_id, etag=first.etag)
+    assert provider.get_event(harness.calendar_id, first.remote_id).summary != wanted.summary
+
+
+@pytest.mark.parametrize("by_key", [False, True], ids=["by id", "by our key"])
+def test_deleting_twice_is_success(harness: Harness, provider: CalendarProvider, by_key: bool) -> None:
+    """What is gone stays gone without complaint, also for one who knows only the key that it was written with."""
+    if not can(provider, Capability.WRITE):
+        refused(harness, lambda: provider.delete_event(harness.calendar_id, KEY))
+        return
+    start = harness.at(3, 13)
+    written = provider.put_event(harness.calendar_id, draft(start))
+    for _time in range(2):
+        provider.delete_event(harness.calendar_id, KEY if by_key else written.remote_id)
+    events, _ = listed(provider, harness.calendar_id)
+    assert busy(events, _around(start), "Intro call with Ada") == []
+
+
+def test_an_event_that_was_deleted_can_be_written_again(harness: Harness, provider: CalendarProvider) -> None:
+    """A booking that comes back stands in the calendar again, once."""
+    if not can(provider, Capability.WRITE):
+        refused(harness, lambda: provider.put_event(harness.calendar_id, draft(harness.at(3, 13))))
+        return
+    start = harness.at(3, 13)
+    first = provider.put_event(harness.calendar_id, draft(start))
+    provider.delete_event(harness.calendar_id, first.remote_id)
+    provider.put_event(harness.calendar_id, draft(start))
+    events, _ = listed(provider, harness.calendar_id)
+    assert busy(events, _around(start), "Intro call with Ada") == spans(start)
+
+
+def test_free_busy_says_when_the_calendar_is_taken(harness: Harness, provider: CalendarProvider) -> None:
+    """An event that the owner has just added blocks its time, and no other."""
+    start = harness.at(3, 9)
+    harness.add("Dentist", start, start + HALF_HOUR)
+    span = Span(instant(start - timedelta(hours=1)), instant(start + timedelta(hours=2)))
+    if not can(provider, Capability.FREEBUSY):
+        refused(harness, lambda: provider.freebusy([harness.calendar_id], span))
+        return
+    answer = provider.freebusy([harness.calendar_id], span)[harness.calendar_id]
+    assert isinstance(answer, list)
+    assert merge(answer) == spans(start)
+
+
+def test_a_push_channel_opens_and_ends(harness: Harness, provider: CalendarProvider) -> None:
+    """A channel is granted for a time; ending it twice is success."""
+    ends = harness.now + timedelta(days=2)
+
+    def watch() -> PushChannel:
+        return provider.watch(
+            harness.calendar_id,
+            channel_id="01suitechannel0000000000000",
+            token="secret-of-the-channel",
+            address="http://127.0.0.1:9/api/v1/hooks/suite",
+            expires_at=ends,
+        )
+
+    if not can(provider, Capability.PUSH):
+        refused(harness, watch)
+        refused(harness, lambda: provider.stop_channel(PushChannel("c", "r", ends)))
+        return
+    channel = watch()
+    assert channel.resource_id
+    assert harness.now < channel.expires_at <= ends + timedelta(minutes=1)
+    provider.stop_channel(channel)
+    provider.stop_channel(channel)
+
+
+def test_a_rate_limit_says_how_long_to_wait(harness: Harness, provider: CalendarProvider) -> None:
+    """A wait that is too long to be slept through comes out as an error that carries it."""
+    with harness.failing(harness.rate_limited), pytest.raises(RateLimited) as caught:
+        list(provider.event_pages(harness.calendar_id, None))
+    assert caught.value.retry_after == harness.retry_after
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda request: httpx.Response(503, request=request),
+        lambda request: httpx.Response(200, text='{"cut sho', request=request),
+        lambda request: httpx.Response(200, text="<html>Please log in</html>", request=request),
+    ],
+    ids=["503", "cut short", "a web page"],
+)
+def test_an_answer_that_is_none_is_worth_another_try(
+    harness: Harness, provider: CalendarProvider, answer: Callable[[httpx.Request], httpx.Response]
+) -> None:
+    """Nothing of a broken answer gets through: the listing fails as a whole, and may be tried again."""
+    with harness.failing(answer), pytest.raises(ProviderUnavailable):
+        list(provider.event_pages(harness.calendar_id, None))
+
+
+def test_silence_is_worth_another_try(harness: Harness, provider: CalendarProvider) -> None:
+    """A time-out and a lost connection are the provider's absence, not the calendar's emptiness."""
+
+    def silent(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("no answer", request=request)
+
+    def lost(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    for answer in (silent, lost):
+        with harness.failing(answer), pytest.raises(ProviderUnavailable):
+            list(provider.event_pages(harness.calendar_id, None))
+
+
+def test_an_expired_token_is_told_from_a_dead_grant(harness: Harness, provider: CalendarProvider) -> None:
+    """Every call on an expired token says so; a new one works."""
+    span = Span(instant(harness.now), instant(harness.at(1, 0)))
+    harness.expire()
+    calls: list[Callable[[], object]] = [
+        provider.list_calendars,
+        lambda: list(provider.event_pages(harness.calendar_id, None)),
+        lambda: provider.get_event(harness.calendar_id, "neverwas0here"),
+    ]
+    if can(provider, Capability.WRITE):
+        calls.append(lambda: provider.put_event(harness.calendar_id, draft(harness.at(3, 13))))
+        calls.append(lambda: provider.delete_event(harness.calendar_id, KEY))
+    if can(provider, Capability.FREEBUSY):
+        calls.append(lambda: provider.freebusy([harness.calendar_id], span))
+    for call in calls:
+        with pytest.raises(AuthExpired):
+            call()
+    harness.renew()
+    assert harness.provider().list_calendars()
+
+
+def test_a_revoked_grant_ends_everything(harness: Harness, provider: CalendarProvider) -> None:
+    """After the owner withdrew access calls fail, and so does every attempt to renew it."""
+    harness.revoke()
+    with pytest.raises(AuthExpired):
+        list(provider.event_pages(harness.calendar_id, None))
+    with pytest.raises(GrantRevoked if harness.oauth else CredentialsRejected):
+        harness.renew()
+
+
+def _around(start: datetime) -> Span:
+    """The half hour that begins then."""
+    return Span(instant(start), instant(start + HALF_HOUR))
