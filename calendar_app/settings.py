@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     """Everything an operator may set; README's configuration table lists the same names.
 
     URLs carry no trailing slash. ``encryption_keys`` are Fernet keys, newest first (older ones still decrypt).
+    ``allowed_private_hosts`` are ``host`` or ``host:port``, lower-case: typed addresses may lead there although they
+    are private or speak plain http.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -58,16 +60,37 @@ class Settings(BaseSettings):
 
     poll_minutes: int = Field(5, alias="POLL_MINUTES", ge=1)
     fresh_minutes: int = Field(15, alias="FRESH_MINUTES", ge=1)
+    bookings_allowed: int = Field(0, alias="BOOKINGS_PER_MINUTE", ge=0)
     http_timeout: float = Field(20.0, alias="HTTP_TIMEOUT", gt=0)
+    allowed_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="ALLOWED_PRIVATE_HOSTS")
+
+    log_format: Literal["auto", "text", "json"] = Field("auto", alias="LOG_FORMAT")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
+    metrics_token: SecretStr = Field(SecretStr(""), alias="METRICS_TOKEN")
+    operators: Annotated[tuple[str, ...], NoDecode] = Field((), alias="OPERATORS")
 
     @model_validator(mode="before")
     @classmethod
-    def _split_keys(cls, values: dict[str, object]) -> dict[str, object]:
-        for name in ("ENCRYPTION_KEYS", "encryption_keys"):
+    def _split_lists(cls, values: dict[str, object]) -> dict[str, object]:
+        hosts = ("ALLOWED_PRIVATE_HOSTS", "allowed_private_hosts")
+        for name in ("ENCRYPTION_KEYS", "encryption_keys", *hosts):
             raw = values.get(name)
             if isinstance(raw, str):
-                values[name] = tuple(part.strip() for part in raw.split(",") if part.strip())
+                parts = tuple(part.strip() for part in raw.split(",") if part.strip())
+                values[name] = tuple(part.lower() for part in parts) if name in hosts else parts
         return values
+
+    @field_validator("operators", mode="before")
+    @classmethod
+    def _addresses(cls, given: object) -> object:
+        if isinstance(given, str):
+            return tuple(part.strip().lower() for part in given.split(",") if part.strip())
+        return given
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, given: object) -> object:
+        return given.upper() if isinstance(given, str) else given
 
     @field_validator("base_url")
     @classmethod
@@ -118,6 +141,19 @@ class Settings(BaseSettings):
         if self.production or self.sandbox_choice == "off":
             return False
         return self.sandbox_choice == "on" or not self.google_configured
+
+    @property
+    def logs_as_json(self) -> bool:
+        """Machines read the logs in production, people in development, unless ``LOG_FORMAT`` says otherwise."""
+        return self.log_format == "json" or (self.log_format == "auto" and self.production)
+
+    @property
+    def bookings_per_minute(self) -> int:
+        """What one address may book: an office behind one address stays below, a script does not.
+
+        30 in production; development allows the 300 that measuring and storming need.
+        """
+        return self.bookings_allowed or (30 if self.production else 300)
 
     @property
     def public_url(self) -> str:

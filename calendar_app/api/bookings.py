@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor, OptionalActor, client_address
-from calendar_app.api.fields import Key, Words
+from calendar_app.api.fields import Instant, Key, Words
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services import booking_files, bookings, holds
@@ -34,7 +34,7 @@ class HoldIn(_Body):
     """``replaces``: an earlier hold of yours that is dropped in the same step."""
 
     event_type_id: Key
-    start: AwareDatetime
+    start: Instant
     timezone: str = "UTC"
     duration: int | None = None
     replaces: Key | None = None
@@ -54,7 +54,7 @@ class BookingIn(_Body):
     """``timezone`` is the customer's; ``answers`` by question id; ``duration`` in minutes, the first by default."""
 
     event_type_id: Key
-    start: AwareDatetime
+    start: Instant
     timezone: str
     name: str
     email: str
@@ -68,7 +68,7 @@ class ReasonIn(_Body):
 
 
 class RescheduleIn(_Body):
-    start: AwareDatetime
+    start: Instant
     timezone: str | None = None
 
 
@@ -194,8 +194,8 @@ def create_booking(
 def list_bookings(
     actor: CurrentActor,
     status: Annotated[list[str] | None, Query()] = None,
-    start: Annotated[AwareDatetime | None, Query(description="Bookings that start at or after this")] = None,
-    end: Annotated[AwareDatetime | None, Query(description="Bookings that start before this")] = None,
+    start: Annotated[Instant | None, Query(description="Bookings that start at or after this")] = None,
+    end: Annotated[Instant | None, Query(description="Bookings that start before this")] = None,
     event_type_id: Key | None = None,
     host_id: Key | None = None,
     q: Annotated[Words, Query(description="Part of the customer's name or address")] = "",

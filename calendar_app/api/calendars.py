@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
-from calendar_app.api.fields import Key
+from calendar_app.api.fields import Instant, Key
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.services import calendar_events, calendars
 from calendar_app.services.calendars import CalendarView
@@ -91,8 +91,8 @@ class EventIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     summary: str
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Instant
+    end: Instant
     description: str = ""
     location: str = ""
     timezone: str | None = None
@@ -131,7 +131,7 @@ def list_calendars(actor: CurrentActor, connection_id: Annotated[str | None, Que
 
 
 @router.patch("/{calendar_id}")
-def update_calendar(calendar_id: str, actor: CurrentActor, body: CalendarIn) -> CalendarOut:
+def update_calendar(calendar_id: Key, actor: CurrentActor, body: CalendarIn) -> CalendarOut:
     """Say whether the calendar blocks time, whether bookings are written into it, and what it does to slots while it
     cannot be read."""
     return CalendarOut.of(

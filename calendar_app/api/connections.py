@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from itsdangerous import BadSignature, URLSafeTimedSerializer
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from calendar_app.api.calendars import CalendarOut
 from calendar_app.api.deps import Caller, CurrentActor, CurrentCaller, OptionalCaller
@@ -34,6 +34,15 @@ router = APIRouter(prefix="/connections", tags=["connections"])
 
 BINDING_COOKIE = "almanac_connect"
 _PATH = "/api/v1/connections"
+LONGEST_PART = 4_000
+
+
+def _bounded(text: str | None) -> str | None:
+    return text if text is None or len(text) <= LONGEST_PART else None
+
+
+Returned = Annotated[str | None, Query(), AfterValidator(_bounded)]
+"""A part of the provider's answer. One that is too long is none, so that a person reads a sentence on a page."""
 
 
 class StartIn(BaseModel):
@@ -97,10 +106,10 @@ def callback(
     provider: str,
     request: Request,
     caller: OptionalCaller,
-    state: Annotated[str | None, Query(max_length=500)] = None,
-    code: Annotated[str | None, Query(max_length=4000)] = None,
-    error: Annotated[str | None, Query(max_length=200)] = None,
-    iss: Annotated[str | None, Query(max_length=500)] = None,
+    state: Returned = None,
+    code: Returned = None,
+    error: Returned = None,
+    iss: Returned = None,
 ) -> Response:
     """Where the provider sends the browser: checks `state`, exchanges the code, stores, starts the first sync.
 

@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
-from calendar_app.api.fields import Key
+from calendar_app.api.fields import Instant, Key
 from calendar_app.services import agenda
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -72,8 +72,8 @@ def upcoming_events(
 @router.get("")
 def list_events(
     actor: CurrentActor,
-    start: Annotated[AwareDatetime | None, Query(description="Default: now")] = None,
-    end: Annotated[AwareDatetime | None, Query(description="Default: 30 days after `start`")] = None,
+    start: Annotated[Instant | None, Query(description="Default: now")] = None,
+    end: Annotated[Instant | None, Query(description="Default: 30 days after `start`")] = None,
     calendar_id: Key | None = None,
     limit: Annotated[int, Query(ge=1, le=agenda.MOST)] = agenda.MOST,
     after: Annotated[str | None, Query(description="`next` of the previous page")] = None,

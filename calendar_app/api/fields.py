@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
 
 from calendar_app.domain.timespan import Span
 from calendar_app.domain.zones import DAY, day_of, segments
@@ -19,11 +20,24 @@ def _storable(text: str) -> str:
     return text
 
 
+_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
+
 Key = Annotated[str, StringConstraints(max_length=128), AfterValidator(_storable)]
 """An opaque id as a caller sends it; whether there is such an object is for services to say."""
 
 Words = Annotated[str, StringConstraints(max_length=200), AfterValidator(_storable)]
 """What somebody types in to search."""
+
+
+def _as_text(value: object) -> object:
+    """A number would be read as seconds or milliseconds of an epoch that nobody has agreed on."""
+    if not isinstance(value, str) or not _RFC3339.match(value):
+        raise ValueError("must be a date and time as in RFC 3339, with an offset or Z")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_as_text)]
+"""A moment as RFC 3339 §5.6 writes it, always with its offset."""
 
 
 def rfc3339(zone: str, window: Span) -> Callable[[int], str]:

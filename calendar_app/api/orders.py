@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.bookings import BookingOut, ReasonIn
 from calendar_app.api.deps import CurrentActor, OptionalActor, client_address
-from calendar_app.api.fields import Key
+from calendar_app.api.fields import Instant, Key
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services import orders
@@ -33,7 +33,7 @@ class LineIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     event_type_id: Key
-    start: AwareDatetime
+    start: Instant
     duration: int | None = None
     answers: dict[str, Any] = {}
 

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.deps import CurrentActor, OptionalActor
-from calendar_app.api.fields import Key, rfc3339
+from calendar_app.api.fields import Instant, Key, rfc3339
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.domain.timespan import Span
 from calendar_app.services import availability, event_types, schedules
@@ -343,7 +343,7 @@ def delete_event_type(event_type_id: Key, actor: CurrentActor) -> None:
     event_types.delete_event_type(actor, event_type_id)
 
 
-Start = Annotated[AwareDatetime, Query(description="RFC 3339 with an offset")]
+Start = Annotated[Instant, Query(description="RFC 3339 with an offset")]
 Duration = Annotated[int | None, Query(description="One of the event type's, in minutes")]
 
 
@@ -352,7 +352,7 @@ def slots(
     event_type_id: Key,
     actor: OptionalActor,
     start: Start,
-    end: Annotated[AwareDatetime, Query(description="At most 366 days after the start")],
+    end: Annotated[Instant, Query(description="At most 366 days after the start")],
     timezone: Annotated[str, Query(description="IANA zone of the answer's times")] = "UTC",
     duration: Duration = None,
 ) -> Response:

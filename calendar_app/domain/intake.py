@@ -122,8 +122,14 @@ def _bound(value: object, part: str) -> float | None:
     return value
 
 
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
 def clean_text(value: object, part: str, max_length: int, *, lines: bool = False) -> str:
     """Text without surrounding blanks, in NFC; line breaks only where ``lines`` allows them, other controls never.
+
+    Marks that turn the direction of what follows (Unicode UAX #9 embeddings, overrides and isolates) are refused: with
+    them a name can make the text around it read as something else.
 
     :raises InvalidInput: for anything else than such text of at most ``max_length`` characters.
     """
@@ -133,7 +139,9 @@ def clean_text(value: object, part: str, max_length: int, *, lines: bool = False
         raise InvalidInput(f"This is longer than {max_length} characters.", field=part)
     text = unicodedata.normalize("NFC", _BREAKS.sub("\n", value)).strip()
     kept = "\n\t" if lines else ""
-    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in kept for char in text):
+    if any(
+        (unicodedata.category(char) in ("Cc", "Cs") and char not in kept) or char in _TURNS for char in text
+    ):
         raise InvalidInput("This contains characters that cannot be used here.", field=part)
     if len(text) > max_length:
         raise InvalidInput(f"This is longer than {max_length} characters.", field=part)

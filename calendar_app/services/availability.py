@@ -373,7 +373,11 @@ def _reason(reason: engine.Reason, tz: ZoneInfo) -> ReasonView:
 
 def _on_the_clock(day: date, start_time: time, zone: str) -> datetime:
     tz = ZoneInfo(check_zone(zone))
-    moment = datetime.combine(day, start_time.replace(tzinfo=None), tz)
+    if start_time.tzinfo is not None:
+        raise InvalidInput(
+            "Give the time without an offset: it is read in the given time zone.", field="start_time"
+        )
+    moment = datetime.combine(day, start_time, tz)
     if not 1971 <= day.year <= 2199:
         raise InvalidInput("This date is too far away.", field="date")
     if moment.astimezone(UTC).astimezone(tz).replace(tzinfo=None) != moment.replace(tzinfo=None):

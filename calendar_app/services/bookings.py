@@ -59,6 +59,7 @@ from calendar_app.services.event_types import rules_of
 from calendar_app.services.placing import TAKEN, Wish
 from calendar_app.services.roles import Actor, Role
 from calendar_app.services.snapshots import Snapshot
+from calendar_app.settings import get_settings
 
 __all__ = [
     "BookingHostView",
@@ -84,8 +85,6 @@ __all__ = [
 ]
 
 _REASON_LENGTH = 1_000
-TRIES, BOOKINGS = "600/minute", "300/minute"
-"""What one address may try and get: an office behind one address stays far below, a script does not."""
 
 
 def create(
@@ -114,11 +113,23 @@ def create(
     """
     if not client:
         return _create(event_type_id, start, zone, name, email, answers, duration, hold_id, actor, now)
-    limits.check("booking-tries", client, TRIES)
-    limits.peek("bookings", client, BOOKINGS)
+    allow(client)
     made = _create(event_type_id, start, zone, name, email, answers, duration, hold_id, actor, now)
-    limits.count("bookings", client, BOOKINGS)
+    booked(client)
     return made
+
+
+def allow(client: str) -> None:
+    """Let ``client`` try to book once more. :raises TooManyRequests: it tries, or has booked, too often."""
+    most = get_settings().bookings_per_minute
+    limits.check("booking-tries", client, f"{2 * most}/minute")
+    limits.peek("bookings", client, f"{most}/minute")
+
+
+def booked(client: str, count: int = 1) -> None:
+    """``client`` has made so many bookings."""
+    for _ in range(count):
+        limits.count("bookings", client, f"{get_settings().bookings_per_minute}/minute")
 
 
 def _create(

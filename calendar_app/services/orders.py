@@ -299,8 +299,7 @@ def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None)
             return _settled(session, order, full=actor is not None)
         wishes = [_wish(order, line) for line in _lines(session, [order.id])[order.id]]
     if client:
-        limits.check("booking-tries", client, bookings.TRIES)
-        limits.peek("bookings", client, bookings.BOOKINGS)
+        bookings.allow(client)
 
     def begin(session: Session) -> None:
         if _locked(session, order.id).status != OrderStatus.DRAFT:
@@ -324,8 +323,8 @@ def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None)
         if isinstance(error, placing.Refused):
             raise _named(error, wishes) from error
         raise
-    for _ in wishes if client else ():
-        limits.count("bookings", client, bookings.BOOKINGS)
+    if client:
+        bookings.booked(client, len(wishes))
     return made
 
 

@@ -166,9 +166,9 @@ def test_what_is_no_address_is_refused(address: object) -> None:
 
 
 def test_names_are_one_clean_line() -> None:
-    """Trimmed, not empty, bounded, without control characters; any script."""
+    """Trimmed, not empty, bounded, without control characters or marks that turn the text's direction; any script."""
     assert clean_name("  李 小龍 ") == "李 小龍"
-    for name in ("", "   ", "a\nb", "a\rb", "a\x00", "x" * 201, None, 1):
+    for name in ("", "   ", "a\nb", "a\rb", "a\x00", "a\u202eb", "a\u2066b", "x" * 201, None, 1):
         with pytest.raises(InvalidInput) as caught:
             clean_name(name)
         assert caught.value.field == "name"

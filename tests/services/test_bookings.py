@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -505,3 +505,13 @@ def test_nobody_keeps_a_whole_calendar_with_holds(settings: Settings) -> None:
         holds.check_limits("192.0.2.1", "type")
     holds.check_limits("192.0.2.1", "type", replaces="an earlier hold")
     holds.check_limits("192.0.2.2", "type")
+
+
+def test_one_address_books_only_so_often(place: Place, configure: Callable[..., Settings]) -> None:
+    """Beyond the operator's limit an address is told to wait; another address still books."""
+    configure(BOOKINGS_PER_MINUTE="2")
+    for hour in (10, 11):
+        place.book(place.at(hour), client="192.0.2.1")
+    with pytest.raises(TooManyRequests):
+        place.book(place.at(12), client="192.0.2.1")
+    assert place.book(place.at(12), client="192.0.2.2").status == "confirmed"
