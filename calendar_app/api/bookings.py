@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor, OptionalActor, client_address
 from calendar_app.api.fields import Instant, Key, Words
-from calendar_app.api.idempotency import Idempotent
+from calendar_app.api.idempotency import Idempotent, Settle
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services import booking_files, bookings, holds
 from calendar_app.services.booking_views import BookingView
@@ -172,8 +172,8 @@ def create_booking(
     """Book a slot: 409 ``slot_unavailable`` if it was taken meanwhile, here or at a provider, or is not offered."""
     staff = actor is not None and actor.role >= Role.STAFF
 
-    def work() -> BookingOut:
-        made = bookings.create(
+    def work(settle: Settle[BookingView]) -> BookingView:
+        return bookings.create(
             body.event_type_id,
             body.start,
             body.timezone,
@@ -184,10 +184,10 @@ def create_booking(
             hold_id=body.hold_id,
             actor=actor if staff else None,
             client="" if staff else client_address(request),
+            settle=settle,
         )
-        return BookingOut.of(made)
 
-    return idempotent.run(201, work)
+    return idempotent.settle(201, work, BookingOut.of)
 
 
 @router.get("/bookings")

@@ -1,8 +1,12 @@
 """``Idempotency-Key`` for routes that create something.
 
+    @router.post("/calendars/{id}/events", status_code=201)
+    def create(body: EventIn, idempotent: Idempotent) -> Response:
+        return idempotent.run(201, lambda: calendar_events.create(...))
+
     @router.post("/bookings", status_code=201)
     def create(body: BookingIn, idempotent: Idempotent) -> Response:
-        return idempotent.run(201, lambda: bookings.create(...))
+        return idempotent.settle(201, lambda settle: bookings.create(..., settle=settle), BookingOut.of)
 
 The same key and body from the same caller get the first answer again, with ``Idempotency-Replayed: true``; another body
 is a 422, a second request while the first runs a 409. Without the header the work is simply done.
@@ -14,13 +18,17 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request, Response
 from fastapi.encoders import jsonable_encoder
 
 from calendar_app.api.deps import OptionalCaller, client_address
 from calendar_app.services import idempotency
+
+Result = TypeVar("Result")
+Settle = Callable[[Any, Result], None]
+"""Takes the session of the transaction that does the work, and the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +48,29 @@ class Idempotency:
 
     def run(self, status: int, work: Callable[[], Any]) -> Response:
         """Answer with ``status`` and what ``work`` returns as JSON, or with what was answered before."""
+        return self.settle(status, lambda _settle: work(), lambda result: result)
+
+    def settle(
+        self,
+        status: int,
+        work: Callable[[Settle[Result]], Result],
+        shown: Callable[[Result], Any],
+    ) -> Response:
+        """As :meth:`run`, for work that is one transaction: in it, it calls what it is given with its result.
+
+        ``shown`` makes the answer's JSON of the result.
+        """
         if self.key is None:
-            return _answer(status, _content(work()))
+            return _answer(status, _content(shown(work(lambda _session, _result: None))))
         begun = idempotency.begin(self.scope, self.key, self.body)
         if isinstance(begun, idempotency.Answer):
             return _answer(begun.status, begun.content, replayed=True)
+
+        def settle(session: Any, result: Result) -> None:
+            idempotency.keep_in(session, begun, idempotency.Answer(status, _content(shown(result))))
+
         try:
-            content = _content(work())
+            content = _content(shown(work(settle)))
         except BaseException:
             idempotency.drop(begun)
             raise

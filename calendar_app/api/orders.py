@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from calendar_app.api.bookings import BookingOut, ReasonIn
 from calendar_app.api.deps import CurrentActor, OptionalActor, client_address
 from calendar_app.api.fields import Instant, Key
-from calendar_app.api.idempotency import Idempotent
+from calendar_app.api.idempotency import Idempotent, Settle
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services import orders
 from calendar_app.services.orders import NewLine, OrderView
@@ -90,18 +90,18 @@ def create_order(request: Request, actor: OptionalActor, body: OrderIn, idempote
     """Draft an order of up to 20 appointments. It holds no time before it is confirmed."""
     staff = actor is not None and actor.role >= Role.STAFF
 
-    def work() -> OrderOut:
-        made = orders.create(
+    def work(settle: Settle[OrderView]) -> OrderView:
+        return orders.create(
             [NewLine(line.event_type_id, line.start, line.duration, line.answers) for line in body.lines],
             body.timezone,
             body.name,
             body.email,
             actor=actor if staff else None,
             client="" if staff else client_address(request),
+            settle=settle,
         )
-        return OrderOut.of(made)
 
-    return idempotent.run(201, work)
+    return idempotent.settle(201, work, OrderOut.of)
 
 
 @router.get("")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -66,9 +66,11 @@ __all__ = [
     "BookingPage",
     "BookingView",
     "HistoryView",
+    "Outside",
     "ReceiptView",
     "by_token",
     "cancel",
+    "cancel_as_outside",
     "cancel_by_token",
     "cancel_order",
     "complete_past",
@@ -78,6 +80,7 @@ __all__ = [
     "get",
     "history",
     "list_bookings",
+    "move_as_outside",
     "no_show",
     "reschedule",
     "reschedule_by_token",
@@ -99,30 +102,44 @@ def create(
     hold_id: str | None = None,
     actor: Actor | None = None,
     client: str = "",
+    settle: Callable[[Session, BookingView], None] | None = None,
     now: datetime | None = None,
 ) -> BookingView:
     """Book ``start`` (aware) for a customer whose IANA zone is ``zone``; pending if it has to be approved first.
 
     ``hold_id`` is the id that :func:`calendar_app.services.holds.create` gave this visitor. ``actor``: somebody of
-    the workspace who books for the customer, and may use event types that are not public.
+    the workspace who books for the customer, and may use event types that are not public. ``settle`` runs last in the
+    transaction, with the answer.
 
     :raises InvalidInput: the zone, the person or the answers; or the time has passed (``in_the_past``).
     :raises SlotUnavailable: taken meanwhile, at a provider too, or not offered.
     :raises NotFound: no such event type. :raises Conflict: it is switched off (``event_type_inactive``).
     :raises TooManyRequests: this visitor tries or books too often.
     """
-    if not client:
-        return _create(event_type_id, start, zone, name, email, answers, duration, hold_id, actor, now)
-    allow(client)
-    made = _create(event_type_id, start, zone, name, email, answers, duration, hold_id, actor, now)
-    booked(client)
+    if client:
+        allow(client)
+    now = now or datetime.now(UTC)
+    wish = _wish(event_type_id, start, zone, name, email, answers or {}, duration, hold_id, actor, now)
+
+    def finish(session: Session, rows: Sequence[Booking]) -> BookingView:
+        made = view(session, rows[0], full=actor is not None)
+        if settle is not None:
+            settle(session, made)
+        return made
+
+    try:
+        made = placing.place([wish], actor, now, finish=finish)
+    except placing.Refused as refused:
+        raise refused.reason from None
+    if client:
+        booked(client)
     return made
 
 
 def allow(client: str) -> None:
     """Let ``client`` try to book once more. :raises TooManyRequests: it tries, or has booked, too often."""
     most = get_settings().bookings_per_minute
-    limits.check("booking-tries", client, f"{2 * most}/minute")
+    limits.check("booking-tries", client, f"{10 * most}/minute")
     limits.peek("bookings", client, f"{most}/minute")
 
 
@@ -132,43 +149,48 @@ def booked(client: str, count: int = 1) -> None:
         limits.count("bookings", client, f"{get_settings().bookings_per_minute}/minute")
 
 
-def _create(
+def _wish(
     event_type_id: str,
     start: datetime,
     zone: str,
     name: str,
     email: str,
-    answers: Mapping[str, object] | None,
+    answers: Mapping[str, object],
     duration: int | None,
     hold_id: str | None,
     actor: Actor | None,
-    now: datetime | None,
-) -> BookingView:
-    now = now or datetime.now(UTC)
+    now: datetime,
+) -> Wish:
     at = instant(check_moment(start, "start"))
     check_zone(zone)
     with reading() as session:
         row = snapshots.event_type_for(session, event_type_id, actor)
         check_active(row)
-        wish = Wish(
+        return Wish(
             row.id,
             at,
             duration or 0,
             zone,
             clean_name(name),
             clean_email(email),
-            clean_answers(parse_questions(row.questions), answers or {}),
+            clean_answers(parse_questions(row.questions), answers),
             holds.find(session, hold_id, row.id, at, now) if hold_id else None,
         )
-    try:
-        return placing.place(
-            [wish], actor, now, finish=lambda session, rows: view(session, rows[0], full=actor is not None)
-        )
-    except placing.Refused as refused:
-        raise refused.reason from None
 
 
 # --- changes of state -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A change that somebody made to the booking's event in ``calendar_id`` at a provider, which the booking follows.
+
+    ``by`` says so in the history: "changed in Google Calendar". ``also`` is done in the same transaction.
+    """
+
+    calendar_id: str
+    by: str
+    also: Callable[[Session], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +199,34 @@ class _Who:
 
     actor: Actor | None
     part: lifecycle.Actor
+    outside: Outside | None = None
 
     @property
     def word(self) -> str:
         return self.part.value
+
+    @property
+    def by(self) -> str:
+        """As the history says it."""
+        return self.outside.by if self.outside else self.word
 
 
 _CUSTOMER = _Who(None, lifecycle.Actor.CUSTOMER)
 _SYSTEM = _Who(None, lifecycle.Actor.SYSTEM)
 
 
-def _who(actor: Actor) -> _Who:
+def _who(actor: Actor, outside: Outside | None = None) -> _Who:
     staff = actor.role >= Role.STAFF
-    return _Who(actor, lifecycle.Actor.STAFF if staff else lifecycle.Actor.CUSTOMER)
+    return _Who(actor, lifecycle.Actor.STAFF if staff else lifecycle.Actor.CUSTOMER, outside)
+
+
+def _follower(actor: Actor | None, outside: Outside) -> _Who:
+    """Whoever lets a booking follow its event: a person, or the workspace's rule."""
+    return _who(actor, outside) if actor else _Who(None, lifecycle.Actor.SYSTEM, outside)
+
+
+def _found(actor: Actor | None, booking_id: str) -> Callable[[Session], Booking]:
+    return (lambda session: owned(session, actor, booking_id)) if actor else partial(_by_id, booking_id)
 
 
 def cancel(actor: Actor, booking_id: str, reason: str = "", *, now: datetime | None = None) -> BookingView:
@@ -203,6 +240,20 @@ def cancel(actor: Actor, booking_id: str, reason: str = "", *, now: datetime | N
 def cancel_by_token(token: str, reason: str = "", *, now: datetime | None = None) -> BookingView:
     """As :func:`cancel`, for whoever has the manage link."""
     return _change(_by_link(token), Status.CANCELLED, _CUSTOMER, now, reason)
+
+
+def cancel_as_outside(
+    booking_id: str,
+    outside: Outside,
+    reason: str,
+    *,
+    actor: Actor | None = None,
+    now: datetime | None = None,
+) -> BookingView:
+    """Cancel because the event was deleted at the provider; ``actor`` ``None``: by the workspace's rule. Errors as
+    :func:`cancel`."""
+    who = _follower(actor, outside)
+    return _change(_found(actor, booking_id), Status.CANCELLED, who, now, reason)
 
 
 def cancel_order(session: Session, order_id: str, actor: Actor | None, reason: str, now: datetime) -> None:
@@ -294,6 +345,8 @@ def _change(
             row = _locked(session, find(session).id)
             if row.status != target:
                 _enter(session, row, target, who, now, reason)
+            if who.outside:
+                who.outside.also(session)
             return view(session, row, full=who.part is not lifecycle.Actor.CUSTOMER)
 
     return reservations.retrying(work)
@@ -326,7 +379,7 @@ def _enter(session: Session, row: Booking, target: Status, who: _Who, now: datet
     mirror.booking_changed(session, row.id)
     if "version" in changes:
         calendar_writes.plan(session, row)
-    detail = {"by": who.word, "from": before, "reason": reason}
+    detail = {"by": who.by, "from": before, "reason": reason}
     audit.record(session, row.workspace_id, who.actor, f"booking.{target.value}", "booking", row.id, **detail)
     if occasion := notifications.OF_STATUS.get(target):
         notifications.booking_changed(
@@ -398,21 +451,46 @@ def reschedule_by_token(
     return _reschedule(_by_link(token), start, _CUSTOMER, zone, now)
 
 
-def _reschedule(
-    find: Callable[[Session], Booking], start: datetime, who: _Who, zone: str | None, now: datetime | None
+def move_as_outside(
+    booking_id: str,
+    span: Span,
+    outside: Outside,
+    *,
+    actor: Actor | None = None,
+    now: datetime | None = None,
 ) -> BookingView:
+    """Move because the event was moved at the provider, to its time and length; ``actor`` ``None``: by the workspace's
+    rule. Errors as :func:`reschedule`, the host's other events and bookings being in the way as ever."""
+    return _reschedule(
+        _found(actor, booking_id), utc(span.start), _follower(actor, outside), None, now, length=span.end - span.start
+    )
+
+
+def _reschedule(
+    find: Callable[[Session], Booking],
+    start: datetime,
+    who: _Who,
+    zone: str | None,
+    now: datetime | None,
+    *,
+    length: int = 0,
+) -> BookingView:
+    """``length`` in seconds, 0 for the booking's own."""
     now = now or datetime.now(UTC)
     at = instant(check_moment(start, "start"))
     if zone is not None:
         check_zone(zone)
     with reading() as session:
         row = find(session)
-        move = _Move(session, row, at, who, zone, now)
-        move.check(session, row)
+        move = _Move(session, row, at, who, zone, now, length)
+        if who.outside is None:  # the event that the booking follows is in the mirror, and in the way for now
+            move.check(session, row)
         span, calendars = move.span, snapshots.calendars_of(session, move.host_ids, now)
         own = recheck.own_spans(session, [c.id for c in calendars], span)
     here = Span(instant(row.start_at), instant(row.end_at))
     own = {calendar.id: [*own.get(calendar.id, ()), here] for calendar in calendars}
+    if who.outside is not None and who.outside.calendar_id in own:
+        own[who.outside.calendar_id].append(Span(at, at + move.rules.length))
     (seen,) = recheck.look([recheck.Question(calendars, span, own)])
     if seen.busy_hosts:
         raise SlotUnavailable(TAKEN)
@@ -424,11 +502,19 @@ class _Move:
     """A booking on its way to another time: the same questions are asked before and within the transaction."""
 
     def __init__(
-        self, session: Session, row: Booking, at: int, who: _Who, zone: str | None, now: datetime
+        self,
+        session: Session,
+        row: Booking,
+        at: int,
+        who: _Who,
+        zone: str | None,
+        now: datetime,
+        length: int = 0,
     ) -> None:
         self.at, self.who, self.zone, self.now = at, who, zone, now
         self.event_type_id = row.event_type_id
-        self.minutes = max(1, int((row.end_at - row.start_at) / timedelta(minutes=1)))
+        length = length or int((row.end_at - row.start_at).total_seconds())
+        self.minutes = max(1, length // 60)
         hosts = select(BookingHost.person_id).where(BookingHost.booking_id == row.id)
         self.host_ids = sorted(session.exec(hosts))
         rules = rules_of(session.get_one(EventType, row.event_type_id))
@@ -475,8 +561,12 @@ class _Move:
             reservations.lock_hosts(session, [self.event_type_id], self.host_ids, self.now)
             row = _locked(session, find(session).id)
             full = self.who.part is not lifecycle.Actor.CUSTOMER
-            if instant(row.start_at) == self.at:
+            if Span(instant(row.start_at), instant(row.end_at)) == (self.at, self.at + self.rules.length):
+                if self.who.outside:
+                    self.who.outside.also(session)
                 return view(session, row, full=full)
+            if self.who.outside:
+                mirror.set_aside(session, row.id)
             status, snapshot = self.check(session, row)
             before = row.start_at
             changes: dict[str, Any] = {
@@ -504,7 +594,7 @@ class _Move:
                 "booking.rescheduled",
                 "booking",
                 row.id,
-                **{"by": self.who.word, "from": before.isoformat(), "to": row.start_at.isoformat()},
+                **{"by": self.who.by, "from": before.isoformat(), "to": row.start_at.isoformat()},
             )
             notifications.booking_changed(
                 session,
@@ -515,5 +605,7 @@ class _Move:
                 before=before,
                 now=self.now,
             )
+            if self.who.outside:
+                self.who.outside.also(session)
             placing.tell(session, row.workspace_id)
             return view(session, row, full=full)

@@ -1,7 +1,8 @@
 """The first answer to an ``Idempotency-Key``, kept for a day, so that a repeated request does its work once.
 
-The record is made before the work and filled after it; its unique key decides who works when two requests arrive
-together. Work that fails leaves no record: the repetition tries again.
+The record is made before the work; its unique key decides who works when two requests arrive together. Work that is
+one transaction fills the record in that transaction (:func:`keep_in`), so that a process that dies between commit and
+answer leaves the answer behind. Work that fails leaves no record: the repetition tries again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, delete, select
+from sqlmodel import Session, col, delete, select
 
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import IdempotencyRecord
@@ -74,16 +75,25 @@ def begin(scope: str, key: str, body: bytes, *, now: datetime | None = None) -> 
 def keep(record_id: str, answer: Answer) -> None:
     """Remember the answer."""
     with transaction() as session:
-        record = session.get(IdempotencyRecord, record_id)
-        if record is not None:
-            record.status, record.response = answer.status, {"content": answer.content}
-            session.add(record)
+        keep_in(session, record_id, answer)
+
+
+def keep_in(session: Session, record_id: str, answer: Answer) -> None:
+    """Remember the answer if, and only if, the caller's transaction commits."""
+    record = session.get(IdempotencyRecord, record_id)
+    if record is not None:
+        record.status, record.response = answer.status, {"content": answer.content}
+        session.add(record)
 
 
 def drop(record_id: str) -> None:
-    """The work failed: forget that it was begun."""
+    """The work failed: forget that it was begun, unless it is done and has its answer."""
     with transaction() as session:
-        session.exec(delete(IdempotencyRecord).where(col(IdempotencyRecord.id) == record_id))
+        session.exec(
+            delete(IdempotencyRecord)
+            .where(col(IdempotencyRecord.id) == record_id)
+            .where(col(IdempotencyRecord.status).is_(None))
+        )
 
 
 def forget(*, now: datetime | None = None) -> None:

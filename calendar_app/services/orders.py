@@ -131,11 +131,13 @@ def create(
     *,
     actor: Actor | None = None,
     client: str = "",
+    settle: Callable[[Session, OrderView], None] | None = None,
     now: datetime | None = None,
 ) -> OrderView:
     """A draft of 1 to :data:`LONGEST` lines, in the order given, all of one workspace. It holds no time.
 
     ``actor``: somebody of the workspace who orders for the customer, and may use event types that are not public.
+    ``settle`` runs last in the transaction, with the answer.
 
     :raises InvalidInput: the person, the zone, or a line, which ``field`` names (``lines[1].start``).
     :raises NotFound: no such event type. :raises Conflict: one is switched off (``event_type_inactive``).
@@ -162,7 +164,10 @@ def create(
             session.add(row)
         session.flush()
         _record(session, order, actor, "order.created", lines=len(rows))
-        return _view(session, order, full=actor is not None)
+        made = _view(session, order, full=actor is not None)
+        if settle is not None:
+            settle(session, made)
+        return made
 
 
 def _line(session: Session, number: int, line: NewLine, actor: Actor | None, now: datetime) -> OrderLine:

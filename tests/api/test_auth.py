@@ -218,17 +218,3 @@ def test_the_workspace_is_chosen(api: httpx.Client, database: Database) -> None:
     problem(
         api.get("/api/v1/calendars", params={"workspace": theirs.slug}, headers=ada.bearer), 404, "not_found"
     )
-
-
-def test_health_and_readiness(api: httpx.Client, database: Database) -> None:
-    """A process is alive without Redis and not ready; with everything there it is."""
-    assert api.get("/health").json() == {"status": "ok"}
-    response = api.get("/ready")
-    assert response.status_code == 503
-    assert list(response.json()["failures"]) == ["redis"]
-
-
-def test_readiness_with_everything_there(api: httpx.Client, database: Database, redis_server: Redis) -> None:
-    """Database at the newest schema, Redis answering: traffic may come."""
-    response = api.get("/ready")
-    assert (response.status_code, response.json()) == (200, {"status": "ok", "failures": {}})

@@ -13,6 +13,7 @@ import pytest
 
 from calendar_app.db.tables import AuthSession
 from calendar_app.services import accounts
+from calendar_app.settings import Settings
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
@@ -245,11 +246,11 @@ def test_a_foreign_sites_page_cannot_cancel(api: httpx.Client, place: Place) -> 
 
 
 def test_one_address_cannot_book_without_end(
-    api: httpx.Client, place: Place, monkeypatch: pytest.MonkeyPatch
+    api: httpx.Client, place: Place, configure: Callable[..., Settings]
 ) -> None:
-    """Over the limit the answer is 429 with Retry-After, for visitors and not for staff."""
-    monkeypatch.setattr("calendar_app.services.bookings.TRIES", "3/minute")
-    for _ in range(3):
+    """Over the limit the answer is 429 with Retry-After, for visitors and not for staff; tries count as well."""
+    configure(BOOKINGS_PER_MINUTE="2")
+    for _ in range(20):
         api.post(BOOKINGS, json=_body(place, place.at(10)))
     limited = api.post(BOOKINGS, json=_body(place, place.at(11)))
     problem(limited, 429, "rate_limited")

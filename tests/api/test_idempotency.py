@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from sqlmodel import select
 
 from calendar_app.api import problems
-from calendar_app.api.idempotency import Idempotent
-from calendar_app.db.session import reading
+from calendar_app.api.idempotency import Idempotency, Idempotent, Settle
+from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import IdempotencyRecord
 from calendar_app.errors import SlotUnavailable
 from calendar_app.services import idempotency
@@ -157,3 +157,39 @@ def test_answers_are_forgotten_after_a_day(database: Database) -> None:
     idempotency.forget(now=now + timedelta(hours=25))
     with reading() as session:
         assert [record.key for record in session.exec(select(IdempotencyRecord))] == ["a"]
+
+
+class Died(BaseException):
+    """The process ends here: nobody catches this."""
+
+
+@pytest.mark.usefixtures("database")
+def test_an_answer_committed_with_the_work_outlives_its_process() -> None:
+    """Work that settled in its transaction and died before it answered is not done again: the answer is there."""
+    request = Idempotency("k", "me POST /orders", b"{}")
+
+    def dies(settle: Settle[dict[str, int]]) -> dict[str, int]:
+        with transaction() as session:
+            settle(session, {"number": 1})
+        raise Died
+
+    with pytest.raises(Died):
+        request.settle(201, dies, lambda result: result)
+    again = request.settle(201, lambda _settle: {"number": 2}, lambda result: result)
+    assert (again.body, again.headers["Idempotency-Replayed"]) == (b'{"number":1}', "true")
+
+
+@pytest.mark.usefixtures("database")
+def test_an_answer_goes_with_a_rolled_back_transaction() -> None:
+    """What did not commit was not answered: the repetition does the work."""
+    request = Idempotency("k", "me POST /orders", b"{}")
+
+    def fails(settle: Settle[dict[str, int]]) -> dict[str, int]:
+        with transaction() as session:
+            settle(session, {"number": 1})
+            raise SlotUnavailable("Gone.")
+
+    with pytest.raises(SlotUnavailable):
+        request.settle(201, fails, lambda result: result)
+    again = request.settle(201, lambda _settle: {"number": 2}, lambda result: result)
+    assert again.body == b'{"number":2}'
