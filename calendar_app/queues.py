@@ -64,6 +64,14 @@ def enqueue(
     return True
 
 
+def first_time(key: str, seconds: int) -> bool:
+    """Whether nobody has asked this about ``key`` in the last ``seconds``; true without Redis."""
+    try:
+        return bool(redis().set(f"almanac:once:{key}", 1, nx=True, ex=seconds))
+    except (RedisError, OSError):
+        return True
+
+
 def _put(
     queue: Queue, job: str, arguments: tuple[str | int, ...], at: datetime | None, options: dict[str, Any]
 ) -> None:

@@ -52,6 +52,14 @@ class Settings(BaseSettings):
     )
     google_api_url: str = Field("https://www.googleapis.com/calendar/v3", alias="GOOGLE_API_URL")
 
+    calendly_client_id: str = Field("", alias="CALENDLY_CLIENT_ID")
+    calendly_client_secret: SecretStr = Field(SecretStr(""), alias="CALENDLY_CLIENT_SECRET")
+    calendly_webhook_key: SecretStr = Field(SecretStr(""), alias="CALENDLY_WEBHOOK_KEY")
+    calendly_auth_url: str = Field("https://auth.calendly.com/oauth/authorize", alias="CALENDLY_AUTH_URL")
+    calendly_token_url: str = Field("https://auth.calendly.com/oauth/token", alias="CALENDLY_TOKEN_URL")
+    calendly_revoke_url: str = Field("https://auth.calendly.com/oauth/revoke", alias="CALENDLY_REVOKE_URL")
+    calendly_api_url: str = Field("https://api.calendly.com", alias="CALENDLY_API_URL")
+
     smtp_url: SecretStr = Field(SecretStr(""), alias="SMTP_URL")
     mail_from: str = Field("Almanac <no-reply@localhost>", alias="MAIL_FROM")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Flag, StrEnum, auto
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from calendar_app.domain.event import CalendarEvent, EventDraft
 from calendar_app.domain.timespan import Span
@@ -20,13 +20,14 @@ from calendar_app.errors import ProviderError
 
 
 class Capability(Flag):
-    """What a provider can do; checked before the call."""
+    """What a provider can do; checked before the call. APPOINTMENTS: it is :class:`Appointments` besides."""
 
     READ = auto()
     WRITE = auto()
     FREEBUSY = auto()
     DELTA = auto()
     PUSH = auto()
+    APPOINTMENTS = auto()
 
 
 class AccessRole(StrEnum):
@@ -174,13 +175,15 @@ class PushNotice:
     """One notification about one channel.
 
     ``authentic`` tells, from the channel's secret, whether the provider sent it; nothing else in it may be believed
-    before. ``number`` rises with each message of a channel where the provider counts them, else 0.
+    before. ``number`` rises with each message of a channel where the provider counts them, else 0. ``once`` is what
+    tells a message from any other where it does not: one that comes again within minutes is a replay.
     """
 
     channel_id: str
     authentic: Callable[[str], bool]
     signal: PushSignal = PushSignal.CHANGED
     number: int = 0
+    once: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +271,32 @@ class CalendarProvider(Protocol):
 
     def stop_channel(self, channel: PushChannel) -> None:
         """End a push channel; one that is already gone is success."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppointmentType:
+    """Something that customers can book at a provider that takes bookings itself."""
+
+    remote_id: str
+    name: str
+    minutes: int
+    booking_url: str
+    description: str = ""
+    active: bool = True
+
+
+@runtime_checkable
+class Appointments(Protocol):
+    """What a provider can do besides that takes bookings itself (APPOINTMENTS), whoever may write its events."""
+
+    def appointment_types(self, calendar_id: str) -> list[AppointmentType]:
+        """What customers can book there."""
+
+    def cancel_appointment(self, calendar_id: str, remote_id: str, reason: str) -> None:
+        """Cancel an event for everybody; the provider tells its guests, with ``reason``. Cancelled already is success.
+
+        :raises EventNotFound: unknown. :raises PermissionDenied: it is over, or another's.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,10 @@ from calendar_app.providers.http import retry_after, tls
 
 @dataclass(frozen=True, slots=True)
 class OAuthEndpoints:
-    """Where a provider's authorization server lives, and what it wants beyond the RFC (``extra``: query parameters)."""
+    """Where a provider's authorization server lives, and what it wants beyond the RFC (``extra``: query parameters).
+
+    ``revoke_as_client``: revoking takes the client's own credentials too (RFC 7009 §2.1).
+    """
 
     title: str
     client_id: str
@@ -33,6 +36,7 @@ class OAuthEndpoints:
     token: str
     revoke: str
     extra: Mapping[str, str] = field(default_factory=dict)
+    revoke_as_client: bool = False
 
 
 class AuthorizationCode:
@@ -96,9 +100,15 @@ class AuthorizationCode:
     def revoke(self, token: str) -> None:
         """Withdraw the grant. A provider that no longer knows the token answers 400: the goal is reached."""
         with self._http() as http, self._errors():
-            response = http.post(self._endpoints.revoke, data={"token": token})
+            response = http.post(self._endpoints.revoke, data={"token": token} | self._revoker())
         if response.status_code not in (200, 204, 400):
             raise ProviderUnavailable(f"{self._endpoints.title} did not confirm that access was withdrawn.")
+
+    def _revoker(self) -> dict[str, str]:
+        if not self._endpoints.revoke_as_client:
+            return {}
+        secret = self._endpoints.client_secret.get_secret_value()
+        return {"client_id": self._endpoints.client_id, "client_secret": secret}
 
     def _http(self) -> httpx.Client:
         return httpx.Client(verify=tls(), timeout=self._timeout, transport=self._transport)

@@ -21,6 +21,7 @@ from calendar_app.providers.base import (
     PushReader,
     SignIn,
 )
+from calendar_app.providers.calendly import provider as calendly
 from calendar_app.providers.google import provider as google
 from calendar_app.providers.http import ProviderHttp
 from calendar_app.settings import Settings, get_settings
@@ -62,6 +63,17 @@ _ENTRIES: dict[str, _Entry] = {
         calendar=lambda settings, token: google.GoogleCalendar(
             ProviderHttp(settings.google_api_url, token, google.to_error)
         ),
+    ),
+    "calendly": _Entry(
+        title="Calendly",
+        capabilities=calendly.CAPABILITIES,
+        missing=lambda settings: _unset(settings, "CALENDLY_CLIENT_ID", "CALENDLY_CLIENT_SECRET"),
+        oauth=calendly.CalendlyOAuth,
+        push=calendly.read_push,
+        calendar=lambda settings, token: calendly.CalendlyCalendar(
+            ProviderHttp(settings.calendly_api_url, token, calendly.to_error)
+        ),
+        note=calendly.NOTE,
     ),
 }
 

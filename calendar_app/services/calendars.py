@@ -140,8 +140,8 @@ def store_listing(
 ) -> list[Calendar]:
     """Bring the connection's calendars to what its provider lists; returns those that stand, the primary first.
 
-    New ones check for conflicts if the account owns them. The first calendar of a person that can be written, the
-    primary one by choice, receives bookings. A calendar that is gone is marked, and so is its return.
+    New ones check for conflicts if the account owns them, or if they are its primary one. The first calendar of a
+    person that can be written, the primary one by choice, receives bookings. A calendar that is gone is marked, and so is its return.
     """
     rows = session.exec(select(Calendar).where(Calendar.connection_id == connection.id)).all()
     known = {row.remote_id: row for row in rows}
@@ -153,7 +153,7 @@ def store_listing(
                 workspace_id=connection.workspace_id,
                 connection_id=connection.id,
                 remote_id=remote.remote_id,
-                checks_conflicts=remote.access_role is AccessRole.OWNER,
+                checks_conflicts=remote.access_role is AccessRole.OWNER or remote.is_primary,
             )
         row.name, row.color, row.timezone = remote.name, remote.color, remote.timezone
         row.access_role, row.is_primary, row.removed_at = remote.access_role.value, remote.is_primary, None

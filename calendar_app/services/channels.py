@@ -46,6 +46,8 @@ MARGIN = timedelta(hours=24)
 """A channel is replaced when it has less than this left, or less than half of its life."""
 AGAIN = timedelta(hours=20)
 """After a refusal polling does the work, and nobody asks again before this."""
+REPLAYS_S = 900
+"""How long a message is remembered that only its content tells from others: longer than any provider lets it live."""
 _OPENING = timedelta(minutes=10)
 """How long a channel that nobody confirmed is believed in: its worker may have died."""
 
@@ -151,6 +153,8 @@ def _take(provider: str, notice: PushNotice) -> bool:
     if not notice.authentic(channel.secret):
         raise Forbidden("The notification does not prove that it comes from the provider.")
     if channel.stopped_at is not None or (notice.number and notice.number <= channel.last_message):
+        return False
+    if notice.once and not queues.first_time(f"push:{channel.id}:{notice.once}", REPLAYS_S):
         return False
     renew = notice.signal in (PushSignal.EXPIRING, PushSignal.ENDED)
     job = f"push-{channel.id}-{notice.signal}" if renew else f"push-{channel.id}"

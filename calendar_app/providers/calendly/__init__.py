@@ -1,0 +1,1 @@
+"""Calendly API v2 (https://developer.calendly.com/api-docs)."""
