@@ -141,7 +141,8 @@ def store_listing(
     """Bring the connection's calendars to what its provider lists; returns those that stand, the primary first.
 
     New ones check for conflicts if the account owns them, or if they are its primary one. The first calendar of a
-    person that can be written, the primary one by choice, receives bookings. A calendar that is gone is marked, and so is its return.
+    person that can be written, the primary one by choice, receives bookings. A calendar that is gone is marked, and so
+    is its return.
     """
     rows = session.exec(select(Calendar).where(Calendar.connection_id == connection.id)).all()
     known = {row.remote_id: row for row in rows}
