@@ -57,6 +57,7 @@ class LineOut(BaseModel):
     end: datetime
     duration: int
     answers: dict[str, Any]
+    booking_id: str | None
 
 
 class OrderOut(BaseModel):

@@ -82,7 +82,7 @@ class NewLine:
 
 @dataclass(frozen=True, slots=True)
 class OrderLineView:
-    """A line as it was ordered; the bookings of a confirmed order may have been moved since. Datetimes are UTC."""
+    """A line as it was ordered, and the booking it became, which may have been moved since. Datetimes are UTC."""
 
     event_type_id: str
     event_type_slug: str
@@ -91,6 +91,7 @@ class OrderLineView:
     end: datetime
     duration: int
     answers: dict[str, Any]
+    booking_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +315,10 @@ def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None)
         row = session.get_one(CustomerOrder, order.id)
         row.status, row.confirmed_at = OrderStatus.CONFIRMED.value, now
         session.add(row)
+        for line, booking in zip(_lines(session, [order.id])[order.id], rows, strict=True):
+            line.booking_id = booking.id
+            session.add(line)
+        session.flush()
         _record(session, row, actor, "order.confirmed", bookings=[booking.id for booking in rows])
         return _view(session, row, full=actor is not None)
 
@@ -432,7 +437,9 @@ def _views(session: Session, orders: Sequence[CustomerOrder], *, full: bool) -> 
 
 def _line_view(line: OrderLine, kind: EventType) -> OrderLineView:
     end = line.start_at + timedelta(minutes=line.duration)
-    return OrderLineView(kind.id, kind.slug, kind.title, line.start_at, end, line.duration, line.answers)
+    return OrderLineView(
+        kind.id, kind.slug, kind.title, line.start_at, end, line.duration, line.answers, line.booking_id
+    )
 
 
 def _bookings(

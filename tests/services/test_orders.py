@@ -98,6 +98,7 @@ def test_confirming_makes_every_appointment(fake: FakeProvider, place: Place) ->
         (place.at(9), timedelta(minutes=30), "confirmed"),
         (place.at(14), timedelta(minutes=60), "pending"),
     ]
+    assert [line.booking_id for line in done.lines] == [booking.id for booking in done.bookings]
     carry_out()
     assert set(ours(fake, place.calendars)) == {done.bookings[0].id}
     with reading() as session:
