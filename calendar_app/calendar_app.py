@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import reflex as rx
 from starlette.types import ASGIApp
 
+from calendar_app import logs
 from calendar_app.api.app import create_api
 from calendar_app.edge import Edge, behind_proxies
 from calendar_app.sandbox.proxy import mount_proxy
+from calendar_app.services import metrics
 from calendar_app.settings import get_settings
 from calendar_app.ui.errors import show
 from calendar_app.ui.routes import add_pages
@@ -26,9 +30,22 @@ def _behind_the_edge(application: ASGIApp) -> ASGIApp:
     return behind_proxies(edge, settings.trusted_proxies)
 
 
+@contextlib.asynccontextmanager
+async def _watched() -> AsyncIterator[None]:
+    """Logs as we write them, also after the server has set up its own, and numbers handed on while it runs."""
+    logs.configure(get_settings(), "web")
+    stopped = threading.Event()
+    numbers = threading.Thread(target=metrics.flush_until, args=(stopped,), name="metrics", daemon=True)
+    numbers.start()
+    yield
+    stopped.set()
+    await asyncio.to_thread(numbers.join, 3)
+
+
 def create_app() -> rx.App:
     """Put the rooms together; settings are read, nothing is started."""
     settings = get_settings()
+    logs.configure(settings, "web")
     api = create_api()
     sandbox = mount_proxy(api, settings.sandbox_url) if settings.sandbox and settings.sandbox_url else None
     app = rx.App(
@@ -39,6 +56,7 @@ def create_app() -> rx.App:
         head_components=[rx.el.link(rel="icon", type="image/svg+xml", href="/favicon.svg")],
     )
     add_pages(app)
+    app.register_lifespan_task(_watched)
     if sandbox is not None:
 
         @contextlib.asynccontextmanager

@@ -7,16 +7,22 @@ is down or was flushed costs time, not work, and :func:`enqueue` does not raise 
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from rq import Queue
-from rq.exceptions import DuplicateJobError
-from rq.job import JobStatus
+from redis.retry import Retry
+from rq import Queue, Worker
+from rq.cron import CronScheduler
+from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.registry import FailedJobRegistry
 
+from calendar_app.logs import NOBODY, request_id
 from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -25,6 +31,9 @@ WRITES, SYNC, DEFAULT = "writes", "sync", "default"
 """Queue names, most urgent first: booking writes, mirror syncs, everything else."""
 
 JOBS = "calendar_app.worker.jobs"
+ALL = (WRITES, SYNC, DEFAULT)
+REQUEST = "request_id"
+"""Where a job's meta data keep the id of the request that queued it."""
 _LOST_AFTER = 3600
 """Seconds after which a job that nobody took makes room for another of its id."""
 _WAITING = (JobStatus.CREATED, JobStatus.QUEUED, JobStatus.DEFERRED)
@@ -52,6 +61,8 @@ def enqueue(
     while one runs one more may wait. ``timeout`` in seconds.
     """
     options: dict[str, Any] = {"job_timeout": timeout, "result_ttl": 0, "failure_ttl": 86_400}
+    if request_id.get() != NOBODY:
+        options["meta"] = {REQUEST: request_id.get()}
     target = Queue(queue, connection=redis())
     try:
         if job_id is None:
@@ -100,3 +111,153 @@ def _put_once(
         else:
             return True
     return True
+
+
+# --- what stands in the queues, for operators -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One queue: jobs that wait, are being done, wait for their time, or failed; ``oldest`` waits longest."""
+
+    name: str
+    waiting: int
+    running: int
+    scheduled: int
+    failed: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A worker process that was alive at ``seen``; ``job`` is what it does at the moment, empty when idle."""
+
+    name: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    state: str
+    job: str
+    started: datetime | None
+    seen: datetime | None
+    done: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedJob:
+    """A job that raised; ``reason`` is the last line of its stack. It is kept for a day."""
+
+    id: str
+    queue: str
+    job: str
+    arguments: tuple[str, ...]
+    reason: str
+    failed_at: datetime | None
+
+
+def probe(seconds: float = 0.5) -> Redis:
+    """A client for one question that must be answered, or not, quickly; close it afterwards."""
+    return Redis.from_url(
+        get_settings().redis_url,
+        socket_connect_timeout=seconds,
+        socket_timeout=seconds,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def queue_states(connection: Redis) -> list[QueueState]:
+    """Every queue, most urgent first. :raises RedisError: Redis is out of reach."""
+    return [_queue_state(Queue(name, connection=connection)) for name in ALL]
+
+
+def worker_states(connection: Redis) -> list[WorkerState]:
+    """Every worker that has not missed its heartbeats. :raises RedisError: Redis is out of reach."""
+    found = []
+    for worker in Worker.all(connection=connection):
+        job = _fetched(worker.get_current_job_id() or "", connection)
+        found.append(
+            WorkerState(
+                name=str(worker.name),
+                host=str(worker.hostname or ""),
+                pid=int(worker.pid or 0),
+                queues=tuple(worker.queue_names()),
+                state=str(worker.get_state() or "starting"),
+                job=_title(job) if job else "",
+                started=_aware(worker.birth_date),
+                seen=_aware(worker.last_heartbeat),
+                done=int(worker.successful_job_count or 0),
+                failed=int(worker.failed_job_count or 0),
+            )
+        )
+    return sorted(found, key=lambda one: one.name)
+
+
+def cron_seen(connection: Redis) -> datetime | None:
+    """When a cron process last gave a sign of life. :raises RedisError: Redis is out of reach."""
+    seen = [one.last_heartbeat for one in CronScheduler.all(connection, cleanup=False)]
+    return max((one for one in seen if one is not None), default=None)
+
+
+def failed_jobs(connection: Redis, limit: int = 200) -> list[FailedJob]:
+    """Jobs that raised, latest first. :raises RedisError: Redis is out of reach."""
+    found = []
+    for name in ALL:
+        registry = FailedJobRegistry(name, connection=connection)
+        for job_id in registry.get_job_ids(0, limit - 1, desc=True):
+            if job := _fetched(job_id, connection):
+                found.append(_failed_job(job, name))
+    oldest = datetime.min.replace(tzinfo=UTC)
+    return sorted(found, key=lambda one: one.failed_at or oldest, reverse=True)[:limit]
+
+
+def requeue_failed(connection: Redis, job_id: str) -> bool:
+    """Put a failed job back into its queue; false if it is not there any more."""
+    for name in ALL:
+        registry = FailedJobRegistry(name, connection=connection)
+        if job_id in registry:
+            registry.requeue(job_id)
+            return True
+    return False
+
+
+def _queue_state(queue: Queue) -> QueueState:
+    first = _fetched(next(iter(queue.get_job_ids(0, 1)), ""), queue.connection)
+    return QueueState(
+        name=queue.name,
+        waiting=queue.count,
+        running=queue.started_job_registry.get_job_count(cleanup=False),
+        scheduled=queue.scheduled_job_registry.get_job_count(cleanup=False),
+        failed=queue.failed_job_registry.get_job_count(cleanup=False),
+        oldest=_aware(first.enqueued_at or first.created_at) if first else None,
+    )
+
+
+def _fetched(job_id: str, connection: Redis) -> Job | None:
+    if not job_id:
+        return None
+    try:
+        return Job.fetch(job_id, connection=connection)
+    except NoSuchJobError:
+        return None
+
+
+def _failed_job(job: Job, queue: str) -> FailedJob:
+    result = job.latest_result()
+    stack = str((result.exc_string if result else "") or "").strip()
+    return FailedJob(
+        id=str(job.id),
+        queue=queue,
+        job=_title(job),
+        arguments=tuple(str(one)[:60] for one in job.args),
+        reason=stack.rpartition("\n")[2][:300] or "The worker ended in the middle of it.",
+        failed_at=_aware(job.ended_at or job.enqueued_at),
+    )
+
+
+def _title(job: Job) -> str:
+    return str(job.func_name).rpartition(".")[2]
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -22,7 +22,7 @@ from hypothesis import settings as property_settings
 from redis import Redis
 
 from calendar_app import queues
-from calendar_app.services import limits
+from calendar_app.services import health, limits
 from calendar_app.settings import Settings, get_settings
 from tests.support import databases, servers, web
 from tests.support.clock import Clock
@@ -67,6 +67,7 @@ def _forget_settings() -> None:
         queues.redis().close()
     queues.redis.cache_clear()
     limits.forget()
+    health.forget()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import importlib.util
 from fastapi import APIRouter, FastAPI
 
 from calendar_app.api import auth, docs, health, problems
-from calendar_app.api.middleware import BodyLimit, NoStore, RequestId
+from calendar_app.api.middleware import BodyLimit, Meter, NoStore, RequestId
 
 PREFIX = "/api/v1"
 _ROUTERS = ("auth", "connections", "calendars", "sync", "events", "hooks", "scheduling", "bookings", "orders")
@@ -26,6 +26,7 @@ def create_api() -> FastAPI:
     outer.include_router(health.router)
     outer.mount(PREFIX, create_v1())
     outer.add_middleware(BodyLimit)
+    outer.add_middleware(Meter)
     outer.add_middleware(RequestId)
     return outer
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import secrets
-from contextvars import ContextVar
+import time
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from calendar_app import metering
+from calendar_app.logs import request_id, sane_id
+
 MAX_BODY = 1_000_000
 """Bytes. The longest honest request, a schedule with every override, stays far below."""
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""The id of the request being served, for problem documents and log lines."""
-
-_SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestId:
@@ -30,8 +28,7 @@ class RequestId:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        current = given if _SANE.fullmatch(given) else secrets.token_hex(12)
+        current = sane_id(Headers(scope=scope).get("x-request-id", ""))
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -43,6 +40,39 @@ class RequestId:
             await self.app(scope, receive, send_with_id)
         finally:
             request_id.reset(token)
+
+
+class Meter:
+    """Counts requests and their lengths by route template (``/api/v1/bookings/{booking_id}``); pages are one route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+
+        async def send_noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_noting)
+        finally:
+            route = _template(scope)
+            metering.count(metering.HTTP_REQUESTS, method, route, str(status))
+            metering.observe(metering.HTTP_SECONDS, time.perf_counter() - began, method, route)
+
+
+def _template(scope: Scope) -> str:
+    """The route that served the request, as it was declared."""
+    path = getattr(scope.get("route"), "path", None)
+    return f"{scope.get('root_path', '')}{path}" if path else "other"
 
 
 class NoStore:

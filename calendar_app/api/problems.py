@@ -17,7 +17,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from calendar_app.api.middleware import request_id
 from calendar_app.errors import (
     AlmanacError,
     InvalidInput,
@@ -27,6 +26,7 @@ from calendar_app.errors import (
     TooManyRequests,
 )
 from calendar_app.errors import ProviderUnavailable as Unavailable
+from calendar_app.logs import request_id
 
 log = logging.getLogger(__name__)
 

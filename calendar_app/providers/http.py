@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from calendar_app import metering
 from calendar_app.errors import ProviderError, ProviderUnavailable, RateLimited
 from calendar_app.settings import get_settings
 
@@ -37,10 +38,24 @@ def tls() -> ssl.SSLContext:
 tls()  # now, before workers and web processes fork: a job that read the store anew would wait for it each time
 
 
+class MeteredClient(httpx.Client):
+    """A client whose every request is counted, with the status of its answer and how long that took."""
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        began = time.perf_counter()
+        try:
+            response = super().send(request, **options)
+        except httpx.HTTPError as error:
+            metering.answered("timeout" if isinstance(error, httpx.TimeoutException) else "network", began)
+            raise
+        metering.answered(str(response.status_code), began)
+        return response
+
+
 @lru_cache(maxsize=1)
 def shared_client() -> httpx.Client:
     """The process's connection pool; never follows redirects, so that no credential travels to another host."""
-    return httpx.Client(
+    return MeteredClient(
         verify=tls(),
         timeout=httpx.Timeout(get_settings().http_timeout, connect=5.0),
         limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),

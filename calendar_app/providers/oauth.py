@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from calendar_app.errors import GrantRevoked, InvalidRequest, ProviderUnavailable, RateLimited
 from calendar_app.providers.base import Grant
-from calendar_app.providers.http import retry_after, tls
+from calendar_app.providers.http import MeteredClient, retry_after, tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class AuthorizationCode:
         return {"client_id": self._endpoints.client_id, "client_secret": secret}
 
     def _http(self) -> httpx.Client:
-        return httpx.Client(verify=tls(), timeout=self._timeout, transport=self._transport)
+        return MeteredClient(verify=tls(), timeout=self._timeout, transport=self._transport)
 
     def _client(self, http: httpx.Client) -> OAuth2Client:
         return OAuth2Client(session=http, client_id=self._endpoints.client_id, scope=self._scope)

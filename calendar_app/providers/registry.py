@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from pydantic import SecretStr
 
 from calendar_app.errors import NotFound, ProviderNotConfigured
+from calendar_app.metering import Metered
 from calendar_app.providers.base import (
     CalendarProvider,
     Capability,
@@ -99,7 +101,7 @@ def oauth_client(key: str) -> OAuthClient:
         raise ProviderNotConfigured(
             f"{entry.title} is not configured: an operator has to set {' and '.join(missing)}."
         )
-    return entry.oauth(get_settings())
+    return cast(OAuthClient, Metered(key, entry.oauth(get_settings())))
 
 
 def credential_client(key: str) -> CredentialClient:
@@ -107,7 +109,7 @@ def credential_client(key: str) -> CredentialClient:
     entry = _entry(key)
     if entry.credentials is None:
         raise NotFound(f"{entry.title} is not connected with an address or a password.")
-    return entry.credentials(get_settings())
+    return cast(CredentialClient, Metered(key, entry.credentials(get_settings())))
 
 
 def push_reader(key: str) -> PushReader:
@@ -120,7 +122,7 @@ def push_reader(key: str) -> PushReader:
 
 def calendar_provider(key: str, access_token: str) -> CalendarProvider:
     """The calls of a provider on one access token or :attr:`Opened.secret`. :raises NotFound: no such provider."""
-    return _entry(key).calendar(get_settings(), access_token)
+    return cast(CalendarProvider, Metered(key, _entry(key).calendar(get_settings(), access_token)))
 
 
 @contextmanager

@@ -1,38 +1,205 @@
-"""Whether what the product stands on is there: the database, at the newest schema, and Redis."""
+"""Whether what the product stands on is there, and does its work: the checks behind ``/health`` and ``/ready``.
+
+Each check runs in a thread of its own and gets :data:`PATIENCE` seconds; one that hangs is reported as such, and is not
+started a second time while it hangs. A short memory keeps watchers from being a load.
+"""
 
 from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import partial
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from calendar_app import queues
 from calendar_app.db.migrate import alembic_config
 from calendar_app.db.session import get_engine
-from calendar_app.queues import redis
+from calendar_app.settings import get_settings
+
+PATIENCE = 0.7
+"""Seconds that all checks together may take."""
+REMEMBERED = 1.0
+CRON_LATE = timedelta(minutes=3)
+"""The clock gives a sign of life every minute."""
+SWEEP_LATE = timedelta(minutes=5)
+"""The sweeper runs every 30 seconds, so a workless queue shows here even where workers seem alive."""
+LAST_RUNS = "almanac:ran"
+"""A hash in Redis: job -> epoch seconds at which it was last done."""
 
 
-def failures() -> dict[str, str]:
-    """What is missing, by name, in one sentence each; empty when all is well."""
-    found = {}
-    if sentence := _database():
-        found["database"] = sentence
-    try:
-        redis().ping()
-    except (RedisError, OSError):
-        found["redis"] = "Redis does not answer: bookings stand, but calendars and open pages lag behind."
+class Status(StrEnum):
+    """``failed``: this does not work; ``warning``: it works, and somebody should look."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at. ``serving``: without it this instance must get no requests."""
+
+    name: str
+    status: Status
+    detail: str
+    serving: bool = False
+
+
+Answer = tuple[Status, str]
+
+_lock = threading.Lock()
+_running: dict[str, Future[Answer]] = {}
+_remembered: dict[str, tuple[float, tuple[Check, ...]]] = {}
+
+
+def checks(*, now: datetime | None = None, fresh: bool = False) -> tuple[Check, ...]:
+    """All checks, in under a second whatever hangs; at most a second old unless ``fresh``."""
+    memory = _remembered.get("checks")
+    if memory and not fresh and time.monotonic() - memory[0] < REMEMBERED and now is None:
+        return memory[1]
+    moment = now or datetime.now(UTC)
+    works: dict[str, Callable[[], Answer]] = {
+        "database": _database,
+        "redis": _redis,
+        "workers": _workers,
+        "cron": partial(_cron, moment),
+        "sweeper": partial(_sweeper, moment),
+    }
+    answers = _asked(works)
+    found = (
+        Check("database", *answers["database"], serving=True),
+        Check("redis", *answers["redis"], serving=True),
+        *(Check(name, *answers[name]) for name in ("workers", "cron", "sweeper")),
+        Check("mode", *_mode()),
+    )
+    if now is None:
+        _remembered["checks"] = (time.monotonic(), found)
     return found
 
 
-def _database() -> str:
+def serves(found: Iterable[Check]) -> bool:
+    """Whether requests may be sent here."""
+    return not any(check.serving and check.status is Status.FAILED for check in found)
+
+
+def verdict(found: Iterable[Check]) -> Status:
+    """The worst of them."""
+    states = {check.status for check in found}
+    return next(state for state in (Status.FAILED, Status.WARNING, Status.OK) if state in states)
+
+
+def _asked(works: dict[str, Callable[[], Answer]]) -> dict[str, Answer]:
+    with _lock:
+        for name, work in works.items():
+            if name not in _running or _running[name].done():
+                _running[name] = _started(name, work)
+        futures = {name: _running[name] for name in works}
+    wait(futures.values(), timeout=PATIENCE)
+    late = (Status.FAILED, f"There was no answer within {PATIENCE:g} s.")
+    return {name: future.result() if future.done() else late for name, future in futures.items()}
+
+
+def _started(name: str, work: Callable[[], Answer]) -> Future[Answer]:
+    future: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except (RedisError, OSError):
+            future.set_result((Status.FAILED, "Nobody can tell while Redis does not answer."))
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+
+    threading.Thread(target=run, name=f"check-{name}", daemon=True).start()
+    return future
+
+
+def _database() -> Answer:
     try:
         with get_engine().connect() as connection:
             current = set(MigrationContext.configure(connection).get_current_heads())
     except (SQLAlchemyError, OSError):
-        return "The database does not answer."
-    wanted = set(ScriptDirectory.from_config(alembic_config()).get_heads())
+        return Status.FAILED, "The database does not answer."
+    script = ScriptDirectory.from_config(alembic_config())
+    if current == set(script.get_heads()):
+        return Status.OK, "It answers, at this version’s schema."
+    known = {revision.revision for revision in script.walk_revisions()}
+    if current - known:
+        return Status.WARNING, "The database is at a newer version’s schema: finish the upgrade."
+    return Status.FAILED, "The database is not at this version’s schema: run `alembic upgrade head`."
+
+
+def _redis() -> Answer:
+    try:
+        with queues.probe() as client:
+            client.ping()
+    except (RedisError, OSError):
+        return (
+            Status.FAILED,
+            "Redis does not answer: bookings stand, but calendars and open pages lag behind.",
+        )
+    return Status.OK, "It answers."
+
+
+def _workers() -> Answer:
+    with queues.probe() as client:
+        alive = queues.worker_states(client)
+    idle = [name for name in queues.ALL if not any(name in one.queues for one in alive)]
+    if idle:
+        return Status.FAILED, f"No worker takes jobs of {' and '.join(idle)}."
     return (
-        ""
-        if current == wanted
-        else "The database is not at this version’s schema: run `alembic upgrade head`."
+        Status.OK,
+        f"{len(alive)} {'worker takes' if len(alive) == 1 else 'workers take'} jobs of every queue.",
     )
+
+
+def _cron(now: datetime) -> Answer:
+    with queues.probe() as client:
+        seen = queues.cron_seen(client)
+    if seen is None:
+        return Status.FAILED, "No cron process runs: nothing is done by the clock."
+    if now - seen > CRON_LATE:
+        return Status.FAILED, f"The cron process was last seen {_minutes(now - seen)} ago."
+    return Status.OK, "It runs."
+
+
+def _sweeper(now: datetime) -> Answer:
+    with queues.probe() as client:
+        last = client.hget(LAST_RUNS, "sweep")
+    if last is None:
+        return Status.WARNING, "Nothing that is late has been looked for yet."
+    age = now - datetime.fromtimestamp(float(last), UTC)
+    if age > SWEEP_LATE:
+        return Status.FAILED, f"Nobody has looked for what is late for {_minutes(age)}."
+    return Status.OK, "What is late is looked for."
+
+
+def _mode() -> Answer:
+    settings = get_settings()
+    if settings.sandbox:
+        return Status.WARNING, "Sandbox: calendars are local stand-ins."
+    if not settings.production:
+        return Status.WARNING, "Development: secrets are kept in DATA_DIR."
+    return Status.OK, "Production."
+
+
+def _minutes(age: timedelta) -> str:
+    minutes = int(age.total_seconds() // 60)
+    return f"{minutes} {'minute' if minutes == 1 else 'minutes'}"
+
+
+def forget() -> None:
+    """Ask everything anew (tests, a change of settings)."""
+    with _lock:
+        _running.clear()
+        _remembered.clear()

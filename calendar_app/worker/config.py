@@ -7,8 +7,10 @@ instead of importing everything anew.
 from __future__ import annotations
 
 import calendar_app.worker.jobs  # noqa: F401  # see above
-from calendar_app import queues
+from calendar_app import logs, queues
 from calendar_app.settings import get_settings
+
+logs.configure(get_settings(), "worker")
 
 REDIS_URL = get_settings().redis_url
 QUEUES = [queues.WRITES, queues.SYNC, queues.DEFAULT]

@@ -13,6 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq.cron import CronScheduler
 
+from calendar_app import logs
 from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ PAUSE_S = 2.0
 
 def main() -> None:
     """Run until SIGINT or SIGTERM."""
+    logs.configure(get_settings(), "cron")
     while True:
         scheduler = CronScheduler(Redis.from_url(get_settings().redis_url), logging_level=logging.WARNING)
         scheduler.load_config_from_file(SCHEDULE)

@@ -66,7 +66,8 @@ class Process:
 @contextmanager
 def worker(environment: dict[str, str], log: Path) -> Iterator[Process]:
     """``rq worker`` as the Procfile starts it."""
-    arguments = ["rq.cli", "worker", "--config", "calendar_app.worker.config"]
+    arguments = ["rq.cli", "worker", "--worker-class", "calendar_app.worker.runner.Worker"]
+    arguments += ["--config", "calendar_app.worker.config"]
     process = Process(arguments, environment, log)
     try:
         yield process

@@ -45,7 +45,7 @@ from calendar_app.providers.base import (
     WrittenEvent,
 )
 from calendar_app.providers.google.mapping import body_from, calendar_from, event_from, merged_body, rfc3339
-from calendar_app.providers.http import ProviderHttp, Query, retry_after, tls
+from calendar_app.providers.http import MeteredClient, ProviderHttp, Query, retry_after, tls
 from calendar_app.providers.oauth import AuthorizationCode, OAuthEndpoints
 from calendar_app.settings import Settings
 
@@ -120,7 +120,7 @@ class GoogleOAuth:
 
     def account(self, access_token: str) -> Account:
         """OpenID Connect userinfo: ``sub`` never changes, the address may."""
-        with httpx.Client(verify=tls(), transport=self._transport, timeout=self._timeout) as client:
+        with MeteredClient(verify=tls(), transport=self._transport, timeout=self._timeout) as client:
             answer = ProviderHttp(self._userinfo, access_token, to_error, client=client).json("GET", "")
         if not answer.get("sub"):
             raise ProviderUnavailable("Google did not say whose account this is.", reason="bad_body")

@@ -1,0 +1,162 @@
+"""Health, readiness and numbers: true, quick, and nobody's business but the watchers'."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
+from sqlalchemy import text
+
+from calendar_app.db.session import transaction
+from calendar_app.services import health
+from calendar_app.settings import Settings
+from tests.support.databases import Database
+from tests.support.people import problem
+
+
+def checks(response: httpx.Response) -> dict[str, str]:
+    """The state of each check."""
+    return {check["name"]: check["status"] for check in response.json()["checks"]}
+
+
+def test_alive_and_not_ready_without_redis(api: httpx.Client, database: Database) -> None:
+    """Without Redis a process is alive, says what is missing, and wants no traffic."""
+    alive, ready = api.get("/health"), api.get("/ready")
+    assert (alive.status_code, ready.status_code) == (200, 503)
+    assert alive.json() == ready.json()
+    assert (alive.json()["status"], alive.json()["ready"]) == ("failed", False)
+    assert {name: checks(alive)[name] for name in ("database", "redis", "workers", "cron")} == {
+        "database": "ok",
+        "redis": "failed",
+        "workers": "failed",
+        "cron": "failed",
+    }
+    assert checks(alive)["mode"] == "warning", "the sandbox is on"
+
+
+def test_missing_workers_are_told_but_serve(
+    api: httpx.Client, database: Database, redis_server: Redis
+) -> None:
+    """Pages work without workers and cron, so traffic may come; the checks still say that they are missing."""
+    response = api.get("/ready")
+    assert response.status_code == 200
+    found = checks(response)
+    assert (found["database"], found["redis"], found["workers"], found["cron"]) == (
+        "ok",
+        "ok",
+        "failed",
+        "failed",
+    )
+    details = {check["name"]: check["detail"] for check in response.json()["checks"]}
+    assert details["workers"] == "No worker takes jobs of writes and sync and default."
+
+
+def test_a_sweeper_that_stopped_is_told(api: httpx.Client, database: Database, redis_server: Redis) -> None:
+    """What counts is that late work is looked for, not that processes exist."""
+    redis_server.hset(health.LAST_RUNS, "sweep", str(datetime.now(UTC).timestamp()))
+    assert checks(api.get("/health"))["sweeper"] == "ok"
+    redis_server.hset(health.LAST_RUNS, "sweep", str(datetime.now(UTC).timestamp() - 3600))
+    health.forget()
+    assert checks(api.get("/health"))["sweeper"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("revision", "status", "state"), [("0001", 503, "failed"), ("9999_of_the_future", 200, "warning")]
+)
+def test_schemas_of_other_versions(
+    api: httpx.Client, database: Database, redis_server: Redis, revision: str, status: int, state: str
+) -> None:
+    """An older schema cannot be served; a newer one is an upgrade in progress, beside which old code goes on."""
+    with transaction() as session:
+        before = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+        session.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+    try:
+        response = api.get("/ready")
+        assert (response.status_code, checks(response)["database"]) == (status, state)
+    finally:
+        with transaction() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = :before"), {"before": before})
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        kept: list[socket.socket] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    kept.append(server.accept()[0])
+                except OSError:
+                    return
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield server.getsockname()[1]
+        for one in kept:
+            one.close()
+
+
+def test_a_redis_that_hangs_delays_nobody(
+    api: httpx.Client, database: Database, configure: Callable[..., Settings]
+) -> None:
+    """With a Redis that takes connections and says nothing, the answer still comes within a second, each time."""
+    with silent_server() as port:
+        configure(REDIS_URL=f"redis://127.0.0.1:{port}/0")
+        for _ in range(3):
+            began = time.monotonic()
+            response = api.get("/ready")
+            assert time.monotonic() - began < 1
+            assert (response.status_code, checks(response)["redis"]) == (503, "failed")
+            health.forget()
+
+
+def test_numbers_are_in_prometheus_format(api: httpx.Client, database: Database, redis_server: Redis) -> None:
+    """From this machine, every family parses, and requests are counted by route template, not by address."""
+    api.get("/api/v1/bookings/some-id-of-a-booking")
+    api.get("/wp-login.php")
+    shown = api.get("/metrics")
+    assert shown.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = {family.name: family for family in text_string_to_metric_families(shown.text)}
+    routes = {sample.labels["route"] for sample in families["almanac_http_requests"].samples}
+    assert {"/api/v1/bookings/{booking_id}", "other"} <= routes
+    assert "some-id-of-a-booking" not in shown.text
+    assert "wp-login" not in shown.text
+    expected = {
+        "almanac_check_ok",
+        "almanac_queue_jobs",
+        "almanac_workers",
+        "almanac_sync_lag_seconds",
+        "almanac_calendars",
+        "almanac_connections",
+        "almanac_channels",
+        "almanac_calendar_writes",
+        "almanac_mails",
+        "almanac_bookings_created",
+        "almanac_provider_requests",
+        "almanac_provider_request_seconds",
+    }
+    assert expected <= set(families)
+
+
+def test_numbers_need_the_token_where_one_is_set(
+    api: httpx.Client, database: Database, configure: Callable[..., Settings]
+) -> None:
+    """With METRICS_TOKEN nothing else opens them, not even this machine."""
+    configure(METRICS_TOKEN="watcher-token-1")
+    problem(api.get("/metrics"), 401, "not_signed_in")
+    problem(api.get("/metrics", headers={"Authorization": "Bearer wrong"}), 401, "not_signed_in")
+    assert api.get("/metrics", headers={"Authorization": "Bearer watcher-token-1"}).status_code == 200
+
+
+def test_a_proxy_on_this_machine_is_not_this_machine(api: httpx.Client, database: Database) -> None:
+    """What a proxy passes on comes from elsewhere, so that numbers do not leak through it."""
+    problem(api.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9"}), 401, "not_signed_in")
