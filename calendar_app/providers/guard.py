@@ -156,7 +156,7 @@ class GuardedClient:
             url = httpx.URL(text) if len(text) <= MAX_URL else None
         except (httpx.InvalidURL, ValueError):
             url = None
-        if url is None or not url.host:
+        if url is None or not url.host or not 0 < _origin(url)[2] < 65_536:
             raise refused("This is not a web address.")
         if url.scheme not in ("http", "https"):
             raise refused("The address must begin with https://.")
@@ -195,7 +195,8 @@ class _Bounded(httpx.BaseTransport):
             raise _bad_body()
         inflate = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
         received, parts = 0, bytearray()
-        for chunk in answer.iter_raw():
+        assert isinstance(answer.stream, httpx.SyncByteStream)
+        for chunk in answer.stream:
             time_left()
             received += len(chunk)
             try:

@@ -84,7 +84,7 @@ def is_listed(allowed: frozenset[str], host: str, port: int) -> bool:
 
 
 def refused(detail: str) -> InvalidInput:
-    return InvalidInput(detail, field="address", code="addressrefused")
+    return InvalidInput(detail, field="address", code="address_refused")
 
 
 class VettedBackend(httpcore.NetworkBackend):
