@@ -47,7 +47,7 @@ from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventDraft, w
 from calendar_app.errors import EventNotFound, GrantRevoked, NotFound, PreconditionFailed, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, CalendarProvider, Capability, WrittenEvent
-from calendar_app.services import booking_events, grants, live
+from calendar_app.services import booking_events, deviations, grants, live, mirror, sightings
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +142,36 @@ def retry(session: Session, booking_id: str) -> list[str]:
     ids = [row.id for row in rows]
     after_commit(session, lambda: _enqueue(*ids))
     return ids
+
+
+def rewrite(session: Session, booking_id: str, calendar_id: str) -> bool:
+    """Have the booking's event in one calendar written again as it should be; false if none has to stand there."""
+    row = session.exec(
+        _rows_of(booking_id).where(CalendarWrite.calendar_id == calendar_id).with_for_update()
+    ).first()
+    if row is None or not row.present:
+        return False
+    row.desired_version += 1
+    _requeue(row)
+    session.add(row)
+    write_id = row.id
+    after_commit(session, lambda: _enqueue(write_id))
+    return True
+
+
+def adopt(session: Session, booking_id: str, calendar_id: str, etag: str, now: datetime) -> None:
+    """The calendar already holds what the booking has come to be, at version ``etag``: nothing is to be written.
+
+    Call it in the transaction that planned the write. One that is under way is left to end.
+    """
+    row = session.exec(
+        _rows_of(booking_id).where(CalendarWrite.calendar_id == calendar_id).with_for_update()
+    ).first()
+    if row is None or not row.present or (row.lease_until is not None and row.lease_until > now):
+        return
+    row.applied_version, row.etag = row.desired_version, etag
+    row.state, row.attempts, row.next_attempt_at, row.verified_at = VERIFIED, 0, None, now
+    session.add(row)
 
 
 def apply(write_id: str, *, now: datetime | None = None) -> str:
@@ -387,6 +417,7 @@ def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = Fal
             _failed(row, outcome.error, now)
         else:
             _succeeded(row, claim, outcome, now)
+            _agree(session, row, calendar, claim.etag, now)
         session.add(row)
         if not keep:
             _tell(session, calendar.workspace_id)
@@ -415,6 +446,20 @@ def _succeeded(row: CalendarWrite, claim: _Claim, outcome: _Outcome, now: dateti
         row.last_error = "The event was changed in the calendar since it was written."
     else:
         row.state, row.next_attempt_at = WRITTEN, now + _VERIFY_AGAIN
+
+
+def _agree(session: Session, row: CalendarWrite, calendar: Calendar, before: str, now: datetime) -> None:
+    """What a write means for the mirror, and for what was open between the booking and this calendar.
+
+    ``before`` is the etag that the event had before the write.
+    """
+    if row.state == QUEUED or row.state == WRITTEN:
+        versions = {before, row.etag}
+        if mirror.recognise(session, calendar.id, row.remote_id, row.booking_id, versions):
+            sightings.note(session, calendar, [mirror.Sighting(row.remote_id, gone=False)], now)
+    elif row.state in (VERIFIED, REMOVED):
+        how = deviations.RESTORED if row.state == VERIFIED else deviations.VANISHED
+        deviations.healed(session, row.booking_id, row.calendar_id, how, now)
 
 
 def _failed(row: CalendarWrite, error: ProviderError, now: datetime) -> None:

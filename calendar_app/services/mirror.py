@@ -7,7 +7,7 @@ full listing replaces the old state without a moment in which the calendar looks
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,10 +18,20 @@ from sqlmodel import Session, col
 
 from calendar_app.db import mirror as rows
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import Booking, BookingHost, Calendar, Connection, Event, Occurrence
+from calendar_app.db.tables import (
+    Booking,
+    BookingHost,
+    Calendar,
+    CalendarWrite,
+    Connection,
+    Deviation,
+    Event,
+    Occurrence,
+)
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventStatus
 from calendar_app.domain.recurrence import Occurrence as Expanded
 from calendar_app.domain.timespan import Span, instant
+from calendar_app.services import booking_events
 from calendar_app.services.mirror_expansion import AHEAD, BEHIND, expand_series, expand_single
 
 log = logging.getLogger(__name__)
@@ -35,11 +45,23 @@ _SERIES_BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a listing changed: events written, events removed, and events kept although the listing lacked them."""
+    """What a listing changed: events written, events removed, and events kept although the listing lacked them.
+
+    ``sightings`` are the events of ours in it that do not fit their bookings.
+    """
 
     changed: int
     removed: int
     kept: int = 0
+    sightings: tuple[Sighting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An event that we wrote for a standing booking is listed otherwise than we last wrote it, or as deleted."""
+
+    remote_id: str
+    gone: bool
 
 
 def window_at(now: datetime) -> Span:
@@ -72,13 +94,13 @@ def apply(
     The caller holds the calendar's row locked. A full listing also removes what it lacks, unless that would be most of
     the calendar's future (see :data:`FUSE_COUNT`) and nobody agreed to it.
     """
-    run = _Run(session, _owner(session, calendar_id), window_at(now), full)
+    run = _Run(session, _owner(session, calendar_id), window_at(now), full, now=now)
     future_before = run.future_events(now) if full else 0
     for batch in rows.batches(events):
         run.take(batch)
     kept = run.remove_missing(now, future_before, accept_removals) if full else 0
     run.expand_series()
-    return Applied(run.changed, run.removed, kept)
+    return Applied(run.changed, run.removed, kept, tuple(run.sightings.values()))
 
 
 def extend(calendar_id: str, now: datetime) -> None:
@@ -128,14 +150,52 @@ def booking_changed(session: Session, booking_id: str) -> None:
         found.where(col(Event.booking_id) == booking_id)
     ).all():
         booking = _bookings(session, person_id, {booking_id}).get(booking_id)
-        blocks = rows.from_payload(payload).blocks_time
-        for occurrence_id, starts, ends in session.execute(
-            select(col(Occurrence.id), col(Occurrence.starts), col(Occurrence.ends)).where(
-                col(Occurrence.event_id) == row_id
-            )
-        ).all():
-            busy = blocks and not (booking and booking.explains(starts, ends))
-            session.execute(update(Occurrence).where(col(Occurrence.id) == occurrence_id).values(busy=busy))
+        _judge(session, row_id, rows.from_payload(payload).blocks_time, booking)
+
+
+def recognise(
+    session: Session, calendar_id: str, remote_id: str, booking_id: str, etags: Collection[str]
+) -> bool:
+    """An event turned out to be ours after a sync had read it as anybody's: say whose it is, and decide again whether
+    it blocks time. True if it was mirrored at another time than its booking's, in none of the versions ``etags``, which
+    we know.
+
+    Call it in the transaction that records the write. Providers that choose the ids of events may list one before
+    we know its id.
+    """
+    found = session.execute(
+        select(col(Event.id), col(Event.payload), col(Event.booking_id)).where(
+            col(Event.calendar_id) == calendar_id, col(Event.remote_id) == remote_id
+        )
+    ).one_or_none()
+    if found is None:
+        return False
+    owner = _owner(session, calendar_id)
+    booking = _bookings(session, owner.person_id, {booking_id}).get(booking_id)
+    event = rows.from_payload(found.payload)
+    if booking is None:
+        return False
+    if found.booking_id != booking_id:
+        session.execute(update(Event).where(col(Event.id) == found.id).values(booking_id=booking_id))
+        _judge(session, found.id, event.blocks_time, booking)
+    return event.etag not in ("", *etags) and not booking.is_at(event, owner.zone)
+
+
+def set_aside(session: Session, booking_id: str) -> None:
+    """Let the booking's own events block nothing for the rest of the transaction, which ends by deciding anew
+    (:func:`booking_changed`): a booking that follows its event must not find that event in its way."""
+    own = select(col(Event.id)).where(col(Event.booking_id) == booking_id)
+    session.execute(update(Occurrence).where(col(Occurrence.event_id).in_(own)).values(busy=False))
+
+
+def _judge(session: Session, event_id: int, blocks: bool, booking: _Booking | None) -> None:
+    for occurrence_id, starts, ends in session.execute(
+        select(col(Occurrence.id), col(Occurrence.starts), col(Occurrence.ends)).where(
+            col(Occurrence.event_id) == event_id
+        )
+    ).all():
+        busy = blocks and not (booking and booking.explains(starts, ends))
+        session.execute(update(Occurrence).where(col(Occurrence.id) == occurrence_id).values(busy=busy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +208,13 @@ class _Booking:
     def explains(self, starts: int, ends: int) -> bool:
         """Whether an event of the booking at this time says nothing new: the reservation counts, or none any more."""
         return not self.stands or self.span == (starts, ends)
+
+    def is_at(self, event: CalendarEvent, zone: str) -> bool:
+        """Whether an event says what we write for the booking: once, at its time."""
+        if event.start is None or event.start.all_day or event.recurrence:
+            return False
+        times = booking_events.moment(event.start, zone), booking_events.moment(event.end, zone)
+        return None not in times and self.span == tuple(map(instant, filter(None, times)))
 
 
 def _bookings(session: Session, person_id: str, booking_ids: set[str]) -> dict[str, _Booking]:
@@ -163,6 +230,46 @@ def _bookings(session: Session, person_id: str, booking_ids: set[str]) -> dict[s
         booking_id: _Booking(Span(instant(start), instant(end)), status in _STANDING)
         for booking_id, start, end, status in session.execute(statement)
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What we last wrote under a remote id: ``expected`` if it has to stand there now, for a booking to come."""
+
+    booking_id: str
+    etag: str
+    expected: bool
+
+
+def _written(
+    session: Session, calendar_id: str, remote_ids: Iterable[str], now: datetime
+) -> dict[str, _Written]:
+    """Those of the events that are ours, marked or not."""
+    statement = (
+        select(
+            col(CalendarWrite.remote_id),
+            col(CalendarWrite.booking_id),
+            col(CalendarWrite.etag),
+            col(CalendarWrite.present),
+            col(Booking.status),
+            col(Booking.end_at),
+        )
+        .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
+        .where(col(CalendarWrite.calendar_id) == calendar_id)
+        .where(col(CalendarWrite.remote_id).in_(list(remote_ids)))
+    )
+    return {
+        remote_id: _Written(booking_id, etag, present and status == "confirmed" and end_at > now)
+        for remote_id, booking_id, etag, present, status, end_at in session.execute(statement)
+    }
+
+
+def _watched(session: Session, calendar_id: str) -> frozenset[str]:
+    """Events of which an open deviation waits for news."""
+    statement = select(col(Deviation.remote_id)).where(
+        col(Deviation.calendar_id) == calendar_id, col(Deviation.resolved_at).is_(None)
+    )
+    return frozenset(session.scalars(statement))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +301,9 @@ class _Run:
     touched: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
     exceptions: set[str] = field(default_factory=set)
+    now: datetime | None = None
+    sightings: dict[str, Sighting] = field(default_factory=dict)
+    watched: frozenset[str] | None = None
 
     def take(self, batch: Sequence[CalendarEvent]) -> None:
         """Store a portion of the listing; single events are expanded at once, series later."""
@@ -201,8 +311,10 @@ class _Run:
         if self.full:
             self.seen.update(latest)
         known = self._known(latest)
-        marks = {event.private[BOOKING_MARK] for event in latest.values() if BOOKING_MARK in event.private}
-        bookings = _bookings(self.session, self.owner.person_id, marks)
+        written = _written(self.session, self.owner.calendar_id, latest, self._now)
+        own = self._own(latest, written)
+        bookings = _bookings(self.session, self.owner.person_id, set(own.values()))
+        self._look(latest, written, bookings)
         gone: list[int] = []
         stored: list[dict[str, Any]] = []
         singles: dict[str, list[Expanded]] = {}
@@ -214,7 +326,7 @@ class _Run:
             if event.master_id:
                 self.exceptions.add(remote_id)
             payload = rows.to_payload(event)
-            if before and self._unchanged(event, payload, before):
+            if before and remote_id not in own and self._unchanged(event, payload, before):
                 continue
             if before and before.master_id and before.master_id != event.master_id:
                 self.touched.add(before.master_id)
@@ -225,19 +337,52 @@ class _Run:
                 if not singles[remote_id] and event.start:
                     self._end(remote_id, before, gone)
                     continue
-            stored.append(self._row(event, payload, bookings))
+            stored.append(self._row(event, payload, own.get(remote_id), bookings))
         rows.delete_events(self.session, gone)
         self.changed += len(stored)
         self.removed += len(gone)
         ids = rows.upsert_events(self.session, stored)
         occurrences = [
-            self._occurrence(ids[remote_id], one, bookings.get(one.event.private.get(BOOKING_MARK, "")))
+            self._occurrence(ids[remote_id], one, bookings.get(own.get(remote_id, "")))
             for remote_id, found in singles.items()
             if remote_id in ids
             for one in found
         ]
         old = [ids[remote_id] for remote_id in singles if remote_id in ids and remote_id in known]
         rows.replace_occurrences(self.session, old, occurrences)
+
+    @property
+    def _now(self) -> datetime:
+        return self.now or datetime.now(UTC)
+
+    @staticmethod
+    def _own(latest: Mapping[str, CalendarEvent], written: Mapping[str, _Written]) -> dict[str, str]:
+        """Booking ids by remote id: of what we wrote, and of what carries our mark."""
+        marked = {
+            remote_id: event.private[BOOKING_MARK]
+            for remote_id, event in latest.items()
+            if BOOKING_MARK in event.private
+        }
+        return marked | {remote_id: one.booking_id for remote_id, one in written.items()}
+
+    def _look(
+        self,
+        latest: Mapping[str, CalendarEvent],
+        written: Mapping[str, _Written],
+        bookings: Mapping[str, _Booking],
+    ) -> None:
+        """Note what is not as we last wrote it. Our own echo has our etag, or our times."""
+        if self.watched is None:
+            self.watched = _watched(self.session, self.owner.calendar_id)
+        for remote_id, event in latest.items():
+            ours = written.get(remote_id)
+            gone = event.status is EventStatus.CANCELLED
+            if remote_id in self.watched:
+                self.sightings[remote_id] = Sighting(remote_id, gone)
+            elif ours is not None and ours.expected and (gone or not event.etag or event.etag != ours.etag):
+                booking = bookings.get(ours.booking_id)
+                if gone or (booking is not None and not booking.is_at(event, self.owner.zone)):
+                    self.sightings[remote_id] = Sighting(remote_id, gone)
 
     def remove_missing(self, now: datetime, future_before: int, accepted: bool) -> int:
         """Delete what the full listing lacked; the number of events kept because there are suspiciously many."""
@@ -250,6 +395,10 @@ class _Run:
             if future > max(FUSE_COUNT, FUSE_SHARE * future_before):
                 return len(missing)
         rows.delete_events(self.session, [row.id for row in missing])
+        for batch in rows.batches([row.remote_id for row in missing]):
+            for remote_id, ours in _written(self.session, self.owner.calendar_id, batch, now).items():
+                if ours.expected:
+                    self.sightings[remote_id] = Sighting(remote_id, gone=True)
         self.removed += len(missing)
         self.touched.update(row.master_id for row in missing if row.master_id)
         self.touched.update(row.remote_id for row in missing if row.is_recurring)
@@ -319,15 +468,14 @@ class _Run:
 
     def _unchanged(self, event: CalendarEvent, payload: rows.Payload, before: _Known) -> bool:
         """Equal events are left alone, but for those whose occurrences depend on more than the event itself."""
-        if payload != before.payload or BOOKING_MARK in event.private:
+        if payload != before.payload:
             return False
         start = event.start
         return not self.full or not start or not (start.all_day or start.zone is None)
 
     def _row(
-        self, event: CalendarEvent, payload: rows.Payload, bookings: dict[str, _Booking]
+        self, event: CalendarEvent, payload: rows.Payload, mark: str | None, bookings: dict[str, _Booking]
     ) -> dict[str, Any]:
-        mark = event.private.get(BOOKING_MARK)
         return {
             "calendar_id": self.owner.calendar_id,
             "remote_id": event.remote_id,

@@ -127,6 +127,31 @@ def connection_needs_reconnect(session: Session, connection: Connection) -> bool
     )
 
 
+def bookings_vanished(session: Session, connection: Connection, calendar: Calendar, occasion: str) -> bool:
+    """Tell a calendar's owner that many events of bookings were deleted there at once, and that nothing followed."""
+    owner = session.get_one(Person, connection.person_id)
+    body = (
+        f"Hello {owner.name},\n\n"
+        f"many events of bookings were deleted at once in your calendar “{calendar.name}” "
+        f"({connection.account_email}). That looks like an accident, so no booking was cancelled: all of them stand, "
+        "and customers expect you.\n\n"
+        "Each of these bookings shows what was found, and buttons to put the event back or to cancel the booking:\n"
+        f"{get_settings().public_url}/bookings\n"
+    )
+    return mails.queue(
+        session,
+        Draft(
+            workspace_id=connection.workspace_id,
+            booking_id=None,
+            kind="bookings_vanished",
+            dedupe=f"{calendar.id}:bookings_vanished:{occasion}:{owner.email}",
+            recipient=owner.email,
+            subject=f"Many events were deleted in “{calendar.name}”: please check your bookings",
+            body=body,
+        ),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """One change of one booking, to be told to several people."""

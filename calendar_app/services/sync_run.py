@@ -45,7 +45,7 @@ from calendar_app.errors import (
     SyncTokenInvalid,
 )
 from calendar_app.providers.base import CalendarProvider, Capability
-from calendar_app.services import grants, live, mirror
+from calendar_app.services import grants, live, mirror, sightings
 
 log = logging.getLogger(__name__)
 
@@ -199,6 +199,7 @@ def _commit(claim: _Claim, spool: IO[bytes], cursor: str | None, *, full: bool) 
             now=now,
             accept_removals=claim.removals_accepted,
         )
+        sightings.note(session, row, applied.sightings, now)
         row.sync_cursor = cursor
         if row.removals_accepted and not claim.removals_accepted:
             row.sync_cursor = None  # agreed to while we read: the next reading lists everything

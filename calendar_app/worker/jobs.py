@@ -18,6 +18,7 @@ from calendar_app.services import (
     idempotency,
     mails,
     mirror,
+    outside,
     sync,
 )
 from calendar_app.services import (
@@ -50,6 +51,11 @@ def apply_write(write_id: str) -> str:
     return calendar_writes.apply(write_id)
 
 
+def settle_deviation(deviation_id: str) -> str:
+    """Look into what a sync saw of one of our events."""
+    return outside.settle(deviation_id)
+
+
 def send_mail(mail_id: str) -> str:
     """Send one letter."""
     return mails.deliver(mail_id)
@@ -57,7 +63,7 @@ def send_mail(mail_id: str) -> str:
 
 def sweep() -> None:
     """Queue again what is due by the database's word."""
-    _each(sync.sweep, calendar_writes.sweep, mails.sweep)
+    _each(sync.sweep, calendar_writes.sweep, mails.sweep, outside.sweep)
 
 
 def poll_calendars() -> int:
