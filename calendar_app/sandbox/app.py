@@ -25,8 +25,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from calendar_app.sandbox.calendly.stand_in import Calendly
 from calendar_app.sandbox.control import Control
-from calendar_app.sandbox.environment import CALLBACK_PATH
+from calendar_app.sandbox.environment import CALENDLY_CALLBACK_PATH, CALLBACK_PATH
 from calendar_app.sandbox.google.calendar_api import CalendarApi
 from calendar_app.sandbox.google.calendars import Calendars
 from calendar_app.sandbox.google.channels import RETRY_AFTER_S, Channels, Deliver, HttpDelivery
@@ -69,6 +70,14 @@ def create_app(
     mailbox = Mailbox(store, pages)
     http = HttpDelivery()
     channels = Channels(store, deliver or http, push_retry_after)
+    calendly = Calendly(
+        store_path
+        if store_path == ":memory:"
+        else Path(store_path or settings.data_dir / "x").with_name("sandbox-calendly.db"),
+        clock,
+        pages,
+        {f"{settings.public_url}{CALENDLY_CALLBACK_PATH}", *redirect_uris},
+    )
     plant(calendars, events)
     store.on_change = channels.changed
     registered = frozenset({f"{settings.public_url}{CALLBACK_PATH}", *redirect_uris})
@@ -81,6 +90,7 @@ def create_app(
             yield
         await channels.close()
         await http.close()
+        await calendly.close()
         store.close()
 
     page = SandboxPage(calendars, events, grants, channels, pages)
@@ -95,6 +105,7 @@ def create_app(
             "/sandbox/google/calendar/v3", routes=CalendarApi(calendars, events, grants, channels).routes()
         ),
         Mount("/sandbox/google", routes=OAuth(calendars, grants, pages, registered).routes()),
+        Mount("/sandbox/calendly", routes=calendly.routes()),
         Mount("/sandbox", routes=[*page.routes(), *mailbox.page_routes()]),
     ]
     return Starlette(routes=routes, lifespan=lifespan)

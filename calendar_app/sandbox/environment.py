@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 
 CLIENT_ID = "almanac-sandbox.apps.googleusercontent.com"
 CLIENT_SECRET = "sandbox-secret-known-to-everybody"  # noqa: S105  # opens nothing but invented calendars
+CALENDLY_CLIENT_ID = "almanac-sandbox-calendly"
+CALENDLY_CLIENT_SECRET = "sandbox-secret-known-to-everybody"  # noqa: S105  # opens nothing but invented bookings
+CALENDLY_CALLBACK_PATH = "/api/v1/connections/calendly/callback"
 MAIL_FROM = "Almanac sandbox <no-reply@sandbox.example>"
 CALLBACK_PATH = "/api/v1/connections/google/callback"
 
@@ -29,6 +32,12 @@ def sandbox_environment(public_url: str, sandbox_url: str, smtp_port: int | None
         "GOOGLE_REVOKE_URL": f"{google}/revoke",
         "GOOGLE_USERINFO_URL": f"{google}/userinfo",
         "GOOGLE_API_URL": f"{google}/calendar/v3",
+        "CALENDLY_CLIENT_ID": CALENDLY_CLIENT_ID,
+        "CALENDLY_CLIENT_SECRET": CALENDLY_CLIENT_SECRET,
+        "CALENDLY_AUTH_URL": f"{public_url}/sandbox/calendly/oauth/authorize",
+        "CALENDLY_TOKEN_URL": f"{sandbox_url}/sandbox/calendly/oauth/token",
+        "CALENDLY_REVOKE_URL": f"{sandbox_url}/sandbox/calendly/oauth/revoke",
+        "CALENDLY_API_URL": f"{sandbox_url}/sandbox/calendly/api",
         "SANDBOX_SMTP_PORT": str(smtp_port),
         "SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
         "MAIL_FROM": MAIL_FROM,
