@@ -15,7 +15,21 @@ from calendar_app.api import auth, docs, health, problems
 from calendar_app.api.middleware import BodyLimit, Meter, NoStore, RequestId
 
 PREFIX = "/api/v1"
-_ROUTERS = ("auth", "connections", "calendars", "sync", "events", "hooks", "scheduling", "bookings", "orders")
+_ROUTERS = (
+    "auth",
+    "team",
+    "connections",
+    "calendars",
+    "sync",
+    "events",
+    "hooks",
+    "scheduling",
+    "bookings",
+    "orders",
+    "deviations",
+    "security",
+    "admin",
+)
 
 
 def create_api() -> FastAPI:

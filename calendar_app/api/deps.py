@@ -60,6 +60,16 @@ def require_same_origin(request: Request) -> None:
         raise Forbidden("This request was sent from another site’s page.", code="cross_site")
 
 
+def require_scope(request: Request, identity: Identity) -> None:
+    """``read`` may look, ``write`` may also change things, ``*`` may also manage the account itself.
+
+    :raises Forbidden: ``insufficient_scope``, the token was not made for this.
+    """
+    needed = ("*", "write", "read") if request.method in _SAFE else ("*", "write")
+    if not set(identity.scopes) & set(needed):
+        raise Forbidden("This API token may only read.", code="insufficient_scope")
+
+
 def client_address(request: Request) -> str:
     """The peer's address, for limits; behind a trusted proxy the visitor's (``edge.behind_proxies``)."""
     return request.client.host if request.client else ""
@@ -75,6 +85,7 @@ def optional_caller(
         identity = accounts.identify_bearer(bearer.credentials) if bearer else None
         if identity is None:
             raise NotSignedIn("This API token is unknown, revoked or expired.", code="invalid_token")
+        require_scope(request, identity)
         return Caller(identity, by_token=True)
     identity = accounts.identify(cookie) if cookie else None
     if identity is None:
@@ -92,6 +103,15 @@ def current_caller(caller: Annotated[Caller | None, Depends(optional_caller)]) -
 
 def current_identity(caller: Annotated[Caller, Depends(current_caller)]) -> Identity:
     """The person who calls."""
+    return caller.identity
+
+
+def account_holder(caller: Annotated[Caller, Depends(current_caller)]) -> Identity:
+    """The person themselves, for passwords, sessions and tokens. :raises Forbidden: ``insufficient_scope``."""
+    if "*" not in caller.identity.scopes:
+        raise Forbidden(
+            "This API token may not manage the account: that needs the scope “*”.", code="insufficient_scope"
+        )
     return caller.identity
 
 
@@ -122,6 +142,7 @@ def optional_actor(
 
 CurrentCaller = Annotated[Caller, Depends(current_caller)]
 OptionalCaller = Annotated[Caller | None, Depends(optional_caller)]
+AccountHolder = Annotated[Identity, Depends(account_holder)]
 CurrentIdentity = Annotated[Identity, Depends(current_identity)]
 CurrentActor = Annotated[Actor, Depends(current_actor)]
 OptionalActor = Annotated[Actor | None, Depends(optional_actor)]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from email_validator import EmailNotValidError, validate_email
@@ -54,7 +54,10 @@ class WorkspaceRef:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is signed in. ``session_id`` is the id of the browser session, or of the API token."""
+    """Who is signed in. ``session_id`` is the id of the browser session, or of the API token.
+
+    ``scopes`` are those of the token; a browser session may do everything.
+    """
 
     person_id: str
     email: str
@@ -62,6 +65,7 @@ class Identity:
     timezone: str
     session_id: str
     workspaces: tuple[WorkspaceRef, ...]
+    scopes: tuple[str, ...] = ("*",)
 
     def actor(self, workspace: str | None = None) -> Actor:
         """The person in one workspace, by slug or id; without one in their first.
@@ -123,8 +127,11 @@ def sign_up(
     *,
     user_agent: str = "",
     client: str = "",
+    place: Callable[[Session, Person], object] | None = None,
 ) -> SignedIn:
     """A person with a workspace of their own, ready to be booked, and signed in.
+
+    ``place`` puts them somewhere else instead, in the same transaction.
 
     :raises InvalidInput: a field is unusable. :raises Conflict: ``email_taken``. :raises TooManyRequests: too many.
     """
@@ -139,8 +146,11 @@ def sign_up(
         with transaction() as session:
             session.add(person)
             session.flush()
-            workspace = starter.new_workspace(session, person, workspace_name)
-            audit.record(session, workspace.id, None, "workspace.created", "workspace", workspace.id)
+            if place is not None:
+                place(session, person)
+            else:
+                workspace = starter.new_workspace(session, person, workspace_name)
+                audit.record(session, workspace.id, None, "workspace.created", "workspace", workspace.id)
             sign_in_row = _new_session(session, person, token, user_agent)
     except IntegrityError as error:
         if "email" not in str(error.orig):
@@ -252,7 +262,7 @@ def identify_bearer(token: str, *, now: datetime | None = None) -> Identity | No
         if found is None or (found[0].expires_at is not None and found[0].expires_at <= now):
             return None
         row, person = found
-        identity = _identity(session, person, row.id)
+        identity = replace(_identity(session, person, row.id), scopes=tuple(row.scopes))
     if row.last_used_at is None or now - row.last_used_at > _SEEN_EVERY:
         with transaction() as session:
             if fresh := session.get(ApiToken, row.id):

@@ -14,8 +14,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 from sqlalchemy import or_, update
@@ -121,6 +123,18 @@ def deliver(mail_id: str, *, now: datetime | None = None) -> str:
         return FAILED
     _record(claim, SENT, sent_at=now, last_error="")
     return SENT
+
+
+def retry(session: Session, mail_ids: Sequence[str]) -> list[str]:
+    """Try refused letters again, from the first try, in the caller's transaction; ids of those that will be."""
+    query = select(Mail).where(col(Mail.id).in_(mail_ids), Mail.state == FAILED).with_for_update()
+    ids = []
+    for row in session.exec(query):
+        row.state, row.attempts, row.next_attempt_at = QUEUED, 0, None
+        session.add(row)
+        ids.append(row.id)
+        after_commit(session, partial(_enqueue, row.id))
+    return ids
 
 
 def sweep(*, now: datetime | None = None, limit: int = 500) -> int:

@@ -1,0 +1,137 @@
+"""For those who run a workspace, and for operators: how things stand, what gave up, and who did what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from calendar_app.api.deps import CurrentActor
+from calendar_app.api.fields import Key
+from calendar_app.services import admin, audit
+from calendar_app.services.admin import ChannelState, ConnectionState, DeadLetter, Retried
+from calendar_app.services.audit import AuditPage
+
+router = APIRouter(tags=["operations"])
+
+
+class ConnectionStates(BaseModel):
+    """Connections of the workspace, those that need somebody first."""
+
+    items: list[ConnectionState]
+    next: str | None = None
+
+
+class ChannelStates(BaseModel):
+    """Push channels of the workspace, those that end first first."""
+
+    items: list[ChannelState]
+    next: str | None = None
+
+
+class DeadLetters(BaseModel):
+    """What gave up, latest first."""
+
+    items: list[DeadLetter]
+    next: str | None = None
+
+
+class QueueOut(BaseModel):
+    """A queue of jobs."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    waiting: int
+    running: int
+    scheduled: int
+    failed: int
+    oldest: datetime | None
+
+
+class WorkerOut(BaseModel):
+    """A living worker; ``job`` is what it does now."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    host: str
+    pid: int
+    queues: list[str]
+    state: str
+    job: str
+    started: datetime | None
+    seen: datetime | None
+    done: int
+    failed: int
+
+
+class JobsOut(BaseModel):
+    """Queues, workers and the clock of the whole installation; ``last_done``: job -> when."""
+
+    queues: list[QueueOut]
+    workers: list[WorkerOut]
+    cron_seen_at: datetime | None
+    last_done: dict[str, datetime]
+
+
+class RetryIn(BaseModel):
+    """Ids of dead letters, or ``all``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[Key] | None = Field(default=None, max_length=500)
+    all: bool = False
+
+
+@router.get("/admin/connections")
+def list_connections(actor: CurrentActor) -> ConnectionStates:
+    """Every connection with its token and errors; admins and owners."""
+    return ConnectionStates(items=admin.connections(actor))
+
+
+@router.get("/admin/channels")
+def list_channels(actor: CurrentActor) -> ChannelStates:
+    """Push channels; admins and owners."""
+    return ChannelStates(items=admin.channels(actor))
+
+
+@router.get("/admin/jobs")
+def show_jobs(actor: CurrentActor) -> JobsOut:
+    """Queues and workers of the whole installation; operators."""
+    state = admin.jobs(actor)
+    return JobsOut(
+        queues=[QueueOut.model_validate(one) for one in state.queues],
+        workers=[WorkerOut.model_validate(one) for one in state.workers],
+        cron_seen_at=state.cron_seen_at,
+        last_done=dict(state.ran),
+    )
+
+
+@router.get("/admin/dead-letters")
+def list_dead_letters(actor: CurrentActor) -> DeadLetters:
+    """Calendar writes and letters that gave up, and for operators failed jobs; admins and owners."""
+    return DeadLetters(items=admin.dead_letters(actor))
+
+
+@router.post("/admin/dead-letters/retry")
+def retry_dead_letters(actor: CurrentActor, body: RetryIn) -> Retried:
+    """Take them up again from the first try: those named, or with `{"all": true}` all of them."""
+    return admin.retry(actor, None if body.all else body.ids or [])
+
+
+@router.get("/audit")
+def list_audit(
+    actor: CurrentActor,
+    subject_type: Annotated[Key, Query(description="For example `booking` or `connection`")] = "",
+    subject_id: Annotated[Key, Query()] = "",
+    person: Annotated[str, Query(max_length=320, description="An e-mail address")] = "",
+    limit: Annotated[int, Query(ge=1, le=audit.MOST)] = 50,
+    after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
+) -> AuditPage:
+    """Who did what, latest first; admins and owners."""
+    return audit.list_entries(
+        actor, subject_type=subject_type, subject_id=subject_id, person=person, limit=limit, after=after
+    )

@@ -1,0 +1,105 @@
+"""API tokens, signed-in browsers and the password: the account's own affairs. They need the scope ``*``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from calendar_app.api.deps import AccountHolder
+from calendar_app.api.fields import Key
+from calendar_app.services import accounts, security
+from calendar_app.services.accounts import SessionView
+from calendar_app.services.security import TokenView
+
+router = APIRouter(tags=["people"])
+
+
+class TokenIn(BaseModel):
+    """A token for a program; ``days`` until it ends, ``null``: it does not end."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=100)
+    scopes: list[Literal["read", "write", "*"]] = Field(default=["read"], min_length=1, max_length=3)
+    days: int | None = Field(default=90, ge=1, le=security.LONGEST_DAYS)
+
+
+class TokenOut(BaseModel):
+    """A fresh token: ``access_token`` is shown this once."""
+
+    access_token: str
+    token: TokenView
+
+
+class TokenList(BaseModel):
+    """The caller's tokens, latest first."""
+
+    items: list[TokenView]
+    next: str | None = None
+
+
+class SessionList(BaseModel):
+    """The caller's signed-in browsers, latest first."""
+
+    items: list[SessionView]
+    next: str | None = None
+
+
+class PasswordIn(BaseModel):
+    """The present password and the new one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    present: str = Field(max_length=1000)
+    new: str = Field(max_length=1000)
+
+
+class Ended(BaseModel):
+    """How many browser sessions ended."""
+
+    sessions_ended: int
+
+
+@router.get("/tokens")
+def list_tokens(identity: AccountHolder) -> TokenList:
+    """Your living API tokens, without their secrets."""
+    return TokenList(items=security.list_tokens(identity))
+
+
+@router.post("/tokens", status_code=201)
+def create_token(identity: AccountHolder, body: TokenIn) -> TokenOut:
+    """Make an API token; its secret is in this answer and nowhere else."""
+    made = security.create_token(identity, body.name, list(body.scopes), body.days)
+    return TokenOut(access_token=made.secret, token=made.token)
+
+
+@router.delete("/tokens/{token_id}", status_code=204)
+def revoke_token(identity: AccountHolder, token_id: Key) -> None:
+    """End an API token now."""
+    security.revoke_token(identity, token_id)
+
+
+@router.get("/sessions")
+def list_sessions(identity: AccountHolder) -> SessionList:
+    """Where you are signed in."""
+    return SessionList(items=accounts.list_sessions(identity))
+
+
+@router.delete("/sessions")
+def sign_out_others(identity: AccountHolder) -> Ended:
+    """Sign out everywhere else."""
+    return Ended(sessions_ended=security.sign_out_others(identity))
+
+
+@router.delete("/sessions/{session_id}", status_code=204)
+def revoke_session(identity: AccountHolder, session_id: Key) -> None:
+    """Sign one browser out."""
+    accounts.revoke_session(identity, session_id)
+
+
+@router.put("/me/password")
+def change_password(identity: AccountHolder, body: PasswordIn) -> Ended:
+    """Set a new password, which signs every other browser out."""
+    return Ended(sessions_ended=security.change_password(identity, body.present, body.new))

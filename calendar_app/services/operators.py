@@ -1,0 +1,24 @@
+"""Who looks after the installation itself: its queues, workers and health, which no single workspace owns.
+
+An operator is who is named in ``OPERATORS`` and can sign in; in development every owner of a workspace is one.
+"""
+
+from __future__ import annotations
+
+from calendar_app.errors import Forbidden
+from calendar_app.services.roles import Actor, Role
+from calendar_app.settings import get_settings
+
+
+def is_operator(actor: Actor) -> bool:
+    """Whether the person may see what is the whole installation's."""
+    settings = get_settings()
+    if settings.operators:
+        return actor.email.lower() in settings.operators
+    return not settings.production and actor.role >= Role.OWNER
+
+
+def require(actor: Actor) -> None:
+    """:raises Forbidden: the person is no operator."""
+    if not is_operator(actor):
+        raise Forbidden("This is for the operators of this installation: see OPERATORS in its settings.")

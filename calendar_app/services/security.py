@@ -1,0 +1,159 @@
+"""What keeps an account its owner's: signed-in browsers, API tokens, the password.
+
+Nobody gets in here with a token that was made for less (:func:`calendar_app.api.deps.account_holder`), so that such a
+token cannot make a mightier one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlmodel import Session, col, delete, select
+
+from calendar_app.db.session import reading, transaction
+from calendar_app.db.tables import ApiToken, AuthSession, Person
+from calendar_app.domain.intake import clean_text
+from calendar_app.errors import InvalidInput, NotFound
+from calendar_app.services import audit, limits, passwords
+from calendar_app.services.accounts import API_TOKEN_PREFIX, Identity, digest
+from calendar_app.services.roles import Actor
+
+SCOPES = ("read", "write", "*")
+"""What a token may be made for: look, also change things, also manage the account."""
+LONGEST_DAYS = 366
+MOST_TOKENS = 100
+PASSWORD_TRIES = "10 per 15 minutes"  # noqa: S105  # a limit, not a password
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """An API token as its owner sees it; its secret was shown once. ``expires_at`` ``None``: it does not end."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """``secret`` is what callers send; nobody can read it again."""
+
+    secret: str
+    token: TokenView
+
+
+def list_tokens(identity: Identity, *, now: datetime | None = None) -> list[TokenView]:
+    """The person's living tokens, latest first."""
+    now = now or datetime.now(UTC)
+    with reading() as session:
+        rows = session.exec(
+            select(ApiToken).where(ApiToken.person_id == identity.person_id).order_by(col(ApiToken.id).desc())
+        )
+        return [_view(row, identity) for row in rows if row.expires_at is None or row.expires_at > now]
+
+
+def create_token(
+    identity: Identity, name: str, scopes: list[str], days: int | None, *, now: datetime | None = None
+) -> NewToken:
+    """A token for a program. ``days`` until it ends, ``None``: never.
+
+    :raises InvalidInput: a scope that there is not, a life that is too long, or too many tokens.
+    """
+    now = now or datetime.now(UTC)
+    name = clean_text(" ".join(name.split()), "name", 100)
+    if not name:
+        raise InvalidInput("Give the token a name by which you will know it.", field="name")
+    if not scopes or set(scopes) - set(SCOPES):
+        raise InvalidInput(f"Scopes are some of {', '.join(SCOPES)}.", field="scopes")
+    if days is not None and not 1 <= days <= LONGEST_DAYS:
+        raise InvalidInput(f"A token lives from 1 to {LONGEST_DAYS} days, or without end.", field="days")
+    if len(list_tokens(identity, now=now)) >= MOST_TOKENS:
+        raise InvalidInput("There are too many tokens: revoke some first.", code="too_many_tokens")
+    secret = API_TOKEN_PREFIX + secrets.token_urlsafe(32)
+    with transaction() as session:
+        row = ApiToken(
+            person_id=identity.person_id,
+            name=name,
+            token_hash=digest(secret),
+            scopes=[scope for scope in SCOPES if scope in scopes],
+            expires_at=now + timedelta(days=days) if days is not None else None,
+        )
+        session.add(row)
+        _note(session, identity, "token.created", "token", row.id, name=name, scopes=row.scopes)
+    return NewToken(secret, _view(row, identity))
+
+
+def revoke_token(identity: Identity, token_id: str) -> None:
+    """End a token now. :raises NotFound: it is not theirs."""
+    with transaction() as session:
+        row = session.get(ApiToken, token_id)
+        if row is None or row.person_id != identity.person_id:
+            raise NotFound("There is no such token.")
+        session.delete(row)
+        _note(session, identity, "token.revoked", "token", row.id, name=row.name)
+
+
+def sign_out_others(identity: Identity) -> int:
+    """End every browser session but the caller's; how many."""
+    with transaction() as session:
+        ended = _others(session, identity)
+        _note(session, identity, "sessions.ended", "person", identity.person_id, number=ended)
+    return ended
+
+
+def change_password(identity: Identity, present: str, wanted: str) -> int:
+    """A new password, which ends every other browser session; how many those were. Tokens stay.
+
+    :raises InvalidInput: the present one is wrong, or the new one too weak. :raises TooManyRequests: too many tries.
+    """
+    limits.peek("password", identity.person_id, PASSWORD_TRIES)
+    with reading() as session:
+        person = session.get(Person, identity.person_id)
+    if person is None or not passwords.matches(person.password_hash, present):
+        limits.count("password", identity.person_id, PASSWORD_TRIES)
+        raise InvalidInput("That is not your present password.", field="present", code="wrong_password")
+    kept = passwords.hashed(passwords.checked(wanted))
+    with transaction() as session:
+        fresh = session.exec(select(Person).where(Person.id == person.id).with_for_update()).one()
+        fresh.password_hash = kept
+        session.add(fresh)
+        ended = _others(session, identity)
+        _note(session, identity, "password.changed", "person", person.id, sessions_ended=ended)
+    return ended
+
+
+def _others(session: Session, identity: Identity) -> int:
+    mine = (col(AuthSession.person_id) == identity.person_id) & (col(AuthSession.id) != identity.session_id)
+    return int(session.exec(delete(AuthSession).where(mine)).rowcount)
+
+
+def _note(
+    session: Session,
+    identity: Identity,
+    action: str,
+    subject: str,
+    subject_id: str,
+    **detail: str | int | list[str],
+) -> None:
+    """In the trail of every workspace that the person works in: each has a right to know."""
+    for ref in identity.workspaces:
+        actor = Actor(identity.person_id, ref.id, ref.role, identity.email, identity.name, identity.timezone)
+        audit.record(session, ref.id, actor, action, subject, subject_id, **detail)
+
+
+def _view(row: ApiToken, identity: Identity) -> TokenView:
+    return TokenView(
+        row.id,
+        row.name,
+        tuple(row.scopes),
+        row.created_at,
+        row.expires_at,
+        row.last_used_at,
+        row.id == identity.session_id,
+    )
