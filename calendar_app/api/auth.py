@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from calendar_app.api.deps import CurrentIdentity, client_address, require_same_origin
 from calendar_app.errors import AlmanacError
-from calendar_app.services import accounts
+from calendar_app.services import accounts, team
 from calendar_app.services.accounts import SESSION_COOKIE, SESSION_LIFE, SignedIn
 from calendar_app.services.connections import local_path
 from calendar_app.settings import get_settings
@@ -84,22 +84,22 @@ def sign_up(
     password: _Text = "",
     workspace_name: _Text = "",
     timezone: _Text = "",
+    invitation: _Text = "",
     next: _Text = "",
 ) -> Response:
-    """Make an account with a workspace of its own, and sign in."""
+    """Make an account with a workspace of its own, or in the one of an `invitation`, and sign in."""
+    zone = timezone or "UTC"
+    who = {"user_agent": request.headers.get("user-agent", ""), "client": client_address(request)}
     return _signed_in(
         request,
         "/signup",
         next,
-        lambda: accounts.sign_up(
-            name,
-            email,
-            password,
-            workspace_name,
-            timezone or "UTC",
-            user_agent=request.headers.get("user-agent", ""),
-            client=client_address(request),
+        lambda: (
+            team.sign_up(invitation, name, email, password, zone, **who)
+            if invitation
+            else accounts.sign_up(name, email, password, workspace_name, zone, **who)
         ),
+        onward=HOME if invitation else None,
     )
 
 
@@ -141,13 +141,17 @@ def me(identity: CurrentIdentity) -> Me:
     )
 
 
-def _signed_in(request: Request, page: str, next_path: str, work: Callable[[], SignedIn]) -> Response:
-    onward = local_path(next_path, HOME)
+def _signed_in(
+    request: Request, page: str, next_path: str, work: Callable[[], SignedIn], *, onward: str | None = None
+) -> Response:
+    """``onward`` is where success leads, if not to ``next_path``, which failure always keeps."""
+    back = local_path(next_path, HOME)
+    onward = onward or back
     try:
         require_same_origin(request)
         signed_in = work()
     except AlmanacError as error:
-        query = {"error": error.code} | ({"next": onward} if onward != HOME else {})
+        query = {"error": error.code} | ({"next": back} if back != HOME else {})
         return RedirectResponse(f"{page}?{urlencode(query)}", 303)
     if before := request.cookies.get(SESSION_COOKIE):
         accounts.sign_out(before)

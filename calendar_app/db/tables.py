@@ -128,6 +128,21 @@ class Membership(SQLModel, table=True):
     created_at: datetime = _when()
 
 
+class Invitation(SQLModel, table=True):
+    """Somebody asked to join a workspace by e-mail; ``token_hash`` is the SHA-256 of the link's secret."""
+
+    __tablename__ = "invitation"
+    id: str = _id()
+    workspace_id: str = _ref("workspace.id")
+    email: str = Field(max_length=320)
+    role: str = Field(max_length=16)
+    token_hash: str = Field(unique=True, max_length=64)
+    invited_by: str = _ref("person.id")
+    created_at: datetime = _when()
+    expires_at: datetime = _when(index=True)
+    accepted_at: datetime | None = _when(nullable=True)
+
+
 # --- connections ------------------------------------------------------------------------------------------------------
 
 

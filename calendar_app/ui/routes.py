@@ -13,10 +13,12 @@ from calendar_app.ui.pages import (
     calendars,
     dashboard,
     event_types,
+    join,
     landing,
     manage,
     not_found,
     sign_in,
+    team,
 )
 
 DESCRIPTION = "Connects a business's calendars, shows them live, and takes bookings that cannot collide."
@@ -33,6 +35,8 @@ def add_pages(app: rx.App) -> None:
         (event_types.PATH, event_types.event_types, "Event types · Almanac"),
         (availability.PATH, availability.availability, "Availability · Almanac"),
         (calendars.PATH, calendars.calendars, "Calendars · Almanac"),
+        (team.PATH, team.members, "Team · Almanac"),
+        ("/join/[invitation_token]", join.join, "Invitation · Almanac"),
         ("/book/[workspace]", book_list.book_list, book_list.BookListState.title),
         ("/book/[workspace]/[event_type]", book.book, book.BookState.page_title),
         ("/manage/[booking_token]", manage.manage, "Your booking · Almanac"),

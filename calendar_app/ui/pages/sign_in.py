@@ -5,10 +5,13 @@ A form post, not an event: only an HTTP answer can set an HttpOnly cookie, and i
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import reflex as rx
 
+from calendar_app.errors import AlmanacError
+from calendar_app.services import team
 from calendar_app.services.connections import local_path
 from calendar_app.settings import get_settings
 from calendar_app.ui.components import plain
@@ -30,6 +33,8 @@ MESSAGES = {
     "weak_password": "This password is too easy to guess. Use at least 12 characters.",
     "unknown_timezone": "Your browser reported a time zone that we do not know.",
     "invalid_input": "Something is missing: please fill in every field.",
+    "invitation_invalid": "This invitation is not valid any more. Ask whoever invited you for a new one.",
+    "other_address": "The invitation is for another address: use the one that the letter was sent to.",
     "forbidden": "The form was sent from another page. Open this page again and retry.",
 }
 """What the forms' routes put into ``?error=``, in words."""
@@ -44,6 +49,9 @@ class SignInState(rx.State):
     next_path: str = "/dashboard"
     zone: str = "UTC"
     sandbox: bool = False
+    invitation: str = ""
+    invited_to: str = ""
+    invited_email: str = ""
 
     @rx.event
     async def load(self, zone: str, hour12: bool) -> Any:
@@ -54,9 +62,22 @@ class SignInState(rx.State):
         self.next_path = local_path(query.get("next"), "/dashboard")
         self.zone = known_zone(zone)
         self.sandbox = get_settings().sandbox
+        await self._read_invitation()
         if not code and await identify(self) is not None:
             return rx.redirect(self.next_path, replace=True)
         return None
+
+    async def _read_invitation(self) -> None:
+        """Who follows an invitation makes an account for its address, in its workspace."""
+        self.invitation = self.invited_to = self.invited_email = ""
+        before, _, token = self.next_path.rpartition("/")
+        if before != "/join":
+            return
+        try:
+            found = await asyncio.to_thread(team.look, token)
+        except AlmanacError:
+            return
+        self.invitation, self.invited_to, self.invited_email = token, found.workspace_name, found.email
 
 
 def _shell(title: str, lead: str, form: rx.Component, *below: rx.Component) -> rx.Component:
@@ -143,7 +164,18 @@ def signup() -> rx.Component:
         field(
             "Your name", text_input("name", auto_complete="name", required=True, max_length=120), for_="name"
         ),
-        field("Email", text_input("email", type="email", auto_complete="email", required=True), for_="email"),
+        field(
+            "Email",
+            text_input(
+                "email",
+                type="email",
+                auto_complete="email",
+                required=True,
+                default_value=SignInState.invited_email,
+                key=SignInState.invited_email,
+            ),
+            for_="email",
+        ),
         field(
             "Password",
             text_input(
@@ -152,11 +184,18 @@ def signup() -> rx.Component:
             for_="password",
             hint="At least 12 characters; a few unrelated words are easy to remember and hard to guess.",
         ),
-        field(
-            "Business name",
-            text_input("workspace_name", auto_complete="organization", max_length=120),
-            for_="workspace_name",
-            hint="Customers see it on your booking page.",
+        rx.cond(
+            SignInState.invitation != "",
+            rx.fragment(
+                rx.el.input(type="hidden", name="invitation", value=SignInState.invitation),
+                rx.text("You join ", rx.text.strong(SignInState.invited_to), ".", size="2"),
+            ),
+            field(
+                "Business name",
+                text_input("workspace_name", auto_complete="organization", max_length=120),
+                for_="workspace_name",
+                hint="Customers see it on your booking page.",
+            ),
         ),
         rx.el.input(type="hidden", name="timezone", value=SignInState.zone),
     )
