@@ -433,7 +433,14 @@ def _calendly_rate_limit(document: Json) -> None:
             item[verb]["responses"]["429"] = {"content": {"application/json": {"schema": schema}}}
 
 
-CALENDLY_CORRECTIONS: tuple[Correction, ...] = (_calendly_rate_limit,)
+def _calendly_hosts(document: Json) -> None:
+    """Hosts of an event come with address and name since 2023
+    (https://developer.calendly.com/api-docs/calendly-api/scheduled-events/get-event)."""
+    members = document["components"]["schemas"]["Event"]["properties"]["event_memberships"]
+    members["items"]["properties"] |= dict.fromkeys(("user_email", "user_name"), {"type": "string"})
+
+
+CALENDLY_CORRECTIONS: tuple[Correction, ...] = (_calendly_rate_limit, _calendly_hosts)
 
 
 def _corrected(document: Json, corrections: Iterable[Correction]) -> Json:

@@ -92,6 +92,12 @@ class SharedServer:
             await receive()
             await send({"type": f"lifespan.{phase}.complete"})
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where requests are handled."""
+        assert self._loop is not None
+        return self._loop
+
     @contextmanager
     def use(self, app: Starlette, wrapped: Any) -> Iterator[str]:
         assert self._loop is not None
