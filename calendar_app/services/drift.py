@@ -1,16 +1,53 @@
 """The drift report: bookings held against what the providers really hold, every night and on demand.
 
-Syncs find most of what people change at providers at once (:mod:`calendar_app.services.outside`); this finds the rest.
+Syncs find most of what people change at providers at once (:mod:`calendar_app.services.outside`); this finds the rest:
+what pushes, cursors and our own mirror missed. One job per connection asks for each event that has to stand, the one
+not looked at for longest first, for a bounded time; what is left over, and what a provider that wants to be left alone
+did not answer, is a later job's. Events are compared by the same rule as after a sync, and what is found goes the same
+way, so the workspace's rule and the fuse against mass deletions hold here too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
-from calendar_app.services import deviations
-from calendar_app.services.deviations import DeviationView
+from sqlalchemy import and_, delete, or_, update
+from sqlmodel import Session, col, select
+
+from calendar_app import queues
+from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.tables import (
+    AuditEntry,
+    Booking,
+    Calendar,
+    CalendarWrite,
+    Connection,
+    Deviation,
+    Event,
+    Occurrence,
+)
+from calendar_app.domain.timespan import instant
+from calendar_app.errors import EventNotFound, NotFound, ProviderError
+from calendar_app.services import audit, booking_events, deviations, grants, live, outside, sightings
+from calendar_app.services.calendar_writes import FAILED, VERIFIED, WRITTEN
+from calendar_app.services.deviations import DISMISSED, MISSING, STRAY, DeviationView
+from calendar_app.services.mirror import Sighting
 from calendar_app.services.roles import Actor, Role
+from calendar_app.services.sync_run import USABLE
+
+log = logging.getLogger(__name__)
+
+MOST, BUDGET_S, ROUNDS = 300, 240.0, 20
+"""Events that one job looks at, how long it may take, and how many jobs one run of a connection may come to."""
+TIMEOUT_S = 600
+_PAUSE = timedelta(minutes=1)
+_MOST_STRAYS = 100
+_CHECKED = "drift.checked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +60,324 @@ class DriftReport:
     checked: int
 
 
+@dataclass(slots=True)
+class _Run:
+    """What one job finds. ``more``: something is left over, not to be asked for before ``pause`` is over."""
+
+    looked: int = 0
+    healthy: list[tuple[str, int]] = field(default_factory=list)
+    agreed: list[tuple[str, str]] = field(default_factory=list)
+    odd: dict[str, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
+    more: bool = False
+    pause: timedelta = timedelta(0)
+
+
 def report(actor: Actor) -> DriftReport:
     """What is open in the workspace. :raises Forbidden: only managers and above."""
     actor.require(Role.MANAGER)
-    return DriftReport(tuple(deviations.listed(actor)), None, 0)
+    items = tuple(deviations.listed(actor))
+    with reading() as session:
+        query = select(AuditEntry).where(
+            AuditEntry.workspace_id == actor.workspace_id, AuditEntry.action == _CHECKED
+        )
+        entries = session.exec(query).all()
+    return DriftReport(
+        items,
+        max((entry.at for entry in entries), default=None),
+        sum(int(entry.detail.get("checked", 0)) for entry in entries),
+    )
+
+
+def run(actor: Actor, *, now: datetime | None = None) -> int:
+    """Hold the workspace's calendars against its bookings, soon; how many connections that concerns.
+
+    :raises Forbidden: only managers and above.
+    """
+    actor.require(Role.MANAGER)
+    return _enqueue(now or datetime.now(UTC), Connection.workspace_id == actor.workspace_id)
+
+
+def fix(actor: Actor, deviation_id: str, how: str, *, now: datetime | None = None) -> DeviationView:
+    """One click: ``follow``, ``restore`` or ``keep``; as :func:`calendar_app.services.outside.resolve`.
+
+    :raises Forbidden: only managers and above.
+    """
+    actor.require(Role.MANAGER)
+    return outside.resolve(actor, deviation_id, how, now=now)
+
+
+def check_all(now: datetime | None = None) -> int:
+    """Queue a look at every connection; the nightly job."""
+    return _enqueue(now or datetime.now(UTC))
+
+
+def check_connection(
+    connection_id: str, begun: int | None = None, number: int = 0, *, now: datetime | None = None
+) -> int:
+    """Hold one connection's calendars against the bookings that are written there; how many events were looked at.
+
+    ``begun``: the instant at which this run began; what was verified since is left alone. ``number`` counts its jobs.
+    """
+    now = now or datetime.now(UTC)
+    begun = instant(now) if begun is None else begun
+    with reading() as session:
+        connection = session.get(Connection, connection_id)
+        if connection is None or connection.status not in USABLE:
+            return 0
+        calendars = {
+            calendar.id: calendar
+            for calendar in session.exec(
+                select(Calendar).where(
+                    Calendar.connection_id == connection_id, col(Calendar.removed_at).is_(None)
+                )
+            )
+        }
+        due = _due(session, list(calendars), begun, now)
+        strays = _strays(session, list(calendars), now) if number == 0 else []
+    found = _Run(more=len(due) > MOST)
+    _look(connection_id, calendars, due[:MOST], found)
+    _record(connection, calendars, found, number, now)
+    _note_strays(connection, calendars, strays, now)
+    if found.more and number + 1 < ROUNDS:
+        at = datetime.now(UTC) + found.pause if found.pause else None
+        queues.enqueue(
+            queues.DEFAULT, "check_drift", connection_id, begun, number + 1, at=at, timeout=TIMEOUT_S
+        )
+    return found.looked
+
+
+def _enqueue(now: datetime, *conditions: object) -> int:
+    query = select(Connection.id).where(col(Connection.status).in_(USABLE), *conditions)  # type: ignore[arg-type]
+    with reading() as session:
+        ids = session.exec(query).all()
+    for connection_id in ids:
+        queues.enqueue(
+            queues.DEFAULT,
+            "check_drift",
+            connection_id,
+            instant(now),
+            0,
+            job_id=f"drift-{connection_id}",
+            timeout=TIMEOUT_S,
+        )
+    return len(ids)
+
+
+def _due(
+    session: Session, calendar_ids: Sequence[str], begun: int, now: datetime
+) -> list[tuple[CalendarWrite, Booking]]:
+    """Writes whose event has to stand for a booking to come, the one not looked at for longest first."""
+    since = datetime.fromtimestamp(begun, UTC)
+    query = (
+        select(CalendarWrite, Booking)
+        .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
+        .where(col(CalendarWrite.calendar_id).in_(calendar_ids), col(CalendarWrite.present).is_(True))
+        .where(Booking.status == "confirmed", col(Booking.end_at) > now)
+        .where(
+            or_(
+                col(CalendarWrite.state) == FAILED,
+                and_(
+                    col(CalendarWrite.state).in_((WRITTEN, VERIFIED)),
+                    col(CalendarWrite.applied_version) == col(CalendarWrite.desired_version),
+                    or_(col(CalendarWrite.verified_at).is_(None), col(CalendarWrite.verified_at) < since),
+                ),
+            )
+        )
+        .order_by(col(CalendarWrite.verified_at).is_not(None), col(CalendarWrite.verified_at))
+        .limit(MOST + 1)
+    )
+    return [(write, booking) for write, booking in session.exec(query)]
+
+
+def _look(
+    connection_id: str,
+    calendars: dict[str, Calendar],
+    due: Sequence[tuple[CalendarWrite, Booking]],
+    found: _Run,
+) -> None:
+    """Ask for one event after the other; a provider that is busy is left alone for as long as it wants."""
+    deadline = time.monotonic() + BUDGET_S
+    for write, booking in due:
+        calendar = calendars[write.calendar_id]
+        if write.state == FAILED:
+            continue
+        if time.monotonic() > deadline:
+            found.more = True
+            return
+        try:
+            seen = outside.look(connection_id, calendar.remote_id, write, booking, calendar.timezone)
+        except ProviderError as error:
+            if error.retryable:
+                asked = getattr(error, "retry_after", None) or 0.0
+                found.more, found.pause = True, max(_PAUSE, timedelta(seconds=min(asked, 3600.0)))
+                return
+            log.warning("an event was not looked at", extra={"write": write.id, "code": error.code})
+            if error.code == "needs_reconnect":
+                return
+            continue
+        except NotFound:
+            return
+        found.looked += 1
+        if seen.kind:
+            found.odd[calendar.id].append(Sighting(write.remote_id, gone=seen.kind == deviations.DELETED))
+        else:
+            found.healthy.append((write.id, write.desired_version))
+            found.agreed.append((booking.id, calendar.id))
+
+
+def _record(
+    connection: Connection, calendars: dict[str, Calendar], found: _Run, number: int, now: datetime
+) -> None:
+    with transaction() as session:
+        for calendar_id, odd in found.odd.items():
+            sightings.note(session, calendars[calendar_id], odd, now)
+        for write_id, version in found.healthy:
+            session.execute(
+                update(CalendarWrite)
+                .where(
+                    col(CalendarWrite.id) == write_id,
+                    col(CalendarWrite.desired_version) == version,
+                    col(CalendarWrite.applied_version) == version,
+                )
+                .values(state=VERIFIED, verified_at=now, last_error="", last_error_code="")
+            )
+        open_ones = set(
+            session.exec(
+                select(Deviation.booking_id, Deviation.calendar_id).where(
+                    col(Deviation.calendar_id).in_(list(calendars)), col(Deviation.resolved_at).is_(None)
+                )
+            )
+        )
+        for booking_id, calendar_id in open_ones.intersection(found.agreed):
+            deviations.healed(session, booking_id or "", calendar_id, deviations.VANISHED, now)
+        _note_missing(session, connection, list(calendars), now)
+        _close_past(session, list(calendars), now)
+        before = session.exec(
+            select(AuditEntry).where(
+                AuditEntry.action == _CHECKED,
+                AuditEntry.subject_type == "connection",
+                AuditEntry.subject_id == connection.id,
+            )
+        ).all()
+        looked = found.looked + (sum(int(one.detail.get("checked", 0)) for one in before) if number else 0)
+        session.execute(delete(AuditEntry).where(col(AuditEntry.id).in_([one.id for one in before])))
+        audit.record(
+            session, connection.workspace_id, None, _CHECKED, "connection", connection.id, checked=looked
+        )
+        after_commit(session, lambda: live.publish(connection.workspace_id, "bookings"))
+
+
+def _note_missing(
+    session: Session, connection: Connection, calendar_ids: Sequence[str], now: datetime
+) -> None:
+    """Events that never arrived: writes that were given up."""
+    given_up = session.exec(
+        select(CalendarWrite)
+        .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
+        .where(col(CalendarWrite.calendar_id).in_(calendar_ids), col(CalendarWrite.present).is_(True))
+        .where(CalendarWrite.state == FAILED, Booking.status == "confirmed", col(Booking.end_at) > now)
+    ).all()
+    for write in given_up:
+        known = select(Deviation.id).where(
+            Deviation.booking_id == write.booking_id,
+            Deviation.calendar_id == write.calendar_id,
+            or_(
+                col(Deviation.resolved_at).is_(None),
+                and_(col(Deviation.resolution) == DISMISSED, col(Deviation.kind) == MISSING),
+            ),
+        )
+        if session.exec(known).first() is None:
+            session.add(
+                Deviation(
+                    workspace_id=connection.workspace_id,
+                    booking_id=write.booking_id,
+                    calendar_id=write.calendar_id,
+                    remote_id=write.remote_id,
+                    kind=MISSING,
+                    detail={"reason": write.last_error},
+                    found_at=now,
+                )
+            )
+
+
+def _close_past(session: Session, calendar_ids: Sequence[str], now: datetime) -> None:
+    """What was open about bookings that are over or stand no more is history; strays have no such end."""
+    over = select(Booking.id).where(or_(col(Booking.end_at) <= now, col(Booking.status) != "confirmed"))
+    session.execute(
+        update(Deviation)
+        .where(
+            col(Deviation.calendar_id).in_(calendar_ids),
+            col(Deviation.resolved_at).is_(None),
+            col(Deviation.kind) != STRAY,
+            col(Deviation.booking_id).in_(over),
+        )
+        .values(resolved_at=now, resolution=deviations.VANISHED)
+    )
+
+
+# --- strays -----------------------------------------------------------------------------------------------------------
+
+
+def _strays(session: Session, calendar_ids: Sequence[str], now: datetime) -> list[Event]:
+    """Mirrored events of ours, not over, that no booking wants there: left behind, restored by hand, or copied."""
+    written = select(CalendarWrite.id).where(
+        col(CalendarWrite.calendar_id) == col(Event.calendar_id),
+        or_(
+            and_(col(CalendarWrite.remote_id) == col(Event.remote_id), col(CalendarWrite.present).is_(True)),
+            and_(
+                col(CalendarWrite.booking_id) == col(Event.booking_id),
+                col(CalendarWrite.applied_version) < col(CalendarWrite.desired_version),
+            ),
+        ),
+    )
+    ahead = select(Occurrence.id).where(
+        col(Occurrence.event_id) == col(Event.id), col(Occurrence.ends) > instant(now)
+    )
+    settled = select(Deviation.id).where(
+        col(Deviation.calendar_id) == col(Event.calendar_id),
+        col(Deviation.remote_id) == col(Event.remote_id),
+        or_(col(Deviation.resolved_at).is_(None), col(Deviation.resolution) == DISMISSED),
+    )
+    query = (
+        select(Event)
+        .where(col(Event.calendar_id).in_(calendar_ids), col(Event.booking_id).is_not(None))
+        .where(col(Event.master_id).is_(None), ahead.exists(), ~written.exists(), ~settled.exists())
+        .order_by(col(Event.id))
+        .limit(_MOST_STRAYS)
+    )
+    return list(session.exec(query))
+
+
+def _note_strays(
+    connection: Connection, calendars: dict[str, Calendar], strays: Sequence[Event], now: datetime
+) -> None:
+    for event in strays:
+        calendar = calendars[event.calendar_id]
+        try:
+            seen = grants.call(
+                connection.id,
+                lambda api, place=calendar.remote_id, key=event.remote_id: api.get_event(place, key),  # type: ignore[misc]
+            )
+        except EventNotFound:
+            continue  # the mirror is behind: the next sync removes it
+        except (ProviderError, NotFound):
+            return
+        start = booking_events.moment(seen.start, calendar.timezone)
+        end = booking_events.moment(seen.end, calendar.timezone)
+        with transaction() as session:
+            session.add(
+                Deviation(
+                    workspace_id=connection.workspace_id,
+                    booking_id=event.booking_id,
+                    calendar_id=calendar.id,
+                    remote_id=event.remote_id,
+                    kind=STRAY,
+                    detail={
+                        "summary": seen.summary[:200],
+                        "start": start.isoformat() if start else "",
+                        "end": end.isoformat() if end else "",
+                    },
+                    found_at=now,
+                )
+            )
+            after_commit(session, lambda: live.publish(connection.workspace_id, "bookings"))

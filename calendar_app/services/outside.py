@@ -226,11 +226,16 @@ def _write_of(row: Deviation) -> Any:
 
 
 def _policy(case: _Case, found: Found) -> str:
-    if case.row.detail.get("mass") or (case.row.kind in (MOVED, DELETED) and case.row.detail.get("tried")):
+    if case.row.detail.get("mass") or case.row.detail.get("tried") == _attempt(found):
         return "flag"
     if found.kind == MOVED:
         return case.workspace.outside_moves
     return case.workspace.outside_deletes if found.kind == DELETED else "flag"
+
+
+def _attempt(found: Found) -> str:
+    """What the rule is tried on, so that it is tried once on each thing that was found."""
+    return f"{found.kind}:{found.detail.get('start', '')}:{found.detail.get('end', '')}"
 
 
 def _open(case: _Case, found: Found, *, acting: bool, now: datetime) -> str:
@@ -258,7 +263,7 @@ def _open(case: _Case, found: Found, *, acting: bool, now: datetime) -> str:
                 Deviation.id != row.id,
             )
         ).all()
-        detail = _kept(row) | found.detail
+        detail = _kept(row, found) | found.detail
         if any(_dismissed(one, found) for one in other):
             if row.resolution == CHECKING:
                 session.delete(row)
@@ -276,8 +281,9 @@ def _open(case: _Case, found: Found, *, acting: bool, now: datetime) -> str:
         return "open"
 
 
-def _kept(row: Deviation) -> dict[str, Any]:
-    return {name: row.detail[name] for name in ("mass", "tried", "reason") if row.detail.get(name)}
+def _kept(row: Deviation, found: Found) -> dict[str, Any]:
+    names = ("mass", "tried", "reason") if row.detail.get("tried") == _attempt(found) else ("mass",)
+    return {name: row.detail[name] for name in names if row.detail.get(name)}
 
 
 def _dismissed(row: Deviation, found: Found) -> bool:
@@ -301,7 +307,14 @@ def _act(case: _Case, state: str, found: Found, policy: str, now: datetime) -> s
         with transaction() as session:
             row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
             if row is not None and row.resolved_at is None:
-                row.resolution, row.detail = "", {**row.detail, "reason": error.detail, "tried": True}
+                row.resolution, row.detail = (
+                    "",
+                    {
+                        **row.detail,
+                        "reason": error.detail,
+                        "tried": _attempt(found),
+                    },
+                )
                 session.add(row)
                 _tell(session, row.workspace_id)
         return state

@@ -13,6 +13,7 @@ from calendar_app.services import (
     bookings,
     calendar_writes,
     channels,
+    drift,
     grants,
     holds,
     idempotency,
@@ -54,6 +55,16 @@ def apply_write(write_id: str) -> str:
 def settle_deviation(deviation_id: str) -> str:
     """Look into what a sync saw of one of our events."""
     return outside.settle(deviation_id)
+
+
+def check_drift(connection_id: str, begun: int, number: int) -> int:
+    """Hold one connection's calendars against the bookings that are written there."""
+    return drift.check_connection(connection_id, begun, number)
+
+
+def drift_report() -> int:
+    """Queue a look at what every connection really holds."""
+    return drift.check_all()
 
 
 def send_mail(mail_id: str) -> str:

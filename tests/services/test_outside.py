@@ -309,6 +309,8 @@ def test_a_move_onto_another_booking_stays_flagged(fake: FakeProvider, place: Pl
     assert_consistent()
     with pytest.raises(SlotUnavailable):
         outside.resolve(place.owner, view.id, "follow")
+    move(fake, place, made, place.at(14))
+    assert look(place) == ["followed"]
 
 
 def test_a_move_onto_another_event_stays_flagged(fake: FakeProvider, place: Place) -> None:

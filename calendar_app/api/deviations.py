@@ -1,0 +1,102 @@
+"""Where bookings and calendars differ: what was found, what to do about it, and the rule that does it by itself."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from calendar_app.api.deps import CurrentActor
+from calendar_app.api.fields import Key
+from calendar_app.services import deviations, drift, outside
+from calendar_app.services.deviations import DeviationView
+from calendar_app.services.drift import DriftReport
+
+router = APIRouter(tags=["deviations"])
+
+
+class DeviationList(BaseModel):
+    """Open deviations, oldest first."""
+
+    items: list[DeviationView]
+    next: str | None = None
+
+
+class ResolveIn(BaseModel):
+    """`follow`: the booking takes the calendar's time, or is cancelled; `restore`: the calendar is put back; `keep`:
+    both stay as they are. Each deviation names its `choices`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    how: Literal["follow", "restore", "keep"]
+
+
+class DriftStarted(BaseModel):
+    """How many connections will be looked at."""
+
+    connections: int
+
+
+class RuleBody(BaseModel):
+    """What follows when somebody changes a booking's event at the provider."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    outside_moves: Literal["flag", "reschedule", "restore"] | None = Field(
+        default=None, description="`reschedule`: the booking follows; `restore`: the event is put back"
+    )
+    outside_deletes: Literal["flag", "cancel", "restore"] | None = None
+
+
+class RuleOut(BaseModel):
+    """The workspace's rule."""
+
+    outside_moves: str
+    outside_deletes: str
+
+
+@router.get("/deviations")
+def list_deviations(actor: CurrentActor, booking_id: Key | None = None) -> DeviationList:
+    """Bookings and calendars that do not say the same: of your bookings, for managers all."""
+    if booking_id is not None:
+        return DeviationList(items=deviations.of_booking(actor, booking_id))
+    return DeviationList(items=deviations.listed(actor))
+
+
+@router.post("/deviations/{deviation_id}/resolve")
+def resolve(deviation_id: Key, body: ResolveIn, actor: CurrentActor) -> DeviationView:
+    """Settle one by hand."""
+    return outside.resolve(actor, deviation_id, body.how)
+
+
+@router.get("/admin/drift")
+def drift_report(actor: CurrentActor) -> DriftReport:
+    """The drift report: what is open, and when calendars were last held against bookings."""
+    return drift.report(actor)
+
+
+@router.post("/admin/drift/run", status_code=202)
+def drift_run(actor: CurrentActor) -> DriftStarted:
+    """Ask the providers for every event that should stand; what is found joins the report as it comes."""
+    return DriftStarted(connections=drift.run(actor))
+
+
+@router.post("/admin/drift/{deviation_id}")
+def drift_fix(deviation_id: Key, body: ResolveIn, actor: CurrentActor) -> DeviationView:
+    """Settle one of the report."""
+    return drift.fix(actor, deviation_id, body.how)
+
+
+@router.get("/workspace")
+def get_rule(actor: CurrentActor) -> RuleOut:
+    """The workspace's rule for changes at providers."""
+    found = outside.policy(actor)
+    return RuleOut(outside_moves=found.moves, outside_deletes=found.deletes)
+
+
+@router.patch("/workspace")
+def change_rule(body: RuleBody, actor: CurrentActor) -> RuleOut:
+    """Change it; what is left out stays. For admins and the owner."""
+    found = outside.set_policy(actor, moves=body.outside_moves, deletes=body.outside_deletes)
+    return RuleOut(outside_moves=found.moves, outside_deletes=found.deletes)
