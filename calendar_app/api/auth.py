@@ -89,16 +89,18 @@ def sign_up(
 ) -> Response:
     """Make an account with a workspace of its own, or in the one of an `invitation`, and sign in."""
     zone = timezone or "UTC"
-    who = {"user_agent": request.headers.get("user-agent", ""), "client": client_address(request)}
+    agent, client = request.headers.get("user-agent", ""), client_address(request)
+
+    def work() -> SignedIn:
+        if invitation:
+            return team.sign_up(invitation, name, email, password, zone, user_agent=agent, client=client)
+        return accounts.sign_up(name, email, password, workspace_name, zone, user_agent=agent, client=client)
+
     return _signed_in(
         request,
         "/signup",
         next,
-        lambda: (
-            team.sign_up(invitation, name, email, password, zone, **who)
-            if invitation
-            else accounts.sign_up(name, email, password, workspace_name, zone, **who)
-        ),
+        work,
         onward=HOME if invitation else None,
     )
 

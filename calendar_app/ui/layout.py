@@ -18,7 +18,7 @@ from calendar_app.ui.theme import space
 
 @dataclass(frozen=True)
 class NavItem:
-    """An entry of the rail; ``short`` is its name where there is little room."""
+    """An entry of the rail; ``short`` is its name in the bar of a phone, where it has room for it."""
 
     path: str
     name: str
@@ -32,6 +32,7 @@ NAVIGATION = (
     NavItem("/settings/event-types", "Event types", "Types", "shapes"),
     NavItem("/settings/availability", "Availability", "Hours", "clock"),
     NavItem("/settings/calendars", "Calendars", "Calendars", "calendars"),
+    NavItem("/settings/team", "Team", "", "users"),
 )
 REFRESH_SECONDS = 60
 
@@ -167,6 +168,7 @@ def _links(path: str, *, short: bool = False) -> rx.Component:
                 )
             )
             for item in NAVIGATION
+            if item.short or not short
         )
     )
 
@@ -241,6 +243,23 @@ def _person_card() -> rx.Component:
                     margin_y=space(1),
                 ),
             ),
+        ),
+        rx.el.ul(
+            *(
+                rx.el.li(
+                    rx.link(
+                        rx.icon(item.icon, size=14, aria_hidden="true"),
+                        item.name,
+                        href=item.path,
+                        size="2",
+                        class_name="nav-link",
+                        underline="none",
+                    )
+                )
+                for item in NAVIGATION
+                if not item.short
+            ),
+            class_name="plain",
         ),
         rx.separator(size="4"),
         rx.box(rx.text("Appearance", size="1", color_scheme="gray", margin_bottom=space(1)), theme_switch()),

@@ -138,7 +138,9 @@ def test_who_still_hosts_bookings_stays() -> None:
     with FakeProvider().installed() as fake:
         place = bookable(fake)
         host = place.people[0]
-        boss = factories.actor(factories.person(), place.workspace, role="owner")
+        someone = factories.person()
+        factories.membership(someone, place.workspace, Role.OWNER)
+        boss = factories.actor(someone, place.workspace)
         made = place.book(place.at(10))
         with pytest.raises(Conflict, match="1 upcoming booking"):
             team.remove(boss, host.id)
