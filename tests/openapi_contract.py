@@ -83,8 +83,8 @@ class Contract:
     """Checks requests and responses; every ``check_*`` raises ``AssertionError`` on a breach.
 
     ``base``: what stands before the document's paths in an address. ``notes``: a pattern of field names that the
-    protocol allows in any object (OData's control information). ``continuations``: query parameters that carry on an earlier
-    request, which makes other required ones needless. ``further_bodies``: a second set of body schemas by
+    protocol allows in any object (OData's control information). ``continuations``: query parameters that carry on an
+    earlier request, which makes other required ones needless. ``further_bodies``: a second set of body schemas by
     operation, with path parameters as ``:name``.
     """
 
@@ -437,7 +437,7 @@ def _calendly_hosts(document: Json) -> None:
     """Hosts of an event come with address and name since 2023
     (https://developer.calendly.com/api-docs/calendly-api/scheduled-events/get-event)."""
     members = document["components"]["schemas"]["Event"]["properties"]["event_memberships"]
-    members["items"]["properties"] |= dict.fromkeys(("user_email", "user_name"), {"type": "string"})
+    members["items"]["properties"] |= {name: {"type": "string"} for name in ("user_email", "user_name")}
 
 
 CALENDLY_CORRECTIONS: tuple[Correction, ...] = (_calendly_rate_limit, _calendly_hosts)

@@ -22,6 +22,7 @@ _ROUTERS = (
     "calendars",
     "sync",
     "events",
+    "appointments",
     "hooks",
     "scheduling",
     "bookings",
