@@ -2,12 +2,12 @@
 
     uvicorn calendar_app.sandbox.app:app --host 127.0.0.1 --port $SANDBOX_PORT
 
-Google lives below ``/sandbox/google`` (OAuth, userinfo, Calendar API v3), the page at ``/sandbox``, the control
-interface below ``/sandbox/api``; a mail server on a port of its own shows what it took at ``/sandbox/mail``. Everything
-starts with ``/sandbox`` because the web process forwards that path (:mod:`calendar_app.sandbox.proxy`). The state is
-one file, ``DATA_DIR/sandbox.db``. No real provider is ever contacted.
+Each stand-in lives below ``/sandbox/<provider>`` (Google: OAuth, userinfo, Calendar API v3), the page at ``/sandbox``,
+the control interface below ``/sandbox/api``; a mail server on a port of its own shows what came at ``/sandbox/mail``.
+Everything starts with ``/sandbox`` because the web process forwards that path (:mod:`calendar_app.sandbox.proxy`). The
+state is one file, ``DATA_DIR/sandbox.db``. No real provider is ever contacted.
 
-Anything that should answer in a handler's place is ASGI middleware: ``create_app(...).add_middleware(...)``.
+Before all stand-ins stand the fault switches (:mod:`calendar_app.sandbox.faults`).
 
 Environment: ``SANDBOX_REDIRECT_URIS`` (comma-separated, beside the application's own callback),
 ``SANDBOX_ACCESS_TOKEN_SECONDS`` (3600) and ``SANDBOX_SMTP_PORT`` (no mail server without it).
@@ -19,27 +19,26 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from calendar_app.sandbox.calendly.stand_in import Calendly
 from calendar_app.sandbox.control import Control
-from calendar_app.sandbox.environment import CALENDLY_CALLBACK_PATH, CALLBACK_PATH
-from calendar_app.sandbox.google.calendar_api import CalendarApi
-from calendar_app.sandbox.google.calendars import Calendars
-from calendar_app.sandbox.google.channels import RETRY_AFTER_S, Channels, Deliver, HttpDelivery
-from calendar_app.sandbox.google.events import Events
-from calendar_app.sandbox.google.grants import ACCESS_TOKEN_LIFE_S, Grants
-from calendar_app.sandbox.google.oauth import OAuth
+from calendar_app.sandbox.environment import CALLBACK_PATH
+from calendar_app.sandbox.faults import FaultMiddleware, Faults
+from calendar_app.sandbox.google.channels import RETRY_AFTER_S, Deliver, HttpDelivery
+from calendar_app.sandbox.google.grants import ACCESS_TOKEN_LIFE_S
 from calendar_app.sandbox.google.schema import SCHEMA
-from calendar_app.sandbox.google.seed import plant
+from calendar_app.sandbox.google.stand_in import GoogleStandIn
 from calendar_app.sandbox.mailbox import Mailbox
 from calendar_app.sandbox.page import SandboxPage
 from calendar_app.sandbox.pages import HERE, Pages
 from calendar_app.sandbox.smtp import mail_server
+from calendar_app.sandbox.stand_in import Counts, Recognises, StandIn
+from calendar_app.sandbox.stand_in_control import StandInControl
 from calendar_app.sandbox.store import Clock, Store
 from calendar_app.settings import Settings, SettingsError, get_settings
 
@@ -65,22 +64,25 @@ def create_app(
     if settings.production:
         raise SettingsError("The sandbox cannot run in production: ALMANAC_ENV is set to production.")
     store = Store(store_path or settings.data_dir / "sandbox.db", clock, SCHEMA)
-    calendars, events = Calendars(store), Events(store, settings.public_url)
-    grants, pages = Grants(store, access_token_seconds), Pages()
+    pages, faults, http = Pages(), Faults(), HttpDelivery()
     mailbox = Mailbox(store, pages)
-    http = HttpDelivery()
-    channels = Channels(store, deliver or http, push_retry_after)
-    calendly = Calendly(
-        store_path
-        if store_path == ":memory:"
-        else Path(store_path or settings.data_dir / "x").with_name("sandbox-calendly.db"),
-        clock,
+    google = GoogleStandIn(
+        store,
         pages,
-        {f"{settings.public_url}{CALENDLY_CALLBACK_PATH}", *redirect_uris},
+        public_url=settings.public_url,
+        redirect_uris=frozenset({f"{settings.public_url}{CALLBACK_PATH}", *redirect_uris}),
+        deliver=deliver or http,
+        push=partial(faults.push, "google"),
+        push_retry_after=push_retry_after,
+        access_token_seconds=access_token_seconds,
     )
-    plant(calendars, events)
-    store.on_change = channels.changed
-    registered = frozenset({f"{settings.public_url}{CALLBACK_PATH}", *redirect_uris})
+    stand_ins: dict[str, StandIn] = {one.key: one for one in (google,)}
+    faults.account_of |= {
+        key: one.account_of for key, one in stand_ins.items() if isinstance(one, Recognises)
+    }
+
+    def sequence() -> int:
+        return sum(one.sequence() for one in stand_ins.values() if isinstance(one, Counts))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -88,27 +90,28 @@ def create_app(
             if smtp_port is not None:
                 app.state.smtp_port = await running.enter_async_context(mail_server(mailbox, smtp_port))
             yield
-        await channels.close()
+        for one in stand_ins.values():
+            await one.close()
         await http.close()
-        await calendly.close()
         store.close()
 
-    page = SandboxPage(calendars, events, grants, channels, pages)
+    page = SandboxPage(stand_ins, faults, pages, sequence, others={})
+    control = Control(google.calendars, google.events, google.grants, google.channels)
+    api = [
+        *mailbox.api_routes(),
+        *control.routes(),
+        *StandInControl(stand_ins, faults, sequence).routes(),
+    ]
     routes = [
         Route("/sandbox", page.show, methods=["GET"]),
         Mount("/sandbox/static", StaticFiles(directory=HERE / "static")),
-        Mount(
-            "/sandbox/api",
-            routes=[*Control(calendars, events, grants, channels).routes(), *mailbox.api_routes()],
-        ),
-        Mount(
-            "/sandbox/google/calendar/v3", routes=CalendarApi(calendars, events, grants, channels).routes()
-        ),
-        Mount("/sandbox/google", routes=OAuth(calendars, grants, pages, registered).routes()),
-        Mount("/sandbox/calendly", routes=calendly.routes()),
+        Mount("/sandbox/api", routes=api),
+        *(Mount(f"/sandbox/{key}", routes=list(one.routes())) for key, one in stand_ins.items()),
         Mount("/sandbox", routes=[*page.routes(), *mailbox.page_routes()]),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.add_middleware(FaultMiddleware, faults=faults)
+    return app
 
 
 def __getattr__(name: str) -> Starlette:

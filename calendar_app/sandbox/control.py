@@ -1,9 +1,8 @@
-"""JSON interface below ``/sandbox/api`` for tests, benchmarks and demonstrations, without credentials.
+"""JSON interface to the stand-in for Google below ``/sandbox/api``, in Google's own terms, without credentials.
 
 =======  ==========================================  ==================================================================
 method   path                                        what
 =======  ==========================================  ==================================================================
-GET      ``state``                                   ``{"sequence": n}``: grows with every change
 GET      ``accounts``                                accounts with calendars, consent scopes and open channels
 GET      ``calendars/{calendar}/events``             stored events, newest change first; ``?limit=100&deleted=false``
 POST     ``calendars/{calendar}/events``             adds the Google Event resource in the body
@@ -36,7 +35,7 @@ from calendar_app.sandbox.google.channels import Channels
 from calendar_app.sandbox.google.error import GoogleError, invalid, not_found
 from calendar_app.sandbox.google.events import Events
 from calendar_app.sandbox.google.grants import Grants
-from calendar_app.sandbox.page import shifted
+from calendar_app.sandbox.google.stand_in import shifted
 from calendar_app.sandbox.pages import refuse_cross_site
 
 Json = dict[str, Any]
@@ -54,7 +53,6 @@ class Control:
     def routes(self) -> list[Route]:
         events = "/calendars/{calendar}/events"
         table: list[tuple[str, str, Handler]] = [
-            ("GET", "/state", lambda _r, _b: {"sequence": self.calendars.store.sequence()}),
             ("GET", "/accounts", lambda _r, _b: {"items": self._accounts()}),
             ("GET", events, self._list),
             ("POST", events, lambda r, b: self.events.insert(self._calendar(r).ref, b)),

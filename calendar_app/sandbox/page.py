@@ -1,104 +1,84 @@
-"""The page ``/sandbox``: what "Google" holds, and forms that change it behind the application's back."""
+"""The page ``/sandbox``: what every stand-in holds, forms that change it behind the application's back, and faults."""
 
 from __future__ import annotations
 
-import binascii
-from base64 import urlsafe_b64decode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-import orjson
 from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from calendar_app.sandbox.google.calendars import Account, CalendarRow, Calendars
-from calendar_app.sandbox.google.channels import Channels
-from calendar_app.sandbox.google.error import GoogleError, invalid
-from calendar_app.sandbox.google.events import Events
-from calendar_app.sandbox.google.grants import Grants
-from calendar_app.sandbox.google.listing import Listing, Query
-from calendar_app.sandbox.google.recurrence import instant_of, written_in
+from calendar_app.sandbox.fault_operations import PROVIDERS, operations
+from calendar_app.sandbox.faults import KINDS, Faults, Switch, fault_from
+from calendar_app.sandbox.google.links import selected_event
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
+from calendar_app.sandbox.stand_in import Expires, HeldCalendar, HeldEvent, KeepsSeries, StandIn
 
-Json = dict[str, Any]
 Form = ImmutableMultiDict[str, str]
 
-SHOWN_PER_CALENDAR = 25
 _DONE = {
     "added": "Event added.",
     "moved": "Event moved.",
     "renamed": "Title saved.",
     "deleted": "Event deleted.",
     "removed": "Access removed. The application can no longer read or write this account.",
+    "broken": "Fault switched on.",
+    "mended": "Fault switched off.",
+    "expired": "Expired. The application will meet it at its next call.",
+}
+_EXPIRING = {
+    "tokens": "Access tokens",
+    "sync": "Sync tokens",
+    "channels": "Push channels",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class EventView:
+class EventLine:
     """One line of the page; ``start_value`` fills a date or date-time field, in the calendar's zone."""
 
-    id: str
-    title: str
+    event: HeldEvent
     when: str
     start_value: str
-    all_day: bool
-    series: str
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class CalendarView:
-    id: str
-    name: str
-    zone: str
-    color: str
-    events: tuple[EventView, ...]
-    more: bool
-    total: int
+class Tab:
+    """One provider's part of the page; ``here`` is its address, ``stand_in`` missing where only faults are offered."""
 
-
-@dataclass(frozen=True, slots=True)
-class AccountView:
-    account: Account
-    calendars: tuple[CalendarView, ...]
-    scopes: tuple[str, ...]
-    channels: tuple[Json, ...]
-
-
-def shifted(event: Json, zone: str, *, start: str = "", minutes: int = 0) -> Json:
-    """A patch that moves ``event`` to ``start`` (as a form field says it, wall clock of ``zone``) or by ``minutes``.
-
-    :raises GoogleError: 400 for a value that is no date or time.
-    """
-    try:
-        if "date" in event["start"]:
-            first, last = (date.fromisoformat(event[side]["date"]) for side in ("start", "end"))
-            by = date.fromisoformat(start[:10]) - first if start else timedelta(days=minutes // 1440)
-            return {side: {"date": (day + by).isoformat()} for side, day in (("start", first), ("end", last))}
-        first_s, last_s = (instant_of(event[side], zone) for side in ("start", "end"))
-        by_s = instant_of({"dateTime": start, "timeZone": zone}, zone) - first_s if start else minutes * 60
-    except ValueError as error:
-        raise invalid("That is not a date or time.") from error
-    return {
-        side: {"dateTime": written_in(at + by_s, zone), "timeZone": event[side].get("timeZone", zone)}
-        for side, at in (("start", first_s), ("end", last_s))
-    }
+    key: str
+    title: str
+    here: str
+    stand_in: StandIn | None
 
 
 class SandboxPage:
-    """The page and its form actions; each action is an outside change, so open channels hear of it."""
+    """The page and its form actions; each change is an outside change, so open channels hear of it."""
 
     def __init__(
-        self, calendars: Calendars, events: Events, grants: Grants, channels: Channels, pages: Pages
+        self,
+        stand_ins: Mapping[str, StandIn],
+        faults: Faults,
+        pages: Pages,
+        sequence: Callable[[], int],
+        others: Mapping[str, str],
     ) -> None:
-        self.calendars, self.events, self.grants = calendars, events, grants
-        self.channels, self.pages = channels, pages
+        self.stand_ins, self.faults, self.pages, self.sequence = stand_ins, faults, pages, sequence
+        self._first = next(iter(stand_ins))
+        self._tabs = [
+            Tab(key, title, "/sandbox" if key == self._first else f"/sandbox?provider={key}", found)
+            for key, title, found in (
+                *((key, one.title, one) for key, one in stand_ins.items()),
+                *((key, title, None) for key, title in others.items()),
+            )
+            if key in PROVIDERS
+        ]
 
     def routes(self) -> list[Route]:
         actions: dict[str, Callable[[Form], str]] = {
@@ -107,6 +87,9 @@ class SandboxPage:
             "rename-event": self.rename,
             "delete-event": self.delete,
             "remove-access": self.remove_access,
+            "expire": self.expire,
+            "fault": self.switch_on,
+            "fault-off": self.switch_off,
         }
         forms = [
             Route(f"/actions/{name}", self._form(act), methods=["POST"]) for name, act in actions.items()
@@ -114,154 +97,186 @@ class SandboxPage:
         return [Route("/", self.show, methods=["GET"]), *forms]
 
     async def show(self, request: Request) -> Response:
-        return self._render(request, done=_DONE.get(request.query_params.get("done", ""), ""))
+        query = request.query_params
+        return self._render(request, query.get("provider", ""), done=_DONE.get(query.get("done", ""), ""))
 
     def _form(self, act: Callable[[Form], str]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             refuse_cross_site(request)
             form = await form_of(request)
+            provider = form.get("provider", "")
             try:
                 done = act(form)
-            except GoogleError as error:
-                return self._render(request, problem=str(error), status=400)
-            place = quote(form.get("calendar", ""), safe="")
-            return RedirectResponse(f"/sandbox?done={done}#{place}", 303)
+            except (KeyError, ValueError) as error:
+                return self._render(request, provider, problem=str(error.args[0]), status=400)
+            place = quote(form.get("calendar", "") or form.get("place", ""), safe="")
+            tab = f"&provider={quote(provider, safe='')}" if provider and provider != self._first else ""
+            return RedirectResponse(f"/sandbox?done={done}{tab}#{place}", 303)
 
         return endpoint
 
     def add(self, form: Form) -> str:
-        calendar = self._calendar(form)
-        zone = calendar.body["timeZone"]
-        start, end = form.get("start", ""), form.get("end", "")
-        if form.get("all_day"):
-            try:
-                last = date.fromisoformat((end or start)[:10]) + timedelta(days=1)
-            except ValueError as error:
-                raise invalid("Enter the first and the last day.") from error
-            bounds: Json = {"start": {"date": start[:10]}, "end": {"date": last.isoformat()}}
+        stand_in, calendar = self._calendar(form)
+        zone = ZoneInfo(calendar.timezone)
+        title, start, end = form.get("title", "").strip(), form.get("start", ""), form.get("end", "")
+        all_day, weekly = bool(form.get("all_day")), bool(form.get("weekly"))
+        if all_day:
+            first, last = (_day(text, "Enter the first and the last day.") for text in (start, end or start))
+            begins, ends = (_midnight(day, zone) for day in (first, last + timedelta(days=1)))
         else:
-            bounds = {
-                "start": {"dateTime": start, "timeZone": zone},
-                "end": {"dateTime": end, "timeZone": zone},
-            }
-        repeat = {"recurrence": ["RRULE:FREQ=WEEKLY"]} if form.get("weekly") else {}
-        self.events.insert(calendar.ref, {"summary": form.get("title", "").strip(), **bounds, **repeat})
+            begins, ends = (
+                _moment(start, zone, "Invalid start time."),
+                _moment(end, zone, "Invalid end time."),
+            )
+        if ends <= begins:
+            raise ValueError("The specified time range is empty.")
+        if not (all_day or weekly):
+            stand_in.add_event(calendar.id, title, begins, ends)
+        elif isinstance(stand_in, KeepsSeries):
+            stand_in.add_special(calendar.id, title, begins, ends, all_day=all_day, weekly=weekly)
+        else:
+            raise ValueError(f"{stand_in.title} takes neither whole days nor repetition here.")
         return "added"
 
     def move(self, form: Form) -> str:
-        calendar, event_id = self._calendar(form), form.get("event", "")
-        event = self.events.get(calendar.ref, event_id)
+        stand_in, calendar = self._calendar(form)
+        start = _moment(form.get("start", ""), ZoneInfo(calendar.timezone), "That is not a date or time.")
         shift = form.get("shift", "")
-        minutes = int(shift) if shift.lstrip("-").isdigit() else 0
-        start = "" if minutes else form.get("start", "")
-        patch = shifted(event, calendar.body["timeZone"], start=start, minutes=minutes)
-        self.events.patch(calendar.ref, event_id, patch)
+        if shift.lstrip("-").isdigit():
+            minutes = max(-525_600, min(int(shift), 525_600))
+            days = minutes % 1440 == 0
+            by = timedelta(minutes=minutes)  # whole days on the wall clock, else of real time
+            start = start + by if days else (start.astimezone(UTC) + by).astimezone(start.tzinfo)
+        stand_in.move_event(calendar.id, form.get("event", ""), start)
         return "moved"
 
     def rename(self, form: Form) -> str:
-        self.events.patch(
-            self._calendar(form).ref, form.get("event", ""), {"summary": form.get("title", "").strip()}
-        )
+        stand_in, calendar = self._calendar(form)
+        stand_in.rename_event(calendar.id, form.get("event", ""), form.get("title", "").strip())
         return "renamed"
 
     def delete(self, form: Form) -> str:
+        stand_in, calendar = self._calendar(form)
         event_id = form.get("series", "") if form.get("whole_series") else form.get("event", "")
-        self.events.delete(self._calendar(form).ref, event_id)
+        stand_in.delete_event(calendar.id, event_id)
         return "deleted"
 
     def remove_access(self, form: Form) -> str:
-        self.grants.withdraw(form.get("account", ""))
+        self._stand_in(form).remove_access(form.get("account", ""))
         return "removed"
 
-    def _calendar(self, form: Form) -> CalendarRow:
-        row = self.calendars.find(form.get("calendar", ""))
-        if row is None:
-            raise invalid("That calendar is gone.")
-        return row
+    def expire(self, form: Form) -> str:
+        stand_in = self._stand_in(form)
+        if not isinstance(stand_in, Expires):
+            raise ValueError(f"{stand_in.title} has nothing that expires on demand.")
+        account = form.get("account", "").strip() or None
+        match form.get("what", ""):
+            case "tokens":
+                stand_in.expire_access_tokens(account)
+            case "sync":
+                stand_in.expire_sync_tokens(None)
+            case "channels":
+                stand_in.expire_channels(account)
+            case _:
+                raise ValueError("Choose what expires.")
+        return "expired"
 
-    def _render(self, request: Request, *, done: str = "", problem: str = "", status: int = 200) -> Response:
-        accounts = [self._account_view(account) for account in self.calendars.accounts()]
+    def switch_on(self, form: Form) -> str:
+        body: dict[str, Any] = {
+            name: form.get(name, "").strip()
+            for name in ("provider", "kind", "operation", "account", "retry_after")
+        }
+        try:
+            if form.get("often", "once") == "always":
+                body["times"] = None
+            else:
+                body["times"] = int(form.get("times", "") or 1)
+            body["page"] = int(form.get("page", "") or 0)
+            body["probability"] = int(form.get("percent", "") or 100) / 100
+            body["seconds"] = float(form.get("seconds", "") or 30)
+        except ValueError as error:
+            raise ValueError("Counts, pages, percent and seconds are numbers.") from error
+        self.faults.switch_on(fault_from({**body, "after": bool(form.get("after"))}))
+        return "broken"
+
+    def switch_off(self, form: Form) -> str:
+        for switch in self._switches(form.get("provider", "")):
+            if form.get("fault", "") in ("", switch.id):
+                self.faults.switch_off(switch.id)
+        return "mended"
+
+    def _switches(self, provider: str) -> list[Switch]:
+        return [switch for switch in self.faults.all() if switch.fault.provider == provider]
+
+    def _stand_in(self, form: Form) -> StandIn:
+        found = self.stand_ins.get(form.get("provider", "") or self._first)
+        if found is None:
+            raise ValueError("There is no such provider here.")
+        return found
+
+    def _calendar(self, form: Form) -> tuple[StandIn, HeldCalendar]:
+        stand_in = self._stand_in(form)
+        for account in stand_in.accounts():
+            for calendar in account.calendars:
+                if calendar.id == form.get("calendar", ""):
+                    return stand_in, calendar
+        raise ValueError("That calendar is gone.")
+
+    def _render(
+        self, request: Request, provider: str, *, done: str = "", problem: str = "", status: int = 200
+    ) -> Response:
+        tab = next((tab for tab in self._tabs if tab.key == provider), self._tabs[0])
+        stand_in = tab.stand_in
         return self.pages.render(
             request,
             "sandbox.html",
             status,
-            accounts=accounts,
-            selected=_selected(request.query_params.get("eid", "")),
-            sequence=self.calendars.store.sequence(),
+            tabs=self._tabs,
+            tab=tab,
+            accounts=stand_in.accounts() if stand_in else [],
+            lines=_lines,
+            keeps_series=isinstance(stand_in, KeepsSeries),
+            can_expire=isinstance(stand_in, Expires),
+            expiring=_EXPIRING,
+            kinds=KINDS,
+            operations=operations(tab.key),
+            switches=self._switches(tab.key),
+            broken={s.fault.provider for s in self.faults.all() if not s.used or s.waiting},
+            selected=selected_event(request.query_params.get("eid", "")),
+            sequence=self.sequence(),
             done=done,
             problem=problem,
         )
 
-    def _account_view(self, account: Account) -> AccountView:
-        consent = self.grants.consent(account.email)
-        now_ms = self.calendars.store.now_ms()
-        channels = [
-            {**row, "minutes_left": (row["expires"] - now_ms) // 60_000}
-            for row in self.channels.of(account.email)
-        ]
-        return AccountView(
-            account,
-            tuple(self._calendar_view(row) for row in self.calendars.of(account.email)),
-            tuple(sorted(consent.scopes)) if consent else (),
-            tuple(channels),
-        )
 
-    def _calendar_view(self, row: CalendarRow) -> CalendarView:
-        store, zone = self.calendars.store, row.body["timeZone"]
-        midnight = store.now().astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
-        start = int(midnight.timestamp())
-        query = Query(
-            single=True,
-            order="startTime",
-            time_min=start,
-            time_max=start + 60 * 86_400,
-            limit=SHOWN_PER_CALENDAR,
-        )
-        listed = Listing(store, row, query).page()
-        total = store.db.execute(
-            "SELECT count(*) FROM event WHERE calendar = ? AND status != 'cancelled'", (row.id,)
-        ).fetchone()[0]
-        views = tuple(_event_view(orjson.loads(orjson.dumps(item)), zone) for item in listed["items"])
-        name, color = row.body["summary"], row.body["backgroundColor"]
-        return CalendarView(row.id, name, zone, color, views, "nextPageToken" in listed, total)
-
-
-def _event_view(event: Json, zone: str) -> EventView:
-    is_all_day = "date" in event["start"]
-    notes = []
-    if "recurringEventId" in event:
-        notes.append("repeats")
-    if event.get("transparency") == "transparent":
-        notes.append("shown as free")
-    if event["status"] == "tentative":
-        notes.append("tentative")
-    notes += [
-        person.get("displayName") or person["email"]
-        for person in event.get("attendees", ())
-        if not person.get("self")
-    ]
-    if is_all_day:
-        first = date.fromisoformat(event["start"]["date"])
-        last = date.fromisoformat(event["end"]["date"]) - timedelta(days=1)
-        when = (
-            f"{first:%a %d %b}, all day" if first == last else f"{first:%a %d %b} to {last:%a %d %b}, all day"
-        )
-        value = first.isoformat()
-    else:
-        start, end = (
-            datetime.fromtimestamp(instant_of(event[side], zone), ZoneInfo(zone)) for side in ("start", "end")
-        )
-        until = f"{end:%H:%M}" if end.date() == start.date() else f"{end:%a %d %b %H:%M}"
-        when, value = f"{start:%a %d %b, %H:%M} to {until}", f"{start:%Y-%m-%dT%H:%M}"
-    title = event.get("summary") or "(no title)"
-    return EventView(
-        event["id"], title, when, value, is_all_day, event.get("recurringEventId", ""), tuple(notes)
-    )
-
-
-def _selected(eid: str) -> str:
-    """The event id in an ``htmlLink``."""
+def _moment(text: str, zone: ZoneInfo, problem: str) -> datetime:
+    """What a date or date-time field says on ``zone``'s wall clock."""
     try:
-        return urlsafe_b64decode(eid + "=" * (-len(eid) % 4)).decode().partition(" ")[0]
-    except (ValueError, binascii.Error):
-        return ""
+        return datetime.fromisoformat(text).replace(tzinfo=zone)
+    except ValueError as error:
+        raise ValueError(problem) from error
+
+
+def _day(text: str, problem: str) -> date:
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError as error:
+        raise ValueError(problem) from error
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone)
+
+
+def _lines(calendar: HeldCalendar) -> Sequence[EventLine]:
+    return [_line(event, ZoneInfo(calendar.timezone)) for event in calendar.events]
+
+
+def _line(event: HeldEvent, zone: ZoneInfo) -> EventLine:
+    if event.all_day:
+        first, last = event.start.date(), event.end.date() - timedelta(days=1)
+        until = "" if last <= first else f" to {last:%a %d %b}"
+        return EventLine(event, f"{first:%a %d %b}{until}, all day", first.isoformat())
+    start, end = event.start.astimezone(zone), event.end.astimezone(zone)
+    until = f"{end:%H:%M}" if end.date() == start.date() else f"{end:%a %d %b %H:%M}"
+    return EventLine(event, f"{start:%a %d %b, %H:%M} to {until}", f"{start:%Y-%m-%dT%H:%M}")

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 
 
 @dataclass(frozen=True, slots=True)
 class HeldEvent:
-    """An event as the page shows it; ``notes`` are short remarks ("from Almanac", "repeats weekly")."""
+    """An event as the page shows it; ``notes`` are short remarks ("from Almanac", "repeats weekly").
+
+    ``end`` is exclusive; an all-day event begins and ends at midnight. ``series``: the id of the whole series, for an
+    occurrence of a stand-in that can delete it (:class:`KeepsSeries`).
+    """
 
     id: str
     title: str
@@ -20,6 +25,7 @@ class HeldEvent:
     end: datetime
     all_day: bool = False
     notes: tuple[str, ...] = ()
+    series: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +86,53 @@ class StandIn(Protocol):
 
     async def close(self) -> None:
         """Stop what runs beside requests."""
+
+
+# What a stand-in may offer besides; the page and the control interface show it where it is there.
+
+
+@runtime_checkable
+class KeepsSeries(Protocol):
+    """Whole days and weekly repetition; a series is deleted as any event, by its id."""
+
+    def add_special(
+        self,
+        calendar_id: str,
+        title: str,
+        start: datetime,
+        end: datetime,
+        *,
+        all_day: bool,
+        weekly: bool,
+    ) -> str:
+        """Like ``add_event``; whole days begin and end at midnight of the calendar's zone."""
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """Tells when the page has to be shown anew."""
+
+    def sequence(self) -> int:
+        """Grows with every change."""
+
+
+@runtime_checkable
+class Recognises(Protocol):
+    """Lets fault switches tell accounts apart."""
+
+    def account_of(self, headers: Headers) -> str:
+        """The e-mail address behind a request's token; empty where there is none."""
+
+
+@runtime_checkable
+class Expires(Protocol):
+    """What ends without anybody's doing, brought about now; ``account`` is an e-mail address, ``None`` everybody's."""
+
+    def expire_access_tokens(self, account: str | None) -> None:
+        """The next call answers 401."""
+
+    def expire_sync_tokens(self, calendar_id: str | None) -> None:
+        """The next incremental listing is refused; of one calendar, or of all."""
+
+    def expire_channels(self, account: str | None) -> None:
+        """Push channels end as if their time had come, silently."""

@@ -90,7 +90,7 @@ def test_all_day_and_weekly_events_by_form(sandbox: Sandbox, api: httpx.Client) 
             "range is empty",
         ),
         ("add-event", {"title": "x", "calendar": "gone"}, "That calendar is gone."),
-        ("move-event", {"event": "nothing0"}, "Not Found"),
+        ("move-event", {"event": "nothing0", "start": "2026-11-20T09:00"}, "Not Found"),
         ("delete-event", {"event": "nothing0"}, "Not Found"),
     ],
 )

@@ -118,6 +118,14 @@ class Channels:
         )
         return [dict(row) for row in rows]
 
+    def expire(self, account: str | None = None) -> None:
+        """Ends the channels of one account, or all, as their time would: silently."""
+        with self.store.writing():
+            self.store.db.execute(
+                "UPDATE channel SET expires = ? WHERE account = coalesce(?, account)",
+                (self.store.now_ms(), account),
+            )
+
     def changed(self, resources: frozenset[str]) -> None:
         """Tells every open channel on ``resources``; the store calls it after each commit."""
         for resource in sorted(resources):

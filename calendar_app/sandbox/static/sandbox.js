@@ -7,7 +7,7 @@ async function look() {
   if (edited || document.hidden || document.querySelector("details[open] :focus")) return;
   try {
     const answer = await fetch("/sandbox/api/state", { cache: "no-store" });
-    if (answer.ok && String((await answer.json()).sequence) !== main.dataset.sequence) location.replace(location.pathname);
+    if (answer.ok && String((await answer.json()).sequence) !== main.dataset.sequence) location.replace(location.pathname + location.search.replace(/[?&]done=\w+/, ""));
   } catch {
     // The sandbox restarts: the next look will tell.
   }

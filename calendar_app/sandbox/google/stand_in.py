@@ -1,0 +1,215 @@
+"""The stand-in for Google as the sandbox's page, control interface and fault switches see it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.routing import BaseRoute, Mount
+
+from calendar_app.sandbox.google.calendar_api import CalendarApi
+from calendar_app.sandbox.google.calendars import Account, CalendarRow, Calendars
+from calendar_app.sandbox.google.channels import Channels, Deliver
+from calendar_app.sandbox.google.error import GoogleError
+from calendar_app.sandbox.google.events import Events
+from calendar_app.sandbox.google.grants import Grants
+from calendar_app.sandbox.google.listing import Listing, Query
+from calendar_app.sandbox.google.oauth import OAuth
+from calendar_app.sandbox.google.recurrence import instant_of, written_in
+from calendar_app.sandbox.google.seed import plant
+from calendar_app.sandbox.pages import Pages
+from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent
+from calendar_app.sandbox.store import Store
+
+Json = dict[str, Any]
+
+SHOWN_PER_CALENDAR = 25
+DAYS_SHOWN = 60
+
+
+def shifted(event: Json, zone: str, *, start: datetime | None = None, minutes: int = 0) -> Json:
+    """A patch that moves ``event`` to ``start`` (aware) or by ``minutes``, keeping its length."""
+    if "date" in event["start"]:
+        first, last = (date.fromisoformat(event[side]["date"]) for side in ("start", "end"))
+        by = start.astimezone(ZoneInfo(zone)).date() - first if start else timedelta(days=minutes // 1440)
+        return {side: {"date": (day + by).isoformat()} for side, day in (("start", first), ("end", last))}
+    first_s, last_s = (instant_of(event[side], zone) for side in ("start", "end"))
+    by_s = int(start.timestamp()) - first_s if start else minutes * 60
+    return {
+        side: {"dateTime": written_in(at + by_s, zone), "timeZone": event[side].get("timeZone", zone)}
+        for side, at in (("start", first_s), ("end", last_s))
+    }
+
+
+def _plainly(error: GoogleError) -> Exception:
+    """Google's refusal in the words of :class:`~calendar_app.sandbox.stand_in.StandIn`."""
+    return KeyError(str(error)) if error.status in (404, 410) else ValueError(str(error))
+
+
+class GoogleStandIn:
+    """Everything of the stand-in over one store; ``push`` sends a notification, or spoils it."""
+
+    key = "google"
+    title = "Google"
+
+    def __init__(
+        self,
+        store: Store,
+        pages: Pages,
+        *,
+        public_url: str,
+        redirect_uris: frozenset[str],
+        deliver: Deliver,
+        push: Callable[[Callable[[], Awaitable[int]]], Awaitable[int]],
+        push_retry_after: tuple[float, ...],
+        access_token_seconds: int,
+    ) -> None:
+        async def send(address: str, headers: dict[str, str]) -> int:
+            return await push(lambda: deliver(address, headers))
+
+        self.store = store
+        self.calendars, self.events = Calendars(store), Events(store, public_url)
+        self.grants, self.channels = (
+            Grants(store, access_token_seconds),
+            Channels(store, send, push_retry_after),
+        )
+        self._oauth = OAuth(self.calendars, self.grants, pages, redirect_uris)
+        plant(self.calendars, self.events)
+        store.on_change = self.channels.changed
+
+    def routes(self) -> Sequence[BaseRoute]:
+        api = CalendarApi(self.calendars, self.events, self.grants, self.channels)
+        return [Mount("/calendar/v3", routes=api.routes()), *self._oauth.routes()]
+
+    async def close(self) -> None:
+        await self.channels.close()
+
+    def sequence(self) -> int:
+        return self.store.sequence()
+
+    def accounts(self) -> Sequence[HeldAccount]:
+        return [self._account(account) for account in self.calendars.accounts()]
+
+    def add_event(self, calendar_id: str, title: str, start: datetime, end: datetime) -> str:
+        return self.add_special(calendar_id, title, start, end, all_day=False, weekly=False)
+
+    def add_special(
+        self,
+        calendar_id: str,
+        title: str,
+        start: datetime,
+        end: datetime,
+        *,
+        all_day: bool,
+        weekly: bool,
+    ) -> str:
+        row = self._row(calendar_id)
+        zone = row.body["timeZone"]
+        bounds = {
+            side: {"date": moment.astimezone(ZoneInfo(zone)).date().isoformat()}
+            if all_day
+            else {"dateTime": moment.isoformat(), "timeZone": zone}
+            for side, moment in (("start", start), ("end", end))
+        }
+        repeat = {"recurrence": ["RRULE:FREQ=WEEKLY"]} if weekly else {}
+        try:
+            return str(self.events.insert(row.ref, {"summary": title, **bounds, **repeat})["id"])
+        except GoogleError as error:
+            raise _plainly(error) from error
+
+    def move_event(self, calendar_id: str, event_id: str, start: datetime) -> None:
+        row = self._row(calendar_id)
+        try:
+            event = self.events.get(row.ref, event_id)
+            self.events.patch(row.ref, event_id, shifted(event, row.body["timeZone"], start=start))
+        except GoogleError as error:
+            raise _plainly(error) from error
+
+    def rename_event(self, calendar_id: str, event_id: str, title: str) -> None:
+        try:
+            self.events.patch(self._row(calendar_id).ref, event_id, {"summary": title})
+        except GoogleError as error:
+            raise _plainly(error) from error
+
+    def delete_event(self, calendar_id: str, event_id: str) -> None:
+        try:
+            self.events.delete(self._row(calendar_id).ref, event_id)
+        except GoogleError as error:
+            raise _plainly(error) from error
+
+    def remove_access(self, email: str) -> None:
+        self.grants.withdraw(email)
+
+    def account_of(self, headers: Headers) -> str:
+        token = headers.get("authorization", "").partition(" ")[2]
+        grant = self.grants.find("access", token)
+        return grant.account if grant else ""
+
+    def expire_access_tokens(self, account: str | None) -> None:
+        self.grants.expire_access_tokens(account)
+
+    def expire_sync_tokens(self, calendar_id: str | None) -> None:
+        self.calendars.expire_sync_tokens(calendar_id)
+
+    def expire_channels(self, account: str | None) -> None:
+        self.channels.expire(account)
+
+    def _row(self, calendar_id: str) -> CalendarRow:
+        row = self.calendars.find(calendar_id)
+        if row is None:
+            raise KeyError("That calendar is gone.")
+        return row
+
+    def _account(self, account: Account) -> HeldAccount:
+        return HeldAccount(
+            account.email,
+            account.name,
+            tuple(self._calendar(row) for row in self.calendars.of(account.email)),
+            connected=self.grants.consent(account.email) is not None,
+            channels=len(self.channels.of(account.email)),
+        )
+
+    def _calendar(self, row: CalendarRow) -> HeldCalendar:
+        zone = row.body["timeZone"]
+        midnight = (
+            self.store.now().astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+        )
+        start = int(midnight.timestamp())
+        query = Query(
+            single=True,
+            order="startTime",
+            time_min=start,
+            time_max=start + DAYS_SHOWN * 86_400,
+            limit=SHOWN_PER_CALENDAR,
+        )
+        listed = Listing(self.store, row, query).page()["items"]
+        total = self.store.db.execute(
+            "SELECT count(*) FROM event WHERE calendar = ? AND status != 'cancelled'", (row.id,)
+        ).fetchone()[0]
+        events = tuple(_held(orjson.loads(orjson.dumps(item)), zone) for item in listed)
+        return HeldCalendar(row.id, row.body["summary"], zone, row.body["backgroundColor"], events, total)
+
+
+def _held(event: Json, zone: str) -> HeldEvent:
+    notes = [
+        *(["repeats"] if "recurringEventId" in event else []),
+        *(["shown as free"] if event.get("transparency") == "transparent" else []),
+        *(["tentative"] if event["status"] == "tentative" else []),
+        *(p.get("displayName") or p["email"] for p in event.get("attendees", ()) if not p.get("self")),
+    ]
+    start, end = (
+        datetime.fromtimestamp(instant_of(event[side], zone), ZoneInfo(zone)) for side in ("start", "end")
+    )
+    return HeldEvent(
+        event["id"],
+        event.get("summary") or "(no title)",
+        start,
+        end,
+        all_day="date" in event["start"],
+        notes=tuple(notes),
+        series=event.get("recurringEventId", ""),
+    )

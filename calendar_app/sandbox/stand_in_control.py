@@ -1,0 +1,139 @@
+"""JSON interface below ``/sandbox/api``: to every stand-in alike, and to the fault switches (:mod:`.faults`).
+
+=======  ======================================================  ===================================================
+method   path                                                    what
+=======  ======================================================  ===================================================
+GET      ``state``                                               ``{"sequence": n}``: grows with every change
+GET      ``{provider}/accounts``                                 ``{"items": […]}``: accounts, calendars, next events
+POST     ``{provider}/calendars/{calendar}/events``              ``{"title", "start", "end"}`` (RFC 3339): adds one
+PATCH    ``{provider}/calendars/{calendar}/events/{event}``      ``{"title"}`` or ``{"start"}``: renames, moves
+DELETE   ``{provider}/calendars/{calendar}/events/{event}``      deletes it
+POST     ``{provider}/remove-access``                            ``{"account": e-mail}``
+POST     ``{provider}/expire``                                   ``{"what": "tokens|sync|channels", "account": …}``
+=======  ======================================================  ===================================================
+
+Errors are ``{"error": sentence}`` with 400 or 404.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from calendar_app.sandbox.fault_operations import PROVIDERS, operations
+from calendar_app.sandbox.faults import KINDS, Faults, fault_from
+from calendar_app.sandbox.pages import refuse_cross_site
+from calendar_app.sandbox.stand_in import Expires, StandIn
+
+Json = dict[str, Any]
+Handler = Callable[[Request, Json], Any]
+
+
+class StandInControl:
+    """The handlers; see the module's table."""
+
+    def __init__(self, stand_ins: Mapping[str, StandIn], faults: Faults, sequence: Callable[[], int]) -> None:
+        self.stand_ins, self.faults, self.sequence = stand_ins, faults, sequence
+
+    def routes(self) -> list[Route]:
+        """To stand before routes that would take ``/{provider}/…`` for their own."""
+        events = "/{provider}/calendars/{calendar}/events"
+        table: list[tuple[str, str, Handler]] = [
+            ("GET", "/state", lambda _r, _b: {"sequence": self.sequence()}),
+            ("GET", "/faults", lambda _r, _b: self._faults()),
+            ("POST", "/faults", lambda _r, b: (201, self.faults.switch_on(fault_from(b)).json())),
+            ("DELETE", "/faults", lambda _r, _b: self.faults.switch_off()),
+            ("DELETE", "/faults/{fault}", lambda r, _b: self.faults.switch_off(r.path_params["fault"])),
+            ("GET", "/{provider}/accounts", lambda r, _b: self._accounts(r)),
+            ("POST", events, self._add),
+            ("PATCH", f"{events}/{{event}}", self._change),
+            ("DELETE", f"{events}/{{event}}", self._delete),
+            ("POST", "/{provider}/remove-access", self._remove_access),
+            ("POST", "/{provider}/expire", self._expire),
+        ]
+        return [Route(path, _endpoint(handler), methods=[method]) for method, path, handler in table]
+
+    def _faults(self) -> Json:
+        return {
+            "items": [switch.json() for switch in self.faults.all()],
+            "kinds": KINDS,
+            "operations": {provider: operations(provider) for provider in PROVIDERS},
+        }
+
+    def _of(self, request: Request) -> StandIn:
+        return self.stand_ins[request.path_params["provider"]]
+
+    def _accounts(self, request: Request) -> Json:
+        return {"items": [asdict(account) for account in self._of(request).accounts()]}
+
+    def _add(self, request: Request, body: Json) -> Any:
+        start, end = _moment(body, "start"), _moment(body, "end")
+        title = str(body.get("title", ""))
+        return 201, {"id": self._of(request).add_event(request.path_params["calendar"], title, start, end)}
+
+    def _change(self, request: Request, body: Json) -> None:
+        ids = request.path_params["calendar"], request.path_params["event"]
+        if "title" in body:
+            self._of(request).rename_event(*ids, str(body["title"]))
+        if "start" in body:
+            self._of(request).move_event(*ids, _moment(body, "start"))
+
+    def _delete(self, request: Request, _body: Json) -> None:
+        self._of(request).delete_event(request.path_params["calendar"], request.path_params["event"])
+
+    def _remove_access(self, request: Request, body: Json) -> None:
+        self._of(request).remove_access(str(body.get("account", "")))
+
+    def _expire(self, request: Request, body: Json) -> None:
+        stand_in = self._of(request)
+        account = str(body["account"]) if body.get("account") else None
+        if not isinstance(stand_in, Expires):
+            raise ValueError(f"{stand_in.title} has nothing that expires on demand.")
+        match body.get("what"):
+            case "tokens":
+                stand_in.expire_access_tokens(account)
+            case "sync":
+                stand_in.expire_sync_tokens(None)
+            case "channels":
+                stand_in.expire_channels(account)
+            case _:
+                raise ValueError("what must be tokens, sync or channels.")
+
+
+def _moment(body: Json, name: str) -> datetime:
+    moment = datetime.fromisoformat(str(body.get(name, "")))
+    if moment.tzinfo is None:
+        raise ValueError(f"{name} needs an offset from UTC.")
+    return moment
+
+
+def _endpoint(handler: Handler) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        refuse_cross_site(request)
+        try:
+            raw = await request.body()
+            body = orjson.loads(raw) if raw else {}
+            if not isinstance(body, dict):
+                raise ValueError("The body must be a JSON object.")
+            answer = handler(request, body)
+        except KeyError as error:
+            return _json({"error": f"There is no such thing: {error.args[0]}"}, 404)
+        except (ValueError, TypeError) as error:
+            return _json({"error": str(error)}, 400)
+        if answer is None:
+            return Response(status_code=204)
+        status, content = answer if isinstance(answer, tuple) else (200, answer)
+        return _json(content, status)
+
+    return endpoint
+
+
+def _json(content: Json, status: int) -> Response:
+    return Response(orjson.dumps(content), status, media_type="application/json")
