@@ -169,7 +169,7 @@ def _row(row: MemberRow) -> rx.Component:
     return rx.el.li(
         rx.avatar(fallback=row.name[0].upper(), size="2", radius="full", aria_hidden="true"),
         rx.box(
-            rx.text(row.name, rx.cond(row.mine, " (you)"), size="2", weight="medium", class_name="clip"),
+            rx.text(row.name, rx.cond(row.mine, " (you)", ""), size="2", weight="medium", class_name="clip"),
             rx.text(row.email, size="1", color_scheme="gray", class_name="wrap-anywhere"),
             rx.text(row.detail, size="1", color_scheme="gray"),
             flex_grow="1",
