@@ -24,6 +24,7 @@ class NavItem:
     name: str
     short: str
     icon: str
+    admins: bool = False
 
 
 NAVIGATION = (
@@ -33,6 +34,8 @@ NAVIGATION = (
     NavItem("/settings/availability", "Availability", "Hours", "clock"),
     NavItem("/settings/calendars", "Calendars", "Calendars", "calendars"),
     NavItem("/settings/team", "Team", "", "users"),
+    NavItem("/admin", "Operations", "", "activity", admins=True),
+    NavItem("/settings/security", "Security", "", "shield-check"),
 )
 REFRESH_SECONDS = 60
 
@@ -156,7 +159,8 @@ def _banner() -> rx.Component:
 def _links(path: str, *, short: bool = False) -> rx.Component:
     return rx.el.ul(
         *(
-            rx.el.li(
+            _for_whom(
+                item,
                 rx.link(
                     rx.icon(item.icon, size=18, aria_hidden="true"),
                     item.short if short else item.name,
@@ -165,12 +169,19 @@ def _links(path: str, *, short: bool = False) -> rx.Component:
                     class_name="nav-link",
                     underline="none",
                     custom_attrs={"aria-current": "page"} if item.path == path else {},
-                )
+                ),
             )
             for item in NAVIGATION
             if item.short or not short
         )
     )
+
+
+def _for_whom(item: NavItem, link: rx.Component) -> rx.Component:
+    """The entry, which is shown to admins and owners only where it leads nobody else anywhere."""
+    if not item.admins:
+        return rx.el.li(link)
+    return rx.cond((SessionState.role == "admin") | (SessionState.role == "owner"), rx.el.li(link))
 
 
 def _waiting() -> rx.Component:
@@ -246,7 +257,8 @@ def _person_card() -> rx.Component:
         ),
         rx.el.ul(
             *(
-                rx.el.li(
+                _for_whom(
+                    item,
                     rx.link(
                         rx.icon(item.icon, size=14, aria_hidden="true"),
                         item.name,
@@ -254,7 +266,7 @@ def _person_card() -> rx.Component:
                         size="2",
                         class_name="nav-link",
                         underline="none",
-                    )
+                    ),
                 )
                 for item in NAVIGATION
                 if not item.short

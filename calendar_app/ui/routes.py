@@ -6,6 +6,7 @@ import reflex as rx
 
 from calendar_app.ui import live
 from calendar_app.ui.pages import (
+    admin,
     availability,
     book,
     book_list,
@@ -17,6 +18,7 @@ from calendar_app.ui.pages import (
     landing,
     manage,
     not_found,
+    security,
     sign_in,
     team,
 )
@@ -35,6 +37,8 @@ def add_pages(app: rx.App) -> None:
         (event_types.PATH, event_types.event_types, "Event types · Almanac"),
         (availability.PATH, availability.availability, "Availability · Almanac"),
         (calendars.PATH, calendars.calendars, "Calendars · Almanac"),
+        (admin.PATH, admin.admin, "Operations · Almanac"),
+        (security.PATH, security.account_security, "Security · Almanac"),
         (team.PATH, team.members, "Team · Almanac"),
         ("/join/[invitation_token]", join.join, "Invitation · Almanac"),
         ("/book/[workspace]", book_list.book_list, book_list.BookListState.title),

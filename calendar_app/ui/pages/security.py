@@ -1,0 +1,408 @@
+"""``/settings/security``: where one is signed in, API tokens, and the password."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+
+from calendar_app.errors import AlmanacError
+from calendar_app.services import accounts, security
+from calendar_app.services.accounts import Identity, SessionView
+from calendar_app.services.security import TokenView
+from calendar_app.ui import formats, notices
+from calendar_app.ui.components.browser import ago
+from calendar_app.ui.components.feedback import callout, empty_state, error_callout, loading
+from calendar_app.ui.components.forms import confirm, field, text_input
+from calendar_app.ui.layout import page
+from calendar_app.ui.session import enter, signed_in
+from calendar_app.ui.theme import space
+
+PATH = "/settings/security"
+SCOPES = {
+    "read": "Read: look at calendars and bookings",
+    "write": "Read and write: also change them",
+    "*": "Everything, also tokens and the password",
+}
+LIVES = {"30": "30 days", "90": "90 days", "365": "a year", "": "No end"}
+
+
+@dataclass
+class BrowserRow:
+    """A signed-in browser."""
+
+    id: str
+    name: str
+    seen: str
+    since: str
+    current: bool
+
+
+@dataclass
+class TokenRow:
+    """An API token."""
+
+    id: str
+    name: str
+    scopes: str
+    ends: str
+    used: str
+
+
+class SecurityState(rx.State):
+    """Sessions and tokens of the person. ``secret`` is a fresh token, until the page is left."""
+
+    loaded: bool = False
+    browsers: list[BrowserRow] = []  # noqa: RUF012 - Reflex copies defaults per session
+    tokens: list[TokenRow] = []  # noqa: RUF012
+    secret: str = ""
+    token_error: str = ""
+    password_error: str = ""
+    password_done: str = ""
+    _hour12: bool = False
+
+    @rx.event
+    async def load(self, zone: str, hour12: bool) -> None:
+        """Show everything."""
+        await enter(self, zone, hour12)
+        self.secret = self.token_error = self.password_error = self.password_done = ""
+        await self._read((await signed_in(self))[0])
+
+    async def _read(self, identity: Identity) -> None:
+        browsers, tokens = await asyncio.to_thread(_listed, identity)
+        self.browsers = [_browser(one) for one in browsers]
+        self.tokens = [_token(one) for one in tokens]
+        self.loaded = True
+
+    @rx.event
+    async def make_token(self, form: dict[str, Any]) -> None:
+        """Make a token and show it once."""
+        identity, _ = await signed_in(self)
+        days = str(form.get("days", ""))
+        self.secret = self.token_error = ""
+        try:
+            made = await asyncio.to_thread(
+                security.create_token,
+                identity,
+                str(form.get("token_name", "")),
+                [str(form.get("scope", "read"))],
+                int(days) if days.isdecimal() else None,
+            )
+            self.secret = made.secret
+        except AlmanacError as error:
+            self.token_error = error.detail
+        await self._read(identity)
+
+    @rx.event
+    def put_away(self) -> None:
+        """Forget the fresh token's secret."""
+        self.secret = ""
+
+    @rx.event
+    async def revoke(self, token_id: str) -> Any:
+        """End a token."""
+        identity, _ = await signed_in(self)
+        try:
+            await asyncio.to_thread(security.revoke_token, identity, token_id)
+        except AlmanacError as error:
+            return notices.error(error.detail)
+        finally:
+            await self._read(identity)
+        return notices.success("The token is revoked.")
+
+    @rx.event
+    async def sign_out(self, session_id: str) -> Any:
+        """Sign another browser out."""
+        identity, _ = await signed_in(self)
+        try:
+            await asyncio.to_thread(accounts.revoke_session, identity, session_id)
+        except AlmanacError as error:
+            return notices.error(error.detail)
+        finally:
+            await self._read(identity)
+        return notices.success("That browser is signed out.")
+
+    @rx.event
+    async def sign_out_others(self) -> Any:
+        """Sign every other browser out."""
+        identity, _ = await signed_in(self)
+        ended = await asyncio.to_thread(security.sign_out_others, identity)
+        await self._read(identity)
+        return notices.success(f"{formats.count(ended, 'browser')} signed out.")
+
+    @rx.event
+    async def change_password(self, form: dict[str, Any]) -> None:
+        """Set a new password."""
+        identity, _ = await signed_in(self)
+        self.password_error = self.password_done = ""
+        try:
+            ended = await asyncio.to_thread(
+                security.change_password, identity, str(form.get("present", "")), str(form.get("new", ""))
+            )
+            others = f" {formats.count(ended, 'other browser')} signed out." if ended else ""
+            self.password_done = f"The password is changed.{others}"
+        except AlmanacError as error:
+            self.password_error = error.detail
+        await self._read(identity)
+
+
+def _listed(identity: Identity) -> tuple[list[SessionView], list[TokenView]]:
+    return accounts.list_sessions(identity), security.list_tokens(identity)
+
+
+def _browser(view: SessionView) -> BrowserRow:
+    return BrowserRow(
+        view.id,
+        browser_name(view.user_agent),
+        formats.rfc3339(view.last_seen_at),
+        formats.rfc3339(view.created_at),
+        view.current,
+    )
+
+
+def _token(view: TokenView) -> TokenRow:
+    scopes = "everything" if "*" in view.scopes else "read and write" if "write" in view.scopes else "read"
+    ends = f"{view.expires_at.day} {view.expires_at:%b %Y}" if view.expires_at else ""
+    return TokenRow(
+        view.id, view.name or "Signed in by API", scopes, ends, formats.rfc3339(view.last_used_at)
+    )
+
+
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser_name(user_agent: str) -> str:
+    """``Firefox on Linux``: what people recognise of a User-Agent header."""
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or system or user_agent[:60] or "Unknown browser"
+
+
+def account_security() -> rx.Component:
+    return page(
+        "Security",
+        rx.cond(
+            SecurityState.loaded,
+            rx.flex(_browsers(), _tokens(), _password(), direction="column", spacing="7"),
+            loading(),
+        ),
+        path=PATH,
+        on_ready=SecurityState.load,
+        lead="Where you are signed in, what programs may do in your name, and your password.",
+        narrow=True,
+    )
+
+
+def _heading(title: str, text: str, *actions: rx.Component) -> rx.Component:
+    return rx.flex(
+        rx.box(
+            rx.heading(title, as_="h2", size="4"),
+            rx.text(text, size="2", color_scheme="gray", margin_top=space(1)),
+        ),
+        *actions,
+        justify="between",
+        align="center",
+        spacing="3",
+        wrap="wrap",
+        margin_bottom=space(3),
+    )
+
+
+def _browsers() -> rx.Component:
+    return rx.el.section(
+        _heading(
+            "Signed-in browsers",
+            "Sign out what you do not recognise, then change your password.",
+            rx.cond(
+                SecurityState.browsers.length() > 1,
+                confirm(
+                    rx.button("Sign out all others", variant="soft", color_scheme="red", high_contrast=True),
+                    title="Sign out everywhere else?",
+                    text="Every other browser has to sign in again. This one stays.",
+                    action="Sign out all others",
+                    on_confirm=SecurityState.sign_out_others,
+                ),
+            ),
+        ),
+        rx.el.ul(rx.foreach(SecurityState.browsers, _browser_row), class_name="plain list"),
+    )
+
+
+def _browser_row(row: BrowserRow) -> rx.Component:
+    return rx.el.li(
+        rx.icon("monitor", size=18, aria_hidden="true"),
+        rx.box(
+            rx.text(row.name, size="2", weight="medium", class_name="wrap-anywhere"),
+            rx.text(
+                ago(instant=row.seen, prefix="last seen"),
+                " · ",
+                ago(instant=row.since, prefix="signed in"),
+                size="1",
+                color_scheme="gray",
+            ),
+            flex_grow="1",
+            min_width="0",
+        ),
+        rx.cond(
+            row.current,
+            rx.badge("This browser", color_scheme="green", variant="soft", high_contrast=True),
+            rx.button(
+                "Sign out",
+                variant="soft",
+                color_scheme="gray",
+                high_contrast=True,
+                on_click=SecurityState.sign_out(row.id),
+                aria_label="Sign out " + row.name,
+            ),
+        ),
+        class_name="row",
+    )
+
+
+def _tokens() -> rx.Component:
+    return rx.el.section(
+        _heading("API tokens", "For scripts and other systems; each may do only what it was made for."),
+        rx.cond(SecurityState.secret != "", _fresh()),
+        rx.cond(
+            SecurityState.tokens.length() > 0,
+            rx.el.ul(rx.foreach(SecurityState.tokens, _token_row), class_name="plain list"),
+            empty_state("key-round", "No tokens yet", "Make one when a program needs to work in your name."),
+        ),
+        rx.box(_token_form(), margin_top=space(4)),
+        error_callout(SecurityState.token_error),
+    )
+
+
+def _fresh() -> rx.Component:
+    return rx.box(
+        callout("Copy the token now: it is not shown again.", "key-round", "green"),
+        rx.flex(
+            rx.code(SecurityState.secret, size="3", class_name="wrap-anywhere", id="fresh-token"),
+            rx.button("I have copied it", variant="soft", on_click=SecurityState.put_away),
+            align="center",
+            spacing="3",
+            wrap="wrap",
+            margin_y=space(3),
+        ),
+    )
+
+
+def _token_row(row: TokenRow) -> rx.Component:
+    return rx.el.li(
+        rx.icon("key-round", size=18, aria_hidden="true"),
+        rx.box(
+            rx.text(row.name, size="2", weight="medium", class_name="wrap-anywhere"),
+            rx.text(
+                row.scopes,
+                " · ",
+                rx.cond(row.used != "", ago(instant=row.used, prefix="last used"), "never used"),
+                " · ",
+                rx.cond(row.ends != "", "ends " + row.ends, "no end"),
+                size="1",
+                color_scheme="gray",
+            ),
+            flex_grow="1",
+            min_width="0",
+        ),
+        confirm(
+            rx.button(
+                "Revoke",
+                variant="soft",
+                color_scheme="gray",
+                high_contrast=True,
+                aria_label="Revoke " + row.name,
+            ),
+            title="Revoke this token?",
+            text=row.name + " stops working at once, and cannot be brought back.",
+            action="Revoke",
+            on_confirm=SecurityState.revoke(row.id),
+        ),
+        class_name="row",
+    )
+
+
+def _select(id_: str, options: dict[str, str], default: str) -> rx.Component:
+    return rx.el.select(
+        *(rx.el.option(label, value=value) for value, label in options.items()),
+        id=id_,
+        name=id_,
+        default_value=default,
+        class_name="select",
+    )
+
+
+def _token_form() -> rx.Component:
+    return rx.el.form(
+        rx.flex(
+            rx.box(
+                field("Name", text_input("token_name", required=True, max_length=100), for_="token_name"),
+                flex_grow="1",
+                min_width="12rem",
+            ),
+            field_select("May do", _select("scope", SCOPES, "read"), "scope"),
+            field_select("Ends after", _select("days", LIVES, "90"), "days"),
+            rx.button("Make a token", type="submit", size="3"),
+            spacing="3",
+            align="end",
+            wrap="wrap",
+        ),
+        on_submit=SecurityState.make_token,
+        reset_on_submit=True,
+    )
+
+
+def field_select(label: str, control: rx.Component, for_: str) -> rx.Component:
+    """A labelled select beside other fields."""
+    return rx.box(field(label, control, for_=for_), max_width="100%")
+
+
+def _password() -> rx.Component:
+    return rx.el.section(
+        _heading("Password", "A new password signs every other browser out."),
+        rx.el.form(
+            rx.flex(
+                field(
+                    "Present password",
+                    text_input("present", type="password", auto_complete="current-password", required=True),
+                    for_="present",
+                ),
+                field(
+                    "New password",
+                    text_input(
+                        "new", type="password", auto_complete="new-password", required=True, min_length=10
+                    ),
+                    for_="new",
+                    hint="At least 10 characters.",
+                ),
+                error_callout(SecurityState.password_error),
+                rx.cond(
+                    SecurityState.password_done != "",
+                    callout(SecurityState.password_done, "circle-check", "green"),
+                ),
+                rx.box(rx.button("Change password", type="submit", size="3")),
+                direction="column",
+                spacing="4",
+                max_width="26rem",
+            ),
+            on_submit=SecurityState.change_password,
+            reset_on_submit=True,
+        ),
+    )
