@@ -146,7 +146,7 @@ def _banner() -> rx.Component:
             rx.callout.icon(rx.icon("flask-conical", size=16, aria_hidden="true")),
             rx.callout.text(
                 "Sandbox: the calendars here are local stand-ins, nothing leaves this machine. ",
-                plain.link("See what “Google” holds", href="/sandbox", class_name="text-link"),
+                plain.link("See what the providers hold", href="/sandbox", class_name="text-link"),
             ),
             size="1",
             color_scheme="gray",

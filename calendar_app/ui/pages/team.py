@@ -150,7 +150,7 @@ def _invitation(view: team.InvitationView, zone: str) -> InvitationRow:
     if view.expired:
         detail = "Has expired: invite again"
     else:
-        left = max(1, (view.expires_at - datetime.now(UTC)).days)
+        left = max(1, round((view.expires_at - datetime.now(UTC)).total_seconds() / 86_400))
         detail = f"Valid for {formats.count(left, 'more day')}"
     return InvitationRow(view.id, view.email, str(view.role), detail)
 
