@@ -17,6 +17,8 @@ from cryptography.fernet import Fernet
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_ENTRA = "https://login.microsoftonline.com"
+
 
 class SettingsError(Exception):
     """A setting is missing or unusable; the message is one sentence that names the variable."""
@@ -51,6 +53,13 @@ class Settings(BaseSettings):
         "https://openidconnect.googleapis.com/v1/userinfo", alias="GOOGLE_USERINFO_URL"
     )
     google_api_url: str = Field("https://www.googleapis.com/calendar/v3", alias="GOOGLE_API_URL")
+
+    microsoft_client_id: str = Field("", alias="MICROSOFT_CLIENT_ID")
+    microsoft_client_secret: SecretStr = Field(SecretStr(""), alias="MICROSOFT_CLIENT_SECRET")
+    microsoft_tenant: str = Field("common", alias="MICROSOFT_TENANT", pattern=r"^[A-Za-z0-9.-]+$")
+    microsoft_auth_url: str = Field("", alias="MICROSOFT_AUTH_URL")
+    microsoft_token_url: str = Field("", alias="MICROSOFT_TOKEN_URL")
+    microsoft_api_url: str = Field("https://graph.microsoft.com/v1.0", alias="MICROSOFT_API_URL")
 
     calendly_client_id: str = Field("", alias="CALENDLY_CLIENT_ID")
     calendly_client_secret: SecretStr = Field(SecretStr(""), alias="CALENDLY_CLIENT_SECRET")
@@ -144,11 +153,25 @@ class Settings(BaseSettings):
         return bool(self.google_client_id and self.google_client_secret.get_secret_value())
 
     @property
+    def microsoft_configured(self) -> bool:
+        return bool(self.microsoft_client_id and self.microsoft_client_secret.get_secret_value())
+
+    @property
+    def microsoft_authorize(self) -> str:
+        """Where browsers give consent: the tenant's endpoint, unless ``MICROSOFT_AUTH_URL`` names another."""
+        return self.microsoft_auth_url or f"{_ENTRA}/{self.microsoft_tenant}/oauth2/v2.0/authorize"
+
+    @property
+    def microsoft_token(self) -> str:
+        """Where codes and refresh tokens are exchanged; as :attr:`microsoft_authorize`."""
+        return self.microsoft_token_url or f"{_ENTRA}/{self.microsoft_tenant}/oauth2/v2.0/token"
+
+    @property
     def sandbox(self) -> bool:
         """The local stand-ins run when asked for, or when no provider has credentials; never in production."""
         if self.production or self.sandbox_choice == "off":
             return False
-        return self.sandbox_choice == "on" or not self.google_configured
+        return self.sandbox_choice == "on" or not (self.google_configured or self.microsoft_configured)
 
     @property
     def logs_as_json(self) -> bool:

@@ -200,7 +200,7 @@ PushReader = Callable[[PushRequest], "PushEcho | Sequence[PushNotice]"]
 class OAuthClient(Protocol):
     """The OAuth 2.0 side of a provider: authorization code with PKCE S256 (RFC 6749 §4.1, RFC 7636).
 
-    ``issuer`` is what RFC 9207's ``iss`` must be in an answer that carries one.
+    ``issuer`` is what RFC 9207's ``iss`` must be in an answer that carries one; empty where nobody can know it.
     """
 
     scopes: Sequence[ScopeNeed]

@@ -11,6 +11,8 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -24,6 +26,10 @@ from calendar_app.settings import get_settings
 
 BACKOFF = (1.0, 2.0, 4.0)
 MAX_WAIT = 10.0
+
+Gate = Callable[[], AbstractContextManager[None]]
+gate: ContextVar[Gate] = ContextVar("gate", default=nullcontext)
+"""What each request of :class:`ProviderHttp` is made within: where requests to one account are counted."""
 
 Query = Mapping[str, str | int | bool | list[str]]
 ErrorMap = Callable[[httpx.Response], ProviderError]
@@ -141,13 +147,14 @@ class ProviderHttp:
         headers: Mapping[str, str] | None,
     ) -> dict[str, Any]:
         try:
-            response = self._client.request(
-                method,
-                self._base + path,
-                params=_wire(query),
-                json=body,
-                headers={**self._headers, **(headers or {})},
-            )
+            with gate.get()():
+                response = self._client.request(
+                    method,
+                    self._base + path,
+                    params=_wire(query) if query else None,  # a path with a query of its own stays as it is
+                    json=body,
+                    headers={**self._headers, **(headers or {})},
+                )
         except httpx.TimeoutException as error:
             raise ProviderUnavailable("The provider did not answer in time.", reason="timeout") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -21,6 +21,9 @@ from calendar_app.errors import GrantRevoked, InvalidRequest, ProviderUnavailabl
 from calendar_app.providers.base import Grant
 from calendar_app.providers.http import MeteredClient, retry_after, tls
 
+_GRANT_ENDED = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
+"""RFC 6749 §5.2, and OpenID Connect Core §3.1.2.6 for servers that want the person back first."""
+
 
 @dataclass(frozen=True, slots=True)
 class OAuthEndpoints:
@@ -145,7 +148,7 @@ class AuthorizationCode:
             yield
         except AuthlibBaseError as error:
             reason = str(error.error or "")
-            if reason == "invalid_grant":
+            if reason in _GRANT_ENDED:
                 raise GrantRevoked(
                     f"{title} no longer accepts this sign-in: connect the account again."
                 ) from None

@@ -26,6 +26,10 @@ from calendar_app.providers.base import (
 from calendar_app.providers.calendly import provider as calendly
 from calendar_app.providers.google import provider as google
 from calendar_app.providers.http import ProviderHttp
+from calendar_app.providers.microsoft import provider as microsoft
+from calendar_app.providers.microsoft.errors import to_error as microsoft_error
+from calendar_app.providers.microsoft.oauth import MicrosoftOAuth
+from calendar_app.providers.microsoft.push import read_push as microsoft_push
 from calendar_app.settings import Settings, get_settings
 
 
@@ -65,6 +69,18 @@ _ENTRIES: dict[str, _Entry] = {
         calendar=lambda settings, token: google.GoogleCalendar(
             ProviderHttp(settings.google_api_url, token, google.to_error)
         ),
+    ),
+    "microsoft": _Entry(
+        title="Microsoft",
+        capabilities=microsoft.CAPABILITIES,
+        missing=lambda settings: _unset(settings, "MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET"),
+        oauth=MicrosoftOAuth,
+        push=microsoft_push,
+        calendar=lambda settings, token: microsoft.MicrosoftCalendar(
+            ProviderHttp(settings.microsoft_api_url, token, microsoft_error), settings.microsoft_api_url
+        ),
+        parallel=microsoft.PARALLEL,
+        note=microsoft.NOTE,
     ),
     "calendly": _Entry(
         title="Calendly",

@@ -174,7 +174,7 @@ def finish(
     """
     oauth = registry.oauth_client(provider)
     attempt = _spend(state or "", provider, bindings, now or datetime.now(UTC))
-    if issuer and issuer != oauth.issuer:
+    if issuer and oauth.issuer and issuer != oauth.issuer:
         raise StateInvalid("The answer did not come from the provider that was asked. Start again.")
     if error:
         raise _refusal(provider, error)

@@ -21,7 +21,7 @@ from calendar_app.db.tables import Connection
 from calendar_app.errors import AuthExpired, GrantRevoked, NotFound, ProviderError, ProviderUnavailable
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Grant
-from calendar_app.services import audit, live, notifications
+from calendar_app.services import audit, live, notifications, parallel
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class _Access:
     """An access token as read from the row; ``version`` tells whether somebody has replaced it since."""
 
     provider: str
+    account: str
     token: str
     version: int
     expires_at: datetime
@@ -68,14 +69,15 @@ def call(connection_id: str, work: Callable[[CalendarProvider], Result]) -> Resu
     access = _access(connection_id)
     if access.expires_at <= datetime.now(UTC) + MARGIN:
         access = _refreshed(connection_id, access)
-    try:
-        return work(registry.calendar_provider(access.provider, access.token))
-    except AuthExpired:
-        access = _refreshed(connection_id, access, rejected=True)
-    try:
-        return work(registry.calendar_provider(access.provider, access.token))
-    except AuthExpired:
-        raise lost(connection_id, access.version) from None
+    with parallel.limited(access.provider, access.account):
+        try:
+            return work(registry.calendar_provider(access.provider, access.token))
+        except AuthExpired:
+            access = _refreshed(connection_id, access, rejected=True)
+        try:
+            return work(registry.calendar_provider(access.provider, access.token))
+        except AuthExpired:
+            raise lost(connection_id, access.version) from None
 
 
 def refresh(connection_id: str) -> None:
@@ -156,7 +158,7 @@ def _usable(row: Connection | None) -> _Access:
             row.last_error if row.status == "needs_reconnect" else "This account is disconnected."
         )
     expires = row.access_expires_at or datetime.min.replace(tzinfo=UTC)
-    return _Access(row.provider, row.access_token or "", row.token_version, expires)
+    return _Access(row.provider, row.account_id, row.access_token or "", row.token_version, expires)
 
 
 def _refreshed(connection_id: str, seen: _Access, *, rejected: bool = False) -> _Access:
