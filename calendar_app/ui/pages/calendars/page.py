@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reflex as rx
 
-from calendar_app.ui.components.feedback import error_callout, loading, success_callout
+from calendar_app.ui.components.feedback import empty_state, error_callout, loading, success_callout
 from calendar_app.ui.layout import page
 from calendar_app.ui.pages.calendars.connect import connect_section
 from calendar_app.ui.pages.calendars.connection import connection_card
@@ -40,10 +40,10 @@ def calendars() -> rx.Component:
                     rx.foreach(CalendarsState.connections, connection_card),
                     rx.cond(
                         CalendarsState.connections.length() == 0,
-                        rx.text(
-                            "No calendar is connected. Connect the account with your appointments: customers then "
-                            "see only time that is free.",
-                            color_scheme="gray",
+                        empty_state(
+                            "calendars",
+                            "No calendar is connected",
+                            "Connect the account with your appointments. Customers then see only time that is free.",
                         ),
                     ),
                     connect_section(),
