@@ -5,7 +5,7 @@
 Each stand-in lives below ``/sandbox/<provider>`` (Google: OAuth, userinfo, Calendar API v3), the page at ``/sandbox``,
 the control interface below ``/sandbox/api``; a mail server on a port of its own shows what came at ``/sandbox/mail``.
 Everything starts with ``/sandbox`` because the web process forwards that path (:mod:`calendar_app.sandbox.proxy`). The
-state is one file, ``DATA_DIR/sandbox.db``. No real provider is ever contacted.
+state is a file per stand-in, ``DATA_DIR/sandbox.db`` (Google) and ``DATA_DIR/sandbox-microsoft.db``. No real provider is ever contacted.
 
 Before all stand-ins stand the fault switches (:mod:`calendar_app.sandbox.faults`).
 
@@ -27,13 +27,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from calendar_app.sandbox.control import Control
-from calendar_app.sandbox.environment import CALLBACK_PATH
+from calendar_app.sandbox.environment import CALLBACK_PATH, MICROSOFT_CALLBACK_PATH
 from calendar_app.sandbox.faults import FaultMiddleware, Faults
 from calendar_app.sandbox.google.channels import RETRY_AFTER_S, Deliver, HttpDelivery
 from calendar_app.sandbox.google.grants import ACCESS_TOKEN_LIFE_S
 from calendar_app.sandbox.google.schema import SCHEMA
 from calendar_app.sandbox.google.stand_in import GoogleStandIn
 from calendar_app.sandbox.mailbox import Mailbox
+from calendar_app.sandbox.microsoft.stand_in import MicrosoftStandIn
 from calendar_app.sandbox.page import SandboxPage
 from calendar_app.sandbox.pages import HERE, Pages
 from calendar_app.sandbox.smtp import mail_server
@@ -76,7 +77,18 @@ def create_app(
         push_retry_after=push_retry_after,
         access_token_seconds=access_token_seconds,
     )
-    stand_ins: dict[str, StandIn] = {one.key: one for one in (google,)}
+    home = Path(store_path).parent if store_path else settings.data_dir
+    microsoft = MicrosoftStandIn(
+        ":memory:" if store_path == ":memory:" else home / "sandbox-microsoft.db",
+        clock,
+        pages,
+        {f"{settings.public_url}{MICROSOFT_CALLBACK_PATH}", *redirect_uris},
+        public_url=settings.public_url,
+        push=partial(faults.push, "microsoft"),
+        push_retry_after=push_retry_after,
+        access_token_seconds=access_token_seconds,
+    )
+    stand_ins: dict[str, StandIn] = {one.key: one for one in (google, microsoft)}
     faults.account_of |= {
         key: one.account_of for key, one in stand_ins.items() if isinstance(one, Recognises)
     }

@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 
 CLIENT_ID = "almanac-sandbox.apps.googleusercontent.com"
 CLIENT_SECRET = "sandbox-secret-known-to-everybody"  # noqa: S105  # opens nothing but invented calendars
+MICROSOFT_CLIENT_ID = "6731de76-14a6-49ae-97bc-6eba6914391e"
+MICROSOFT_CLIENT_SECRET = "sandbox-secret-known-to-everybody"  # noqa: S105  # opens nothing but invented calendars
+MICROSOFT_CALLBACK_PATH = "/api/v1/connections/microsoft/callback"
 CALENDLY_CLIENT_ID = "almanac-sandbox-calendly"
 CALENDLY_CLIENT_SECRET = "sandbox-secret-known-to-everybody"  # noqa: S105  # opens nothing but invented bookings
 CALENDLY_CALLBACK_PATH = "/api/v1/connections/calendly/callback"
@@ -32,6 +35,12 @@ def sandbox_environment(public_url: str, sandbox_url: str, smtp_port: int | None
         "GOOGLE_REVOKE_URL": f"{google}/revoke",
         "GOOGLE_USERINFO_URL": f"{google}/userinfo",
         "GOOGLE_API_URL": f"{google}/calendar/v3",
+        "MICROSOFT_CLIENT_ID": MICROSOFT_CLIENT_ID,
+        "MICROSOFT_CLIENT_SECRET": MICROSOFT_CLIENT_SECRET,
+        "MICROSOFT_TENANT": "common",
+        "MICROSOFT_AUTH_URL": f"{public_url}/sandbox/microsoft/common/oauth2/v2.0/authorize",
+        "MICROSOFT_TOKEN_URL": f"{sandbox_url}/sandbox/microsoft/common/oauth2/v2.0/token",
+        "MICROSOFT_API_URL": f"{sandbox_url}/sandbox/microsoft/graph/v1.0",
         "CALENDLY_CLIENT_ID": CALENDLY_CLIENT_ID,
         "CALENDLY_CLIENT_SECRET": CALENDLY_CLIENT_SECRET,
         "CALENDLY_AUTH_URL": f"{public_url}/sandbox/calendly/oauth/authorize",

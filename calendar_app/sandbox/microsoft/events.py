@@ -1,0 +1,336 @@
+"""The events of the mailboxes: written, read, and laid out in a calendar view.
+
+Source: https://learn.microsoft.com/graph/api/calendar-post-events, .../event-update, .../event-delete,
+.../calendar-list-calendarview. All changes draw from the store's update sequence, which makes change keys.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from calendar_app.sandbox.microsoft import ids
+from calendar_app.sandbox.microsoft.error import (
+    GraphError,
+    changed_meanwhile,
+    denied,
+    invalid_property,
+    not_found,
+)
+from calendar_app.sandbox.microsoft.event import bounds, merged, writable
+from calendar_app.sandbox.microsoft.mailboxes import Calendar, Mailbox, Mailboxes
+from calendar_app.sandbox.microsoft.recurrence import Occurrence, Series
+from calendar_app.sandbox.microsoft.resource import Stored, etag
+from calendar_app.sandbox.microsoft.zones import zone_named
+from calendar_app.sandbox.store import Store
+
+Json = dict[str, Any]
+
+_PLACING = ("start", "end", "recurrence", "isAllDay")
+
+
+class Events:
+    """Use of the event table. Methods that name a mailbox see its events only."""
+
+    def __init__(self, store: Store, mailboxes: Mailboxes) -> None:
+        self.store, self.mailboxes = store, mailboxes
+
+    def insert(self, calendar: Calendar, given: object) -> Stored:
+        """Makes an event; with a ``transactionId`` that an event of the mailbox has, gives that event.
+
+        :raises GraphError: 400, 403.
+        """
+        return self.insert_many(calendar, [given])[0]
+
+    def insert_many(self, calendar: Calendar, bodies: list[Any]) -> list[Stored]:
+        """The same for many, in one change."""
+        if not calendar.can_edit:
+            raise denied()
+        mailbox = self.mailboxes.get(calendar.mailbox)
+        made = []
+        with self.store.writing():
+            for given in bodies:
+                body = merged(None, writable(given))
+                earlier = self._by_transaction(mailbox.email, body.get("transactionId"))
+                made.append(earlier or self._insert(calendar, mailbox, body))
+        return made
+
+    def _by_transaction(self, email: str, transaction: str | None) -> Stored | None:
+        if not transaction:
+            return None
+        row = self.store.db.execute(
+            "SELECT event.* FROM event JOIN calendar ON calendar.id = event.calendar "
+            "WHERE txn = ? AND status = 'live' AND mailbox = ?",
+            (transaction, email),
+        ).fetchone()
+        return _stored(row) if row else None
+
+    def _insert(self, calendar: Calendar, mailbox: Mailbox, body: Json) -> Stored:
+        now = self.store.now_ms()
+        starts, ends = bounds(body, mailbox.zone)
+        kind = "master" if body["recurrence"] is not None else "single"
+        event = Stored(ids.new_id(), calendar.id, 0, kind, "live", None, None, starts, ends, now, now, body)
+        return self._save(event, "created")
+
+    def get(self, email: str, shown_id: str) -> Stored:
+        """A single event, master, occurrence or exception.
+
+        :raises GraphError: 400, 404.
+        """
+        own = ids.own(shown_id)
+        found = self._row(own)
+        if found is None and "." in own:
+            master = self._row(own.partition(".")[0])
+            if master is not None and master.status == "live" and master.kind == "master":
+                occurrence = self._series(master).occurrence(own.partition(".")[2])
+                found = self._occurrence(master, occurrence) if occurrence else None
+        if found is not None and found.status == "dropped":
+            master = self._master_of(found)
+            occurrence = self._series(master).occurrence(own.partition(".")[2])
+            found = self._occurrence(master, occurrence) if occurrence and master.status == "live" else None
+        calendar = self.mailboxes.calendar_by_own_id(found.calendar) if found else None
+        if found is None or calendar is None or found.status != "live" or calendar.mailbox != email:
+            raise not_found()
+        return self._whole(found)
+
+    def patch(self, email: str, shown_id: str, given: object, if_match: str | None = None) -> Stored:
+        """Changes an event; an occurrence becomes an exception of its series.
+
+        :raises GraphError: 400, 403, 404, 412.
+        """
+        change = writable(given)
+        with self.store.writing():
+            before = self._for_writing(email, shown_id, if_match)
+            if change.get("transactionId", before.body.get("transactionId")) != before.body.get(
+                "transactionId"
+            ):
+                raise GraphError(
+                    400, "ErrorInvalidPropertySet", "The transactionId of an event cannot be changed."
+                )
+            if before.kind in ("occurrence", "exception"):
+                return self._patch_occurrence(email, before, change)
+            return self._patch_whole(email, before, change)
+
+    def _patch_whole(self, email: str, before: Stored, change: Json) -> Stored:
+        body = merged(before.body, change)
+        starts, ends = bounds(body, self.mailboxes.get(email).zone)
+        if before.kind == "master":
+            self._keep_version(before)
+            moved = any(body[name] != before.body[name] for name in _PLACING)
+            self._carry_on(before.id, dropped=moved or body["recurrence"] is None)
+        kind = "master" if body["recurrence"] is not None else "single"
+        return self._save(replace(before, kind=kind, starts=starts, ends=ends, body=body), "updated")
+
+    def _patch_occurrence(self, email: str, before: Stored, change: Json) -> Stored:
+        if change.get("recurrence") is not None:
+            raise invalid_property("The recurrence of an occurrence cannot be changed; change its series.")
+        body = merged(before.body | {"recurrence": None}, change)
+        starts, ends = bounds(body, self.mailboxes.get(email).zone)
+        self._check_between_neighbours(before, starts, ends)
+        overrides = {name: value for name, value in change.items() if name != "recurrence"}
+        if earlier := self.store.db.execute("SELECT body FROM event WHERE id = ?", (before.id,)).fetchone():
+            overrides = orjson.loads(earlier["body"]) | overrides
+        overrides |= {"start": body["start"], "end": body["end"], "isAllDay": body["isAllDay"]}
+        overrides["singleValueExtendedProperties"] = body["singleValueExtendedProperties"]
+        event = replace(before, kind="exception", status="live", starts=starts, ends=ends, body=overrides)
+        return self._whole(self._save(event, "updated"))
+
+    def _check_between_neighbours(self, event: Stored, starts: int, ends: int) -> None:
+        """As in Outlook, an occurrence cannot reach the day of the one before or after it."""
+        master = self._master_of(event)
+        series = self._series(master)
+        day = datetime.fromtimestamp(starts, series.zone).date()
+        before, after = series.neighbours(event.id.partition(".")[2])
+        if (before and day <= before.wall.date()) or (
+            after and (day >= after.wall.date() or ends > after.start)
+        ):
+            raise GraphError(
+                400,
+                "ErrorOccurrenceCrossingBoundary",
+                "Modified occurrence is crossing or overlapping adjacent occurrence.",
+            )
+
+    def delete(self, email: str, shown_id: str, if_match: str | None = None) -> None:
+        """Takes away an event, a series, or one occurrence of a series.
+
+        :raises GraphError: 400, 403, 404, 412.
+        """
+        with self.store.writing():
+            event = self._for_writing(email, shown_id, if_match)
+            if event.kind == "master":
+                self._keep_version(event)
+                self._carry_on(event.id, dropped=True)
+            kind = "exception" if event.series else event.kind
+            self._save(replace(event, kind=kind, status="deleted"), "deleted")
+
+    def listed(self, calendar: Calendar) -> Iterator[Stored]:
+        """Single events and masters, oldest first."""
+        rows = self.store.db.execute(
+            "SELECT * FROM event WHERE calendar = ? AND status = 'live' AND series IS NULL ORDER BY starts, id",
+            (calendar.id,),
+        )
+        return (_stored(row) for row in rows)
+
+    def view(self, calendar: Calendar, start: int, end: int) -> list[Stored]:
+        """Single events, occurrences and exceptions that touch ``[start, end)``, in order."""
+        rows = self.store.db.execute(
+            "SELECT * FROM event WHERE calendar = ? AND status = 'live' AND (kind = 'master' OR "
+            "(starts < ? AND (ends > ? OR (ends = starts AND starts >= ?))))",
+            (calendar.id, end, start, start),
+        )
+        found: list[Stored] = []
+        for row in rows:
+            event = _stored(row)
+            if event.kind == "master":
+                found += self.occurrences(event, start, end)
+            else:
+                found.append(self._whole(event))
+        return sorted(found, key=lambda event: (event.starts, event.id))
+
+    def instances(self, master: Stored, start: int, end: int) -> list[Stored]:
+        """Occurrences and exceptions of one series that touch ``[start, end)``, in order."""
+        changed = [self._whole(event) for event in self._exceptions(master.id) if event.status == "live"]
+        inside = [event for event in changed if event.starts < end and event.ends > start]
+        return sorted(inside + self.occurrences(master, start, end), key=lambda event: event.starts)
+
+    def occurrences(self, master: Stored, start: int, end: int) -> list[Stored]:
+        """The occurrences that nobody changed."""
+        changed = {event.id for event in self._exceptions(master.id) if event.status != "dropped"}
+        found = (self._occurrence(master, one) for one in self._series(master).between(start, end))
+        return [event for event in found if event.id not in changed]
+
+    def version_at(self, master: Stored, seq: int) -> Stored | None:
+        """What the series was at ``seq``; ``None`` where it did not exist or was gone."""
+        row = self.store.db.execute(
+            "SELECT * FROM past WHERE id = ? AND seq <= ? ORDER BY seq DESC LIMIT 1", (master.id, seq)
+        ).fetchone()
+        return replace(master, seq=row["seq"], body=orjson.loads(row["body"])) if row else None
+
+    def version_at_present(self, exception: Stored) -> Stored | None:
+        """The series of an exception, if it still stands."""
+        master = self._master_of(exception)
+        return master if master.status == "live" and master.kind == "master" else None
+
+    def pattern_ids(self, master: Stored, start: int, end: int) -> list[str]:
+        """The ids of a version's occurrences that touch ``[start, end)``, changed ones included."""
+        return [f"{master.id}.{one.key}" for one in self._series(master).between(start, end)]
+
+    def changed_since(self, calendar: Calendar, after: int, until: int, limit: int) -> list[Stored]:
+        """Rows with a change in ``(after, until]``, in the order of their changes."""
+        rows = self.store.db.execute(
+            "SELECT * FROM event WHERE calendar = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+            (calendar.id, after, until, limit),
+        )
+        return [self._whole(_stored(row)) for row in rows]
+
+    def etag_of(self, own_id: str) -> str:
+        """The ETag of a stored event, deleted or not."""
+        found = self._row(own_id)
+        return etag(found) if found else ""
+
+    def _for_writing(self, email: str, shown_id: str, if_match: str | None) -> Stored:
+        event = self.get(email, shown_id)
+        calendar = self.mailboxes.calendar_by_own_id(event.calendar)
+        if calendar is None or not calendar.can_edit:
+            raise denied()
+        named = {tag.strip() for tag in (if_match or "*").split(",")}
+        if not named & {"*", etag(event), f'"{event.change_key}"', event.change_key}:
+            raise changed_meanwhile()
+        return event
+
+    def _row(self, own: str) -> Stored | None:
+        row = self.store.db.execute("SELECT * FROM event WHERE id = ?", (own,)).fetchone()
+        return _stored(row) if row else None
+
+    def _master_of(self, event: Stored) -> Stored:
+        master = self._row(event.series or "")
+        assert master is not None
+        return master
+
+    def _whole(self, event: Stored) -> Stored:
+        """An exception with what it takes from its master."""
+        if event.kind != "exception":
+            return event
+        body = self._master_of(event).body | event.body | {"recurrence": None}
+        return replace(event, body=body)
+
+    def _exceptions(self, master: str) -> list[Stored]:
+        return [
+            _stored(row) for row in self.store.db.execute("SELECT * FROM event WHERE series = ?", (master,))
+        ]
+
+    def _series(self, master: Stored) -> Series:
+        calendar = self.mailboxes.calendar_by_own_id(master.calendar)
+        assert calendar is not None
+        return Series(master.body, self.mailboxes.get(calendar.mailbox).zone)
+
+    def _occurrence(self, master: Stored, one: Occurrence) -> Stored:
+        sides = {}
+        for name, at in (("start", one.start), ("end", one.end)):
+            zone = master.body[name]["timeZone"]
+            if master.body["isAllDay"]:
+                first = datetime.fromisoformat(master.body["start"]["dateTime"])
+                wall = one.wall + (datetime.fromisoformat(master.body[name]["dateTime"]) - first)
+            else:
+                wall = datetime.fromtimestamp(at, zone_named(zone)).replace(tzinfo=None)
+            sides[name] = {"dateTime": wall.isoformat(), "timeZone": zone}
+        return replace(
+            master,
+            id=f"{master.id}.{one.key}",
+            kind="occurrence",
+            series=master.id,
+            original=one.start,
+            starts=one.start,
+            ends=one.end,
+            body=master.body | sides | {"recurrence": None, "transactionId": None},
+        )
+
+    def _keep_version(self, master: Stored) -> None:
+        self.store.db.execute(
+            "INSERT INTO past VALUES (?, ?, ?)", (master.id, master.seq, orjson.dumps(master.body).decode())
+        )
+
+    def _carry_on(self, master: str, *, dropped: bool) -> None:
+        """A change of the series is a change of its exceptions, and undoes them where it moves the series."""
+        for event in self._exceptions(master):
+            status = "dropped" if dropped else event.status
+            self.store.db.execute(
+                "UPDATE event SET seq = ?, status = ? WHERE id = ?",
+                (self.store.next_sequence(), status, event.id),
+            )
+
+    def _save(self, event: Stored, change: str) -> Stored:
+        event = replace(event, seq=self.store.next_sequence(), changed=self.store.now_ms())
+        self.store.db.execute(
+            "INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                event.id,
+                event.calendar,
+                event.seq,
+                event.kind,
+                event.status,
+                event.series,
+                event.original,
+                event.starts,
+                event.ends,
+                event.body.get("transactionId"),
+                event.created,
+                event.changed,
+                orjson.dumps(event.body).decode(),
+            ),
+        )
+        # Subscriptions hear of a series as one item, as at Exchange.
+        self.store.touch(
+            f"{event.calendar} {event.series or event.id} {'updated' if event.series else change}"
+        )
+        return event
+
+
+def _stored(row: sqlite3.Row) -> Stored:
+    fields = {name: row[name] for name in Stored.__dataclass_fields__ if name != "body"}
+    return Stored(body=orjson.loads(row["body"]), **fields)

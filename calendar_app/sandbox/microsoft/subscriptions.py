@@ -1,0 +1,395 @@
+"""Subscriptions: their handshake, their notifications, and what Graph says about their life.
+
+Source: https://learn.microsoft.com/graph/change-notifications-delivery-webhooks,
+.../change-notifications-lifecycle-events, https://learn.microsoft.com/graph/api/resources/subscription. Delivery runs
+in the background and is tried again after answers that are not 2xx. Graph demands ``https``; here plain ``http`` is
+allowed too, to loopback addresses only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import re
+import secrets
+import sqlite3
+import uuid
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+import httpx
+
+from calendar_app.sandbox.microsoft import ids
+from calendar_app.sandbox.microsoft.error import GraphError, bad_request
+from calendar_app.sandbox.microsoft.mailboxes import TENANT_ID, Calendar, Mailboxes
+from calendar_app.sandbox.microsoft.odata import words
+from calendar_app.sandbox.microsoft.resource import moment
+from calendar_app.sandbox.microsoft.zones import query_instant
+from calendar_app.sandbox.store import Store
+
+Json = dict[str, Any]
+
+LONGEST_LIFE_MS = 10_080 * 60_000
+WARNED_BEFORE_MS = 15 * 60_000
+VALIDATION_SECONDS = 10.0
+RETRY_AFTER_S = (0.2, 1.0, 3.0)
+LARGEST_BATCH = 100
+LIFECYCLE = ("reauthorizationRequired", "subscriptionRemoved", "missed")
+
+_CHANGES = frozenset({"created", "updated", "deleted"})
+_WRITABLE = words(
+    """
+    changeType notificationUrl lifecycleNotificationUrl resource expirationDateTime clientState
+    latestSupportedTlsVersion
+    """
+)
+_OTHERS = words(
+    """
+    id applicationId creatorId encryptionCertificate encryptionCertificateId includeResourceData
+    notificationQueryOptions notificationUrlAppId
+    """
+)
+_RESOURCE = re.compile(
+    r"^/?(?:me|users/(?P<user>[^/]+))/(?:events|calendar/events|calendars(?:/(?P<id>[^/']+)|\('(?P<quoted>[^']+)'\))/events)$",
+    re.IGNORECASE,
+)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a notification address answered."""
+
+    status: int
+    kind: str = ""
+    text: str = ""
+
+
+Deliver = Callable[[str, Json | None], Awaitable[Reply]]
+"""POSTs JSON, or for a handshake nothing, to an address. :raises httpx.HTTPError: no answer."""
+
+
+class HttpDelivery:
+    """Delivers over HTTP; one client for the life of the process."""
+
+    def __init__(self) -> None:
+        self._client: httpx.AsyncClient | None = None
+
+    async def __call__(self, address: str, body: Json | None) -> Reply:
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=VALIDATION_SECONDS, trust_env=False)
+        if body is None:
+            plain = {"Content-Type": "text/plain; charset=utf-8"}
+            response = await self._client.post(address, content=b"", headers=plain)
+        else:
+            response = await self._client.post(address, json=body)
+        return Reply(response.status_code, response.headers.get("content-type", ""), response.text)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+
+class Subscriptions:
+    """Use of the subscription table."""
+
+    def __init__(
+        self,
+        store: Store,
+        mailboxes: Mailboxes,
+        deliver: Deliver,
+        etag_of: Callable[[str], str],
+        retry_after: tuple[float, ...] = RETRY_AFTER_S,
+    ) -> None:
+        self.store, self.mailboxes, self.deliver, self.etag_of = store, mailboxes, deliver, etag_of
+        self.retry_after = retry_after
+        self._running: set[asyncio.Task[None]] = set()
+        self._missed: set[str] = set()
+
+    async def create(self, email: str, body: object, *, immutable: bool) -> Json:
+        """Checks, shakes hands with both addresses, and opens the subscription.
+
+        :raises GraphError: 400.
+        """
+        given = _known(body, _WRITABLE | _OTHERS)
+        for name in ("changeType", "notificationUrl", "resource", "expirationDateTime"):
+            if not isinstance(given.get(name), str) or not given[name]:
+                raise _invalid(f"The subscription's '{name}' is missing.")
+        kinds = [kind.strip().lower() for kind in given["changeType"].split(",")]
+        if not set(kinds) <= _CHANGES:
+            raise _invalid(f"Invalid 'changeType' attribute: '{given['changeType']}'.")
+        if given.get("includeResourceData"):
+            raise _invalid("Notifications with resource data are not offered here.")
+        if len(given.get("clientState") or "") > 128:
+            raise _invalid("The 'clientState' may have at most 128 characters.")
+        calendar = self._calendar(email, given["resource"])
+        expires = self._expiry(given["expirationDateTime"])
+        addresses = [given["notificationUrl"], given.get("lifecycleNotificationUrl")]
+        for address in dict.fromkeys(filter(None, addresses)):
+            await self._validate(address)
+        own = str(uuid.uuid4())
+        with self.store.writing():
+            self.store.db.execute(
+                "INSERT INTO subscription VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
+                (
+                    own,
+                    email,
+                    calendar.id,
+                    given["resource"],
+                    ",".join(kinds),
+                    *addresses,
+                    given.get("clientState"),
+                    immutable,
+                    expires,
+                ),
+            )
+        return self._shown(self._row(email, own), with_state=True)
+
+    async def update(self, email: str, own: str, body: object) -> Json:
+        """Renews, and so authorizes anew; ``notificationUrl`` may change too, after a handshake.
+
+        :raises GraphError: 400, 404.
+        """
+        row = self._row(email, own)
+        given = _known(body, frozenset({"expirationDateTime", "notificationUrl"}))
+        expires = (
+            self._expiry(given["expirationDateTime"]) if "expirationDateTime" in given else row["expires"]
+        )
+        address = given.get("notificationUrl") or row["address"]
+        if address != row["address"]:
+            await self._validate(address)
+        with self.store.writing():
+            self.store.db.execute(
+                "UPDATE subscription SET expires = ?, address = ?, warned = 0 WHERE id = ?",
+                (expires, address, own),
+            )
+        return self._shown(self._row(email, own))
+
+    def reauthorize(self, email: str, own: str) -> None:
+        """:raises GraphError: 404."""
+        self._row(email, own)
+        with self.store.writing():
+            self.store.db.execute("UPDATE subscription SET warned = 0 WHERE id = ?", (own,))
+
+    def get(self, email: str, own: str) -> Json:
+        """:raises GraphError: 404."""
+        return self._shown(self._row(email, own))
+
+    def listed(self, email: str) -> list[Json]:
+        return [self._shown(row) for row in self.of(email)]
+
+    def delete(self, email: str, own: str) -> None:
+        """:raises GraphError: 404."""
+        self._row(email, own)
+        with self.store.writing():
+            self.store.db.execute("DELETE FROM subscription WHERE id = ?", (own,))
+
+    def of(self, email: str | None = None) -> list[sqlite3.Row]:
+        """The open subscriptions of one mailbox, or of all."""
+        return self.store.db.execute(
+            "SELECT * FROM subscription WHERE mailbox = coalesce(?, mailbox) AND expires > ? ORDER BY expires",
+            (email, self.store.now_ms()),
+        ).fetchall()
+
+    def changed(self, touched: frozenset[str]) -> None:
+        """Tells every open subscription; the store calls it after each commit with ``calendar event change`` words."""
+        by_calendar: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for line in sorted(touched):
+            calendar, event, change = line.split()
+            by_calendar[calendar].append((event, change))
+        if not by_calendar:
+            return
+        self.warn()
+        for row in self.of():
+            wanted = set(row["change_types"].split(","))
+            found = [
+                self._change(row, *item) for item in by_calendar.get(row["calendar"], ()) if item[1] in wanted
+            ]
+            for first in range(0, len(found), LARGEST_BATCH):
+                self._start(row, row["address"], {"value": found[first : first + LARGEST_BATCH]})
+
+    def warn(self) -> None:
+        """Sends ``reauthorizationRequired`` where a subscription ends soon, once until it is renewed."""
+        soon = self.store.now_ms() + WARNED_BEFORE_MS
+        for row in self.of():
+            if row["expires"] <= soon and not row["warned"]:
+                self._say(row, "reauthorizationRequired")
+                self.store.db.execute("UPDATE subscription SET warned = 1 WHERE id = ?", (row["id"],))
+
+    def lifecycle(self, kind: str, email: str | None = None) -> int:
+        """Sends one of :data:`LIFECYCLE` to the subscriptions of a mailbox, or all; how many.
+
+        ``subscriptionRemoved`` removes them. :raises ValueError: no such kind.
+        """
+        if kind not in LIFECYCLE:
+            raise ValueError(f"Not a lifecycle event: {kind}")
+        rows = self.of(email)
+        for row in rows:
+            self._say(row, kind)
+        if kind == "subscriptionRemoved":
+            with self.store.writing():
+                self.store.db.executemany(
+                    "DELETE FROM subscription WHERE id = ?", [(row["id"],) for row in rows]
+                )
+        return len(rows)
+
+    def expire(self, email: str | None = None) -> None:
+        """Ends subscriptions as their time would: silently."""
+        with self.store.writing():
+            self.store.db.execute(
+                "UPDATE subscription SET expires = ? WHERE mailbox = coalesce(?, mailbox)",
+                (self.store.now_ms(), email),
+            )
+
+    async def close(self) -> None:
+        """Ends what is still being delivered."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _calendar(self, email: str, resource: str) -> Calendar:
+        match = _RESOURCE.match(resource)
+        mailbox = self.mailboxes.get(email)
+        if match is None or (match["user"] and unquote(match["user"]) not in (email, mailbox.id)):
+            raise _invalid(f"Invalid 'resource' attribute: '{resource}'.")
+        named = match["id"] or match["quoted"]
+        return (
+            self.mailboxes.calendar(email, unquote(named))
+            if named
+            else self.mailboxes.default_calendar(email)
+        )
+
+    def _expiry(self, text: object) -> int:
+        try:
+            expires = query_instant(str(text), "expirationDateTime") * 1000
+        except GraphError as error:
+            raise _invalid(f"The value '{text}' of 'expirationDateTime' is not valid.") from error
+        now = self.store.now_ms()
+        if expires <= now:
+            raise _invalid("Subscription expiration must be in the future.")
+        if expires > now + LONGEST_LIFE_MS:
+            raise _invalid("Subscription expiration can only be 10080 minutes in the future.")
+        return expires
+
+    async def _validate(self, address: str) -> None:
+        """The handshake: the token must come back as plain text, decoded, with status 200."""
+        _check_address(address)
+        token = f"Validation: Testing client application reachability. Request-Id: {secrets.token_hex(16)}"
+        joint = "&" if urlsplit(address).query else "?"
+        try:
+            reply = await asyncio.wait_for(
+                self.deliver(f"{address}{joint}{urlencode({'validationToken': token})}", None),
+                VALIDATION_SECONDS,
+            )
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise _refused_handshake("Subscription validation request timed out.") from error
+        if reply.status != 200:
+            raise _refused_handshake(
+                "Subscription validation request failed. Notification endpoint must respond with 200 OK to validation "
+                "request."
+            )
+        if reply.text != token or reply.kind.partition(";")[0].strip() != "text/plain":
+            raise _refused_handshake(
+                "Subscription validation request failed. Response must exactly match validationToken query parameter."
+            )
+
+    def _row(self, email: str, own: str) -> sqlite3.Row:
+        for row in self.of(email):
+            if row["id"] == own:
+                return row
+        raise GraphError(404, "ResourceNotFound", "The object was not found.")
+
+    def _shown(self, row: sqlite3.Row, *, with_state: bool = False) -> Json:
+        return {
+            "id": row["id"],
+            "resource": row["resource"],
+            "applicationId": None,
+            "changeType": row["change_types"],
+            "clientState": row["client_state"] if with_state else None,
+            "notificationUrl": row["address"],
+            "notificationQueryOptions": None,
+            "lifecycleNotificationUrl": row["lifecycle_address"],
+            "expirationDateTime": moment(row["expires"]),
+            "creatorId": self.mailboxes.get(row["mailbox"]).id,
+            "includeResourceData": None,
+            "latestSupportedTlsVersion": "v1_2",
+            "encryptionCertificate": None,
+            "encryptionCertificateId": None,
+            "notificationUrlAppId": None,
+        }
+
+    def _change(self, row: sqlite3.Row, event: str, change: str) -> Json:
+        shown = ids.shown(event, bool(row["immutable"]))
+        place = f"Users/{self.mailboxes.get(row['mailbox']).id}/Events/{quote(shown, safe='=')}"
+        data = {"@odata.type": "#Microsoft.Graph.Event", "@odata.id": place, "id": shown}
+        data |= {"@odata.etag": self.etag_of(event)}
+        return self._envelope(row) | {"changeType": change, "resource": place, "resourceData": data}
+
+    def _envelope(self, row: sqlite3.Row) -> Json:
+        return {
+            "subscriptionId": row["id"],
+            "subscriptionExpirationDateTime": moment(row["expires"]),
+            "clientState": row["client_state"],
+            "tenantId": TENANT_ID,
+        }
+
+    def _say(self, row: sqlite3.Row, event: str) -> None:
+        if row["lifecycle_address"]:
+            self._start(
+                row, row["lifecycle_address"], {"value": [self._envelope(row) | {"lifecycleEvent": event}]}
+            )
+
+    def _start(self, row: sqlite3.Row, address: str, body: Json) -> None:
+        task = asyncio.get_running_loop().create_task(self._send(row, address, body))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _send(self, row: sqlite3.Row, address: str, body: Json) -> None:
+        for pause in (*self.retry_after, None):
+            try:
+                if 200 <= (await self.deliver(address, body)).status < 300:
+                    break
+            except httpx.HTTPError as error:
+                _log.info("Notification to %s failed: %s", address, type(error).__name__)
+            if pause is not None:
+                await asyncio.sleep(pause)
+        else:
+            self._missed.add(row["id"])
+            return
+        if row["id"] in self._missed:
+            self._missed.discard(row["id"])
+            self._say(row, "missed")
+
+
+def _known(body: object, names: frozenset[str]) -> Json:
+    if not isinstance(body, dict):
+        raise bad_request("The body must be one JSON object.")
+    found = {name: value for name, value in body.items() if "@odata." not in name}
+    if unknown := set(found) - names:
+        raise _invalid(f"The property '{min(unknown)}' cannot be set on a subscription.")
+    return found
+
+
+def _invalid(message: str) -> GraphError:
+    return GraphError(400, "InvalidRequest", message)
+
+
+def _refused_handshake(message: str) -> GraphError:
+    return GraphError(400, "ValidationError", message)
+
+
+def _check_address(address: str) -> None:
+    """:raises GraphError: 400 where Graph would not deliver there (plain http to loopback excepted)."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not host or (parts.scheme != "https" and not (parts.scheme == "http" and loopback)):
+        raise _invalid(f"The notification URL '{address}' must be an absolute HTTPS address.")
