@@ -80,9 +80,14 @@ class RunningCalendly:
         return f"{self.url}/sandbox/calendly/api/"
 
     @property
-    def settings(self) -> Settings:
+    def environment(self) -> dict[str, str]:
+        """What to set so that the application talks to this Calendly."""
         found = sandbox_environment(PUBLIC_URL, self.url)
-        return Settings.model_validate({name: found[name] for name in found if name.startswith("CALENDLY_")})
+        return {name: found[name] for name in found if name.startswith("CALENDLY_")}
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.model_validate(self.environment)
 
     def do(self, act: Callable[[], Result]) -> Result:
         """Run ``act`` where requests are handled, as the sandbox's page would."""
@@ -154,9 +159,16 @@ class RunningCalendly:
 
 @contextmanager
 def running_calendly(
-    server: SharedServer, *, clock: Clock | None = None, receiver: Receiver | None = None
+    server: SharedServer,
+    *,
+    clock: Clock | None = None,
+    receiver: Receiver | None = None,
+    wrap: Callable[[Starlette], Any] = lambda app: app,
 ) -> Iterator[RunningCalendly]:
-    """A fresh stand-in on ``server``; its webhooks go to :class:`Receiver` and are tried three times at once."""
+    """A fresh stand-in on ``server``; its webhooks go to :class:`Receiver` and are tried three times at once.
+
+    ``wrap`` may put ASGI middleware around it.
+    """
     clock, receiver = clock or Clock(WEDNESDAY), receiver or Receiver()
     stand_in = Calendly(":memory:", clock, Pages(), {REDIRECT_URI}, deliver=receiver, retry_after=(0.0, 0.0))
 
@@ -166,6 +178,6 @@ def running_calendly(
         await stand_in.close()
 
     app = Starlette(routes=[Mount("/sandbox/calendly", routes=stand_in.routes())], lifespan=lifespan)
-    with server.use(app, app) as url, ExitStack() as closing:
+    with server.use(app, wrap(app)) as url, ExitStack() as closing:
         client = closing.enter_context(httpx.Client(base_url=url, trust_env=False, verify=tls()))
         yield RunningCalendly(url, clock, stand_in, receiver, client, closing, server.loop)

@@ -172,7 +172,7 @@ def plant(bookings: Bookings) -> None:
 
     def book(number: int, start: time, title: str, minutes: int, name: str, email: str) -> str:
         begin = datetime.combine(days[number], start, zone).astimezone(UTC)
-        place = {"type": "zoom", "status": "pushed", "join_url": "https://zoom.example/j/100", "data": None}
+        place = {"type": "google_conference", "status": "pushed", "join_url": "https://meet.example/abc"}
         return bookings.book(
             owner, title, begin, begin + timedelta(minutes=minutes), name=name, email=email, location=place
         )
