@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from weakref import WeakKeyDictionary
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -85,13 +86,13 @@ def slot(
 
 def _take(server: Redis, name: str, limit: int, lease: float, holder: str) -> bool | None:
     """Whether a slot was free; ``None`` without Redis."""
-    if time.monotonic() < _distrusted.until:
+    if time.monotonic() < _distrusted.get(server, 0.0):
         return None
     try:
         return bool(server.eval(_TAKE, 1, name, limit, int(lease * 1000), holder))
     except (RedisError, OSError):
         log.warning("requests to accounts are counted per process: Redis is out of reach")
-        _distrusted.until = time.monotonic() + _DISTRUST
+        _distrusted[server] = time.monotonic() + _DISTRUST
         return None
 
 
@@ -127,15 +128,6 @@ def _wait(deadline: float) -> None:
     time.sleep(_POLL * random.uniform(0.5, 1.5))
 
 
-class _Distrusted:
-    until = 0.0
-
-
-_distrusted = _Distrusted()
+_distrusted: WeakKeyDictionary[Redis, float] = WeakKeyDictionary()
 _lock = threading.Lock()
 _held: dict[str, int] = defaultdict(int)
-
-
-def forget() -> None:
-    """Trust Redis again at once: the settings have changed."""
-    _distrusted.until = 0.0

@@ -1,22 +1,13 @@
 """Calls to Microsoft Graph v1.0.
 
-* Delta: https://learn.microsoft.com/graph/delta-query-events, https://learn.microsoft.com/graph/api/event-delta
 * Events: https://learn.microsoft.com/graph/api/calendar-post-events, .../event-update, .../event-delete
 * Push: https://learn.microsoft.com/graph/api/subscription-post-subscriptions
-
-Events go by Graph's default ids, which end when an event leaves its calendar. With ``IdType="ImmutableId"`` an event
-that its owner deleted keeps its id in "Deleted Items" (https://learn.microsoft.com/graph/outlook-immutable-id), and
-would seem to stand.
 """
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -30,63 +21,34 @@ from calendar_app.errors import (
     PermissionDenied,
     PreconditionFailed,
     ProviderError,
-    ProviderUnavailable,
-    SyncTokenInvalid,
 )
 from calendar_app.providers.base import Capability, EventPage, PushChannel, RemoteCalendar, WrittenEvent
 from calendar_app.providers.http import ProviderHttp, Query
 from calendar_app.providers.microsoft.errors import DUPLICATE
+from calendar_app.providers.microsoft.graph import Graph, Json, calendar_path, event_path
+from calendar_app.providers.microsoft.listing import Listing
 from calendar_app.providers.microsoft.mapping import (
     EXPAND_OWN,
     KEY_PROPERTY,
     body_from,
     calendar_from,
     event_from,
-    gone,
     graph_time,
     merged_body,
-    occurrence_of,
 )
 from calendar_app.providers.microsoft.push import client_state
 from calendar_app.providers.microsoft.zones import iana_zone
-
-log = logging.getLogger(__name__)
 
 CAPABILITIES = Capability.READ | Capability.WRITE | Capability.FREEBUSY | Capability.DELTA | Capability.PUSH
 PARALLEL = 4
 """Requests that one mailbox bears at once (https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits)."""
 NOTE = "Calendars that others share with you are not listed: their owners connect them."
-PAGE_SIZE = 500
-BEHIND, AHEAD, SLACK = timedelta(days=35), timedelta(days=400), timedelta(days=30)
-"""A listing's window around now; a cursor is good while its window reaches ``AHEAD``, so for ``SLACK``."""
 LONGEST_CHANNEL = timedelta(minutes=4230)
 """Graph has raised this for events since; all versions of its documentation grant so much."""
 _REPEATS = 10
 """How often an event may be made again after its owner deleted it."""
 _NEW = timedelta(minutes=10)
-_CURSOR = re.compile(r"1 (\d{1,12}) (\d{1,12}) (\S+)")
 _BUSY_FIELDS = "id,type,isAllDay,isCancelled,showAs,responseStatus,start,end,originalStartTimeZone"
-_PREFER = 'outlook.timezone="UTC", outlook.body-content-type="text"'
-
-Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Cursor:
-    """A delta link and the window that it belongs to, as :attr:`EventPage.cursor` carries them."""
-
-    window: Span
-    link: str
-
-    @classmethod
-    def read(cls, text: str) -> _Cursor:
-        found = _CURSOR.fullmatch(text)
-        if not found:
-            raise SyncTokenInvalid(reason="unreadable")
-        return cls(Span(int(found[1]), int(found[2])), found[3])
-
-    def __str__(self) -> str:
-        return f"1 {self.window.start} {self.window.end} {self.link}"
 
 
 class MicrosoftCalendar:
@@ -100,8 +62,7 @@ class MicrosoftCalendar:
     def __init__(
         self, http: ProviderHttp, api_url: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._http = http
-        self._api = f"{api_url.rstrip('/')}/"
+        self._graph = Graph(http, api_url)
         self._now = now
 
     def list_calendars(self) -> list[RemoteCalendar]:
@@ -110,7 +71,7 @@ class MicrosoftCalendar:
         Calendars that others share with the person are left out: reading them takes ``Calendars.Read.Shared``, and
         their events are not the person's own time.
         """
-        items = [item for page in self._pages("/me/calendars", {"$top": 100}) for item in page]
+        items = [item for page in self._graph.pages("/me/calendars", {"$top": 100}) for item in page]
         mailbox = next((_owner(item) for item in items if item.get("isDefaultCalendar")), "")
         zone = self._mailbox_zone()
         return [calendar_from(item, zone) for item in items if _owner(item) in ("", mailbox)]
@@ -118,29 +79,12 @@ class MicrosoftCalendar:
     def event_pages(
         self, calendar_id: str, cursor: str | None, *, since: datetime | None = None
     ) -> Iterator[EventPage]:
-        """``calendarView/delta`` over a window, every occurrence an event of its own.
+        """``calendarView/delta`` over a window that moves on with time; see :mod:`.listing`.
 
-        Exchange expands series better than anybody else can: it knows moved, shortened and deleted occurrences, which
-        a delta answer names nowhere, and custom zones. So masters are not handed on; occurrences and exceptions are,
-        with ``master_id``, without a rule. The window reaches from ``since`` to :data:`AHEAD` and :data:`SLACK` from
-        now. It cannot be moved, so a cursor whose window has become too short is refused like one that Graph refuses,
-        and a new window is listed in full.
-
-        A full listing gives every occurrence once, with id and times only; the rest is its master's. In later
-        listings the deletion of a single occurrence shows only as a change of its master. Therefore the occurrences
-        of every series that changed are listed anew (``instances``) behind a cancellation of the master, which ends
-        those that are listed no more.
+        :raises CalendarNotFound: it was removed.
         """
-        base = f"{_calendar_path(calendar_id)}/calendarView/delta"
-        if cursor is None:
-            now = self._now()
-            window = Span(instant(since or now - BEHIND), instant(now + AHEAD + SLACK))
-            yield from self._full(calendar_id, base, window)
-            return
-        found = _Cursor.read(cursor)
-        if found.window.end < instant(self._now() + AHEAD):
-            raise SyncTokenInvalid(reason="window_has_passed")
-        yield from self._changes(calendar_id, found)
+        listing = Listing(self._graph, calendar_id, self._now)
+        yield from listing.full(since) if cursor is None else listing.changes(cursor)
 
     def get_event(self, calendar_id: str, remote_id: str) -> CalendarEvent:
         """One event with our marks; one that its organizer cancelled counts as it stands, as cancelled."""
@@ -160,23 +104,22 @@ class MicrosoftCalendar:
             raise PreconditionFailed(reason="changed")
         changes = merged_body(draft, current)
         if changes:
-            current = self._http.json(
+            current = self._graph.json(
                 "PATCH",
-                _event_path(calendar_id, str(current["id"])),
+                event_path(calendar_id, str(current["id"])),
                 body=changes,
-                headers={"prefer": _PREFER, "if-match": str(current.get("@odata.etag") or "*")},
+                match=str(current.get("@odata.etag") or "*"),
             )
         return _written(current)
 
     def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
         """DELETE; 404 means that it is gone already. By our key, whatever was made with it."""
-        headers = {"if-match": etag} if etag else {}
-        own = is_write_key(remote_id)
-        for one in (
-            [str(item["id"]) for item in self._made_with(calendar_id, remote_id)] if own else [remote_id]
-        ):
+        found = [remote_id]
+        if is_write_key(remote_id):
+            found = [str(item["id"]) for item in self._made_with(calendar_id, remote_id)]
+        for one in found:
             try:
-                self._http.json("DELETE", _event_path(calendar_id, one), headers=headers)
+                self._graph.json("DELETE", event_path(calendar_id, one), match=etag)
             except EventNotFound:
                 continue
 
@@ -195,7 +138,7 @@ class MicrosoftCalendar:
         }
         for calendar_id in calendar_ids:
             try:
-                pages = list(self._pages(f"{_calendar_path(calendar_id)}/calendarView", query))
+                pages = list(self._graph.pages(f"{calendar_path(calendar_id)}/calendarView", query))
             except AuthExpired:
                 raise
             except EventNotFound as error:
@@ -210,7 +153,7 @@ class MicrosoftCalendar:
         self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime
     ) -> PushChannel:
         """``POST /subscriptions``; Graph checks the address before it answers, and wants https."""
-        answer = self._http.json(
+        answer = self._graph.json(
             "POST",
             "/subscriptions",
             body={
@@ -231,94 +174,7 @@ class MicrosoftCalendar:
         if not channel.resource_id:
             return
         try:
-            self._http.json("DELETE", f"/subscriptions/{quote(channel.resource_id, safe='')}")
-        except EventNotFound:
-            return
-
-    def _full(self, calendar_id: str, base: str, window: Span) -> Iterator[EventPage]:
-        query: Query = {
-            "startDateTime": graph_time(utc(window.start)),
-            "endDateTime": graph_time(utc(window.end)),
-        }
-        masters: dict[str, Json] = {}
-        for items, link in self._delta(base, query):
-            masters |= {str(item["id"]): item for item in items if item.get("type") == "seriesMaster"}
-            whole = (self._whole(calendar_id, item, masters) for item in items if _stands_alone(item))
-            yield EventPage(tuple(_readable(whole)), str(_Cursor(window, link)) if link else None)
-
-    def _changes(self, calendar_id: str, cursor: _Cursor) -> Iterator[EventPage]:
-        series: dict[str, None] = {}
-        events: list[CalendarEvent] = []
-        for items, link in self._delta(
-            self._local(cursor.link, SyncTokenInvalid(reason="foreign_link")), None
-        ):
-            for item in items:
-                if "@removed" in item:
-                    events.append(gone(str(item["id"])))
-                elif (
-                    master_id := item["id"]
-                    if item.get("type") == "seriesMaster"
-                    else item.get("seriesMasterId")
-                ):
-                    series[str(master_id)] = None
-                else:
-                    events += _readable([item])
-            if link is None:
-                yield EventPage(tuple(events))
-                events = []
-                continue
-            for master_id in series:
-                yield EventPage(
-                    (*events, gone(master_id), *self._instances(calendar_id, master_id, cursor.window))
-                )
-                events = []
-            yield EventPage(tuple(events), str(_Cursor(cursor.window, link)))
-
-    def _delta(self, path: str, query: Query | None) -> Iterator[tuple[Sequence[Json], str | None]]:
-        """Pages of one round, and with the last one the link to the next round."""
-        while True:
-            try:
-                page = self._http.json("GET", path, query=query, headers=_paged(PAGE_SIZE))
-            except EventNotFound as error:
-                raise CalendarNotFound(reason=error.reason) from None
-            except InvalidRequest as error:
-                if query is None and error.reason.lower() in _BAD_TOKEN:
-                    raise SyncTokenInvalid(reason=error.reason) from None
-                raise
-            link, following = page.get("@odata.deltaLink"), page.get("@odata.nextLink")
-            yield page.get("value") or (), None if following else str(link or "") or None
-            if not following:
-                return
-            path, query = self._local(str(following), _strange_link()), None
-
-    def _whole(self, calendar_id: str, item: Json, masters: dict[str, Json]) -> Json:
-        """An item of a full listing with all that it says; of an occurrence, by way of its master.
-
-        A master is missing where the series began before the window, and empty where it has gone meanwhile: its
-        occurrences then block time without a name, until the next listing takes them away.
-        """
-        master_id = str(item.get("seriesMasterId") or "")
-        if item.get("type") != "occurrence" or "subject" in item or not master_id:
-            return item
-        if master_id not in masters:
-            try:
-                masters[master_id] = self._http.json(
-                    "GET", _event_path(calendar_id, master_id), headers={"prefer": _PREFER}
-                )
-            except EventNotFound:
-                masters[master_id] = {}
-        return occurrence_of(item, masters[master_id])
-
-    def _instances(self, calendar_id: str, master_id: str, window: Span) -> Iterator[CalendarEvent]:
-        """Every occurrence and exception of a series in the window; nothing once it has gone."""
-        query: Query = {
-            "startDateTime": graph_time(utc(window.start)),
-            "endDateTime": graph_time(utc(window.end)),
-            "$top": PAGE_SIZE,
-        }
-        try:
-            for page in self._pages(f"{_event_path(calendar_id, master_id)}/instances", query):
-                yield from _readable(page)
+            self._graph.json("DELETE", f"/subscriptions/{quote(channel.resource_id, safe='')}")
         except EventNotFound:
             return
 
@@ -329,12 +185,7 @@ class MicrosoftCalendar:
             if not made:
                 raise EventNotFound(reason="no_such_key")
             return made[0]
-        return self._http.json(
-            "GET",
-            _event_path(calendar_id, remote_id),
-            query={"$expand": EXPAND_OWN},
-            headers={"prefer": _PREFER},
-        )
+        return self._graph.json("GET", event_path(calendar_id, remote_id), query={"$expand": EXPAND_OWN})
 
     def _made_with(self, calendar_id: str, key: str) -> list[Json]:
         """What stands in the calendar and was made with ``key``: one event, or none."""
@@ -344,7 +195,9 @@ class MicrosoftCalendar:
         }
         try:
             return [
-                item for page in self._pages(f"{_calendar_path(calendar_id)}/events", query) for item in page
+                item
+                for page in self._graph.pages(f"{calendar_path(calendar_id)}/events", query)
+                for item in page
             ]
         except EventNotFound as error:
             raise CalendarNotFound(reason=error.reason) from None
@@ -359,11 +212,10 @@ class MicrosoftCalendar:
         for number in range(_REPEATS):
             transaction = f"{draft.key}-{number}" if number else draft.key
             try:
-                made = self._http.json(
+                made = self._graph.json(
                     "POST",
-                    f"{_calendar_path(calendar_id)}/events",
+                    f"{calendar_path(calendar_id)}/events",
                     body=body_from(draft) | {"transactionId": transaction},
-                    headers={"prefer": _PREFER},
                 )
                 if self._is_new(made):
                     return made
@@ -384,26 +236,10 @@ class MicrosoftCalendar:
         created = str(made.get("createdDateTime") or "")
         return not created or self._now() - datetime.fromisoformat(created) < _NEW
 
-    def _pages(self, path: str, query: Query) -> Iterator[Sequence[Json]]:
-        following: Query | None = query
-        while True:
-            page = self._http.json("GET", path, query=following, headers={"prefer": _PREFER})
-            yield page.get("value") or ()
-            link = page.get("@odata.nextLink")
-            if not link:
-                return
-            path, following = self._local(str(link), _strange_link()), None
-
-    def _local(self, link: str, otherwise: ProviderError) -> str:
-        """The path and query of a link into this API: the token that we send must not go anywhere else."""
-        if not link.startswith(self._api) or re.search(r"[\s\\#]", link):
-            raise otherwise
-        return link.removeprefix(self._api.rstrip("/"))
-
     def _mailbox_zone(self) -> str:
         """The mailbox's IANA zone; without that permission, the one in which its owner last made an event."""
         try:
-            settings = self._http.json("GET", "/me/mailboxSettings", query={"$select": "timeZone"})
+            settings = self._graph.json("GET", "/me/mailboxSettings", query={"$select": "timeZone"})
             return iana_zone(str(settings.get("timeZone") or "")) or "UTC"
         except (PermissionDenied, EventNotFound):
             pass
@@ -412,7 +248,7 @@ class MicrosoftCalendar:
             "$orderby": "lastModifiedDateTime desc",
             "$top": 25,
         }
-        recent = self._http.json("GET", "/me/calendar/events", query=query)
+        recent = self._graph.json("GET", "/me/calendar/events", query=query)
         for item in recent.get("value") or ():
             zone = iana_zone(str(item.get("originalStartTimeZone") or ""))
             if item.get("isOrganizer") and zone not in (None, "UTC"):
@@ -420,50 +256,14 @@ class MicrosoftCalendar:
         return "UTC"
 
 
-_BAD_TOKEN = frozenset(
-    {"errorinvalidurlquery", "errorinvalidurlqueryfilter", "badrequest", "errorinvalidsyncstatedata"}
-)
-"""What Graph says of a delta token that it cannot read."""
-
-
-def _strange_link() -> ProviderUnavailable:
-    return ProviderUnavailable("Microsoft sent an answer that cannot be read.", reason="foreign_link")
-
-
-def _calendar_path(calendar_id: str) -> str:
-    return f"/me/calendars/{quote(calendar_id, safe='')}"
-
-
-def _event_path(calendar_id: str, remote_id: str) -> str:
-    return f"{_calendar_path(calendar_id)}/events/{quote(remote_id, safe='')}"
-
-
-def _paged(size: int) -> dict[str, str]:
-    return {"prefer": f"odata.maxpagesize={size}, {_PREFER}"}
-
-
 def _owner(item: Json) -> str:
     return str((item.get("owner") or {}).get("address") or "").lower()
-
-
-def _stands_alone(item: Json) -> bool:
-    return "@removed" not in item and item.get("type") != "seriesMaster"
 
 
 def _written(item: Json) -> WrittenEvent:
     return WrittenEvent(
         str(item.get("id") or ""), str(item.get("@odata.etag") or ""), str(item.get("webLink") or "")
     )
-
-
-def _readable(items: Iterable[Json]) -> Iterator[CalendarEvent]:
-    for item in items:
-        try:
-            yield event_from(item)
-        except (KeyError, TypeError, ValueError):
-            log.warning(
-                "an event was left out of the mirror: it cannot be read", extra={"event_id": item.get("id")}
-            )
 
 
 def _busy(items: Iterable[Json]) -> Iterator[Span]:
