@@ -23,6 +23,7 @@ import httpcore
 import httpx
 
 from calendar_app.errors import InvalidInput, ProviderUnavailable
+from calendar_app.providers.http import MeteredClient
 from calendar_app.providers.vetted import check_address, is_listed, network, refused, time_left, time_limit
 from calendar_app.settings import Settings
 
@@ -66,7 +67,7 @@ class GuardedClient:
         self._allowed = allowed
         self._timeout = timeout
         self._auth = auth
-        self._client = httpx.Client(
+        self._client = MeteredClient(
             transport=_Bounded(transport, max_bytes),
             timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
             headers={"user-agent": "Almanac-Calendar/1", "accept-encoding": "gzip"},
@@ -93,8 +94,10 @@ class GuardedClient:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        timeout: float | None = None,
     ) -> httpx.Response:
-        """The answer at the end of all redirects; ``response.url`` tells where that was.
+        """The answer at the end of all redirects; ``response.url`` tells where that was. ``timeout`` in seconds is for
+        a call that may take longer or shorter than others.
 
         Redirects keep method and body (303 turns to GET). To another origin only reading methods follow, without
         credentials; where credentials were wanted there, the error says so.
@@ -103,10 +106,10 @@ class GuardedClient:
         """
         target = self._checked(url)
         origin = _origin(target)
-        with time_limit(self._timeout):
+        with time_limit(timeout or self._timeout):
             for _ in range(MAX_REDIRECTS + 1):
                 at_home = _origin(target) == origin
-                response = self._send(method, target, headers, content, authenticated=at_home)
+                response = self._send(method, target, headers, content, timeout, authenticated=at_home)
                 if response.status_code not in _REDIRECTS or "location" not in response.headers:
                     if response.status_code == 401 and self._auth is not None and not at_home:
                         raise _withheld(target)
@@ -122,10 +125,13 @@ class GuardedClient:
         url: httpx.URL,
         headers: Mapping[str, str] | None,
         content: bytes | None,
+        timeout: float | None,
         *,
         authenticated: bool,
     ) -> httpx.Response:
         request = self._client.build_request(method, url, headers=dict(headers or {}), content=content)
+        if timeout is not None:
+            request.extensions["timeout"] = httpx.Timeout(timeout, connect=5.0).as_dict()
         if not authenticated:
             for name in ("authorization", "cookie"):
                 request.headers.pop(name, None)

@@ -23,6 +23,8 @@ from calendar_app.providers.base import (
     PushReader,
     SignIn,
 )
+from calendar_app.providers.caldav import provider as caldav
+from calendar_app.providers.caldav.discovery import CalDavSignIn
 from calendar_app.providers.calendly import provider as calendly
 from calendar_app.providers.google import provider as google
 from calendar_app.providers.http import ProviderHttp
@@ -81,6 +83,13 @@ _ENTRIES: dict[str, _Entry] = {
         ),
         parallel=microsoft.PARALLEL,
         note=microsoft.NOTE,
+    ),
+    "caldav": _Entry(
+        title="CalDAV",
+        capabilities=caldav.CAPABILITIES,
+        credentials=CalDavSignIn,
+        calendar=caldav.caldav_calendar,
+        sign_in=SignIn.PASSWORD,
     ),
     "calendly": _Entry(
         title="Calendly",

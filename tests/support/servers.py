@@ -31,7 +31,7 @@ def _postgres_binaries() -> Path:
     return Path(spec.origin).parent / "pginstall"
 
 
-def _dying_with_parent(command: list[str | Path]) -> list[str | Path]:
+def dying_with_parent(command: list[str | Path]) -> list[str | Path]:
     """The command, wrapped on Linux so that the kernel interrupts it when this process ends, however it ends."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "INT", "--", *command] if setpriv else command
@@ -97,7 +97,7 @@ def postgres_server() -> Iterator[str]:
 
         with log.open("wb") as output:
             server = subprocess.Popen(  # type: ignore[call-overload]
-                _dying_with_parent(command),
+                dying_with_parent(command),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=home,
@@ -122,7 +122,7 @@ def valkey_server() -> Iterator[str]:
     command += ["--save", "", "--appendonly", "no"]
     with log.open("wb") as output:
         server = subprocess.Popen(
-            _dying_with_parent(command),
+            dying_with_parent(command),
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -1,0 +1,225 @@
+"""CalDAV's properties and calendar resources (RFC 4791) as domain values; pure.
+
+A resource holds one UID: a single event, or a series with its changed occurrences. ``remote_id`` is the name of the
+resource for its single event or master, and that name with a part behind ``#`` for each changed occurrence (and for
+events of further UIDs, which some servers let in).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from xml.etree.ElementTree import Element
+
+from calendar_app.domain.event import CalendarEvent, EventStatus, is_write_key
+from calendar_app.domain.ics import CalendarFileError, read_calendar
+from calendar_app.domain.ics.lines import Component, Line, components
+from calendar_app.domain.ics.zones import ZoneNames
+from calendar_app.domain.recurrence import RecurrenceError, expand
+from calendar_app.domain.recurrence.rule import parse_duration, parse_time
+from calendar_app.domain.timespan import Span, instant, merge
+from calendar_app.providers.base import AccessRole, RemoteCalendar
+from calendar_app.providers.caldav import xml
+from calendar_app.providers.caldav.resource import private_marks
+
+log = logging.getLogger(__name__)
+
+CALENDAR_PROPS = (
+    "D:resourcetype",
+    "D:displayname",
+    "D:owner",
+    "D:current-user-privilege-set",
+    "C:supported-calendar-component-set",
+    "C:calendar-timezone",
+    "A:calendar-color",
+    "A:calendar-order",
+)
+MAX_RESOURCE = 8 * 2**20
+_MOST_BUSY = 20_000
+_ALL = {f"{xml.DAV}all"}
+_WRITE = {f"{xml.DAV}write", f"{xml.DAV}write-content", f"{xml.DAV}bind", *_ALL}
+_READ = {f"{xml.DAV}read", *_WRITE}
+_PART = re.compile(r"#(?:[0-9a-f]{8}|(?:[0-9a-f]{8}-)?\d{8}T\d{6})$")
+
+
+def calendars_from(answer: xml.MultiStatus, principal: str) -> list[tuple[int, RemoteCalendar]]:
+    """The event calendars in a home set, each with its ``calendar-order`` (Apple's)."""
+    found = []
+    for member in answer.members:
+        if member.status == 200 and _holds_events(member):
+            order = member.text(f"{xml.APPLE}calendar-order")
+            found.append(
+                (int(order) if order.isdecimal() else 1_000, _calendar(answer.url, member, principal))
+            )
+    return found
+
+
+def _holds_events(member: xml.Member) -> bool:
+    """A calendar collection (RFC 4791 §4.2) that takes VEVENTs, or does not say what it takes (§5.2.3)."""
+    if f"{xml.CAL}calendar" not in xml.children(member.props.get(f"{xml.DAV}resourcetype")):
+        return False
+    kinds = member.props.get(f"{xml.CAL}supported-calendar-component-set")
+    return kinds is None or not len(kinds) or any(kind.get("name", "").upper() == "VEVENT" for kind in kinds)
+
+
+def _calendar(base: str, member: xml.Member, principal: str) -> RemoteCalendar:
+    url = xml.absolute(base, member.href)
+    name = member.text(f"{xml.DAV}displayname") or (xml.name_of_last(url) or "Calendar")
+    color = re.match(r"#[0-9a-fA-F]{6}", member.text(f"{xml.APPLE}calendar-color"))
+    return RemoteCalendar(
+        remote_id=url,
+        name=name[:200],
+        timezone=zone_from(member.text(f"{xml.CAL}calendar-timezone")) or "UTC",
+        access_role=_role(member, base, principal),
+        color=color[0].lower() if color else "",
+    )
+
+
+def _role(member: xml.Member, base: str, principal: str) -> AccessRole:
+    """RFC 3744 §5.4 and RFC 4791 §6.1.1. A server that says nothing of rights has no others' calendars either."""
+    rights = member.props.get(f"{xml.DAV}current-user-privilege-set")
+    owners = [xml.absolute(base, href).rstrip("/") for href in member.hrefs(f"{xml.DAV}owner")]
+    own = not owners or principal.rstrip("/") in owners
+    if rights is None:
+        return AccessRole.OWNER if own else AccessRole.WRITER
+    names = xml.children(rights)
+    if names & _WRITE:
+        return AccessRole.OWNER if own else AccessRole.WRITER
+    return AccessRole.READER if names & _READ else AccessRole.FREEBUSY
+
+
+def zone_from(text: str) -> str | None:
+    """The IANA name of a ``calendar-timezone`` (RFC 4791 §5.2.2: a VCALENDAR with one VTIMEZONE)."""
+    if not text:
+        return None
+    try:
+        found = components(text[:65_536])
+    except CalendarFileError:
+        return None
+    definitions = [part for outer in found for part in (outer, *outer.children) if part.name == "VTIMEZONE"]
+    names = [part.value("TZID").strip() for part in definitions]
+    zones = ZoneNames(dict(zip(names, definitions, strict=True)))
+    return next((zone for name in names if (zone := zones.iana(name))), None)
+
+
+def resource_name(remote_id: str) -> str:
+    """The name of the resource that holds the event; our key's where no server has named it yet."""
+    return f"{remote_id}.ics" if is_write_key(remote_id) else _PART.sub("", remote_id)
+
+
+def part_of(remote_id: str) -> str:
+    """What tells an event from the main one of its resource; empty for that one."""
+    match = _PART.search(remote_id)
+    return match[0][1:] if match else ""
+
+
+def events_from(name: str, data: str | bytes, etag: str, owner_email: str) -> list[CalendarEvent]:
+    """The events of the resource called ``name``; none where it holds tasks, say, or nothing that can be read."""
+    try:
+        read = read_calendar(data, max_bytes=MAX_RESOURCE, owner_email=owner_email)
+    except CalendarFileError as error:
+        log.warning("a calendar resource was left out: %s", error)
+        return []
+    uids = list(dict.fromkeys(event.ical_uid for event in read.events))
+    return [_placed(event, name, uids.index(event.ical_uid) == 0, etag) for event in read.events]
+
+
+def _placed(event: CalendarEvent, name: str, first: bool, etag: str) -> CalendarEvent:
+    uid = "" if first else sha256(event.ical_uid.encode()).hexdigest()[:8]
+    master = f"{name}#{uid}" if uid else name
+    event = replace(event, etag=etag, private=private_marks(event))
+    if event.original_start is None:
+        return replace(event, remote_id=master)
+    value = event.original_start.value
+    stamp = f"{value:%Y%m%d}T{value:%H%M%S}"
+    part = f"{uid}-{stamp}" if uid else stamp
+    return replace(event, remote_id=f"{name}#{part}", master_id=master)
+
+
+def gone(name: str, parts: Iterable[str] = ()) -> list[CalendarEvent]:
+    """What says in an incremental listing that a resource, or a part of it, is no more."""
+    ids = [name, *(f"{name}#{part}" for part in parts)]
+    return [CalendarEvent(remote_id=one, status=EventStatus.CANCELLED) for one in ids]
+
+
+def plain_etag(value: str) -> str:
+    """An entity tag without the mark of weakness, which proxies that compress add and take away."""
+    value = value.strip()
+    return value[2:] if value[:2] in ("W/", "w/") else value
+
+
+def element_text(element: Element | None) -> str:
+    """The whole text of an element."""
+    return "" if element is None else "".join(element.itertext())
+
+
+def busy_from(data: str | bytes) -> list[Span]:
+    """The busy times of a VFREEBUSY (RFC 5545 §3.6.4); every FBTYPE but FREE counts.
+
+    :raises CalendarFileError: the answer is no iCalendar.
+    """
+    text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+    spans = []
+    for outer in components(text):
+        for part in (outer, *outer.children):
+            if part.name == "VFREEBUSY":
+                spans += list(_periods(part))
+    return merge(spans)
+
+
+def _periods(part: Component) -> Iterable[Span]:
+    for line in part.properties():
+        if not isinstance(line, Line) or line.name != "FREEBUSY":
+            continue
+        if line.params.get("FBTYPE", "BUSY").upper() == "FREE":
+            continue
+        for period in line.value.split(",")[:_MOST_BUSY]:
+            yield _period(period.strip())
+
+
+def _period(text: str) -> Span:
+    """RFC 5545 §3.3.9, in UTC. :raises RecurrenceError: it is not."""
+    first, _, second = text.partition("/")
+    start = _moment(first)
+    if second[:1] in ("P", "+"):
+        days, seconds = parse_duration(second.lstrip("+"))
+        return Span(instant(start), instant(start + timedelta(days=days, seconds=seconds)))
+    return Span(instant(start), instant(_moment(second)))
+
+
+def _moment(text: str) -> datetime:
+    value = parse_time(text).value
+    if not isinstance(value, datetime):
+        raise RecurrenceError("A busy time has no time of day.")
+    return value.replace(tzinfo=UTC)
+
+
+def busy_of(events: Sequence[CalendarEvent], zone: str, span: Span) -> list[Span]:
+    """When the events of one resource block time within ``span``. Of a rule that cannot be followed only the event's
+    own start is known."""
+    masters = [event for event in events if event.original_start is None]
+    changes = [event for event in events if event.original_start is not None]
+    found: list[Span] = []
+    for master in masters:
+        own = [change for change in changes if change.master_id == master.remote_id]
+        changes = [change for change in changes if change.master_id != master.remote_id]
+        found += _blocked(master, own, zone, span)
+    for alone in changes:
+        found += _blocked(replace(alone, master_id=None, original_start=None), [], zone, span)
+    return found
+
+
+def _blocked(master: CalendarEvent, changes: list[CalendarEvent], zone: str, span: Span) -> list[Span]:
+    if master.status is EventStatus.CANCELLED:
+        return []
+    for one, others in ((master, changes), (replace(master, recurrence=()), [])):
+        try:
+            found = expand(one, others, span, zone, limit=_MOST_BUSY)
+        except RecurrenceError:
+            continue
+        return [Span(each.start, each.end) for each in found if each.event.blocks_time]
+    return []
