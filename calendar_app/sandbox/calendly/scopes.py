@@ -10,10 +10,10 @@ SCOPES = {
     "organizations:read": "View your organization and its members",
     "event_types:read": "View your event types",
     "scheduled_events:read": "View your scheduled events and their invitees",
-    "scheduled_events:write": "Cancel your scheduled events",
+    "scheduled_events:write": "View and cancel your scheduled events",
     "availability:read": "View your busy times and availability schedules",
     "webhooks:read": "View webhook subscriptions",
-    "webhooks:write": "Create and delete webhook subscriptions",
+    "webhooks:write": "View, create and delete webhook subscriptions",
 }
 
 
