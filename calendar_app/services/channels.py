@@ -137,7 +137,19 @@ def receive(provider: str, headers: Mapping[str, str], query: Mapping[str, str],
     found = registry.push_reader(provider)(PushRequest(headers, query, body))
     if isinstance(found, PushEcho):
         return Received(echo=found.text)
-    return Received(news=sum(_take(provider, notice) for notice in found))
+    news, accepted = 0, not found
+    refusal: NotFound | Forbidden | None = None
+    for notice in (
+        found
+    ):  # one request may bring notices of many channels: one that has ended spoils none of the others
+        try:
+            news += _take(provider, notice)
+            accepted = True
+        except (NotFound, Forbidden) as error:
+            refusal = error
+    if refusal is not None and not accepted:
+        raise refusal
+    return Received(news=news)
 
 
 def _take(provider: str, notice: PushNotice) -> bool:
