@@ -45,9 +45,9 @@ def slots(page: Page) -> Locator:
     return page.get_by_role("group", name=re.compile("^Times on")).get_by_role("button")
 
 
-def open_day(page: Page, index: int) -> date:
+def open_day(page: Page, index: int, path: str = "/book/demo/intro") -> date:
     """Open the booking page at the ``index``-th day of next month that has times, and return that day."""
-    page.goto("/book/demo/intro")
+    page.goto(path)
     expect(slots(page).first).to_be_visible()
     month = page.get_by_role("heading", level=2, name=re.compile(r"^\w+ \d{4}$"))
     before = month.inner_text()
