@@ -5,7 +5,8 @@
 Each stand-in lives below ``/sandbox/<provider>`` (Google: OAuth, userinfo, Calendar API v3), the page at ``/sandbox``,
 the control interface below ``/sandbox/api``; a mail server on a port of its own shows what came at ``/sandbox/mail``.
 Everything starts with ``/sandbox`` because the web process forwards that path (:mod:`calendar_app.sandbox.proxy`). The
-state is a file per stand-in, ``DATA_DIR/sandbox.db`` (Google) and ``DATA_DIR/sandbox-microsoft.db``. No real provider is ever contacted.
+state is a file per stand-in: ``DATA_DIR/sandbox.db`` (Google), ``DATA_DIR/sandbox-microsoft.db``. No real provider is
+ever contacted.
 
 Before all stand-ins stand the fault switches (:mod:`calendar_app.sandbox.faults`).
 
@@ -26,8 +27,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from calendar_app.sandbox.calendly.stand_in import Calendly
 from calendar_app.sandbox.control import Control
-from calendar_app.sandbox.environment import CALLBACK_PATH, MICROSOFT_CALLBACK_PATH
+from calendar_app.sandbox.environment import CALENDLY_CALLBACK_PATH, CALLBACK_PATH, MICROSOFT_CALLBACK_PATH
 from calendar_app.sandbox.faults import FaultMiddleware, Faults
 from calendar_app.sandbox.google.channels import RETRY_AFTER_S, Deliver, HttpDelivery
 from calendar_app.sandbox.google.grants import ACCESS_TOKEN_LIFE_S
@@ -88,7 +90,16 @@ def create_app(
         push_retry_after=push_retry_after,
         access_token_seconds=access_token_seconds,
     )
-    stand_ins: dict[str, StandIn] = {one.key: one for one in (google, microsoft)}
+    calendly = Calendly(
+        ":memory:" if store_path == ":memory:" else home / "sandbox-calendly.db",
+        clock,
+        pages,
+        {f"{settings.public_url}{CALENDLY_CALLBACK_PATH}", *redirect_uris},
+        push=partial(faults.push, "calendly"),
+        push_retry_after=push_retry_after,
+        access_token_seconds=access_token_seconds,
+    )
+    stand_ins: dict[str, StandIn] = {one.key: one for one in (google, microsoft, calendly)}
     faults.account_of |= {
         key: one.account_of for key, one in stand_ins.items() if isinstance(one, Recognises)
     }
@@ -123,6 +134,7 @@ def create_app(
     ]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.add_middleware(FaultMiddleware, faults=faults)
+    app.state.stand_ins = stand_ins
     return app
 
 

@@ -170,7 +170,7 @@ def running_calendly(
     ``wrap`` may put ASGI middleware around it.
     """
     clock, receiver = clock or Clock(WEDNESDAY), receiver or Receiver()
-    stand_in = Calendly(":memory:", clock, Pages(), {REDIRECT_URI}, deliver=receiver, retry_after=(0.0, 0.0))
+    stand_in = Calendly(":memory:", clock, Pages(), {REDIRECT_URI}, deliver=receiver, push_retry_after=(0.0, 0.0))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from calendar_app.sandbox.store import Clock, Store
 
 OWNER, OWNER_NAME = "owner@example.com", "Olivia Owner"
 SHOWN = 25
+Push = Callable[[Callable[[], Awaitable[int]]], Awaitable[int]]
+"""Sends a notification, or spoils it: takes what sends it, gives the receiver's status."""
 _COLOR = "#006bff"
 
 
@@ -32,7 +34,7 @@ class Calendly:
 
     A calendar's id is its account's uuid: Calendly has one list of scheduled events per user. Adding an event is a
     customer's booking, moving one is the customer's rescheduling, which ends it and makes another, and deleting is the
-    host's cancellation.
+    host's cancellation. ``push`` stands between a notification and its address (fault switches).
     """
 
     key, title = "calendly", "Calendly"
@@ -45,17 +47,25 @@ class Calendly:
         redirect_uris: Iterable[str],
         *,
         deliver: Deliver | None = None,
-        retry_after: tuple[float, ...] = RETRY_AFTER_S,
+        push: Push | None = None,
+        push_retry_after: tuple[float, ...] = RETRY_AFTER_S,
         access_token_seconds: int = ACCESS_TOKEN_LIFE_S,
     ) -> None:
         self.store = Store(store_path, clock, SCHEMA)
         self.bookings = Bookings(self.store)
         self.grants = Grants(self.store, access_token_seconds)
         self._http = HttpDelivery()
-        self.webhooks = Webhooks(self.bookings, deliver or self._http, retry_after)
+        self._deliver, self._push = deliver or self._http, push
+        self.webhooks = Webhooks(self.bookings, self._send, push_retry_after)
         self._oauth = OAuth(self.bookings, self.grants, pages, frozenset(redirect_uris))
         plant(self.bookings)
         self.store.on_change = self.webhooks.changed
+
+    async def _send(self, address: str, headers: dict[str, str], body: bytes) -> int:
+        def sent() -> Awaitable[int]:
+            return self._deliver(address, headers, body)
+
+        return await (self._push(sent) if self._push else sent())
 
     def routes(self) -> Sequence[BaseRoute]:
         api = Api(self.bookings, self.grants, self.webhooks)
