@@ -157,6 +157,10 @@ class Settings(BaseSettings):
         return bool(self.microsoft_client_id and self.microsoft_client_secret.get_secret_value())
 
     @property
+    def calendly_configured(self) -> bool:
+        return bool(self.calendly_client_id and self.calendly_client_secret.get_secret_value())
+
+    @property
     def microsoft_authorize(self) -> str:
         """Where browsers give consent: the tenant's endpoint, unless ``MICROSOFT_AUTH_URL`` names another."""
         return self.microsoft_auth_url or f"{_ENTRA}/{self.microsoft_tenant}/oauth2/v2.0/authorize"
@@ -171,7 +175,9 @@ class Settings(BaseSettings):
         """The local stand-ins run when asked for, or when no provider has credentials; never in production."""
         if self.production or self.sandbox_choice == "off":
             return False
-        return self.sandbox_choice == "on" or not (self.google_configured or self.microsoft_configured)
+        return self.sandbox_choice == "on" or not (
+            self.google_configured or self.microsoft_configured or self.calendly_configured
+        )
 
     @property
     def logs_as_json(self) -> bool:
