@@ -36,7 +36,8 @@ _FREQUENCY = {
 def rule_from(recurrence: Mapping[str, Any], written_zone: str, all_day: bool) -> tuple[str, ...]:
     """The ``RRULE:`` line of a master; exceptions of a series are events of their own.
 
-    A relative pattern of several weekdays means the first (second, …) of any of them, hence BYSETPOS.
+    A relative pattern of several weekdays means the first (second, …) of any of them, hence BYSETPOS. An absolute one
+    falls on the last day of a month that has no such day.
 
     :raises ValueError: a pattern that Graph does not document.
     """
@@ -59,13 +60,19 @@ def rule_from(recurrence: Mapping[str, Any], written_zone: str, all_day: bool) -
             f"BYSETPOS={_INDEX[str(pattern.get('index') or 'first').lower()]}",
         ]
     elif kind.startswith("absolute"):
-        parts.append(f"BYMONTHDAY={int(pattern['dayOfMonth'])}")
+        parts += _day_of_month(int(pattern["dayOfMonth"]))
     if bounds.get("type") == "numbered":
         parts.append(f"COUNT={int(bounds['numberOfOccurrences'])}")
     elif bounds.get("type") == "endDate":
         zone = str(bounds.get("recurrenceTimeZone") or written_zone)
         parts.append(f"UNTIL={_until(date.fromisoformat(str(bounds['endDate'])), zone, all_day)}")
     return (f"RRULE:{';'.join(parts)}",)
+
+
+def _day_of_month(day: int) -> list[str]:
+    if day <= 28:
+        return [f"BYMONTHDAY={day}"]
+    return [f"BYMONTHDAY={','.join(str(one) for one in range(28, day + 1))}", "BYSETPOS=-1"]
 
 
 def _until(last: date, zone: str, all_day: bool) -> str:
