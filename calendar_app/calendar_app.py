@@ -45,7 +45,6 @@ async def _watched() -> AsyncIterator[None]:
 def create_app() -> rx.App:
     """Put the rooms together; settings are read, nothing is started."""
     settings = get_settings()
-    logs.configure(settings, "web")
     api = create_api()
     sandbox = mount_proxy(api, settings.sandbox_url) if settings.sandbox and settings.sandbox_url else None
     app = rx.App(

@@ -147,8 +147,15 @@ class TextFormatter(_Formatter):
         return line + fields + exception
 
 
-class _Handler(logging.StreamHandler[Any]):
-    """Ours, to be told from other people's."""
+class _Handler(logging.Handler):
+    """Ours, to be told from other people's; writes to whatever stderr is at the moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001  # what logging does with records that cannot be written
+            self.handleError(record)
 
 
 def configure(settings: Settings, process: str) -> None:
@@ -157,7 +164,7 @@ def configure(settings: Settings, process: str) -> None:
     Servers and workers that brought handlers of their own hand their records over.
     """
     hide(*_secrets_of(settings))
-    handler = _Handler(sys.stderr)
+    handler = _Handler()
     handler.setFormatter((JsonFormatter if settings.logs_as_json else TextFormatter)(process))
     root = logging.getLogger()
     root.handlers[:] = [one for one in root.handlers if not isinstance(one, _Handler)] + [handler]

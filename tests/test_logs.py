@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,21 +19,18 @@ SECRET = "S3cret-value-nobody-may-see"
 
 
 @pytest.fixture
-def written(configure: Callable[..., Settings]) -> Iterator[Callable[..., io.StringIO]]:
+def written(
+    configure: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, logging_restored: None
+) -> Callable[..., io.StringIO]:
     """``written(LOG_FORMAT="json")`` configures logging as the product does and gives what is written."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
 
     def start(**environment: str) -> io.StringIO:
         logs.configure(configure(**environment), "worker")
         stream = io.StringIO()
-        handler = next(one for one in root.handlers if type(one).__module__ == logs.__name__)
-        handler.setStream(stream)
+        monkeypatch.setattr("sys.stderr", stream)
         return stream
 
-    yield start
-    root.handlers[:], root.level = before
-    logging.captureWarnings(False)
+    return start
 
 
 def record(stream: io.StringIO) -> dict[str, Any]:

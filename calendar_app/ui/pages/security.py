@@ -353,13 +353,17 @@ def _token_form() -> rx.Component:
     return rx.el.form(
         rx.flex(
             rx.box(
-                field("Name", text_input("token_name", required=True, max_length=100), for_="token_name"),
+                field(
+                    "Name",
+                    rx.input(id="token_name", name="token_name", required=True, max_length=100, size="2"),
+                    for_="token_name",
+                ),
                 flex_grow="1",
                 min_width="12rem",
             ),
             field_select("May do", _select("scope", SCOPES, "read"), "scope"),
             field_select("Ends after", _select("days", LIVES, "90"), "days"),
-            rx.button("Make a token", type="submit", size="3"),
+            rx.button("Make a token", type="submit", size="2"),
             spacing="3",
             align="end",
             wrap="wrap",

@@ -234,10 +234,13 @@ def _letters() -> rx.Component:
 
 def _letter(item: rows.LetterItem) -> rx.Component:
     return _line(
-        rx.badge(item.kind, variant="soft", color_scheme="gray", high_contrast=True),
         _texts(
             item.title,
-            _grey(item.place),
+            _grey(
+                rx.badge(item.kind, variant="soft", color_scheme="gray", high_contrast=True),
+                " ",
+                item.place,
+            ),
             rx.text(item.reason, size="2", color_scheme="red", class_name="wrap-anywhere"),
             _grey(item.advice),
             rx.text(

@@ -1,0 +1,89 @@
+"""Accounts that an operator makes or brings back from a shell: the first owner of an installation, a lost password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, delete, select
+
+from calendar_app.db.session import reading, transaction
+from calendar_app.db.tables import AuthSession, Membership, Person, Workspace
+from calendar_app.errors import InvalidInput, NotFound
+from calendar_app.services import accounts, audit, passwords, starter
+from calendar_app.services.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class MadeOwner:
+    """``created``: the account is new, with the password that was given; else its own stays."""
+
+    created: bool
+    sentence: str
+
+
+def make_owner(
+    email: str, password: str, *, name: str = "", workspace: str = "", timezone: str = "UTC"
+) -> MadeOwner:
+    """Somebody who owns the workspace of that slug, or a new one; their account is made if there is none.
+
+    :raises NotFound: no such workspace. :raises InvalidInput: the address, password or zone is unusable.
+    """
+    address = accounts.normal_email(email)
+    with transaction() as session:
+        person = session.exec(select(Person).where(Person.email == address)).first()
+        created = person is None
+        if person is None:
+            person = Person(
+                email=address,
+                name=name or address.partition("@")[0],
+                timezone=accounts.zone(timezone),
+                password_hash=passwords.hashed(passwords.checked(password)),
+            )
+            session.add(person)
+            session.flush()
+        place = _workspace(session, workspace, person)
+        audit.record(session, place.id, None, "owner.made", "person", person.id, email=address)
+    what = "A new account" if created else "The account"
+    return MadeOwner(created, f"{what} {address} owns the workspace {place.slug}.")
+
+
+def reset_password(email: str, password: str) -> int:
+    """A new password for an account; how many sessions that ended.
+
+    :raises NotFound: nobody has this address. :raises InvalidInput: the password is too weak.
+    """
+    address = accounts.normal_email(email)
+    with reading() as session:
+        found = session.exec(select(Person.id).where(Person.email == address)).first()
+    if found is None:
+        raise NotFound("There is no account with this e-mail address.")
+    kept = passwords.hashed(passwords.checked(password))
+    with transaction() as session:
+        person = session.exec(select(Person).where(Person.id == found).with_for_update()).one()
+        person.password_hash = kept
+        session.add(person)
+        ended = session.exec(delete(AuthSession).where(col(AuthSession.person_id) == person.id)).rowcount
+        for workspace_id in session.exec(
+            select(Membership.workspace_id).where(Membership.person_id == person.id)
+        ).all():
+            audit.record(session, workspace_id, None, "password.reset", "person", person.id)
+    return int(ended)
+
+
+def _workspace(session: Session, slug: str, person: Person) -> Workspace:
+    """The workspace, of which the person is an owner afterwards."""
+    if not slug:
+        return starter.new_workspace(session, person, f"{person.name}’s workspace")
+    place = session.exec(select(Workspace).where(Workspace.slug == slug)).first()
+    if place is None:
+        raise NotFound(f"There is no workspace {slug!r}.")
+    member = session.exec(
+        select(Membership).where(Membership.workspace_id == place.id, Membership.person_id == person.id)
+    ).first()
+    if member is None:
+        member = Membership(workspace_id=place.id, person_id=person.id, role=Role.OWNER.value)
+    elif member.role == Role.OWNER:
+        raise InvalidInput(f"{person.email} owns {slug} already.", code="owner_already")
+    member.role = Role.OWNER.value
+    session.add(member)
+    return place
