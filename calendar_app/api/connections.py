@@ -7,13 +7,13 @@ that got it, and any session or token of the same person will do as well.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from itsdangerous import BadSignature, URLSafeTimedSerializer
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
 from calendar_app.api.calendars import CalendarOut
 from calendar_app.api.deps import Caller, CurrentActor, CurrentCaller, OptionalCaller
@@ -23,6 +23,7 @@ from calendar_app.services import connections
 from calendar_app.services.connecting import STATE_LIFE
 from calendar_app.services.connections import (
     ConnectionView,
+    ConnectResult,
     DisconnectPreview,
     DisconnectResult,
     ProviderStatus,
@@ -73,6 +74,41 @@ class ConnectedOut(BaseModel):
     calendars: list[CalendarOut]
     message: str
     missing_features: list[str]
+
+
+class CalDavIn(BaseModel):
+    """A CalDAV account. `url` is the server's address; without it, `email` finds the server (RFC 6764). `username` is
+    the e-mail address where it is left out, `password` an app password where the server has them."""
+
+    url: str = Field(default="", max_length=2000)
+    email: str = Field(default="", max_length=320)
+    username: str = Field(default="", max_length=320)
+    password: SecretStr = Field(min_length=1, max_length=1000)
+    connection_id: Key | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not (self.url.strip() or self.email.strip()):
+            raise ValueError("give the server's url, or an email to find it by")
+        return self
+
+
+@router.post("/caldav", status_code=201)
+def connect_caldav(body: CalDavIn, actor: CurrentActor, response: Response) -> ConnectedOut:
+    """Connect an account at Apple iCloud, Fastmail, Nextcloud or any other CalDAV server, or bring one back in place.
+
+    The server is found and the password proven before anything is stored. A wrong one is `credentials_rejected`.
+    """
+    result = connections.connect(
+        actor,
+        "caldav",
+        address=body.url or body.email,
+        username=body.username or body.email,
+        password=body.password.get_secret_value(),
+        connection_id=body.connection_id,
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return _connected(result)
 
 
 @router.post("/{provider}/start")
@@ -127,13 +163,7 @@ def callback(
         return _onward(connections.next_path_of(state, bindings), {"error": failure.code})
     if not as_json:
         return _onward(result.next_path, {"connected": result.connection.id})
-    body = ConnectedOut(
-        success=True,
-        connection=result.connection,
-        calendars=[CalendarOut.of(view) for view in result.calendars],
-        message=result.message,
-        missing_features=list(result.missing_features),
-    )
+    body = _connected(result)
     return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
 
 
@@ -173,6 +203,12 @@ def test(connection_id: Key, actor: CurrentActor) -> TestResult:
     return connections.test(actor, connection_id)
 
 
+@router.get("/{connection_id}/disconnection")
+def disconnection(connection_id: Key, actor: CurrentActor) -> DisconnectionView:
+    """How far the latest disconnection of the connection is."""
+    return connections.disconnection(actor, connection_id)
+
+
 @router.delete("/{connection_id}")
 def disconnect(
     connection_id: Key,
@@ -182,8 +218,19 @@ def disconnect(
     ] = "leave",
     move_to: Annotated[Key | None, Query(description="The calendar that they move to")] = None,
 ) -> DisconnectResult:
-    """End the connection, here and at the provider."""
+    """End the connection, here and at the provider. Where many bookings move or are cancelled, `state` is `running`:
+    a worker goes on with it, and `/disconnection` says how far it is."""
     return connections.disconnect(actor, connection_id, bookings=bookings, move_to=move_to)
+
+
+def _connected(result: ConnectResult) -> ConnectedOut:
+    return ConnectedOut(
+        success=True,
+        connection=result.connection,
+        calendars=[CalendarOut.of(view) for view in result.calendars],
+        message=result.message,
+        missing_features=list(result.missing_features),
+    )
 
 
 def _bindings(request: Request, caller: Caller | None) -> list[str]:

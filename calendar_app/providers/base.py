@@ -45,11 +45,12 @@ class AccessRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token endpoint gave us; ``refresh_token`` is ``None`` where the old one stays valid."""
+    """What a token endpoint gave us; ``refresh_token`` is ``None`` where the old one stays valid. ``expires_at`` is
+    ``None`` for what never ends: a password, an address."""
 
     access_token: str
     refresh_token: str | None
-    expires_at: datetime
+    expires_at: datetime | None
     scopes: tuple[str, ...]
 
 

@@ -56,14 +56,14 @@ class ConnectResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
-    """An attempt that has passed every check and is spent."""
+class Attempt:
+    """An attempt that has passed every check and is spent. ``connection_id``: the connection to bring back."""
 
     workspace_id: str
     person_id: str
     connection_id: str | None
-    code_verifier: str
-    next_path: str
+    code_verifier: str = ""
+    next_path: str = DEFAULT_NEXT
 
 
 def local_path(path: str | None, default: str = DEFAULT_NEXT) -> str:
@@ -184,12 +184,12 @@ def finish(
     try:
         _require_scopes(oauth, provider, grant)
         account = oauth.account(grant.access_token)
-        _require_same_account(attempt, account)
+        require_same_account(attempt, account)
         listing = registry.calendar_provider(provider, grant.access_token).list_calendars()
     except Exception:
         _give_back(oauth, provider, grant, attempt)
         raise
-    return _store(attempt, provider, grant, account, listing)
+    return store(attempt, provider, grant, account, listing)
 
 
 def _find(session: Session, state: str) -> OAuthAttempt | None:
@@ -197,7 +197,7 @@ def _find(session: Session, state: str) -> OAuthAttempt | None:
     return session.exec(query.with_for_update()).first()
 
 
-def _spend(state: str, provider: str, bindings: Collection[str], now: datetime) -> _Attempt:
+def _spend(state: str, provider: str, bindings: Collection[str], now: datetime) -> Attempt:
     """The attempt behind ``state``, marked as used. One that is somebody else's stays unused for its owner."""
     again = "This connection attempt is not valid any more. Start again from the calendars page."
     with transaction() as session:
@@ -217,7 +217,7 @@ def _spend(state: str, provider: str, bindings: Collection[str], now: datetime) 
             raise StateInvalid(again)
         row.used_at = now
         session.add(row)
-        return _Attempt(row.workspace_id, row.person_id, row.connection_id, row.code_verifier, row.next_path)
+        return Attempt(row.workspace_id, row.person_id, row.connection_id, row.code_verifier, row.next_path)
 
 
 def _refusal(provider: str, error: str) -> Exception:
@@ -232,7 +232,7 @@ def _refusal(provider: str, error: str) -> Exception:
     )
 
 
-def _exchange(oauth: OAuthClient, provider: str, code: str, attempt: _Attempt) -> Grant:
+def _exchange(oauth: OAuthClient, provider: str, code: str, attempt: Attempt) -> Grant:
     try:
         return oauth.exchange(
             code=code, code_verifier=attempt.code_verifier, redirect_uri=redirect_uri(provider)
@@ -255,7 +255,8 @@ def _require_scopes(oauth: OAuthClient, provider: str, grant: Grant) -> None:
         )
 
 
-def _require_same_account(attempt: _Attempt, account: Account) -> None:
+def require_same_account(attempt: Attempt, account: Account) -> None:
+    """:raises Conflict: ``wrong_account``, where another connection was to be brought back."""
     if attempt.connection_id is None:
         return
     with reading() as session:
@@ -270,7 +271,7 @@ def _require_same_account(attempt: _Attempt, account: Account) -> None:
         )
 
 
-def _give_back(oauth: OAuthClient, provider: str, grant: Grant, attempt: _Attempt) -> None:
+def _give_back(oauth: OAuthClient, provider: str, grant: Grant, attempt: Attempt) -> None:
     """Revoke a grant that we cannot use, unless the same person may have a live connection that would die with it.
 
     Providers end every grant of the application for that account at once, and which account it is may be unknown here.
@@ -290,9 +291,10 @@ def _give_back(oauth: OAuthClient, provider: str, grant: Grant, attempt: _Attemp
         log.warning("a grant that is not used could not be revoked", extra={"code": error.code})
 
 
-def _store(
-    attempt: _Attempt, provider: str, grant: Grant, account: Account, listing: Sequence[RemoteCalendar]
+def store(
+    attempt: Attempt, provider: str, grant: Grant, account: Account, listing: Sequence[RemoteCalendar]
 ) -> ConnectResult:
+    """Keep the account and its calendars, in the connection that it has already if there is one, and read them soon."""
     now = datetime.now(UTC)
     with transaction() as session:
         # Two callbacks of one person queue up here, so that the account is stored once.

@@ -25,14 +25,17 @@ from calendar_app.services.connecting import (
     request_sync,
     start,
 )
+from calendar_app.services.connecting_credentials import connect, connect_with_credentials
 from calendar_app.services.connection_views import ConnectionView, owned, views
 from calendar_app.services.disconnecting import (
-    AffectedBooking,
+    DisconnectionView,
     DisconnectPreview,
     DisconnectResult,
     disconnect,
     disconnect_preview,
+    disconnection,
 )
+from calendar_app.services.disconnections import AffectedBooking
 from calendar_app.services.roles import Actor, Role
 
 __all__ = [
@@ -41,10 +44,14 @@ __all__ = [
     "ConnectionView",
     "DisconnectPreview",
     "DisconnectResult",
+    "DisconnectionView",
     "ProviderStatus",
     "TestResult",
+    "connect",
+    "connect_with_credentials",
     "disconnect",
     "disconnect_preview",
+    "disconnection",
     "finish",
     "get_connection",
     "list_connections",

@@ -31,8 +31,11 @@ MARGIN = timedelta(seconds=60)
 """A token that lives no longer than this is refreshed before it is used."""
 AHEAD = timedelta(minutes=20)
 """The job refreshes what ends within this; it runs every 15 minutes."""
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""When a password or an address ends: there is nothing to refresh, and a refusal of it is final."""
 LEASE = timedelta(seconds=60)
 """How long one refresh may take before somebody else tries; more than the time-outs of the call it covers."""
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 _PATIENCE, _POLL = 30.0, 0.05
 _REFRESH_FAILED = "refresh_failed"
 
@@ -81,8 +84,10 @@ def call(connection_id: str, work: Callable[[CalendarProvider], Result]) -> Resu
 
 
 def refresh(connection_id: str) -> None:
-    """Get a new access token now, whatever is left of the old one; errors as in :func:`call`."""
-    _refreshed(connection_id, _access(connection_id), rejected=True)
+    """Get a new access token now, whatever is left of the old one, unless it never ends; errors as in :func:`call`."""
+    access = _access(connection_id)
+    if access.expires_at != NEVER:
+        _refreshed(connection_id, access, rejected=True)
 
 
 def refresh_due(*, now: datetime | None = None) -> int:
@@ -157,7 +162,7 @@ def _usable(row: Connection | None) -> _Access:
         raise GrantRevoked(
             row.last_error if row.status == "needs_reconnect" else "This account is disconnected."
         )
-    expires = row.access_expires_at or datetime.min.replace(tzinfo=UTC)
+    expires = row.access_expires_at or (_ALWAYS if row.refresh_token else NEVER)
     return _Access(row.provider, row.account_id, row.access_token or "", row.token_version, expires)
 
 
