@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from calendar_app.settings import get_settings
 
 BACKOFF = (1.0, 2.0, 4.0)
 MAX_WAIT = 10.0
+PATIENCE = 3
 
 Gate = Callable[[], AbstractContextManager[None]]
 gate: ContextVar[Gate] = ContextVar("gate", default=nullcontext)
@@ -44,18 +45,51 @@ def tls() -> ssl.SSLContext:
 tls()  # now, before workers and web processes fork: a job that read the store anew would wait for it each time
 
 
-class MeteredClient(httpx.Client):
-    """A client whose every request is counted, with the status of its answer and how long that took."""
+class _InTime(httpx.SyncByteStream):
+    """A body that has to be complete by ``deadline``: httpx bounds each read, and a byte now and then passes that."""
 
-    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+    def __init__(self, body: httpx.SyncByteStream, deadline: float) -> None:
+        self._body, self._deadline = body, deadline
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._body:
+            if time.perf_counter() > self._deadline:
+                raise httpx.ReadTimeout("The answer did not end in time.")
+            yield part
+
+    def close(self) -> None:
+        self._body.close()
+
+
+class MeteredClient(httpx.Client):
+    """A client whose every request is counted, with the status of its answer and how long that took.
+
+    A whole answer may take :data:`PATIENCE` times the time-out of a single read.
+    """
+
+    def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
         began = time.perf_counter()
         try:
-            response = super().send(request, **options)
+            response = super().send(request, stream=True, **options)
+            read_s = request.extensions.get("timeout", {}).get("read")
+            if read_s is not None:
+                assert isinstance(response.stream, httpx.SyncByteStream)
+                response.stream = _InTime(response.stream, began + PATIENCE * read_s)
+            if not stream:
+                _read(response)
         except httpx.HTTPError as error:
             metering.answered("timeout" if isinstance(error, httpx.TimeoutException) else "network", began)
             raise
         metering.answered(str(response.status_code), began)
         return response
+
+
+def _read(response: httpx.Response) -> None:
+    try:
+        response.read()
+    except BaseException:
+        response.close()
+        raise
 
 
 @lru_cache(maxsize=1)

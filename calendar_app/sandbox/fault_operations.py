@@ -81,6 +81,7 @@ class Call:
     operation: str
     method: str
     path: str
+    query: str
     continues: bool
     incremental: bool
 
@@ -101,4 +102,4 @@ def call_of(scope: Scope) -> Call | None:
         operation = "create"
     query = scope["query_string"].decode("latin-1")
     incremental = bool(_SYNC_TOKEN.search(query)) or (provider == "caldav" and operation == "list")
-    return Call(provider, operation, method, path, bool(_PAGE_TOKEN.search(query)), incremental)
+    return Call(provider, operation, method, path, query, bool(_PAGE_TOKEN.search(query)), incremental)

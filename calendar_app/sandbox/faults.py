@@ -171,7 +171,7 @@ class Faults:
     def __init__(self) -> None:
         self._switches: dict[str, Switch] = {}
         self._numbers = itertools.count(1)
-        self._pages: dict[tuple[str, str], int] = {}
+        self._pages: dict[tuple[str, str], tuple[int, str]] = {}
         self._overtaken: dict[str, asyncio.Event] = {}
         self.account_of: dict[str, AccountOf] = {}
 
@@ -239,8 +239,13 @@ class Faults:
         if call.operation != "list":
             return 0
         key = (call.provider, call.path)
-        self._pages[key] = self._pages.get(key, 0) + 1 if call.continues else 1
-        return self._pages[key]
+        page, query = self._pages.get(key, (0, ""))
+        if not call.continues:
+            page = 1
+        elif query != call.query:  # the same query again is another try of the same page
+            page += 1
+        self._pages[key] = page, call.query
+        return page
 
     def _is_of(self, fault: Fault, call: Call, headers: Headers) -> bool:
         if not fault.account:
@@ -307,6 +312,10 @@ async def _spoil(fault: Fault, messages: list[Message], send: Send) -> None:
     body = b"".join(m.get("body", b"") for m in messages if m["type"] == "http.response.body")
     start = dict(next(m for m in messages if m["type"] == "http.response.start"))
     headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+    if not body:
+        for message in messages:
+            await send(message)
+        return
     half = body[: len(body) // 2]
     if fault.kind == "malformed":
         body = half + b"\x00{<"

@@ -348,6 +348,8 @@ def to_error(response: httpx.Response) -> ProviderError:
         return EventNotFound(reason=reason)
     if status == 412:
         return PreconditionFailed(reason=reason)
+    if status == 409:
+        reason = reason or "duplicate"  # its only meaning for events, also where the body cannot be read
     return InvalidRequest(_sentence("Google refused the request", message), reason=reason)
 
 

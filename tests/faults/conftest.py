@@ -1,0 +1,67 @@
+"""Fixtures of the fault rows: a provider with switches, a business at it, one database unless more are asked for.
+
+``--db both`` with ``FAULTS=long`` (as ``make faults`` does) runs them on both databases; else each test has the one
+that is harder for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from calendar_app.providers import http
+from calendar_app.settings import Settings
+from tests.faults.office import Office, opened
+from tests.sandbox.server import Sandbox, SharedServer, running_sandbox
+from tests.support import databases
+from tests.support.databases import Database
+
+LONG = os.environ.get("FAULTS") == "long"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[SharedServer]:
+    with SharedServer() as shared:
+        yield shared
+
+
+@pytest.fixture(params=["sqlite", "postgresql"] if LONG else ["sqlite"])
+def database(
+    request: pytest.FixtureRequest, configure: Callable[..., Settings], tmp_path: Path
+) -> Iterator[Database]:
+    """As everywhere, on SQLite alone in the short form; ``PROCESSES`` tests ask for PostgreSQL."""
+    kind = "postgresql" if request.node.get_closest_marker("serial") and not LONG else request.param
+    if kind == "sqlite":
+        url = databases.sqlite_copy(request.getfixturevalue("_sqlite_template"), tmp_path / "almanac.db")
+    else:
+        url = databases.emptied(request.getfixturevalue("_postgres_url"))
+    configure(DATABASE_URL=url)
+    with databases.in_use(kind, url) as found:
+        yield found
+
+
+@pytest.fixture
+def sandbox(server: SharedServer, configure: Callable[..., Settings]) -> Iterator[Sandbox]:
+    """The provider, on the real clock; the product's settings lead to it."""
+    http.shared_client.cache_clear()
+    with running_sandbox(server=server, clock=lambda: datetime.now(UTC)) as running:
+        configure(**running.environment, HTTP_TIMEOUT="1")
+        yield running
+        running.client.delete("/sandbox/api/faults")
+        http.shared_client().close()
+    http.shared_client.cache_clear()
+
+
+@pytest.fixture
+def office(database: Database, sandbox: Sandbox) -> Office:
+    return opened(sandbox)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries follow each other within milliseconds; how long they wait is tests/providers/test_http.py's matter."""
+    monkeypatch.setattr(http, "BACKOFF", (0.01, 0.02, 0.04))
