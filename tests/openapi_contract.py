@@ -354,6 +354,27 @@ def _graph_continuations(document: Json) -> None:
             item["get"].setdefault("parameters", []).extend({"name": name, **text} for name in names)
 
 
+def _graph_instances(document: Json) -> None:
+    """The occurrences of a series are asked for within a window, like a calendar view
+    (https://learn.microsoft.com/graph/api/event-list-instances#query-parameters)."""
+    for path, item in document["paths"].items():
+        if path.endswith("/instances"):
+            window = {"in": "query", "required": True, "schema": {"type": "string"}}
+            item["get"]["parameters"].extend(
+                {"name": name, **window} for name in ("startDateTime", "endDateTime")
+            )
+
+
+def _graph_instances(document: Json) -> None:
+    """The window of ``instances`` is missing (https://learn.microsoft.com/graph/api/event-list-instances), which the
+    calendar view has."""
+    text = {"in": "query", "required": True, "schema": {"type": "string"}}
+    for path, item in document["paths"].items():
+        if path.endswith(("/instances", "/instances/delta")):
+            parameters = item["get"].setdefault("parameters", [])
+            parameters += [{"name": name, **text} for name in ("startDateTime", "endDateTime")]
+
+
 def _graph_errors(document: Json) -> None:
     """The reference writes ``innerError`` (https://learn.microsoft.com/graph/errors), and 5xx have the same body."""
     error = document["components"]["schemas"]["error"]["properties"]["error"]
@@ -419,6 +440,7 @@ GRAPH_CORRECTIONS: tuple[Correction, ...] = (
     _graph_extended_properties,
     _graph_patch_answers,
     _graph_continuations,
+    _graph_instances,
     _graph_errors,
     _graph_schedule_names,
     _graph_required,

@@ -82,9 +82,9 @@ class GoogleHarness(Harness):
         self._patch(instance, {"start": _time(series.now), "end": _time(series.now + series.length)})
         return True
 
-    def refuse_cursors(self) -> str:
+    def refuse_cursors(self) -> bool:
         self.sandbox.client.post("/sandbox/api/expire-sync-tokens", json={}).raise_for_status()
-        return "never-issued"
+        return True
 
     def expire(self) -> None:
         self.sandbox.clock.advance(hours=2)

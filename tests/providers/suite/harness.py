@@ -112,13 +112,18 @@ class Harness(ABC):
         """The owner makes a weekly event and moves its second meeting; false where no event can recur."""
         return False
 
-    def refuse_cursors(self) -> str:
-        """Make every cursor given out so far too old; a cursor that is refused from now on, if no old one is."""
-        return "never-issued"
+    def refuse_cursors(self) -> bool:
+        """Make every cursor given out so far too old; false where none ever is."""
+        return False
 
     def touch(self, remote_id: str) -> None:
         """The owner edits an event (its title), so that an etag that we hold is stale."""
         raise NotImplementedError
+
+    @property
+    def hook(self) -> str:
+        """An address for pushes; one that answers, where the provider checks that before it grants a channel."""
+        return "http://127.0.0.1:9/api/v1/hooks/suite"
 
     def rate_limited(self, request: httpx.Request) -> httpx.Response:
         """How the provider says "slow down, for :attr:`retry_after` seconds"."""

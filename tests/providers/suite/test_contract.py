@@ -7,6 +7,7 @@ is final, and nothing is sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -30,24 +31,28 @@ from calendar_app.errors import (
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Capability, PushChannel
 from tests.providers.suite.harness import Harness, Series, busy, listed, spans, standing
-from tests.providers.suite.harnesses import HARNESSES
-from tests.sandbox.server import SharedServer
+from tests.providers.suite.harnesses import HARNESSES, Counterparts, HarnessMaker
 
 HALF_HOUR = timedelta(minutes=30)
 KEY = write_key("suite", "booking")
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[SharedServer]:
-    """One server for all stand-ins: starting one takes longer than a test."""
-    with SharedServer() as shared:
-        yield shared
+def counterparts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counterparts]:
+    with ExitStack() as running:
+        yield Counterparts(tmp_path_factory.mktemp("counterparts"), running)
 
 
-@pytest.fixture(params=sorted(HARNESSES))
-def harness(request: pytest.FixtureRequest, server: SharedServer) -> Iterator[Harness]:
-    """A fresh account at each provider's counterpart."""
-    with HARNESSES[request.param](server) as made:
+@pytest.fixture(params=sorted(HARNESSES), scope="module")
+def harness_of(request: pytest.FixtureRequest) -> HarnessMaker:
+    """The provider; module-wide, so that the tests of one stand together and its server is warm."""
+    return HARNESSES[request.param]
+
+
+@pytest.fixture
+def harness(harness_of: HarnessMaker, counterparts: Counterparts) -> Iterator[Harness]:
+    """A fresh account at the provider's counterpart."""
+    with harness_of(counterparts) as made:
         yield made
 
 
@@ -180,7 +185,9 @@ def test_a_refused_cursor_is_an_error_of_its_own(harness: Harness, provider: Cal
         assert listed(provider, harness.calendar_id)[1] is None
         return
     _, cursor = listed(provider, harness.calendar_id)
-    for bad in {harness.refuse_cursors() or cursor, "never-issued", "💥", "x" * 3000}:
+    assert cursor
+    bad_ones = ["never-issued", "💥", "x" * 3000] + [cursor] * harness.refuse_cursors()
+    for bad in bad_ones:
         with pytest.raises(SyncTokenInvalid):
             list(provider.event_pages(harness.calendar_id, bad))
     _, cursor = listed(provider, harness.calendar_id)
@@ -286,7 +293,7 @@ def test_a_push_channel_opens_and_ends(harness: Harness, provider: CalendarProvi
             harness.calendar_id,
             channel_id="01suitechannel0000000000000",
             token="secret-of-the-channel",
-            address="http://127.0.0.1:9/api/v1/hooks/suite",
+            address=harness.hook,
             expires_at=ends,
         )
 
