@@ -1,51 +1,32 @@
-"""Disconnecting an account: what hangs on it, what becomes of that, and the end of the grant at the provider.
+"""Disconnecting an account: what hangs on it, and the beginning of its end.
 
-History stays: the row, its calendars and their mirrored events, so that connecting the account again brings everything
-back. Tokens are forgotten only after the provider was told; a process that dies in between can be followed by another
-attempt that finishes the work.
+What is asked for is a row (:class:`calendar_app.db.tables.Disconnection`); carrying it out is
+:mod:`calendar_app.services.disconnections`, at once while that is quick, by a worker where many bookings have to move
+or to be cancelled.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
-from calendar_app.db.session import after_commit, reading, transaction
-from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, EventType
-from calendar_app.errors import AlmanacError, InvalidInput
-from calendar_app.providers import registry
+from calendar_app.db.session import reading, transaction
+from calendar_app.db.tables import Calendar, Connection, Disconnection
+from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.providers.base import AccessRole
-from calendar_app.services import audit, calendar_writes, calendars, channels, live
-from calendar_app.services import bookings as booking_service
+from calendar_app.services import calendars, disconnections
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.connection_views import owned, title
+from calendar_app.services.disconnections import DONE, RUNNING, AffectedBooking, affected
 from calendar_app.services.roles import Actor
-
-log = logging.getLogger(__name__)
 
 CHOICES = ("leave", "move", "cancel")
 """What may become of future bookings: their events stay, move to another calendar, or the bookings are cancelled."""
-_BUDGET = 20.0
-"""Seconds for taking events out of the calendars before access ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class AffectedBooking:
-    """A future booking that has an event in one of the connection's calendars."""
-
-    id: str
-    title: str
-    name: str
-    start: datetime
-    end: datetime
-    calendar_id: str
-    calendar_name: str
+AT_ONCE_S = 4.0
+"""Seconds that the caller waits for the work before a worker goes on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +39,40 @@ class DisconnectPreview:
 
 @dataclass(frozen=True, slots=True)
 class DisconnectResult:
-    """What was done. ``revoked`` false: the provider could not be told, ``message`` says what to do about it."""
+    """What was done so far. ``state`` is ``done``, or ``running`` while a worker goes on with it.
+
+    ``revoked`` false at the end: the provider could not be told, ``message`` says what to do about it.
+    """
 
     connection_id: str
     moved: int
     cancelled: int
     revoked: bool
     message: str
+    id: str = ""
+    state: str = DONE
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectionView:
+    """How far a disconnection is: ``done`` and ``failed`` of ``total`` bookings; ``state`` ``running`` or ``done``."""
+
+    id: str
+    connection_id: str
+    bookings: str
+    move_to: str | None
+    total: int
+    done: int
+    failed: int
+    revoked: bool
+    state: str
+    last_error: str
+    message: str
+    created_at: datetime
+    finished_at: datetime | None
 
 
 def disconnect_preview(actor: Actor, connection_id: str, *, now: datetime | None = None) -> DisconnectPreview:
@@ -72,10 +80,10 @@ def disconnect_preview(actor: Actor, connection_id: str, *, now: datetime | None
     now = now or datetime.now(UTC)
     with reading() as session:
         row = owned(session, actor, connection_id)
-        affected = _affected(session, row.id, now)
+        bookings = affected(session, row.id, now)
         targets = session.exec(_targets(row)).all()
         return DisconnectPreview(
-            affected, [calendars.view(one, connection, now) for one, connection in targets]
+            bookings, [calendars.view(one, connection, now) for one, connection in targets]
         )
 
 
@@ -85,48 +93,89 @@ def disconnect(
     *,
     bookings: str = "leave",
     move_to: str | None = None,
+    at_once: float = AT_ONCE_S,
     now: datetime | None = None,
 ) -> DisconnectResult:
     """End the connection; doing it twice is success. ``bookings`` is one of :data:`CHOICES`.
+
+    Waits ``at_once`` seconds for the work at most; what is left then goes on by itself
+    (:func:`disconnection` says how far it is).
 
     :raises NotFound: no such connection. :raises InvalidInput: no such choice, or nothing to move to.
     """
     now = now or datetime.now(UTC)
     if bookings not in CHOICES:
         raise InvalidInput(f"Choose one of {', '.join(CHOICES)} for the bookings.", field="bookings")
+    with transaction() as session:
+        row = owned(session, actor, connection_id, lock=True)
+        work = session.exec(_of(connection_id).where(Disconnection.state == RUNNING)).first()
+        if (
+            work is None
+            and row.status == "disconnected"
+            and row.refresh_token is None
+            and row.access_token is None
+        ):
+            return DisconnectResult(connection_id, 0, 0, True, _message(row, revoked=True))
+        if work is None:
+            target = _target(session, row, move_to) if bookings == "move" else None
+            count = len({one.id for one in affected(session, row.id, now)}) if bookings != "leave" else 0
+            work = Disconnection(
+                workspace_id=row.workspace_id,
+                connection_id=row.id,
+                person_id=actor.person_id,
+                bookings=bookings,
+                move_to=target.id if target else None,
+                total=count,
+            )
+            session.add(work)
+            session.flush()
+        work_id = work.id
+    disconnections.carry_on(work_id, budget=at_once, now=now)
     with reading() as session:
-        row = owned(session, actor, connection_id)
-        target = _target(session, row, move_to) if bookings == "move" else None
-        affected = _affected(session, row.id, now) if bookings != "leave" else []
-    channels.stop_for_connection(connection_id)
-    moved, cancelled = 0, 0
-    if target is not None:
-        moved = _move(actor, connection_id, target, affected)
-    elif bookings == "cancel":
-        cancelled = _cancel(actor, affected)
-    _take_out(connection_id, affected)
-    revoked = _end(actor, connection_id, now)
-    return DisconnectResult(connection_id, moved, cancelled, revoked, _message(row, revoked))
-
-
-def _affected(session: Session, connection_id: str, now: datetime) -> list[AffectedBooking]:
-    found = session.exec(
-        select(Booking, EventType, Calendar)
-        .join(CalendarWrite, col(CalendarWrite.booking_id) == col(Booking.id))
-        .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
-        .join(EventType, col(EventType.id) == col(Booking.event_type_id))
-        .where(Calendar.connection_id == connection_id)
-        .where(col(CalendarWrite.present).is_(True))
-        .where(col(Booking.status).in_(("pending", "confirmed")))
-        .where(col(Booking.end_at) > now)
-        .order_by(col(Booking.start_at), col(Booking.id))
-    )
-    return [
-        AffectedBooking(
-            booking.id, kind.title, booking.name, booking.start_at, booking.end_at, calendar.id, calendar.name
+        done, connection = session.get_one(Disconnection, work_id), session.get_one(Connection, connection_id)
+        return DisconnectResult(
+            connection_id,
+            done.done if done.bookings == "move" else 0,
+            done.done if done.bookings == "cancel" else 0,
+            done.revoked,
+            _message(connection, revoked=done.revoked) if done.state == DONE else _running(connection, done),
+            done.id,
+            done.state,
+            done.total,
+            done.done,
+            done.failed,
         )
-        for booking, kind, calendar in found
-    ]
+
+
+def disconnection(actor: Actor, connection_id: str) -> DisconnectionView:
+    """The latest disconnection of a connection. :raises NotFound: no such connection, or never asked for."""
+    with reading() as session:
+        connection = owned(session, actor, connection_id)
+        row = session.exec(
+            _of(connection_id).order_by(col(Disconnection.created_at).desc(), col(Disconnection.id).desc())
+        ).first()
+        if row is None:
+            raise NotFound("Nobody has disconnected this account.")
+        finished = row.state == DONE
+        return DisconnectionView(
+            id=row.id,
+            connection_id=connection_id,
+            bookings=row.bookings,
+            move_to=row.move_to,
+            total=row.total,
+            done=row.done,
+            failed=row.failed,
+            revoked=row.revoked,
+            state=row.state,
+            last_error=row.last_error,
+            message=_message(connection, revoked=row.revoked) if finished else _running(connection, row),
+            created_at=row.created_at,
+            finished_at=row.finished_at,
+        )
+
+
+def _of(connection_id: str) -> SelectOfScalar[Disconnection]:
+    return select(Disconnection).where(Disconnection.connection_id == connection_id)
 
 
 def _targets(row: Connection) -> Select[Calendar, Connection]:
@@ -154,127 +203,18 @@ def _target(session: Session, row: Connection, move_to: str | None) -> Calendar:
     )
 
 
-def _move(actor: Actor, connection_id: str, target: Calendar, affected: Sequence[AffectedBooking]) -> int:
-    """Bookings are written to ``target`` from now on, those that stand too; one transaction."""
-    with transaction() as session:
-        for calendar in session.exec(select(Calendar).where(Calendar.connection_id == connection_id)):
-            calendar.receives_bookings = False
-            session.add(calendar)
-        fresh = session.get_one(Calendar, target.id)
-        fresh.receives_bookings = True
-        session.add(fresh)
-        session.flush()
-        for booking_id in dict.fromkeys(one.id for one in affected):
-            calendar_writes.plan(session, session.get_one(Booking, booking_id))
-            audit.record(
-                session,
-                actor.workspace_id,
-                actor,
-                "booking.moved_calendar",
-                "booking",
-                booking_id,
-                calendar=target.id,
-            )
-        for row in session.exec(_writes(connection_id, affected)):
-            row.present, row.desired_version = False, row.desired_version + 1
-            row.state, row.attempts, row.next_attempt_at = calendar_writes.QUEUED, 0, None
-            session.add(row)
-    return len({one.id for one in affected})
-
-
-def _writes(connection_id: str, affected: Sequence[AffectedBooking]) -> SelectOfScalar[CalendarWrite]:
-    return (
-        select(CalendarWrite)
-        .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
-        .where(Calendar.connection_id == connection_id)
-        .where(col(CalendarWrite.booking_id).in_([one.id for one in affected]))
-    )
-
-
-def _cancel(actor: Actor, affected: Sequence[AffectedBooking]) -> int:
-    done = 0
-    for booking_id in dict.fromkeys(one.id for one in affected):
-        try:
-            booking_service.cancel(actor, booking_id, "The host's calendar was disconnected.")
-            done += 1
-        except AlmanacError as error:  # somebody else was first, or its notice has passed: the others go on
-            log.warning("a booking was not cancelled", extra={"booking": booking_id, "code": error.code})
-    return done
-
-
-def _take_out(connection_id: str, affected: Sequence[AffectedBooking]) -> None:
-    """Remove what no longer belongs there while we still may; what is left over stays with the calendar's owner."""
-    if not affected:
-        return
-    with reading() as session:
-        writes = [row.id for row in session.exec(_writes(connection_id, affected)) if not row.present]
-    deadline = time.monotonic() + _BUDGET
-    for write_id in writes:
-        if time.monotonic() > deadline:
-            log.warning(
-                "events were left behind in a disconnected calendar", extra={"connection": connection_id}
-            )
-            return
-        try:
-            calendar_writes.apply(write_id)
-        except AlmanacError as error:
-            log.warning("an event was left behind", extra={"write": write_id, "code": error.code})
-
-
-def _end(actor: Actor, connection_id: str, now: datetime) -> bool:
-    """Stop using the grant, tell the provider, forget the tokens; whether the provider was told."""
-    with transaction() as session:
-        row = owned(session, actor, connection_id, lock=True)
-        first = row.status != "disconnected"
-        row.status, row.disconnected_at = "disconnected", row.disconnected_at if not first else now
-        row.last_error_code, row.last_error = "", ""
-        session.add(row)
-        if first:
-            audit.record(
-                session,
-                row.workspace_id,
-                actor,
-                "connection.disconnected",
-                "connection",
-                row.id,
-                provider=row.provider,
-                account=row.account_email,
-            )
-        shared = session.exec(
-            select(Connection.id)
-            .where(Connection.provider == row.provider)
-            .where(Connection.account_id == row.account_id)
-            .where(Connection.id != row.id)
-            .where(Connection.status != "disconnected")
-        ).first()
-        token = row.refresh_token or row.access_token
-        after_commit(session, lambda: live.publish(actor.workspace_id, "connections"))
-    # Providers end every grant of the application for an account at once: another connection to it must survive.
-    revoked = token is None or shared is not None or _revoked(row.provider, token)
-    with transaction() as session:
-        fresh = owned(session, actor, connection_id, lock=True)
-        if fresh.status == "disconnected":
-            fresh.access_token = fresh.refresh_token = fresh.access_expires_at = None
-            session.add(fresh)
-    return revoked
-
-
-def _revoked(provider: str, token: str) -> bool:
-    try:
-        registry.oauth_client(provider).revoke(token)
-    except AlmanacError as error:
-        log.warning(
-            "a provider was not told of a disconnection", extra={"provider": provider, "code": error.code}
-        )
-        return False
-    return True
-
-
-def _message(row: Connection, revoked: bool) -> str:
+def _message(row: Connection, *, revoked: bool) -> str:
     name = title(row.provider)
     if revoked:
         return f"{name} account {row.account_email} is disconnected."
     return (
         f"{name} account {row.account_email} is disconnected here, but {name} could not be told: "
         f"remove Almanac’s access in the account’s own security settings at {name}."
+    )
+
+
+def _running(row: Connection, work: Disconnection) -> str:
+    return (
+        f"{title(row.provider)} account {row.account_email} is being disconnected: "
+        f"{work.done + work.failed} of {work.total} bookings are done."
     )

@@ -264,6 +264,18 @@ def _written(
     }
 
 
+def _expected(session: Session, calendar_id: str, now: datetime) -> set[str]:
+    """Events that we wrote and that have to stand there now, mirrored yet or not."""
+    statement = (
+        select(col(CalendarWrite.remote_id))
+        .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
+        .where(col(CalendarWrite.calendar_id) == calendar_id, col(CalendarWrite.present))
+        .where(col(CalendarWrite.written_at).is_not(None))
+        .where(col(Booking.status) == "confirmed", col(Booking.end_at) > now)
+    )
+    return set(session.scalars(statement))
+
+
 def _watched(session: Session, calendar_id: str) -> frozenset[str]:
     """Events of which an open deviation waits for news."""
     statement = select(col(Deviation.remote_id)).where(
@@ -395,10 +407,8 @@ class _Run:
             if future > max(FUSE_COUNT, FUSE_SHARE * future_before):
                 return len(missing)
         rows.delete_events(self.session, [row.id for row in missing])
-        for batch in rows.batches([row.remote_id for row in missing]):
-            for remote_id, ours in _written(self.session, self.owner.calendar_id, batch, now).items():
-                if ours.expected:
-                    self.sightings[remote_id] = Sighting(remote_id, gone=True)
+        for remote_id in _expected(self.session, self.owner.calendar_id, now) - self.seen:
+            self.sightings[remote_id] = Sighting(remote_id, gone=True)
         self.removed += len(missing)
         self.touched.update(row.master_id for row in missing if row.master_id)
         self.touched.update(row.remote_id for row in missing if row.is_recurring)

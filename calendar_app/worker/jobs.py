@@ -13,6 +13,7 @@ from calendar_app.services import (
     bookings,
     calendar_writes,
     channels,
+    disconnections,
     drift,
     grants,
     holds,
@@ -67,6 +68,11 @@ def drift_report() -> int:
     return drift.check_all()
 
 
+def carry_on_disconnection(disconnection_id: str) -> str:
+    """Move or cancel the bookings of an account that is being disconnected, and end its grant."""
+    return disconnections.carry_on(disconnection_id)
+
+
 def send_mail(mail_id: str) -> str:
     """Send one letter."""
     return mails.deliver(mail_id)
@@ -74,7 +80,7 @@ def send_mail(mail_id: str) -> str:
 
 def sweep() -> None:
     """Queue again what is due by the database's word."""
-    _each(sync.sweep, calendar_writes.sweep, mails.sweep, outside.sweep)
+    _each(sync.sweep, calendar_writes.sweep, mails.sweep, outside.sweep, disconnections.sweep)
 
 
 def poll_calendars() -> int:
