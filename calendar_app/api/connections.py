@@ -24,6 +24,7 @@ from calendar_app.services.connecting import STATE_LIFE
 from calendar_app.services.connections import (
     ConnectionView,
     ConnectResult,
+    DisconnectionView,
     DisconnectPreview,
     DisconnectResult,
     ProviderStatus,
