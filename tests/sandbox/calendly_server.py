@@ -8,7 +8,6 @@ with running_calendly(server) as calendly:
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -73,7 +72,7 @@ class RunningCalendly:
     receiver: Receiver
     client: httpx.Client
     closing: ExitStack
-    loop: asyncio.AbstractEventLoop
+    server: SharedServer
 
     @property
     def base(self) -> str:
@@ -91,11 +90,8 @@ class RunningCalendly:
 
     def do(self, act: Callable[[], Result]) -> Result:
         """Run ``act`` where requests are handled, as the sandbox's page would."""
-
-        async def acted() -> Result:
-            return act()
-
-        return asyncio.run_coroutine_threadsafe(acted(), self.loop).result(10)
+        found: Result = self.server.run(act)
+        return found
 
     def calendar_id(self, email: str = OWNER) -> str:
         account = self.do(lambda: self.stand_in.bookings.by_email(email))
@@ -170,7 +166,9 @@ def running_calendly(
     ``wrap`` may put ASGI middleware around it.
     """
     clock, receiver = clock or Clock(WEDNESDAY), receiver or Receiver()
-    stand_in = Calendly(":memory:", clock, Pages(), {REDIRECT_URI}, deliver=receiver, push_retry_after=(0.0, 0.0))
+    stand_in = Calendly(
+        ":memory:", clock, Pages(), {REDIRECT_URI}, deliver=receiver, push_retry_after=(0.0, 0.0)
+    )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -180,4 +178,4 @@ def running_calendly(
     app = Starlette(routes=[Mount("/sandbox/calendly", routes=stand_in.routes())], lifespan=lifespan)
     with server.use(app, wrap(app)) as url, ExitStack() as closing:
         client = closing.enter_context(httpx.Client(base_url=url, trust_env=False, verify=tls()))
-        yield RunningCalendly(url, clock, stand_in, receiver, client, closing, server.loop)
+        yield RunningCalendly(url, clock, stand_in, receiver, client, closing, server)

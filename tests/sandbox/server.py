@@ -98,6 +98,14 @@ class SharedServer:
         assert self._loop is not None
         return self._loop
 
+    def run(self, act: Callable[[], Any]) -> Any:
+        """Run ``act`` where requests are handled, as a page of the served application would."""
+
+        async def acted() -> Any:
+            return act()
+
+        return asyncio.run_coroutine_threadsafe(acted(), self.loop).result(10)
+
     @contextmanager
     def use(self, app: Starlette, wrapped: Any) -> Iterator[str]:
         assert self._loop is not None

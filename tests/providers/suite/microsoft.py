@@ -1,4 +1,4 @@
-"""Microsoft in the contract suite, against the stand-in of the sandbox, every exchange held against Graph's contract."""
+"""Microsoft in the contract suite, against the stand-in of the sandbox; exchanges are held against Graph's document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 
-from calendar_app.providers.base import CalendarProvider
+from calendar_app.providers.base import CalendarProvider, PushEcho, PushRequest
 from calendar_app.providers.http import ProviderHttp, tls
 from calendar_app.providers.microsoft.errors import to_error
 from calendar_app.providers.microsoft.oauth import MicrosoftOAuth
@@ -22,7 +22,7 @@ from calendar_app.sandbox.microsoft.stand_in import MicrosoftStandIn
 from calendar_app.settings import Settings
 from tests.openapi_contract import GRAPH_DOCUMENT, ContractTransport, graph_contract
 from tests.providers.suite.harness import Harness, Series
-from tests.sandbox.server import PUBLIC_URL, Sandbox, SharedServer, running_sandbox
+from tests.sandbox.server import PUBLIC_URL, Sandbox, SharedServer, running_sandbox, serving
 
 OWNER = "suite@example.com"
 REDIRECT_URI = f"{PUBLIC_URL}{MICROSOFT_CALLBACK_PATH}"
@@ -77,6 +77,10 @@ class MicrosoftHarness(Harness):
         answer = self.sandbox.client.post(url.path, data=form)
         code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
         return self.authority.exchange(code=code, code_verifier=verifier, redirect_uri=REDIRECT_URI)
+
+    @property
+    def hook(self) -> str:
+        return f"{self.sandbox.closing.enter_context(serving(webhook))}/api/v1/hooks/microsoft"
 
     def provider(self) -> CalendarProvider:
         http = ProviderHttp(
