@@ -32,9 +32,15 @@ _current: list[Engine] = []
 def make_engine(url: str) -> Engine:
     """An engine for ``url`` with the pragmas and BEGIN modes that the rest of the product relies on."""
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        return create_engine(
+            url, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True
+        )  # errors show no values: they would carry tokens and addresses into logs
     engine = create_engine(
-        url, connect_args={"timeout": 15, "check_same_thread": False}, pool_size=10, max_overflow=30
+        url,
+        connect_args={"timeout": 15, "check_same_thread": False},
+        pool_size=10,
+        max_overflow=30,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import reflex as rx
 
+from calendar_app import logs
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services import accounts, booking_views
 from calendar_app.services.accounts import Identity
@@ -77,7 +78,12 @@ def session_token(cookie_header: str) -> str:
 
 
 async def identify(state: rx.State) -> Identity | None:
-    """The signed-in person behind an event, asked of the database; ``None`` without a live session."""
+    """The signed-in person behind an event, asked of the database; ``None`` without a live session.
+
+    What follows from the event is logged under an id of its own, as with requests.
+    """
+    if logs.request_id.get() == logs.NOBODY:
+        logs.request_id.set(logs.sane_id(""))
     token = session_token(state.router.headers.cookie)
     return await asyncio.to_thread(accounts.identify, token) if token else None
 

@@ -16,6 +16,7 @@ from calendar_app.ui import formats, notices
 from calendar_app.ui.components.browser import ago
 from calendar_app.ui.components.feedback import callout, empty_state, error_callout, loading
 from calendar_app.ui.components.forms import confirm, field, text_input
+from calendar_app.ui.components.token_form import token_form
 from calendar_app.ui.layout import page
 from calendar_app.ui.session import enter, signed_in
 from calendar_app.ui.theme import space
@@ -52,22 +53,19 @@ class TokenRow:
 
 
 class SecurityState(rx.State):
-    """Sessions and tokens of the person. ``secret`` is a fresh token, until the page is left."""
+    """Sessions and tokens of the person; secrets never get in here (see ``token_form.js``)."""
 
     loaded: bool = False
     browsers: list[BrowserRow] = []  # noqa: RUF012 - Reflex copies defaults per session
     tokens: list[TokenRow] = []  # noqa: RUF012
-    secret: str = ""
-    token_error: str = ""
     password_error: str = ""
     password_done: str = ""
-    _hour12: bool = False
 
     @rx.event
     async def load(self, zone: str, hour12: bool) -> None:
         """Show everything."""
         await enter(self, zone, hour12)
-        self.secret = self.token_error = self.password_error = self.password_done = ""
+        self.password_error = self.password_done = ""
         await self._read((await signed_in(self))[0])
 
     async def _read(self, identity: Identity) -> None:
@@ -77,28 +75,9 @@ class SecurityState(rx.State):
         self.loaded = True
 
     @rx.event
-    async def make_token(self, form: dict[str, Any]) -> None:
-        """Make a token and show it once."""
-        identity, _ = await signed_in(self)
-        days = str(form.get("days", ""))
-        self.secret = self.token_error = ""
-        try:
-            made = await asyncio.to_thread(
-                security.create_token,
-                identity,
-                str(form.get("token_name", "")),
-                [str(form.get("scope", "read"))],
-                int(days) if days.isdecimal() else None,
-            )
-            self.secret = made.secret
-        except AlmanacError as error:
-            self.token_error = error.detail
-        await self._read(identity)
-
-    @rx.event
-    def put_away(self) -> None:
-        """Forget the fresh token's secret."""
-        self.secret = ""
+    async def refresh(self) -> None:
+        """Read again after a token was made."""
+        await self._read((await signed_in(self))[0])
 
     @rx.event
     async def revoke(self, token_id: str) -> Any:
@@ -280,28 +259,12 @@ def _browser_row(row: BrowserRow) -> rx.Component:
 def _tokens() -> rx.Component:
     return rx.el.section(
         _heading("API tokens", "For scripts and other systems; each may do only what it was made for."),
-        rx.cond(SecurityState.secret != "", _fresh()),
         rx.cond(
             SecurityState.tokens.length() > 0,
             rx.el.ul(rx.foreach(SecurityState.tokens, _token_row), class_name="plain list"),
             empty_state("key-round", "No tokens yet", "Make one when a program needs to work in your name."),
         ),
         rx.box(_token_form(), margin_top=space(4)),
-        error_callout(SecurityState.token_error),
-    )
-
-
-def _fresh() -> rx.Component:
-    return rx.box(
-        callout("Copy the token now: it is not shown again.", "key-round", "green"),
-        rx.flex(
-            rx.code(SecurityState.secret, size="3", class_name="wrap-anywhere", id="fresh-token"),
-            rx.button("I have copied it", variant="soft", on_click=SecurityState.put_away),
-            align="center",
-            spacing="3",
-            wrap="wrap",
-            margin_y=space(3),
-        ),
     )
 
 
@@ -350,7 +313,7 @@ def _select(id_: str, options: dict[str, str], default: str) -> rx.Component:
 
 
 def _token_form() -> rx.Component:
-    return rx.el.form(
+    return token_form(
         rx.flex(
             rx.box(
                 field(
@@ -368,8 +331,7 @@ def _token_form() -> rx.Component:
             align="end",
             wrap="wrap",
         ),
-        on_submit=SecurityState.make_token,
-        reset_on_submit=True,
+        on_made=SecurityState.refresh,
     )
 
 
