@@ -18,6 +18,7 @@ from calendar_app.domain.ics import CalendarFileError
 from calendar_app.domain.recurrence import RecurrenceError
 from calendar_app.domain.timespan import Span, merge, utc
 from calendar_app.errors import (
+    AuthExpired,
     CalendarNotFound,
     EventNotFound,
     InvalidRequest,
@@ -165,6 +166,8 @@ class CalDavCalendar:
             try:
                 busy = self._query_busy(calendar_id, span)
                 found[calendar_id] = self._expand_busy(calendar_id, span) if busy is None else busy
+            except AuthExpired:
+                raise  # it is the account's, and whoever asked has to learn of it
             except EventNotFound as error:
                 found[calendar_id] = CalendarNotFound(reason=error.reason)
             except ProviderError as error:
