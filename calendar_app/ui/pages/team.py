@@ -172,8 +172,8 @@ def _row(row: MemberRow) -> rx.Component:
             rx.text(row.name, rx.cond(row.mine, " (you)", ""), size="2", weight="medium", class_name="clip"),
             rx.text(row.email, size="1", color_scheme="gray", class_name="wrap-anywhere"),
             rx.text(row.detail, size="1", color_scheme="gray"),
-            flex_grow="1",
-            min_width="10rem",
+            flex="1 1 10rem",
+            min_width="0",
         ),
         rx.cond(
             row.editable,
@@ -203,8 +203,8 @@ def _waiting(row: InvitationRow) -> rx.Component:
         rx.box(
             rx.text(row.email, size="2", weight="medium", class_name="wrap-anywhere"),
             rx.text("Invited as ", row.role, ". ", row.detail, size="1", color_scheme="gray"),
-            flex_grow="1",
-            min_width="10rem",
+            flex="1 1 10rem",
+            min_width="0",
         ),
         rx.button(
             "Withdraw",

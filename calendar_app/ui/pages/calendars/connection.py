@@ -40,8 +40,8 @@ def connection_card(row: ConnectionRow) -> rx.Component:
                     rx.text(row.title, size="2", color_scheme="gray"), _times(row), spacing="4", wrap="wrap"
                 ),
                 rx.cond(row.note != "", rx.text(row.note, size="2", color_scheme="gray")),
-                flex_grow="1",
-                min_width="12rem",
+                flex="1 1 12rem",
+                min_width="0",
             ),
             _buttons(row),
             spacing="4",
@@ -142,8 +142,8 @@ def _calendar(row: CalendarRow) -> rx.Component:
             rx.text(row.detail, size="1", color_scheme="gray"),
             rx.cond(row.progress != "", rx.text(row.progress, size="1", color_scheme="gray", role="status")),
             rx.cond(row.error != "", rx.text(row.error, size="1", color_scheme="red", role="alert")),
-            flex_grow="1",
-            min_width="10rem",
+            flex="1 1 10rem",
+            min_width="0",
         ),
         toggle(
             "Check for conflicts",
