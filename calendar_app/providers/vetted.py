@@ -7,6 +7,7 @@ system's resolver has a time limit of its own, of some seconds, which comes on t
 
 from __future__ import annotations
 
+import atexit
 import ipaddress
 import socket
 import ssl
@@ -42,7 +43,9 @@ _deadline: ContextVar[float] = ContextVar("guard_deadline")
 @lru_cache(maxsize=4)
 def network(allowed: frozenset[str]) -> Network:
     """The process's connections. They may be shared: each was vetted when it was made, for the name it serves."""
-    return Network(VettedBackend(allowed))
+    found = Network(VettedBackend(allowed))
+    atexit.register(found.close)
+    return found
 
 
 @contextmanager
@@ -151,6 +154,9 @@ class Network(httpx.BaseTransport):
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls(), max_connections=20, keepalive_expiry=30.0, network_backend=backend
         )
+
+    def close(self) -> None:
+        self._pool.close()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = httpcore.URL(

@@ -108,8 +108,11 @@ class Dav:
             raise ProviderUnavailable(str(error), reason="bad_body") from None
 
     def propfind(self, url: str, *names: str, depth: str = "0") -> xml.MultiStatus:
-        """Properties, by prefixed names."""
-        return self.multistatus("PROPFIND", url, xml.document("D:propfind", xml.prop(*names)), depth=depth)
+        """Properties, by prefixed names. :raises EventNotFound: there is nothing at the address."""
+        answer = self.multistatus("PROPFIND", url, xml.document("D:propfind", xml.prop(*names)), depth=depth)
+        if answer.members and all(member.status in (404, 410) for member in answer.members):
+            raise EventNotFound(reason="http_404")
+        return answer
 
     def report(self, url: str, body: bytes, *, depth: str = "1") -> xml.MultiStatus:
         """A REPORT, which may take long."""

@@ -133,10 +133,10 @@ class CalDavCalendar:
             except EventNotFound as error:
                 raise CalendarNotFound(reason=error.reason) from None
             except InvalidRequest as error:
-                found = self._by_uid(calendar_id, draft.uid) if error.reason in _CONFLICTS else ""
-                if not found:
+                name = self._by_uid(calendar_id, draft.uid) if error.reason in _CONFLICTS else ""
+                if not name:
                     raise
-                name, url = found, xml.member_url(calendar_id, found)
+                url = xml.member_url(calendar_id, name)
         data, present, weak = self._get(url)
         if etag and mapping.plain_etag(etag) != present:
             raise PreconditionFailed(reason="etag")
@@ -262,9 +262,11 @@ class CalDavCalendar:
             f'<C:text-match collation="i;octet">{xml.escaped(uid)}</C:text-match>',
             "</C:prop-filter></C:comp-filter></C:comp-filter></C:filter>",
         )
-        names = (
-            xml.name_of(calendar_id, member.href) for member in self._dav.report(calendar_id, body).members
-        )
+        try:
+            answer = self._dav.report(calendar_id, body)
+        except EventNotFound as error:
+            raise CalendarNotFound(reason=error.reason) from None
+        names = (xml.name_of(calendar_id, member.href) for member in answer.members)
         return next((name for name in names if name), "")
 
 
