@@ -79,6 +79,7 @@ class Calendly:
                 (self._calendar(account),),
                 connected=bool(self.grants.consent(account.uuid)),
                 channels=self.webhooks.count(account.uuid),
+                hint="a new event is a customer's booking, another start a rescheduling",
             )
             for account in self.bookings.accounts()
         ]
@@ -160,9 +161,7 @@ class Calendly:
         total = self.store.db.execute(
             "SELECT count(*) FROM event WHERE account = ? AND status = 'active'", (account.uuid,)
         ).fetchone()[0]
-        return HeldCalendar(
-            account.uuid, "Scheduled events", DEFAULT_ZONE, _COLOR, events, int(total), writable=False
-        )
+        return HeldCalendar(account.uuid, "Scheduled events", DEFAULT_ZONE, _COLOR, events, int(total))
 
     def _event(self, body: dict[str, Any]) -> HeldEvent:
         uuid = str(body["uri"]).rpartition("/")[2]
