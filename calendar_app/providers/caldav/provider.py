@@ -165,7 +165,8 @@ class CalDavCalendar:
         for calendar_id in calendar_ids:
             try:
                 busy = self._query_busy(calendar_id, span)
-                found[calendar_id] = self._expand_busy(calendar_id, span) if busy is None else busy
+                busy = self._expand_busy(calendar_id, span) if busy is None else busy
+                found[calendar_id] = merge((max(s, span.start), min(e, span.end)) for s, e in busy)
             except AuthExpired:
                 raise  # it is the account's, and whoever asked has to learn of it
             except EventNotFound as error:
@@ -190,9 +191,7 @@ class CalDavCalendar:
         body = xml.document("C:free-busy-query", _range(span))
         try:
             response = self._dav.request("REPORT", calendar_id, headers={"depth": "1"} | _XML, content=body)
-            return [
-                Span(max(s, span.start), min(e, span.end)) for s, e in mapping.busy_from(response.content)
-            ]
+            return mapping.busy_from(response.content)
         except (InvalidRequest, PermissionDenied, CalendarFileError, RecurrenceError):
             return None
 
@@ -212,7 +211,7 @@ class CalDavCalendar:
             if data:
                 events = mapping.events_from(member.href, data, "", self._secret.email)
                 spans += mapping.busy_of(events, name, span)
-        return merge(spans)
+        return spans
 
     def _get(self, url: str) -> tuple[str, str, bool]:
         """A resource's text, its entity tag, and whether that is a weak one."""

@@ -7,6 +7,7 @@ every reader understands without a VTIMEZONE (RFC 5545 §3.3.5, form 2).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -27,6 +28,8 @@ _PARTSTAT = {
     Response.TENTATIVE: "TENTATIVE",
     Response.DECLINED: "DECLINED",
 }
+_BREAKS = re.compile("\r\n?|[\u2028\u2029]")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIMES = ("DTSTART", "DTEND", "DURATION")
 
 
@@ -106,8 +109,7 @@ def _attendee(person: Attendee) -> vCalAddress:
 
 def _clean(text: str) -> str:
     """Text without control characters other than the line feed (RFC 5545 §3.1)."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(letter for letter in text if letter in "\n\t" or letter.isprintable())
+    return _CONTROLS.sub("", _BREAKS.sub("\n", text))
 
 
 def _bring(vevent: Component, fresh: Component, event: CalendarEvent, draft: EventDraft) -> bool:
