@@ -127,6 +127,84 @@ def connection_needs_reconnect(session: Session, connection: Connection) -> bool
     )
 
 
+def connection_failing(session: Session, connection: Connection, since: datetime, reason: str) -> bool:
+    """Tell the owner of a connection, once for each time that it stops to work, that it has not worked for a day."""
+    provider, account = _account(connection)
+    owner = session.get_one(Person, connection.person_id)
+    zone = owner.timezone
+    body = (
+        f"Hello {owner.name},\n\n"
+        f"since {letters.long_time(since, zone)} ({zone}) we cannot read the calendars of {account} at {provider}. "
+        f"What we are told: {reason}\n\n"
+        "Your booking pages go by what we read last, and bookings are not written there for now. We go on trying, "
+        "less and less often; everything is made up for as soon as it works again. If you know the reason and have "
+        "mended it, “Sync now” tries at once:\n"
+        f"{get_settings().public_url}/settings/calendars\n"
+    )
+    occasion = f"{connection.id}:failing:{since.isoformat()}"
+    return _to_owner(
+        session,
+        connection,
+        owner,
+        "connection_failing",
+        occasion,
+        f"We cannot read your {provider} calendars",
+        body,
+    )
+
+
+def abandoned_occasion(connection: Connection) -> str:
+    """How the announcement of :func:`connection_abandoned` is known; a connection that came back and died again is
+    announced anew."""
+    since = connection.last_sync_at or connection.created_at
+    return f"{connection.id}:abandoned:{connection.token_version}:{since.isoformat()}"
+
+
+def connection_abandoned(session: Session, connection: Connection, ends: datetime) -> bool:
+    """Tell the owner of a connection that has long been dead when it will be disconnected."""
+    provider, account = _account(connection)
+    owner = session.get_one(Person, connection.person_id)
+    body = (
+        f"Hello {owner.name},\n\n"
+        f"the calendars of {account} at {provider} have not been read for more than a month. If nothing changes, the "
+        f"account is disconnected after {letters.long_time(ends, owner.timezone)} ({owner.timezone}). Bookings and "
+        "their history stay, and events in your calendar are not touched.\n\n"
+        f"To keep it, connect the account again:\n{get_settings().public_url}/settings/calendars\n"
+    )
+    return _to_owner(
+        session,
+        connection,
+        owner,
+        "connection_abandoned",
+        abandoned_occasion(connection),
+        f"Your {provider} account {account} will be disconnected",
+        body,
+    )
+
+
+def _account(connection: Connection) -> tuple[str, str]:
+    """The provider's name, and what to call the account."""
+    titles = {kind.key: kind.title for kind in registry.kinds()}
+    return titles.get(connection.provider, connection.provider), connection.account_email or "your account"
+
+
+def _to_owner(
+    session: Session, connection: Connection, owner: Person, kind: str, occasion: str, subject: str, body: str
+) -> bool:
+    return mails.queue(
+        session,
+        Draft(
+            workspace_id=connection.workspace_id,
+            booking_id=None,
+            kind=kind,
+            dedupe=f"{occasion}:{owner.email}",
+            recipient=owner.email,
+            subject=subject,
+            body=body,
+        ),
+    )
+
+
 def bookings_vanished(session: Session, connection: Connection, calendar: Calendar, occasion: str) -> bool:
     """Tell a calendar's owner that many events of bookings were deleted there at once, and that nothing followed."""
     owner = session.get_one(Person, connection.person_id)
@@ -138,18 +216,9 @@ def bookings_vanished(session: Session, connection: Connection, calendar: Calend
         "Each of these bookings shows what was found, and buttons to put the event back or to cancel the booking:\n"
         f"{get_settings().public_url}/bookings\n"
     )
-    return mails.queue(
-        session,
-        Draft(
-            workspace_id=connection.workspace_id,
-            booking_id=None,
-            kind="bookings_vanished",
-            dedupe=f"{calendar.id}:bookings_vanished:{occasion}:{owner.email}",
-            recipient=owner.email,
-            subject=f"Many events were deleted in “{calendar.name}”: please check your bookings",
-            body=body,
-        ),
-    )
+    occasion = f"{calendar.id}:bookings_vanished:{occasion}"
+    subject = f"Many events were deleted in “{calendar.name}”: please check your bookings"
+    return _to_owner(session, connection, owner, "bookings_vanished", occasion, subject, body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from calendar_app.services import (
     mirror,
     outside,
     sync,
+    troubles,
 )
 from calendar_app.services import (
     clean_up as cleaning,
@@ -115,7 +116,7 @@ def list_in_full() -> int:
 
 def clean_up() -> None:
     """Delete what nobody needs any more."""
-    _each(channels.forget, idempotency.forget, cleaning.forget_expired)
+    _each(channels.forget, idempotency.forget, cleaning.forget_expired, troubles.clean_up)
 
 
 def _each(*works: Callable[[], object]) -> None:

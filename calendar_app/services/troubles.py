@@ -1,0 +1,174 @@
+"""Connections that fail and fail: given rest, said once, taken up again, and in the end cleaned up.
+
+One failure is the calendar's business (:mod:`calendar_app.services.sync_run`). A connection none of whose calendars
+could be read for a day, and not for want of trying, is switched off: status ``error``, one letter to its owner, and
+from then on one attempt after a quarter of the time for which it has not worked, at least every hour's and at most
+every day's length. The first success clears all of it and brings back the writes that were given up meanwhile.
+
+What stays dead for a month is announced by letter and disconnected two weeks later; its history stays.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import and_, or_, update
+from sqlmodel import Session, col, select
+
+from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Disconnection, Mail
+from calendar_app.errors import AlmanacError, ProviderUnavailable, RateLimited
+from calendar_app.services import audit, calendar_writes, disconnections, live, notifications
+from calendar_app.services.disconnections import RUNNING
+
+log = logging.getLogger(__name__)
+
+GIVEN_UP = "suspended"
+"""``Connection.last_error_code`` of one that was switched off here."""
+FAILURES, SILENCE = 6, timedelta(days=1)
+"""A connection is switched off after more failed syncs in a row than this, over at least this long."""
+SHORTEST, LONGEST = timedelta(hours=1), timedelta(days=1)
+DEAD_AFTER, NOTICE = timedelta(days=30), timedelta(days=14)
+"""A connection that has not worked for this long is announced to be disconnected after this long."""
+_PASSING = (ProviderUnavailable.code, RateLimited.code, "given_up")
+
+
+def rests(row: Connection, now: datetime) -> bool:
+    """Whether nothing is to be asked of the connection's provider now."""
+    return row.retry_at is not None and row.retry_at > now
+
+
+def failed(session: Session, connection_id: str, error: AlmanacError, now: datetime) -> None:
+    """A sync of the connection failed: count it, and switch the connection off if that has gone on for too long."""
+    row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).first()
+    if row is None or row.status not in ("connected", "error"):
+        return
+    row.failures += 1
+    session.add(row)
+    since = row.last_sync_at or row.created_at
+    if row.failures <= FAILURES or now - since < SILENCE:
+        return
+    row.retry_at = now + min(LONGEST, max(SHORTEST, (now - since) / 4))
+    row.last_error_at = now
+    first = row.last_error_code != GIVEN_UP
+    row.status, row.last_error_code = "error", GIVEN_UP
+    row.last_error = f"This account could not be read for {_days(now - since)}: {error.detail}"
+    if first:
+        audit.record(
+            session,
+            row.workspace_id,
+            None,
+            "connection.suspended",
+            "connection",
+            row.id,
+            provider=row.provider,
+            code=error.code,
+        )
+        notifications.connection_failing(session, row, since, error.detail)
+        workspace_id = row.workspace_id
+        after_commit(session, lambda: live.publish(workspace_id, "connections"))
+
+
+def recovered(session: Session, connection_id: str, now: datetime) -> None:
+    """A sync succeeded, at ``now``: nothing is held against the connection any more."""
+    row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).first()
+    if row is None:
+        return
+    row.last_sync_at, row.failures, row.retry_at = now, 0, None
+    if row.last_error_code == GIVEN_UP:
+        row.last_error_code, row.last_error = "", ""
+        row.status = "connected" if row.status == "error" else row.status
+        _take_up_writes(session, row.id)
+        audit.record(
+            session,
+            row.workspace_id,
+            None,
+            "connection.recovered",
+            "connection",
+            row.id,
+            provider=row.provider,
+        )
+    session.add(row)
+
+
+def try_now(session: Session, connection_id: str) -> None:
+    """A person asks for the connection to be read: it has rested enough."""
+    session.execute(update(Connection).where(col(Connection.id) == connection_id).values(retry_at=None))
+
+
+def _take_up_writes(session: Session, connection_id: str) -> None:
+    """Writes that were given up because the provider was away are due again; the sweeper finds them."""
+    here = select(Calendar.id).where(Calendar.connection_id == connection_id)
+    session.execute(
+        update(CalendarWrite)
+        .where(
+            col(CalendarWrite.calendar_id).in_(here),
+            col(CalendarWrite.state) == calendar_writes.FAILED,
+            col(CalendarWrite.last_error_code).in_(_PASSING),
+        )
+        .values(state=calendar_writes.QUEUED, attempts=0, next_attempt_at=None)
+    )
+
+
+def _days(length: timedelta) -> str:
+    return "a day" if length.days <= 1 else f"{length.days} days"
+
+
+# --- the dead ---------------------------------------------------------------------------------------------------------
+
+
+def clean_up(now: datetime | None = None) -> int:
+    """Announce the end of connections that have been dead for a month, and end those announced two weeks ago; how many
+    were ended. The weekly job."""
+    now = now or datetime.now(UTC)
+    before = now - DEAD_AFTER
+    silent = or_(
+        col(Connection.last_sync_at) < before,
+        and_(col(Connection.last_sync_at).is_(None), col(Connection.created_at) < before),
+    )
+    given_up = and_(col(Connection.status) == "error", col(Connection.last_error_code) == GIVEN_UP, silent)
+    needy = and_(col(Connection.status) == "needs_reconnect", col(Connection.last_error_at) < before)
+    with reading() as session:
+        ids = session.exec(select(Connection.id).where(or_(given_up, needy))).all()
+    ended = 0
+    for connection_id in ids:
+        try:
+            ended += _announce_or_end(connection_id, now)
+        except AlmanacError as error:
+            log.warning(
+                "a dead connection was not ended", extra={"connection": connection_id, "code": error.code}
+            )
+    return ended
+
+
+def _announce_or_end(connection_id: str, now: datetime) -> bool:
+    with transaction() as session:
+        row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).one()
+        occasion = notifications.abandoned_occasion(row)
+        told = session.exec(select(Mail.created_at).where(col(Mail.dedupe).startswith(occasion))).first()
+        if told is None:
+            notifications.connection_abandoned(session, row, now + NOTICE)
+            return False
+        if told > now - NOTICE:
+            return False
+        audit.record(
+            session,
+            row.workspace_id,
+            None,
+            "connection.abandoned",
+            "connection",
+            row.id,
+            provider=row.provider,
+        )
+        work = Disconnection(
+            workspace_id=row.workspace_id,
+            connection_id=row.id,
+            person_id=row.person_id,
+            bookings="leave",
+            state=RUNNING,
+        )
+        session.add(work)
+        session.flush()
+        work_id = work.id
+    return disconnections.carry_on(work_id, now=now) == disconnections.DONE
