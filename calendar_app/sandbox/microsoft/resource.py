@@ -135,7 +135,7 @@ def resource(event: Stored, mailbox: Mailbox, wishes: Wishes, public_url: str) -
         "seriesMasterId": ids.shown(event.series, wishes.immutable) if event.series else None,
         "showAs": body["showAs"],
         "type": _TYPES[event.kind],
-        "webLink": f"{public_url}/sandbox/microsoft?itemid={quote(shown, safe='')}",
+        "webLink": f"{public_url}/sandbox?provider=microsoft&itemid={quote(shown, safe='')}",
         "onlineMeetingUrl": None,
         "isOnlineMeeting": body["isOnlineMeeting"],
         "onlineMeetingProvider": body["onlineMeetingProvider"],
