@@ -67,7 +67,7 @@ def stamp(moment: datetime) -> str:
 def test_the_consent_page_says_who_asks_for_what(calendly: RunningCalendly) -> None:
     """Permissions in plain words, the seeded account, and the two buttons."""
     page = calendly.consent_page().text
-    assert "connect to your Calendly account" in page
+    assert "Almanac wants to access your Calendly account" in page
     assert f'value="{OWNER}" checked' in page
     assert "View and cancel your scheduled events" in page
     assert ">Allow</button>" in page

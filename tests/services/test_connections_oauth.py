@@ -106,13 +106,14 @@ def test_an_account_is_connected(actor: factories.Actor, fake: FakeProvider) -> 
 def test_read_only_calendars_are_not_made_to_take_bookings(
     actor: factories.Actor, fake: FakeProvider
 ) -> None:
-    """The first writable calendar receives bookings when the primary one cannot; foreign ones do not block time."""
+    """The first writable calendar receives bookings when the primary one cannot, which blocks time all the same; foreign
+    ones do not."""
     account = fake.account("ada@example.com", calendars=())
     account.add_calendar("a", is_primary=True, access_role=AccessRole.READER)
     account.add_calendar("b", access_role=AccessRole.WRITER)
     result = _finish(fake.allow(connections.start(actor, "fake", binding=BROWSER), account))
     found = {view.name: (view.receives_bookings, view.checks_conflicts) for view in result.calendars}
-    assert found == {"a": (False, False), "b": (True, False)}
+    assert found == {"a": (False, True), "b": (True, False)}
 
 
 def test_a_second_account_leaves_the_first_ones_bookings_alone(

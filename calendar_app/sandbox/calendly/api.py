@@ -210,7 +210,7 @@ class Api:
         reason = call.body.get("reason") or ""
         if not isinstance(reason, str) or len(reason) > 10_000:
             raise invalid("must be a text of at most 10000 characters", "reason")
-        made = self.bookings.cancel(call.uuid, by=call.account.body["name"], reason=reason)
+        made = self.bookings.cancel(call.uuid, by=call.account.name, reason=reason)
         return JSONResponse(_one(made), 201)
 
     def _busy_times(self, call: Call) -> Json:

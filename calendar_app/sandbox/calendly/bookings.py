@@ -57,6 +57,10 @@ class Account:
     def uri(self) -> str:
         return f"{API}/users/{self.uuid}"
 
+    @property
+    def name(self) -> str:
+        return str(self.body["name"])
+
 
 class Bookings:
     """Use of the account, event type, event and invitee tables."""
@@ -132,9 +136,9 @@ class Bookings:
             "created_at": now,
             "updated_at": now,
             "internal_note": None,
-            "description_plain": f"{minutes} minutes with {account.body['name']}",
+            "description_plain": f"{minutes} minutes with {account.name}",
             "description_html": f"<p>{minutes} minutes</p>",
-            "profile": {"type": "User", "name": account.body["name"], "owner": account.uri},
+            "profile": {"type": "User", "name": account.name, "owner": account.uri},
             "secret": False,
             "booking_method": "instant",
             "custom_questions": [],
@@ -243,7 +247,7 @@ class Bookings:
             "created_at": stamp(now),
             "updated_at": stamp(now),
             "event_memberships": [
-                {"user": account.uri, "user_email": account.email, "user_name": account.body["name"]}
+                {"user": account.uri, "user_email": account.email, "user_name": account.name}
             ],
             "event_guests": [],
             "calendar_event": None,

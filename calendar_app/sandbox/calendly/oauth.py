@@ -116,18 +116,29 @@ class OAuth:
         accounts = self.bookings.accounts()
         return self.pages.render(
             request,
-            "calendly_consent.html",
+            "consent.html",
             400 if problem else 200,
+            provider="Calendly",
+            account_kind="Calendly account",
+            action=request.url.path,
+            app_name="Almanac",
             accounts=accounts,
             chosen=accounts[0].email if accounts else "",
-            permissions=[SCOPES[name] for name in asked.scopes],
+            identity=[SCOPES[name] for name in asked.scopes],
+            permissions=[],
             query=query,
             problem=problem,
         )
 
     def _error_page(self, request: Request, refused: Refused) -> Response:
         return self.pages.render(
-            request, "calendly_refused.html", 400, error=refused.error, detail=refused.detail
+            request,
+            "refused.html",
+            400,
+            provider="Calendly",
+            error=refused.error,
+            detail=refused.detail,
+            code=400,
         )
 
     async def token(self, request: Request) -> Response:

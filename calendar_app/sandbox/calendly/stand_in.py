@@ -75,7 +75,7 @@ class Calendly:
         return [
             HeldAccount(
                 account.email,
-                str(account.body["name"]),
+                account.name,
                 (self._calendar(account),),
                 connected=bool(self.grants.consent(account.uuid)),
                 channels=self.webhooks.count(account.uuid),
@@ -102,7 +102,7 @@ class Calendly:
     def delete_event(self, calendar_id: str, event_id: str) -> None:
         account = self._own(calendar_id, event_id)
         try:
-            self.bookings.cancel(event_id, by=str(account.body["name"]), reason="Something came up")
+            self.bookings.cancel(event_id, by=account.name, reason="Something came up")
         except CalendlyError as error:
             raise ValueError(str(error)) from error
 
