@@ -106,7 +106,7 @@ def test_an_account_is_connected(actor: factories.Actor, fake: FakeProvider) -> 
 def test_read_only_calendars_are_not_made_to_take_bookings(
     actor: factories.Actor, fake: FakeProvider
 ) -> None:
-    """The first writable calendar receives bookings when the primary one cannot, which blocks time all the same; foreign
+    """The first writable calendar receives bookings when the primary one cannot, which still blocks time; foreign
     ones do not."""
     account = fake.account("ada@example.com", calendars=())
     account.add_calendar("a", is_primary=True, access_role=AccessRole.READER)
