@@ -69,7 +69,7 @@ log = logging.getLogger(__name__)
 CAPABILITIES = (
     Capability.READ | Capability.FREEBUSY | Capability.DELTA | Capability.PUSH | Capability.APPOINTMENTS
 )
-NOTE = "What is booked at Calendly blocks time here. Calendly takes no events from outside, so none are written there."
+NOTE = "Calendly takes no events from other programs: what is booked there blocks time here, and bookings are written elsewhere."
 PAGE_SIZE = 100
 INVITEE_CALLS = 25
 """Events whose invitees one listing asks for, a call each: half of what a free plan may call in a minute."""
