@@ -6,13 +6,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Instant, Key
 from calendar_app.api.idempotency import Idempotent
-from calendar_app.services import calendar_events, calendars
+from calendar_app.services import calendar_events, calendars, imports
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.connection_views import title
 
@@ -57,6 +57,27 @@ class CalendarOut(BaseModel):
         return cls(
             **asdict(view), provider_details=ProviderDetails(key=view.provider, title=title(view.provider))
         )
+
+
+class SkippedOut(BaseModel):
+    """A part of a file that could not be used; ``kept``: only a line of it was left out."""
+
+    line: int
+    component: str
+    summary: str
+    reason: str
+    kept: bool
+
+
+class ImportOut(BaseModel):
+    """What came of a file. ``past`` events, cancelled or long over, are not taken over; ``skipped`` names the first of
+    ``skipped_count`` parts."""
+
+    calendar: CalendarOut
+    imported: int
+    past: int
+    skipped: list[SkippedOut]
+    skipped_count: int
 
 
 class CalendarList(BaseModel):
@@ -128,6 +149,32 @@ def list_calendars(actor: CurrentActor, connection_id: Annotated[str | None, Que
     """Your calendars; for managers, everybody's."""
     found = calendars.list_calendars(actor, connection_id=connection_id)
     return CalendarList(items=[CalendarOut.of(view) for view in found])
+
+
+@router.post("/import", status_code=201)
+def import_calendar(
+    actor: CurrentActor,
+    file: Annotated[UploadFile, File(description="An .ics file of at most 10 MiB")],
+    name: Annotated[str, Form(max_length=500)] = "",
+    calendar_id: Annotated[Key | None, Query(description="The imported calendar that it replaces")] = None,
+) -> ImportOut:
+    """Import a calendar file as a read-only calendar. What of it cannot be used is named, the rest is kept."""
+    content = file.file.read(imports.MAX_BYTES + 1)
+    given = name or (file.filename or "").removesuffix(".ics")
+    result = imports.import_file(actor, content, name=name if calendar_id else given, calendar_id=calendar_id)
+    return ImportOut(
+        calendar=CalendarOut.of(result.calendar),
+        imported=result.imported,
+        past=result.past,
+        skipped=[SkippedOut.model_validate(asdict(part)) for part in result.skipped],
+        skipped_count=result.skipped_count,
+    )
+
+
+@router.delete("/{calendar_id}", status_code=204)
+def delete_calendar(calendar_id: Key, actor: CurrentActor) -> None:
+    """Remove an imported calendar, or one that is followed by its link."""
+    imports.delete_calendar(actor, calendar_id)
 
 
 @router.patch("/{calendar_id}")

@@ -15,6 +15,10 @@ from calendar_app.logs import request_id, sane_id
 MAX_BODY = 1_000_000
 """Bytes. The longest honest request, a schedule with every override, stays far below."""
 
+MAX_FILE = 11 * 2**20
+"""Bytes of a request that carries a calendar file."""
+_FILES = ("/api/v1/calendars/import", "/_upload")
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -91,7 +95,7 @@ class NoStore:
 
 
 class BodyLimit:
-    """Refuses bodies over ``limit`` bytes, announced or not, before they are in memory."""
+    """Refuses bodies over ``limit`` bytes (files: :data:`MAX_FILE`), announced or not, before they are in memory."""
 
     def __init__(self, app: ASGIApp, limit: int = MAX_BODY) -> None:
         self.app = app
@@ -102,8 +106,9 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdecimal() or int(announced) > self.limit:
-            await self._refuse(scope, receive, send)
+        limit = max(self.limit, MAX_FILE) if scope["path"] in _FILES else self.limit
+        if not announced.isdecimal() or int(announced) > limit:
+            await self._refuse(scope, receive, send, limit)
             return
         read, answered = 0, False
 
@@ -111,28 +116,28 @@ class BodyLimit:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            return message if read <= self.limit else {"type": "http.disconnect"}
+            return message if read <= limit else {"type": "http.disconnect"}
 
         async def send_or_refuse(message: Message) -> None:
             nonlocal answered
-            if read <= self.limit or answered:
+            if read <= limit or answered:
                 answered = True
                 await send(message)
 
         try:
             await self.app(scope, receive_counted, send_or_refuse)
         except ClientDisconnect:
-            if read <= self.limit:
+            if read <= limit:
                 raise
-        if read > self.limit and not answered:
-            await self._refuse(scope, receive, send)
+        if read > limit and not answered:
+            await self._refuse(scope, receive, send, limit)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         body = {
             "type": "urn:almanac:problem:too_large",
             "title": "The request is too large",
             "status": 413,
-            "detail": f"A request may have at most {self.limit:,} bytes.",
+            "detail": f"A request may have at most {limit:,} bytes.",
             "code": "too_large",
         }
         response = JSONResponse(

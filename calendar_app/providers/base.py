@@ -89,11 +89,13 @@ class EventPage:
     """One page of a full or incremental listing.
 
     ``events`` include cancelled ones (status CANCELLED) in an incremental listing. ``cursor`` is set on the last page
-    only, and only then may it be stored.
+    only, and only then may it be stored. ``snapshot``: the pages together hold everything, although a cursor was given,
+    so that what they lack is gone.
     """
 
     events: tuple[CalendarEvent, ...]
     cursor: str | None = None
+    snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

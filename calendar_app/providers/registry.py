@@ -28,6 +28,7 @@ from calendar_app.providers.caldav.discovery import CalDavSignIn
 from calendar_app.providers.calendly import provider as calendly
 from calendar_app.providers.google import provider as google
 from calendar_app.providers.http import ProviderHttp
+from calendar_app.providers.ics import provider as ics
 from calendar_app.providers.microsoft import provider as microsoft
 from calendar_app.providers.microsoft.errors import to_error as microsoft_error
 from calendar_app.providers.microsoft.oauth import MicrosoftOAuth
@@ -102,6 +103,21 @@ _ENTRIES: dict[str, _Entry] = {
         ),
         note=calendly.NOTE,
     ),
+    "ics": _Entry(
+        title="Calendar link (.ics)",
+        capabilities=ics.CAPABILITIES,
+        credentials=lambda settings: ics.IcsOpener(ics.http(settings)),
+        calendar=lambda settings, secret: ics.IcsCalendar(ics.http(settings), secret),
+        sign_in=SignIn.ADDRESS,
+        note=ics.NOTE,
+    ),
+    "file": _Entry(
+        title="Calendar file (.ics)",
+        capabilities=Capability(0),
+        calendar=lambda _settings, _secret: ics.StoredFile(),
+        sign_in=SignIn.FILE,
+        note=ics.FILE_NOTE,
+    ),
 }
 
 
@@ -114,6 +130,11 @@ def kinds() -> list[ProviderKind]:
 def kind(key: str) -> ProviderKind:
     """One provider. :raises NotFound: there is none of that name."""
     return _kind(key, _entry(key), get_settings())
+
+
+def unread() -> list[str]:
+    """Keys of what is never read again once it is here: such calendars are neither due nor out of date."""
+    return [key for key, entry in _ENTRIES.items() if Capability.READ not in entry.capabilities]
 
 
 def oauth_client(key: str) -> OAuthClient:

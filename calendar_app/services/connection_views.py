@@ -92,7 +92,10 @@ def _view(row: Connection, calendars: list[Calendar], now: datetime) -> Connecti
     elif live and failed:
         status = "error"
     synced = [one.synced_at for one in calendars if one.synced_at is not None]
-    due = min(synced) + timedelta(minutes=get_settings().poll_minutes) if synced and live else None
+    is_read = row.provider not in registry.unread()
+    due = (
+        min(synced) + timedelta(minutes=get_settings().poll_minutes) if synced and live and is_read else None
+    )
     return ConnectionView(
         id=row.id,
         provider=row.provider,

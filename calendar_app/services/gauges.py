@@ -22,6 +22,7 @@ from sqlmodel import Session, col, func, select
 from calendar_app import queues
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Channel, Connection, Deviation, Mail
+from calendar_app.providers import registry
 from calendar_app.services import health
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def _calendars(session: Session, now: datetime) -> Iterator[Metric]:
     lags: defaultdict[str, list[float]] = defaultdict(list)
     states: defaultdict[tuple[str, str], int] = defaultdict(int)
     for provider, synced_at, code, failures in rows:
-        if synced_at is not None:
+        if synced_at is not None and provider not in registry.unread():
             lags[provider].append(_seconds(now, synced_at))
         states[provider, "failing" if code or failures else "never" if synced_at is None else "ok"] += 1
     lag = GaugeMetricFamily(

@@ -40,6 +40,7 @@ from calendar_app.domain.schedule import Schedule as WorkingHours
 from calendar_app.domain.timespan import Span, instant, merge, utc
 from calendar_app.domain.zones import MINUTE
 from calendar_app.errors import NotFound
+from calendar_app.providers import registry
 from calendar_app.services import mirror
 from calendar_app.services.event_types import rules_of
 from calendar_app.services.roles import Actor, Role
@@ -270,9 +271,11 @@ def _union(sources: Iterable[BusySource]) -> BusySource:
 def calendars_of(session: Session, person_ids: Collection[str], now: datetime) -> list[CalendarState]:
     """The conflict-checked calendars of these people, whichever workspace they were connected in."""
     max_age = get_settings().fresh_minutes * 60
+    never_read = registry.unread()
     found = []
     for row in session.execute(_CALENDARS, {"people": list(person_ids)}):
-        state = freshness(row.id, row.synced_at, now, max_age)
+        age_counts = row.provider not in never_read
+        state = freshness(row.id, row.synced_at, now if age_counts else row.synced_at or now, max_age)
         failing = bool(row.last_error_code) or row.status != "connected"
         unread = row.synced_at is None
         trouble = "never_synced" if unread else "error" if failing else "old" if state.stale else ""

@@ -19,6 +19,8 @@ from calendar_app import queues
 from calendar_app.db.session import after_commit, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import GrantRevoked, NotFound
+from calendar_app.providers import registry
+from calendar_app.services import troubles
 from calendar_app.services.roles import Actor, Role
 from calendar_app.services.sync_run import MASS_DELETE, USABLE, Outcome, SyncResult, sync_once
 from calendar_app.settings import get_settings
@@ -104,18 +106,24 @@ def request_for(
     :raises NotFound: there is none of that id. :raises GrantRevoked: it has to be connected again first.
     """
     actor.require(Role.STAFF)
-    statement = visible(actor, col(Calendar.id), col(Connection.status))
+    statement = visible(
+        actor, col(Calendar.id), col(Connection.status), col(Connection.provider), col(Connection.id)
+    )
     if connection_id:
         statement = statement.where(col(Connection.id) == connection_id)
     if calendar_id:
         statement = statement.where(col(Calendar.id) == calendar_id)
     with reading() as session:
         found = session.execute(statement).all()
-    chosen = [one for one, status in found if status in USABLE]
-    if (connection_id or calendar_id) and not chosen:
+    usable = [(one, provider) for one, status, provider, _ in found if status in USABLE]
+    chosen = [one for one, provider in usable if provider not in registry.unread()]
+    if (connection_id or calendar_id) and not usable:
         if found:
             raise GrantRevoked("This account has to be connected again first.")
         raise NotFound("There is no such calendar.")
+    with transaction() as session:
+        for resting in {connection for one, _, _, connection in found if one in chosen}:
+            troubles.try_now(session, resting)
     for one in chosen:
         request(one)
     return chosen
@@ -193,6 +201,9 @@ def request_full(now: datetime | None = None) -> int:
             update(Calendar)
             .where(
                 col(Calendar.removed_at).is_(None),
+                col(Calendar.connection_id).not_in(
+                    select(col(Connection.id)).where(col(Connection.provider).in_(registry.unread()))
+                ),
                 or_(col(Calendar.full_synced_at).is_(None), col(Calendar.full_synced_at) < now - FULL_EVERY),
             )
             .values(sync_cursor=None, sync_requested_at=now)
@@ -208,6 +219,8 @@ def _enqueue_due(now: datetime, condition: Any) -> int:
             condition,
             col(Calendar.removed_at).is_(None),
             col(Connection.status).in_(USABLE),
+            col(Connection.provider).not_in(registry.unread()),
+            or_(col(Connection.retry_at).is_(None), col(Connection.retry_at) <= now),
             or_(col(Calendar.sync_lease_until).is_(None), col(Calendar.sync_lease_until) <= now),
         )
         .order_by(col(Calendar.synced_at))
@@ -236,6 +249,7 @@ def status(actor: Actor, *, now: datetime | None = None) -> list[SyncStatus]:
 
 def _status(calendar: Calendar, connection: Connection, channels: list[Channel], now: datetime) -> SyncStatus:
     usable = connection.status in USABLE
+    is_read = connection.provider not in registry.unread()
     asked, started = calendar.sync_requested_at, calendar.sync_started_at
     waits = calendar.synced_at is None or (asked is not None and (started is None or asked > started))
     state = SyncState.IDLE
@@ -260,11 +274,20 @@ def _status(calendar: Calendar, connection: Connection, channels: list[Channel],
         progress=calendar.sync_progress,
         synced_at=calendar.synced_at,
         full_synced_at=calendar.full_synced_at,
-        next_sync_at=max(following, now) if following and usable else None,
+        next_sync_at=max(following, connection.retry_at or now, now)
+        if following and usable and is_read
+        else None,
         failures=calendar.failures,
         last_error_code=calendar.last_error_code,
         last_error=calendar.last_error or ("" if usable else connection.last_error),
         needs_confirmation=calendar.last_error_code == MASS_DELETE,
         push=pushed,
-        push_note="" if pushed else f"Changes are looked for every {get_settings().poll_minutes} minutes.",
+        push_note="" if pushed else _note(connection.provider, is_read),
     )
+
+
+def _note(provider: str, is_read: bool) -> str:
+    """How changes arrive without a push."""
+    if not is_read:
+        return registry.kind(provider).note
+    return f"Changes are looked for every {get_settings().poll_minutes} minutes."

@@ -11,7 +11,7 @@ error                                          what follows
 ``RateLimited``, ``ProviderUnavailable``       again later: 30 s, doubling to an hour, with jitter; ``Retry-After`` wins
 ``SyncTokenInvalid``                           one full listing in the same run
 ``GrantRevoked``                               nothing until the account is connected again
-any other                                      nothing but the nightly full listing and a person's "Sync now"
+any other                                      again in an hour, doubling to six: time seldom heals it, people do
 =============================================  ========================================================================
 """
 
@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -29,6 +31,7 @@ from typing import IO, Any
 
 import orjson
 from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from calendar_app.db import mirror as rows
@@ -44,18 +47,20 @@ from calendar_app.errors import (
     ProviderUnavailable,
     SyncTokenInvalid,
 )
+from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Capability
-from calendar_app.services import grants, live, mirror, sightings
+from calendar_app.services import grants, live, mirror, sightings, troubles
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=3)
-"""How long a sync may be silent: longer than the slowest page with all its repeats."""
+LEASE, BEAT_S = timedelta(seconds=45), 10.0
+"""How long a sync may be silent before it is thought dead, and how often it says that it is not."""
 USABLE = ("connected", "error")
 """States of a connection whose calendars can be read."""
 MASS_DELETE = "mass_delete"
 """``last_error_code`` of a calendar whose listing lacked most of its future; see :func:`mirror.apply`."""
 _FIRST_DELAY, _LONGEST_DELAY, _LONGEST_WAIT = 30.0, 3600.0, 86_400.0
+_FIRST_REFUSED, _LONGEST_REFUSED = 3600.0, 21_600.0
 
 
 class Outcome(StrEnum):
@@ -104,14 +109,8 @@ def sync_once(calendar_id: str) -> tuple[SyncResult, bool]:
         return SyncResult(claim), False
     try:
         with TemporaryFile() as spool:
-            full = claim.cursor is None
-            try:
-                cursor = _list(claim, claim.cursor, spool)
-            except SyncTokenInvalid:
-                if full:
-                    raise
-                full = True
-                cursor = _list(claim, None, spool)
+            with _heartbeat(claim):
+                cursor, full = _listing(claim, spool)
             return _commit(claim, spool, cursor, full=full)
     except _Superseded:
         return SyncResult(Outcome.SUPERSEDED), False
@@ -122,12 +121,55 @@ def sync_once(calendar_id: str) -> tuple[SyncResult, bool]:
         raise
 
 
+def _listing(claim: _Claim, spool: IO[bytes]) -> tuple[str | None, bool]:
+    """Everything, or the changes since the cursor, to ``spool``; the next cursor, and whether it was everything."""
+    if claim.cursor is not None:
+        try:
+            return _list(claim, claim.cursor, spool)
+        except SyncTokenInvalid:
+            log.info("a cursor is too old; everything is listed", extra={"calendar": claim.calendar_id})
+    return _list(claim, None, spool)
+
+
+@contextmanager
+def _heartbeat(claim: _Claim) -> Iterator[None]:
+    """Keep the lease while the provider is slow to answer, from a thread that dies, or stops, with its process."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_S):
+            try:
+                with transaction() as session:
+                    session.execute(_mine(claim).values(sync_lease_until=datetime.now(UTC) + LEASE))
+            except SQLAlchemyError:
+                log.warning("a sync could not say that it is alive", extra={"calendar": claim.calendar_id})
+
+    thread = threading.Thread(target=beat, name="sync-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _mine(claim: _Claim) -> Any:
+    """An update of the calendar's row while the claim is ours."""
+    return update(Calendar).where(
+        col(Calendar.id) == claim.calendar_id, col(Calendar.sync_fence) == claim.fence
+    )
+
+
 def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
     statement = select(Calendar).where(col(Calendar.id) == calendar_id).with_for_update()
     with transaction() as session:
         row = session.scalars(statement).first()
         connection = session.get(Connection, row.connection_id) if row else None
         if row is None or connection is None or row.removed_at or connection.status not in USABLE:
+            return Outcome.SKIPPED
+        if troubles.rests(connection, now):
+            return Outcome.SKIPPED
+        if connection.provider in registry.unread():
             return Outcome.SKIPPED
         if row.sync_lease_until is not None and row.sync_lease_until > now:
             return Outcome.BUSY
@@ -147,24 +189,25 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
         )
 
 
-def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> str | None:
-    """Write every event of the listing to ``spool``, one JSON line each; the cursor of the last page."""
+def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> tuple[str | None, bool]:
+    """Write every event of the listing to ``spool``, one JSON line each; the cursor of the last page, and whether
+    the listing holds everything."""
     since = None if cursor else utc(mirror.window_at(datetime.now(UTC)).start)
 
-    def work(provider: CalendarProvider) -> str | None:
+    def work(provider: CalendarProvider) -> tuple[str | None, bool]:
         spool.seek(0)
         spool.truncate()
-        count, last = 0, None
+        count, last, full = 0, None, cursor is None
         for page in provider.event_pages(claim.remote_id, cursor, since=since):
             for event in page.events:
                 spool.write(orjson.dumps(rows.to_payload(event)) + b"\n")
-            last = page.cursor
+            last, full = page.cursor, full or page.snapshot
             if page.events:
                 count += len(page.events)
                 _progress(claim, count)
         if last is None and Capability.DELTA in provider.capabilities:
             raise ProviderUnavailable("The provider's list of events ended early.", reason="no_cursor")
-        return last
+        return last, full
 
     return grants.call(claim.connection_id, work)
 
@@ -178,9 +221,7 @@ def _listed(spool: IO[bytes]) -> Iterator[CalendarEvent]:
 def _progress(claim: _Claim, count: int) -> None:
     with transaction() as session:
         answer: Any = session.execute(
-            update(Calendar)
-            .where(col(Calendar.id) == claim.calendar_id, col(Calendar.sync_fence) == claim.fence)
-            .values(sync_progress=count, sync_lease_until=datetime.now(UTC) + LEASE)
+            _mine(claim).values(sync_progress=count, sync_lease_until=datetime.now(UTC) + LEASE)
         )
         if not answer.rowcount:
             raise _Superseded
@@ -213,9 +254,7 @@ def _commit(claim: _Claim, spool: IO[bytes], cursor: str | None, *, full: bool) 
         row.failures, row.sync_retry_at, row.sync_lease_until = 0, None, None
         again = row.sync_requested_at is not None and row.sync_requested_at > (row.sync_started_at or now)
         session.add(row)
-        session.execute(
-            update(Connection).where(col(Connection.id) == claim.connection_id).values(last_sync_at=now)
-        )
+        troubles.recovered(session, claim.connection_id, now)
         topics = ["events"] * bool(applied.changed or applied.removed) + ["connections"]
         for topic in topics:
             after_commit(session, partial(live.publish, claim.workspace_id, topic))
@@ -234,10 +273,12 @@ def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
             return SyncResult(Outcome.SUPERSEDED)
         row.failures += 1
         row.sync_lease_until = None
-        row.sync_retry_at = now + _delay(error, row.failures) if _worth_repeating(error) else None
+        row.sync_retry_at = None if isinstance(error, GrantRevoked) else now + _delay(error, row.failures)
         if row.last_error_code != MASS_DELETE:
             row.last_error_code, row.last_error = error.code, error.detail
         session.add(row)
+        if not isinstance(error, GrantRevoked):
+            troubles.failed(session, claim.connection_id, error, now)
         after_commit(session, lambda: live.publish(claim.workspace_id, "connections"))
     log.warning("a calendar was not read", extra={"calendar": claim.calendar_id, "code": error.code})
     return SyncResult(Outcome.FAILED, error=error.detail)
@@ -253,15 +294,11 @@ def _locked(session: Session, claim: _Claim) -> Calendar:
     return row
 
 
-def _worth_repeating(error: AlmanacError) -> bool:
-    """Whether time may heal it. What is no provider's error is ours, and we mean to mend it."""
-    if isinstance(error, GrantRevoked):
-        return False
-    return not isinstance(error, ProviderError) or error.retryable or isinstance(error, SyncTokenInvalid)
-
-
 def _delay(error: AlmanacError, failures: int) -> timedelta:
-    backoff = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(failures - 1, 10)) * random.uniform(0.75, 1.25)
+    """Time may heal what a provider calls passing, and what is no provider's error, which is ours to mend."""
+    passing = not isinstance(error, ProviderError) or error.retryable or isinstance(error, SyncTokenInvalid)
+    first, longest = (_FIRST_DELAY, _LONGEST_DELAY) if passing else (_FIRST_REFUSED, _LONGEST_REFUSED)
+    backoff = min(longest, first * 2 ** min(failures - 1, 10)) * random.uniform(0.75, 1.25)
     asked = getattr(error, "retry_after", None) or 0.0
     return timedelta(seconds=max(backoff, min(asked, _LONGEST_WAIT)))
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 MAX_DEPTH = 8
 MAX_COMPONENTS = 100_000
+MAX_LINES = 600_000
 MAX_PARAMS = 65_536  # characters of a line up to its value
 
 
@@ -52,12 +53,17 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class Component:
-    """A ``BEGIN``…``END`` block: its own lines, still as text, and the blocks inside it."""
+    """A ``BEGIN``…``END`` block: its own lines, still as text, and the blocks inside it.
+
+    ``at`` is the number of its BEGIN among the text's unfolded lines, from 0; the file's own line is told by
+    :func:`written_lines`.
+    """
 
     name: str
     lines: list[str] = field(default_factory=list)
     children: list[Component] = field(default_factory=list)
     closed: bool = False
+    at: int = 0
 
     def properties(self) -> Iterator[Line | FaultyLine]:
         """Each line, parsed, or the fault that keeps it from being."""
@@ -119,9 +125,17 @@ def decode(data: str | bytes, max_bytes: int) -> str:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
             text = data.decode("latin-1")
+    if data[:2] == b"\x1f\x8b":
+        raise NotACalendar("The file is compressed (gzip): unpack it first.")
     if "\0" in text:
         raise NotACalendar("The file is not a calendar: it holds binary data.")
     return text.lstrip("\ufeff")
+
+
+def written_lines(text: str) -> list[int]:
+    """For each unfolded line of a text (:attr:`Component.at`) the line of the file that it begins in, from 1."""
+    physical = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [number for number, line in enumerate(physical, 1) if number == 1 or line[:1] not in (" ", "\t")]
 
 
 def components(text: str) -> list[Component]:
@@ -131,17 +145,21 @@ def components(text: str) -> list[Component]:
     to, the other has lost its END.
 
     :raises NotACalendar: for a text that begins otherwise.
-    :raises TooLarge: for more than :data:`MAX_COMPONENTS` or nesting deeper than :data:`MAX_DEPTH`.
+    :raises TooLarge: for more than :data:`MAX_COMPONENTS` or :data:`MAX_LINES`, or nesting deeper than
+        :data:`MAX_DEPTH`.
     """
     found: list[Component] = []
     stack: list[Component] = []
     number = 0
     text = _FOLD.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    for line in text.split("\n"):
+    lines = text.split("\n")
+    if len(lines) > MAX_LINES:
+        raise TooLarge(f"The calendar has more than {MAX_LINES:,} lines.")
+    for at, line in enumerate(lines):
         if not line or line.isspace():
             continue
         if line[:6].upper() == "BEGIN:":
-            component = Component(line[6:].strip().upper())
+            component = Component(line[6:].strip().upper(), at=at)
             number += 1
             if number > MAX_COMPONENTS or len(stack) >= MAX_DEPTH:
                 raise TooLarge("The calendar has too many or too deeply nested parts.")

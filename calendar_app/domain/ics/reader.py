@@ -8,7 +8,7 @@ names turned into IANA names, for :mod:`calendar_app.domain.recurrence`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,6 +22,7 @@ from calendar_app.domain.ics.lines import (
     components,
     decode,
     unescape,
+    written_lines,
 )
 from calendar_app.domain.ics.zones import ZoneNames
 from calendar_app.domain.recurrence.errors import RecurrenceError
@@ -29,6 +30,8 @@ from calendar_app.domain.recurrence.rule import parse_duration, parse_time
 from calendar_app.domain.recurrence.wallclock import wall_seconds, zone_of
 
 MAX_BYTES = 16 * 2**20
+MAX_FAULTS = 100
+"""How many faulty lines an event may have and still be taken for one."""
 PRIVATE_PREFIX = "X-ALMANAC-"
 _RECURRENCE = frozenset({"RRULE", "RDATE", "EXDATE", "EXRULE"})
 _ESSENTIAL = frozenset({"DTSTART", "DTEND", "DURATION", "RECURRENCE-ID", "UID", *_RECURRENCE})
@@ -45,6 +48,11 @@ _RESPONSES = {
     "TENTATIVE": Response.TENTATIVE,
     "DECLINED": Response.DECLINED,
 }
+_OTHERS = {
+    "VTODO": "it is a task, not an event",
+    "VJOURNAL": "it is a journal entry, not an event",
+    "VFREEBUSY": "it is a free/busy list, not an event",
+}
 _STATUSES = {status.value.upper(): status for status in EventStatus}
 
 
@@ -52,7 +60,8 @@ _STATUSES = {status.value.upper(): status for status in EventStatus}
 class Problem:
     """What is wrong with a component: ``VEVENT`` number 3 of the file, say, and its UID where it has one.
 
-    ``kept`` tells whether its event is in the result all the same, without the faulty line.
+    ``kept`` tells whether its event is in the result all the same, without the faulty line. ``line`` is the line of
+    the file that the component begins in, from 1; ``summary`` is its title.
     """
 
     component: str
@@ -60,6 +69,8 @@ class Problem:
     uid: str
     reason: str
     kept: bool = False
+    line: int = 0
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,8 @@ class CalendarFile:
 
     ``zone`` is the IANA zone the file names for floating times (X-WR-TIMEZONE), ``None`` if none. ``truncated``: the
     file ends inside a component, so what is missing may only be unread. ``unknown_zones``: TZIDs that mean
-    nothing here, whose times are floating.
+    nothing here, whose times are floating. ``others`` are tasks, journals and free/busy lists: no fault of the file's,
+    and no events.
     """
 
     events: tuple[CalendarEvent, ...]
@@ -78,25 +90,34 @@ class CalendarFile:
     method: str = ""
     truncated: bool = False
     unknown_zones: frozenset[str] = frozenset()
+    others: tuple[Problem, ...] = ()
 
 
-def read_calendar(data: str | bytes, *, max_bytes: int = MAX_BYTES, owner_email: str = "") -> CalendarFile:
+def read_calendar(
+    data: str | bytes,
+    *,
+    max_bytes: int = MAX_BYTES,
+    owner_email: str = "",
+    check: Callable[[CalendarEvent], object] | None = None,
+) -> CalendarFile:
     """The events of an iCalendar text.
 
     Of several components for one event or occurrence the one with the highest SEQUENCE counts, the later among equals
     (RFC 5546 §2.1.5). A missing UID is replaced by one made from the component's text.
 
     :param owner_email: whose calendar this is; the attendee with that address gives ``response``.
+    :param check: is shown every event; one that it raises ``ValueError`` for is left out and named as a problem.
     :raises NotACalendar: when the text is no iCalendar, or has faults and not one usable event.
     :raises TooLarge: beyond ``max_bytes``, or with too many or too deeply nested components.
     """
-    outer = components(decode(data, max_bytes))
+    text = decode(data, max_bytes)
+    outer = components(text)
     calendars = [component for component in outer if component.name == "VCALENDAR"]
     if not calendars and any(component.name in SIBLINGS for component in outer):
         calendars = [Component("VCALENDAR", children=outer, closed=True)]
     if not calendars:
         raise NotACalendar("The file is not a calendar.")
-    reader = _Reader(owner_email.lower())
+    reader = _Reader(owner_email.lower(), text, check)
     for calendar in calendars:
         reader.read(calendar)
     if reader.problems and not reader.events:
@@ -110,36 +131,59 @@ def read_calendar(data: str | bytes, *, max_bytes: int = MAX_BYTES, owner_email:
         method=first.value("METHOD").strip().upper(),
         truncated=not all(calendar.closed for calendar in calendars),
         unknown_zones=frozenset(reader.unknown_zones),
+        others=tuple(reader.others),
     )
 
 
 class _Reader:
     """Collects the events of a file's calendars, newest version of each."""
 
-    def __init__(self, owner_email: str) -> None:
+    def __init__(self, owner_email: str, text: str, check: Callable[[CalendarEvent], object] | None) -> None:
         self._owner_email = owner_email
+        self._check = check
+        self._text = text
+        self._lines: list[int] | None = None
         self._number = 0
         self.events: dict[tuple[str, EventTime | None], CalendarEvent] = {}
         self.problems: list[Problem] = []
+        self.others: list[Problem] = []
         self.unknown_zones: set[str] = set()
 
     def read(self, calendar: Component) -> None:
-        for line in calendar.properties():
-            if isinstance(line, FaultyLine):
-                self.problems.append(Problem("VCALENDAR", 1, "", str(line)))
+        faulty = next((line for line in calendar.properties() if isinstance(line, FaultyLine)), None)
+        if faulty is not None:
+            self.problems.append(self._problem(calendar, str(faulty), number=1, kept=True))
         zones = ZoneNames({c.value("TZID").strip(): c for c in calendar.children if c.name == "VTIMEZONE"})
         for component in calendar.children:
             if component.name != "VEVENT":
+                if kind := _OTHERS.get(component.name):
+                    self.others.append(self._problem(component, kind, number=len(self.others) + 1))
                 continue
             self._number += 1
             try:
                 event = self._event(component, zones)
+                if self._check is not None:
+                    self._check(event)
             except (ValueError, OverflowError) as error:  # OverflowError: a date beyond year 9999
-                uid = component.value("UID")[:200]
-                self.problems.append(Problem("VEVENT", self._number, uid, str(error).rstrip(".")))
+                self.problems.append(self._problem(component, str(error).rstrip(".")))
             else:
                 self._keep(event)
         self.unknown_zones |= zones.unknown
+
+    def _problem(
+        self, component: Component, reason: str, *, number: int | None = None, kept: bool = False
+    ) -> Problem:
+        if self._lines is None:
+            self._lines = written_lines(self._text)
+        return Problem(
+            component.name,
+            self._number if number is None else number,
+            component.value("UID")[:200],
+            reason,
+            kept,
+            self._lines[component.at],
+            unescape(component.value("SUMMARY"))[:200],
+        )
 
     def _keep(self, event: CalendarEvent) -> None:
         key = (event.ical_uid, event.original_start)
@@ -151,14 +195,19 @@ class _Reader:
         if not component.closed:
             raise ValueError("the file ends inside it")
         lines: dict[str, list[Line]] = {}
+        faults: list[FaultyLine] = []
         for line in component.properties():
             if isinstance(line, Line):
                 lines.setdefault(line.name, []).append(line)
             elif line.name in _ESSENTIAL:
                 raise line
             else:
-                uid = component.value("UID")[:200]
-                self.problems.append(Problem("VEVENT", self._number, uid, str(line), kept=True))
+                faults.append(line)
+                if len(faults) > MAX_FAULTS:
+                    raise ValueError("most of its lines cannot be read")
+        if faults:
+            more = f", and {len(faults) - 1:,} more like it" if len(faults) > 1 else ""
+            self.problems.append(self._problem(component, f"{faults[0]}{more}", kept=True))
         start = _time(lines, "DTSTART", zones)
         original = _time(lines, "RECURRENCE-ID", zones)
         if start is None and original is None:
