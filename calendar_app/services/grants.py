@@ -3,6 +3,10 @@
 Refreshing is single-flight across threads and processes, because a provider that rotates refresh tokens takes a second
 use of one as theft and ends the whole grant (RFC 9700 §4.14.2). Whoever claims the lease in the connection's row asks
 the provider; the others wait for ``token_version`` to rise. The new tokens are saved before anybody uses them.
+
+One gap cannot be closed from here: a process that is killed after the provider has answered and before the answer is
+saved takes the new refresh token with it. Providers that keep the old one for a while (Google, Microsoft) are asked
+again when the lease is over; with one that does not (Calendly) the grant is lost, and its person is asked to reconnect.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import AuditEntry, Connection
+from calendar_app.db.tables import AuditEntry, Connection, Mail
 from calendar_app.errors import (
     AuthExpired,
     GrantRevoked,
@@ -124,24 +125,56 @@ def test_ten_threads_cause_one_refresh(database: Database, fake: FakeProvider) -
     assert _row(connection_id).token_version == 1
 
 
-def test_processes_share_one_refresh(database: Database, tmp_path: Path) -> None:
-    """Three processes at once cause one refresh, though the server would end the grant at the second."""
-    state = tmp_path / "server.json"
-    RotatingServer.start(state, "refresh-0")
-    team = factories.team(refresh_token="refresh-0", access_expires_at=datetime.now(UTC) - timedelta(hours=1))
-    command = [sys.executable, "-m", "tests.support.rotating_grant", team.connection.id, str(state)]
+def _start(count: int, connection_id: str, state: Path, *options: str) -> list[subprocess.Popen[str]]:
+    """Processes that all ask for the connection's token at the same moment."""
+    command = [sys.executable, "-m", "tests.support.rotating_grant", connection_id, str(state), *options]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    children = [subprocess.Popen(command, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+    children = [subprocess.Popen(command, **pipes) for _ in range(count)]  # type: ignore[call-overload]
     for child in children:
         assert child.stdout.readline() == "ready\n", child.stderr.read()
     for child in children:
         child.stdin.write("go\n")
         child.stdin.flush()
-    for child in children:
+    return children
+
+
+def test_processes_share_one_refresh(database: Database, tmp_path: Path) -> None:
+    """Twelve callers in three processes cause one refresh, though the server would end the grant at the second."""
+    state = tmp_path / "server.json"
+    RotatingServer.start(state, "refresh-0")
+    team = factories.team(refresh_token="refresh-0", access_expires_at=datetime.now(UTC) - timedelta(hours=1))
+    for child in _start(3, team.connection.id, state, "4"):
         _, errors = child.communicate(timeout=40)
         assert child.returncode == 0, errors
     assert json.loads(state.read_text()) == {"current": "refresh-1", "refreshes": 1}
     assert _row(team.connection.id).refresh_token == "refresh-1"
+
+
+def test_killed_between_the_answer_and_saving_it(database: Database, tmp_path: Path) -> None:
+    """The one case that nobody can mend: the server has retired our token and its successor died with the process.
+
+    A server that takes the second use of a retired token as theft ends the grant. What must hold then: the next one
+    who needs the token waits for the lease, asks once, and the connection asks for its person, with one letter.
+    """
+    state = tmp_path / "server.json"
+    RotatingServer.start(state, "refresh-0")
+    team = factories.team(refresh_token="refresh-0", access_expires_at=datetime.now(UTC) - timedelta(hours=1))
+    (child,) = _start(1, team.connection.id, state, "1", "die")
+    child.communicate(timeout=40)
+    assert child.returncode == -signal.SIGKILL
+    row = _row(team.connection.id)
+    assert (row.refresh_token, row.status) == ("refresh-0", "connected")
+    assert row.refresh_lease_until is not None
+    with transaction() as session:
+        session.get_one(Connection, team.connection.id).refresh_lease_until = datetime.now(UTC)
+    for _ in range(2):
+        (child,) = _start(1, team.connection.id, state)
+        _, errors = child.communicate(timeout=40)
+        assert "GrantRevoked" in errors
+    assert json.loads(state.read_text()) == {"current": None, "refreshes": 1}
+    assert _row(team.connection.id).status == "needs_reconnect"
+    with reading() as session:
+        assert len(session.exec(select(Mail)).all()) == 1
 
 
 def test_a_withdrawn_grant_asks_for_its_person(

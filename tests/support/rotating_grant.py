@@ -1,15 +1,20 @@
 """A process that needs a fresh token, as workers and web processes do, for tests that start several at once.
 
-``python -m tests.support.rotating_grant CONNECTION_ID FILE``: refreshes the connection against an authorization server
-whose whole state is FILE. The server rotates refresh tokens and ends the grant when one is used twice.
+``python -m tests.support.rotating_grant CONNECTION_ID FILE [THREADS] [die]``: asks for the connection's token in so
+many threads at once, against an authorization server whose whole state is FILE. The server rotates refresh tokens and
+ends the grant when one is used twice. With ``die`` the process is killed when the server has answered, before it can
+save.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import os
+import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,8 +31,9 @@ class RotatingServer:
 
     scopes = ()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, deadly: bool = False) -> None:
         self._path = path
+        self._deadly = deadly
 
     @staticmethod
     def start(path: Path, refresh_token: str) -> None:
@@ -46,6 +52,8 @@ class RotatingServer:
             file.truncate()
             json.dump(state, file)
         time.sleep(0.2)  # a round trip, in which the others arrive
+        if self._deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
         if state["current"] is None:
             raise GrantRevoked
         expires = datetime.now(UTC) + timedelta(hours=1)
@@ -64,15 +72,20 @@ class RotatingServer:
         raise NotImplementedError
 
 
-def main(connection_id: str, path: str) -> None:
+def main(connection_id: str, path: str, threads: str = "1", die: str = "") -> None:
     vendor = FakeProvider()
-    with registry.override(
-        "fake", oauth=RotatingServer(Path(path)), calendar=lambda token: FakeClient(vendor, token)
-    ):
+    server = RotatingServer(Path(path), deadly=bool(die))
+    with registry.override("fake", oauth=server, calendar=lambda token: FakeClient(vendor, token)):
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         sys.stdin.readline()
-        grants.call(connection_id, lambda provider: provider.capabilities)
+        with ThreadPoolExecutor(int(threads)) as pool:
+            asked = [
+                pool.submit(grants.call, connection_id, lambda provider: provider.capabilities)
+                for _ in range(int(threads))
+            ]
+            for one in asked:
+                one.result()
     get_engine().dispose()
 
 
