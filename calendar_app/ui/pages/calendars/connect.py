@@ -9,7 +9,7 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import connections
+from calendar_app.services import connections, imports
 from calendar_app.ui import formats, notices
 from calendar_app.ui.components.badges import provider_tile
 from calendar_app.ui.components.connections import ConnectionRow, ProviderRow
@@ -82,8 +82,6 @@ class ConnectState(rx.State):
         self.busy = True
         yield
         try:
-            from calendar_app.services import imports
-
             content = await files[0].read()
             result = await asyncio.to_thread(
                 imports.import_file, actor, content, name=(files[0].name or "").removesuffix(".ics")
