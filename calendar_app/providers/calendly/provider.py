@@ -69,7 +69,10 @@ log = logging.getLogger(__name__)
 CAPABILITIES = (
     Capability.READ | Capability.FREEBUSY | Capability.DELTA | Capability.PUSH | Capability.APPOINTMENTS
 )
-NOTE = "Calendly takes no events from other programs: what is booked there blocks time here, and bookings are written elsewhere."
+NOTE = (
+    "Calendly takes no events from other programs: what is booked there blocks time here, "
+    "and bookings are written elsewhere."
+)
 PAGE_SIZE = 100
 INVITEE_CALLS = 25
 """Events whose invitees one listing asks for, a call each: half of what a free plan may call in a minute."""

@@ -71,10 +71,10 @@ class CalDavHarness(Harness):
         rule = f"RRULE:FREQ=WEEKLY;COUNT={series.count}"
         moved = f"RECURRENCE-ID:{series.was:{_STAMP}}"
         parts = [
-            _component("weekly", "Weekly", series.first, series.first + series.length, rule),
-            _component("weekly", "Weekly", series.now, series.now + series.length, moved),
+            component("weekly", "Weekly", series.first, series.first + series.length, rule),
+            component("weekly", "Weekly", series.now, series.now + series.length, moved),
         ]
-        self._put("weekly.ics", _calendar(*parts))
+        self._put("weekly.ics", calendar_text(*parts))
         return True
 
     def expire(self) -> None:
@@ -127,7 +127,8 @@ class _Proxy(httpx.BaseTransport):
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
-def _component(uid: str, title: str, start: datetime, end: datetime, *more: str) -> str:
+def component(uid: str, title: str, start: datetime, end: datetime, *more: str) -> str:
+    """A VEVENT; ``more`` are further content lines."""
     lines = [
         "BEGIN:VEVENT",
         f"UID:{uid}",
@@ -141,13 +142,14 @@ def _component(uid: str, title: str, start: datetime, end: datetime, *more: str)
     return "\r\n".join(lines)
 
 
-def _calendar(*components: str) -> str:
+def calendar_text(*components: str) -> str:
+    """An iCalendar file."""
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Suite//Owner//EN", *components, "END:VCALENDAR", ""]
     return "\r\n".join(lines)
 
 
 def _event(name: str, title: str, start: datetime, end: datetime) -> str:
-    return _calendar(_component(name, title, start, end))
+    return calendar_text(component(name, title, start, end))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ and the other side, which ends tokens and refuses cursors. Adding a provider to 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -144,21 +144,33 @@ class Harness(ABC):
         return start + timedelta(days=day)
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A listing: events by id, the cursor, and whether it holds everything."""
+
+    events: dict[str, CalendarEvent]
+    cursor: str | None
+    whole: bool
+
+    def on(self, before: Mapping[str, CalendarEvent]) -> dict[str, CalendarEvent]:
+        """What stands in the calendar for somebody who knew ``before`` and reads this."""
+        after = self.events if self.whole else {**before, **self.events}
+        return {
+            remote_id: event
+            for remote_id, event in after.items()
+            if event.status is not EventStatus.CANCELLED
+        }
+
+
 def listed(
     provider: CalendarProvider, calendar_id: str, cursor: str | None = None, **bounds: datetime
-) -> tuple[dict[str, CalendarEvent], str | None]:
-    """Every event of a listing by id, and its cursor, which no page but the last may carry."""
+) -> Listed:
+    """Read a listing to its end. No page but the last may carry the cursor."""
     pages = list(provider.event_pages(calendar_id, cursor, **bounds))
     assert all(page.cursor is None for page in pages[:-1]), "a cursor before the last page"
     found = {event.remote_id: event for page in pages for event in page.events}
-    return found, pages[-1].cursor if pages else None
-
-
-def standing(events: dict[str, CalendarEvent]) -> dict[str, CalendarEvent]:
-    """Those that are not cancelled."""
-    return {
-        remote_id: event for remote_id, event in events.items() if event.status is not EventStatus.CANCELLED
-    }
+    whole = cursor is None or any(page.snapshot for page in pages)
+    return Listed(found, pages[-1].cursor if pages else None, whole)
 
 
 def busy(events: dict[str, CalendarEvent], span: Span, title: str, zone: str = "UTC") -> list[Span]:

@@ -11,8 +11,9 @@ from tests.providers.suite.caldav import caldav
 from tests.providers.suite.calendly import calendly
 from tests.providers.suite.google import google
 from tests.providers.suite.harness import Harness
+from tests.providers.suite.ics import Publisher, ics
 from tests.providers.suite.microsoft import microsoft
-from tests.sandbox.server import SharedServer
+from tests.sandbox.server import SharedServer, serving
 from tests.support import dav_servers
 from tests.support.dav_servers import DavServer
 
@@ -26,6 +27,12 @@ class Counterparts:
     @cached_property
     def sandbox(self) -> SharedServer:
         return self._running.enter_context(SharedServer())
+
+    @cached_property
+    def publisher(self) -> tuple[str, Publisher]:
+        """Where calendar files are published: address and files."""
+        made = Publisher()
+        return self._running.enter_context(serving(made)), made
 
     @cached_property
     def radicale(self) -> DavServer:
@@ -43,6 +50,7 @@ HARNESSES: dict[str, HarnessMaker] = {
     "microsoft": lambda at: microsoft(at.sandbox),
     "calendly": lambda at: calendly(at.sandbox),
     "caldav-radicale": lambda at: caldav(at.radicale, at.folder / "users"),
+    "ics": lambda at: ics(*at.publisher),
     "caldav-xandikos": lambda at: caldav(at.xandikos, at.folder / "users"),
 }
 """A fresh account at each provider's counterpart, by a name for the test."""

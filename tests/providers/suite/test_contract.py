@@ -19,9 +19,9 @@ from calendar_app.domain.event import Attendee, EventDraft, EventStatus, write_k
 from calendar_app.domain.timespan import Span, instant, merge
 from calendar_app.errors import (
     AuthExpired,
-    CredentialsRejected,
     EventNotFound,
     GrantRevoked,
+    InvalidInput,
     PreconditionFailed,
     ProviderError,
     ProviderUnavailable,
@@ -29,8 +29,8 @@ from calendar_app.errors import (
     SyncTokenInvalid,
 )
 from calendar_app.providers import registry
-from calendar_app.providers.base import CalendarProvider, Capability, PushChannel
-from tests.providers.suite.harness import Harness, Series, busy, listed, spans, standing
+from calendar_app.providers.base import Appointments, CalendarProvider, Capability, PushChannel
+from tests.providers.suite.harness import Harness, Series, busy, listed, spans
 from tests.providers.suite.harnesses import HARNESSES, Counterparts, HarnessMaker
 
 HALF_HOUR = timedelta(minutes=30)
@@ -99,6 +99,7 @@ def test_the_registry_says_what_the_provider_can_do(harness: Harness, provider: 
     """Pages and jobs go by the registry's flags: they are the provider's own."""
     assert registry.kind(harness.key).capabilities == provider.capabilities
     assert can(provider, Capability.READ)
+    assert isinstance(provider, Appointments) == can(provider, Capability.APPOINTMENTS)
 
 
 def test_calendars_are_listed_with_what_people_see_of_them(
@@ -116,13 +117,13 @@ def test_calendars_are_listed_with_what_people_see_of_them(
 def test_a_first_listing_holds_everything_and_ends_with_a_cursor(
     harness: Harness, provider: CalendarProvider
 ) -> None:
-    """What stands in the calendar is listed with title, time and id; a cursor comes at the end, and only with DELTA."""
+    """What stands in the calendar is listed with title, time and id; with DELTA a cursor comes at the end."""
     start = harness.at(3, 9)
     remote_id = harness.add("Dentist", start, start + HALF_HOUR)
-    events, cursor = listed(provider, harness.calendar_id, since=harness.now - timedelta(days=35))
-    assert events[remote_id].summary == "Dentist"
-    assert busy(events, _around(start), "Dentist") == spans(start)
-    assert bool(cursor) == can(provider, Capability.DELTA)
+    found = listed(provider, harness.calendar_id, since=harness.now - timedelta(days=35))
+    assert found.events[remote_id].summary == "Dentist"
+    assert busy(found.events, _around(start), "Dentist") == spans(start)
+    assert found.cursor or not can(provider, Capability.DELTA)
 
 
 def test_an_event_is_read_by_its_id(harness: Harness, provider: CalendarProvider) -> None:
@@ -139,30 +140,36 @@ def test_an_event_is_read_by_its_id(harness: Harness, provider: CalendarProvider
 def test_later_listings_tell_what_was_added_moved_and_deleted(
     harness: Harness, provider: CalendarProvider
 ) -> None:
-    """With DELTA exactly the changes, then nothing; without it every listing is the present state."""
+    """Whoever applies the listings in order has the calendar as it is; with DELTA they tell the changes and no more."""
     stays, start = harness.at(2, 9), harness.at(4, 9)
     kept = harness.add("Stays", stays, stays + HALF_HOUR)
-    _, cursor = listed(provider, harness.calendar_id)
-    remote_id = harness.add("Changes", start, start + HALF_HOUR)
+    found = listed(provider, harness.calendar_id)
+    known = found.on({})
+    delta = can(provider, Capability.DELTA)
 
-    changes, cursor = listed(provider, harness.calendar_id, cursor)
-    assert busy(changes, _around(start), "Changes") == spans(start)
-    assert (kept in changes) != can(provider, Capability.DELTA)
+    remote_id = harness.add("Changes", start, start + HALF_HOUR)
+    found = listed(provider, harness.calendar_id, found.cursor)
+    known = found.on(known)
+    assert busy(known, _around(start), "Changes") == spans(start)
+    assert (kept in found.events) != delta
 
     later = start + timedelta(days=1)
     moved_id = harness.move(remote_id, later)
-    changes, cursor = listed(provider, harness.calendar_id, cursor)
-    assert busy(changes, Span(*_around(start)), "Changes") == []
-    assert busy(changes, _around(later), "Changes") == spans(later)
+    found = listed(provider, harness.calendar_id, found.cursor)
+    known = found.on(known)
+    assert busy(known, _around(start), "Changes") == []
+    assert busy(known, _around(later), "Changes") == spans(later)
 
     harness.delete(moved_id)
-    changes, cursor = listed(provider, harness.calendar_id, cursor)
-    assert moved_id not in standing(changes)
-    if can(provider, Capability.DELTA):
-        assert changes[moved_id].status is EventStatus.CANCELLED
-        assert listed(provider, harness.calendar_id, cursor)[0] == {}
-    else:
-        assert kept in changes
+    found = listed(provider, harness.calendar_id, found.cursor)
+    known = found.on(known)
+    assert moved_id not in known
+    assert busy(known, _around(stays), "Stays") == spans(stays)
+    if delta:
+        assert found.events[moved_id].status is EventStatus.CANCELLED
+    quiet = listed(provider, harness.calendar_id, found.cursor)
+    assert quiet.on(known) == known
+    assert not delta or quiet.events == {}
 
 
 def test_a_moved_meeting_of_a_series_leaves_its_old_time(
@@ -173,7 +180,7 @@ def test_a_moved_meeting_of_a_series_leaves_its_old_time(
     weeks = [first + timedelta(weeks=number) for number in range(4)]
     series = Series(first, weeks[1], weeks[1] + timedelta(hours=5))
     recurring = harness.series(series)
-    events, _ = listed(provider, harness.calendar_id, since=harness.now - timedelta(days=35))
+    events = listed(provider, harness.calendar_id, since=harness.now - timedelta(days=35)).events
     window = Span(instant(harness.now), instant(harness.at(60, 0)))
     expected = [weeks[0], series.now, *weeks[2:]] if recurring else []
     assert busy(events, window, "Weekly") == spans(*expected)
@@ -181,18 +188,25 @@ def test_a_moved_meeting_of_a_series_leaves_its_old_time(
 
 
 def test_a_refused_cursor_is_an_error_of_its_own(harness: Harness, provider: CalendarProvider) -> None:
-    """A cursor too old and one that cannot be read both mean "list everything"; then the chain goes on."""
-    if not can(provider, Capability.DELTA):
-        assert listed(provider, harness.calendar_id)[1] is None
-        return
-    _, cursor = listed(provider, harness.calendar_id)
-    assert cursor
-    bad_ones = ["never-issued", "💥", "x" * 3000] + [cursor] * harness.refuse_cursors()
+    """A cursor too old and one that cannot be read both mean "list everything"; then the chain goes on.
+
+    A provider without DELTA may take any cursor, and answers with everything.
+    """
+    start = harness.at(2, 9)
+    kept = harness.add("Stays", start, start + HALF_HOUR)
+    cursor = listed(provider, harness.calendar_id).cursor
+    bad_ones = ["never-issued", "💥", "x" * 3000] + [cursor or ""] * harness.refuse_cursors()
     for bad in bad_ones:
-        with pytest.raises(SyncTokenInvalid):
-            list(provider.event_pages(harness.calendar_id, bad))
-    _, cursor = listed(provider, harness.calendar_id)
-    assert listed(provider, harness.calendar_id, cursor)[0] == {}
+        if can(provider, Capability.DELTA):
+            with pytest.raises(SyncTokenInvalid):
+                list(provider.event_pages(harness.calendar_id, bad))
+        else:
+            again = listed(provider, harness.calendar_id, bad)
+            assert again.whole
+            assert kept in again.events
+    again = listed(provider, harness.calendar_id)
+    assert kept in again.on({})
+    assert listed(provider, harness.calendar_id, again.cursor).on(again.events) == again.on({})
 
 
 def test_writing_twice_makes_one_event(harness: Harness, provider: CalendarProvider) -> None:
@@ -207,7 +221,7 @@ def test_writing_twice_makes_one_event(harness: Harness, provider: CalendarProvi
     assert (again.remote_id, again.etag) == (first.remote_id, first.etag)
     known = replace(wanted, remote_id=first.remote_id)
     assert provider.put_event(harness.calendar_id, known, etag=first.etag).remote_id == first.remote_id
-    events, _ = listed(provider, harness.calendar_id)
+    events = listed(provider, harness.calendar_id).events
     assert busy(events, _around(start), wanted.summary) == spans(start)
     stored = provider.get_event(harness.calendar_id, first.remote_id)
     assert stored.private["almanac_booking"] == "b1"
@@ -225,7 +239,7 @@ def test_a_changed_draft_moves_its_event(harness: Harness, provider: CalendarPro
     second = provider.put_event(harness.calendar_id, wanted, etag=first.etag)
     assert second.remote_id == first.remote_id
     assert second.etag != first.etag
-    events, _ = listed(provider, harness.calendar_id)
+    events = listed(provider, harness.calendar_id).events
     assert busy(events, Span(instant(start), instant(later + HALF_HOUR)), wanted.summary) == spans(later)
 
 
@@ -255,7 +269,7 @@ def test_deleting_twice_is_success(harness: Harness, provider: CalendarProvider,
     written = provider.put_event(harness.calendar_id, draft(start))
     for _time in range(2):
         provider.delete_event(harness.calendar_id, KEY if by_key else written.remote_id)
-    events, _ = listed(provider, harness.calendar_id)
+    events = listed(provider, harness.calendar_id).events
     assert busy(events, _around(start), "Intro call with Ada") == []
 
 
@@ -268,7 +282,7 @@ def test_an_event_that_was_deleted_can_be_written_again(harness: Harness, provid
     first = provider.put_event(harness.calendar_id, draft(start))
     provider.delete_event(harness.calendar_id, first.remote_id)
     provider.put_event(harness.calendar_id, draft(start))
-    events, _ = listed(provider, harness.calendar_id)
+    events = listed(provider, harness.calendar_id).events
     assert busy(events, _around(start), "Intro call with Ada") == spans(start)
 
 
@@ -368,14 +382,28 @@ def test_an_expired_token_is_told_from_a_dead_grant(harness: Harness, provider: 
 
 
 def test_a_revoked_grant_ends_everything(harness: Harness, provider: CalendarProvider) -> None:
-    """After the owner withdrew access calls fail, and so does every attempt to renew it."""
+    """After the owner withdrew access calls fail, and so does every attempt to renew it; what was typed in is refused
+    as wrong input."""
     harness.revoke()
     with pytest.raises(AuthExpired):
         list(provider.event_pages(harness.calendar_id, None))
-    with pytest.raises(GrantRevoked if harness.oauth else CredentialsRejected):
+    with pytest.raises(GrantRevoked if harness.oauth else InvalidInput):
         harness.renew()
 
 
 def _around(start: datetime) -> Span:
     """The half hour that begins then."""
     return Span(instant(start), instant(start + HALF_HOUR))
+
+
+def test_every_provider_is_held_to_the_contract() -> None:
+    """A provider that is added is added here too; an imported file, which has no other side, refuses everything."""
+    keys = {name.partition("-")[0] for name in HARNESSES}
+    assert keys == {kind.key for kind in registry.kinds() if kind.capabilities}
+    for kind in registry.kinds():
+        if not kind.capabilities:
+            provider = registry.calendar_provider(kind.key, "")
+            with pytest.raises(ProviderError):
+                provider.list_calendars()
+            with pytest.raises(ProviderError):
+                list(provider.event_pages("c", None))
