@@ -129,10 +129,13 @@ def owned(session: Session, actor: Actor, deviation_id: str) -> Deviation:
     return row
 
 
-def bookings_with_one(session: Session, booking_ids: Collection[str]) -> set[str]:
-    """Those of the bookings that have an open deviation."""
-    query = select(Deviation.booking_id).where(is_open(), col(Deviation.booking_id).in_(booking_ids))
-    return {booking_id for booking_id in session.exec(query) if booking_id is not None}
+def bookings_with_one(actor: Actor, booking_ids: Collection[str]) -> set[str]:
+    """Those of the bookings that have an open deviation which the actor may see."""
+    query = select(Deviation.booking_id).where(
+        is_open(), visible(actor), col(Deviation.booking_id).in_(booking_ids)
+    )
+    with reading() as session:
+        return {booking_id for booking_id in session.exec(query) if booking_id is not None}
 
 
 def healed(session: Session, booking_id: str, calendar_id: str, resolution: str, now: datetime) -> None:

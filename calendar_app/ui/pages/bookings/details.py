@@ -13,7 +13,7 @@ from calendar_app.ui.components.browser import ago
 from calendar_app.ui.components.cancel import reason_dialog
 from calendar_app.ui.components.feedback import error_callout
 from calendar_app.ui.components.picker import month_view, times_view
-from calendar_app.ui.pages.bookings.rows import Fact, Receipt
+from calendar_app.ui.pages.bookings.rows import Difference, Fact, Receipt
 from calendar_app.ui.pages.bookings.state import BookingsState, MoveState
 from calendar_app.ui.theme import space
 
@@ -21,6 +21,7 @@ from calendar_app.ui.theme import space
 def details() -> rx.Component:
     detail = BookingsState.detail
     return rx.flex(
+        _differences(),
         _actions(),
         rx.el.div(
             rx.flex(
@@ -46,6 +47,57 @@ def details() -> rx.Component:
         direction="column",
         spacing="4",
         padding=space(4),
+    )
+
+
+def _differences() -> rx.Component:
+    return rx.cond(
+        BookingsState.detail.differences.length() > 0,
+        rx.flex(
+            rx.foreach(BookingsState.detail.differences, _difference),
+            direction="column",
+            spacing="3",
+            role="region",
+            aria_label="Differences between booking and calendar",
+        ),
+    )
+
+
+def _difference(one: Difference) -> rx.Component:
+    return rx.box(
+        rx.callout.root(
+            rx.callout.icon(rx.icon("calendar-x-2", size=16, aria_hidden="true")),
+            rx.callout.text(one.sentence),
+            rx.cond(one.found != "", rx.callout.text(one.found, class_name="tabular")),
+            rx.cond(one.reason != "", rx.callout.text(one.reason, class_name="wrap-anywhere")),
+            color_scheme="amber",
+            high_contrast=True,
+            size="1",
+        ),
+        rx.flex(
+            rx.cond(
+                one.follow != "",
+                rx.button(
+                    one.follow, size="2", variant="soft", on_click=BookingsState.settle(one.id, "follow")
+                ),
+            ),
+            rx.cond(
+                one.can_restore,
+                rx.button(
+                    "Put it back", size="2", variant="soft", on_click=BookingsState.settle(one.id, "restore")
+                ),
+            ),
+            rx.button(
+                "Keep as is",
+                size="2",
+                variant="soft",
+                color_scheme="gray",
+                on_click=BookingsState.settle(one.id, "keep"),
+            ),
+            spacing="3",
+            wrap="wrap",
+            margin_top=space(2),
+        ),
     )
 
 

@@ -139,6 +139,16 @@ def _row(row: BookingRow) -> rx.Component:
             ),
             rx.flex(
                 status_badge(row.status),
+                rx.cond(
+                    row.differs,
+                    rx.badge(
+                        rx.icon("calendar-x-2", size=12, aria_hidden="true"),
+                        "Calendar differs",
+                        color_scheme="amber",
+                        variant="soft",
+                        high_contrast=True,
+                    ),
+                ),
                 rx.cond(row.sync != "", status_badge(row.sync)),
                 spacing="2",
                 wrap="wrap",

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from calendar_app.services.booking_views import BookingView, HistoryView
+from calendar_app.services.deviations import DeviationView
 from calendar_app.ui import formats
 
 HOLDING = ("pending", "confirmed")
@@ -28,8 +29,23 @@ class Receipt:
 
 
 @dataclass
+class Difference:
+    """A calendar that does not say what the booking says, and what can be done about it.
+
+    ``follow`` is what following the calendar means, empty where it cannot be followed.
+    """
+
+    id: str
+    sentence: str
+    found: str
+    reason: str
+    follow: str
+    can_restore: bool
+
+
+@dataclass
 class BookingRow:
-    """A booking in the list."""
+    """A booking in the list; ``differs``: a calendar does not say the same."""
 
     id: str
     title: str
@@ -38,6 +54,7 @@ class BookingRow:
     time: str
     status: str
     sync: str
+    differs: bool = False
 
 
 @dataclass
@@ -64,6 +81,7 @@ class BookingDetail:
     facts: list[Fact] = field(default_factory=list)
     answers: list[Fact] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
     history: list[Fact] = field(default_factory=list)
 
 
@@ -74,7 +92,7 @@ def worst(states: list[str]) -> str:
     )
 
 
-def as_row(view: BookingView, zone: str, hour12: bool, now: datetime) -> BookingRow:
+def as_row(view: BookingView, zone: str, hour12: bool, now: datetime, *, differs: bool = False) -> BookingRow:
     day = view.start.astimezone(ZoneInfo(zone)).date()
     today = now.astimezone(ZoneInfo(zone)).date()
     return BookingRow(
@@ -85,11 +103,33 @@ def as_row(view: BookingView, zone: str, hour12: bool, now: datetime) -> Booking
         time=formats.span(view.start, view.end, zone, hour12=hour12),
         status=view.status,
         sync=worst([receipt.state for receipt in view.sync]),
+        differs=differs,
+    )
+
+
+def as_difference(view: DeviationView, zone: str, hour12: bool) -> Difference:
+    found = ""
+    if view.found_start and view.found_end:
+        day = formats.day(view.found_start.astimezone(ZoneInfo(zone)).date())
+        found = f"There: {day}, {formats.span(view.found_start, view.found_end, zone, hour12=hour12)}"
+    follow = "Follow the calendar" if view.kind == "moved" else "Cancel the booking"
+    return Difference(
+        id=view.id,
+        sentence=view.sentence,
+        found=found,
+        reason=view.reason,
+        follow=follow if "follow" in view.choices else "",
+        can_restore="restore" in view.choices,
     )
 
 
 def as_detail(
-    view: BookingView, history: Iterable[HistoryView], zone: str, hour12: bool, now: datetime
+    view: BookingView,
+    history: Iterable[HistoryView],
+    zone: str,
+    hour12: bool,
+    now: datetime,
+    deviations: Iterable[DeviationView] = (),
 ) -> BookingDetail:
     their_zone = formats.known_zone(view.timezone)
     theirs = formats.span(view.start, view.end, their_zone, hour12=hour12)
@@ -127,6 +167,7 @@ def as_detail(
         facts=facts,
         answers=[Fact(question, answer) for question, answer in view.answers_in_words],
         receipts=receipts,
+        differences=[as_difference(one, zone, hour12) for one in deviations],
         history=[Fact(_moment(entry.at, zone, hour12), in_words(entry, zone, hour12)) for entry in history],
     )
 
@@ -141,6 +182,8 @@ _DONE = {
     "rescheduled": "Rescheduled",
     "sync_retried": "Calendars tried again",
     "moved_calendar": "Moved to another calendar",
+    "event_restored": "Event put back",
+    "deviation_kept": "Difference kept",
 }
 _WHO = {"customer": "the customer", "staff": "staff", "system": "the system"}
 
@@ -148,7 +191,10 @@ _WHO = {"customer": "the customer", "staff": "staff", "system": "the system"}
 def in_words(entry: HistoryView, zone: str, hour12: bool) -> str:
     """``Rescheduled by the customer, from … to …``: an entry of the history as a sentence."""
     text = _DONE.get(entry.action, entry.action.replace("_", " ").capitalize())
-    text += f" by {_WHO.get(entry.who, entry.who)}" if entry.who else ""
+    if entry.who.startswith("changed in "):
+        text += f" ({entry.who})"
+    elif entry.who:
+        text += f" by {_WHO.get(entry.who, entry.who)}"
     text += _from_to(entry.detail, zone, hour12) if entry.action == "rescheduled" else ""
     reason = entry.detail.get("reason")
     return f"{text}: {reason}" if reason else text

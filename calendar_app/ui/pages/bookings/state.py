@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import booking_views, event_types, moving
+from calendar_app.services import booking_views, deviations, event_types, moving, outside
 from calendar_app.services import bookings as service
 from calendar_app.services.availability import SlotsView
 from calendar_app.services.booking_views import BookingView, HistoryView
+from calendar_app.services.deviations import DeviationView
 from calendar_app.services.roles import Actor
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components.picker import Picker
@@ -30,6 +31,11 @@ VIEWS = {
     "cancelled": ("cancelled", "declined"),
 }
 """Which states each tab is about."""
+SETTLED = {
+    "follow": "Done: booking and calendar say the same. The customer is told by e-mail.",
+    "restore": "The event is being put back.",
+    "keep": "Kept as it is.",
+}
 LONGEST = timedelta(days=7)
 """No booking lasts longer, so what began before that is over."""
 
@@ -78,10 +84,13 @@ class BookingsState(rx.State):
         try:
             found = await asyncio.to_thread(_listed, actor, self.view, self.query, self.kind or None, now)
             session.waiting = await asyncio.to_thread(booking_views.count_waiting, actor, now=now)
-            self.rows = [as_row(view, session.zone, session.hour12, now) for view in found]
+            odd = await asyncio.to_thread(deviations.bookings_with_one, actor, [view.id for view in found])
+            self.rows = [
+                as_row(view, session.zone, session.hour12, now, differs=view.id in odd) for view in found
+            ]
             if self.open_id:
-                view, history = await asyncio.to_thread(_opened, actor, self.open_id)
-                self.detail = as_detail(view, history, session.zone, session.hour12, now)
+                view, history, differences = await asyncio.to_thread(_opened, actor, self.open_id)
+                self.detail = as_detail(view, history, session.zone, session.hour12, now, differences)
             self.error = ""
         except AlmanacError as error:
             self.error, self.open_id = error.detail, ""
@@ -152,6 +161,14 @@ class BookingsState(rx.State):
         return await self._do(lambda actor: service.no_show(actor, self.open_id), "Marked as a no-show.")
 
     @rx.event
+    async def settle(self, deviation_id: str, how: str) -> Any:
+        """Settle a difference between the open booking and a calendar."""
+        return await self._do(
+            lambda actor: outside.resolve(actor, deviation_id[:64], how),
+            SETTLED.get(how, "Settled."),
+        )
+
+    @rx.event
     async def decline(self, form: dict[str, Any]) -> Any:
         """Refuse a booking that waits for approval."""
         reason = str(form.get("reason", ""))[:1_000]
@@ -187,8 +204,12 @@ def _listed(actor: Actor, which: str, search: str, kind: str | None, now: dateti
     return [view for view in listed(start=now - LONGEST).items if view.end > now]
 
 
-def _opened(actor: Actor, booking_id: str) -> tuple[BookingView, list[HistoryView]]:
-    return booking_views.get(actor, booking_id), booking_views.history(actor, booking_id)
+def _opened(actor: Actor, booking_id: str) -> tuple[BookingView, list[HistoryView], list[DeviationView]]:
+    return (
+        booking_views.get(actor, booking_id),
+        booking_views.history(actor, booking_id),
+        deviations.of_booking(actor, booking_id),
+    )
 
 
 class MoveState(Picker, rx.State):
