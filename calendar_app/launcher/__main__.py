@@ -96,6 +96,7 @@ class Launcher:
         lines.pop("release", None)
         if not self.settings.sandbox:
             lines.pop("sandbox", None)
+            lines.pop("caldav", None)
         self._start_redis(supervisor, environment, lines.pop("valkey"))
         frontend.ensure_built(
             {**environment, MARK: supervisor.run},
@@ -159,6 +160,9 @@ class Launcher:
                 probes[name] = health.answers(reachable, self.settings.port, "/health")
             elif name == "sandbox":
                 probes[name] = health.answers("127.0.0.1", int(environment["SANDBOX_PORT"]), "/sandbox")
+            elif name == "caldav":
+                port = int(environment["SANDBOX_CALDAV_PORT"])
+                probes[name] = health.answers("127.0.0.1", port, "/.web/")
             else:
                 kind = "worker" if line.startswith("rq worker") else "cron_scheduler"
                 ours = partial(belongs, run=run, name=name)

@@ -90,6 +90,11 @@ def _refusal(host: str, port: int) -> OSError | None:
     return None
 
 
+def is_free(port: int) -> bool:
+    """Whether a server could have the port on the loopback interface."""
+    return _refusal("127.0.0.1", port) is None
+
+
 def free_port() -> int:
     """A port on the loopback interface that nobody uses at this moment.
 

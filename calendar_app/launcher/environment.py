@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from calendar_app.launcher import valkey
-from calendar_app.launcher.checks import free_port, programs_path
-from calendar_app.sandbox.environment import sandbox_environment
+from calendar_app.launcher.checks import free_port, is_free, programs_path
+from calendar_app.sandbox.environment import caldav_environment, sandbox_environment
 from calendar_app.settings import Settings
 
 REFLEX_DATABASE = 1
@@ -39,4 +40,18 @@ def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
         made["SANDBOX_PORT"] = sandbox_port
         smtp_port = int(given.get("SANDBOX_SMTP_PORT") or free_port())
         made |= sandbox_environment(settings.public_url, f"http://127.0.0.1:{sandbox_port}", smtp_port)
+        caldav_port = int(given.get("SANDBOX_CALDAV_PORT") or _kept_port(data_dir / "caldav_port"))
+        made |= caldav_environment(caldav_port, given.get("ALLOWED_PRIVATE_HOSTS", ""))
     return {**defaults, **{name: value for name, value in given.items() if value}, **made}
+
+
+def _kept_port(file: Path) -> int:
+    """The port that an earlier run took, because connected accounts hold it in their address, if it is free."""
+    try:
+        port = int(file.read_text())
+    except (OSError, ValueError):
+        port = 0
+    if not port or not is_free(port):
+        port = free_port()
+        file.write_text(str(port))
+    return port

@@ -27,6 +27,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from calendar_app.sandbox.caldav.stand_in import CalDavStandIn
 from calendar_app.sandbox.calendly.stand_in import Calendly
 from calendar_app.sandbox.control import Control
 from calendar_app.sandbox.environment import CALENDLY_CALLBACK_PATH, CALLBACK_PATH, MICROSOFT_CALLBACK_PATH
@@ -56,10 +57,12 @@ def create_app(
     redirect_uris: Iterable[str] = (),
     access_token_seconds: int = ACCESS_TOKEN_LIFE_S,
     smtp_port: int | None = None,
+    caldav_url: str = "",
 ) -> Starlette:
     """The sandbox over the store at ``store_path`` (``":memory:"`` for one that forgets).
 
     ``smtp_port`` is the mail server's, 0 for any that is free (``app.state.smtp_port`` says which), ``None`` for none.
+    ``caldav_url`` is the Radicale that the page shows besides; empty for none.
 
     :raises SettingsError: in production.
     """
@@ -100,6 +103,9 @@ def create_app(
         access_token_seconds=access_token_seconds,
     )
     stand_ins: dict[str, StandIn] = {one.key: one for one in (google, microsoft, calendly)}
+    if caldav_url:
+        caldav = CalDavStandIn(caldav_url, settings.data_dir, clock)
+        stand_ins[caldav.key] = caldav
     faults.account_of |= {
         key: one.account_of for key, one in stand_ins.items() if isinstance(one, Recognises)
     }
@@ -148,4 +154,5 @@ def __getattr__(name: str) -> Starlette:
         redirect_uris=[uri.strip() for uri in extra.split(",") if uri.strip()],
         access_token_seconds=int(os.environ.get("SANDBOX_ACCESS_TOKEN_SECONDS", ACCESS_TOKEN_LIFE_S)),
         smtp_port=int(smtp_port) if smtp_port else None,
+        caldav_url=os.environ.get("SANDBOX_CALDAV_URL", ""),
     )

@@ -16,6 +16,19 @@ MAIL_FROM = "Almanac sandbox <no-reply@sandbox.example>"
 CALLBACK_PATH = "/api/v1/connections/google/callback"
 
 
+def caldav_environment(port: int, allowed: str = "") -> dict[str, str]:
+    """What makes the application find the sandbox's CalDAV server, and call it although it is on this machine.
+
+    ``allowed`` are the hosts that the operator allows besides (``ALLOWED_PRIVATE_HOSTS``).
+    """
+    hosts = [*(host for host in allowed.split(",") if host.strip()), f"127.0.0.1:{port}", f"localhost:{port}"]
+    return {
+        "SANDBOX_CALDAV_PORT": str(port),
+        "SANDBOX_CALDAV_URL": f"http://127.0.0.1:{port}/",
+        "ALLOWED_PRIVATE_HOSTS": ",".join(hosts),
+    }
+
+
 def sandbox_environment(public_url: str, sandbox_url: str, smtp_port: int | None = None) -> dict[str, str]:
     """Environment variables of :mod:`calendar_app.settings` for the web process, the workers and the sandbox.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,18 @@ def test_production_has_no_sandbox(tmp_path: Path) -> None:
     assert "SANDBOX_PORT" not in environment
     assert "GOOGLE_TOKEN_URL" not in environment
     assert environment["BASE_URL"] == "https://calendar.example"
+
+
+def test_the_calendar_server_keeps_its_port(settings: Settings) -> None:
+    """Connected accounts hold the CalDAV server's address, so a second run gives it the same port."""
+    first = prepare(settings, {"ALLOWED_PRIVATE_HOSTS": "radicale.internal"})
+    again = prepare(settings, {})
+    port = first["SANDBOX_CALDAV_PORT"]
+    assert again["SANDBOX_CALDAV_PORT"] == port
+    assert first["ALLOWED_PRIVATE_HOSTS"].split(",") == [
+        "radicale.internal",
+        f"127.0.0.1:{port}",
+        f"localhost:{port}",
+    ]
+    with socket.create_server(("127.0.0.1", int(port))):
+        assert prepare(settings, {})["SANDBOX_CALDAV_PORT"] != port

@@ -15,10 +15,10 @@ def lines(name: str) -> dict[str, str]:
 
 
 def test_production_and_development_run_the_same_workers() -> None:
-    """All lines but ``web`` are equal in both files; development adds two servers, and its web keeps its build."""
+    """All lines but ``web`` are equal in both files; development adds three servers, and its web keeps its build."""
     production, development = lines("Procfile"), lines("Procfile.dev")
     assert {"release", "web", "worker", "cron"} <= set(production)
-    assert set(development) == set(production) | {"valkey", "sandbox"}
+    assert set(development) == set(production) | {"valkey", "sandbox", "caldav"}
     for name in set(production) - {"web"}:
         assert production[name] == development[name]
 

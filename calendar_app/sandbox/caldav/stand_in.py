@@ -1,0 +1,198 @@
+"""The CalDAV account as the sandbox's page sees and edits it: over HTTP, as any other program would.
+
+The password is the account's only grant, so taking access away means another password.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+from xml.etree import ElementTree  # the answers are our own Radicale's
+from zoneinfo import ZoneInfo
+
+import httpx
+from dateutil.rrule import rrulestr
+from icalendar import Calendar, Event
+from starlette.routing import BaseRoute
+
+from calendar_app.sandbox.caldav.seed import ZONE, calendar_with
+from calendar_app.sandbox.caldav.server import USERNAME, users_file
+from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent
+from calendar_app.sandbox.store import Clock
+
+SHOWN, AHEAD = 12, timedelta(days=21)
+DAV, CAL = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"
+_LIST = (
+    '<D:propfind xmlns:D="DAV:" xmlns:A="http://apple.com/ns/ical/"><D:prop><D:resourcetype/><D:displayname/>'
+    "<A:calendar-color/></D:prop></D:propfind>"
+)
+_EVENTS = (
+    '<C:calendar-query xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:prop><C:calendar-data/></D:prop>'
+    '<C:filter><C:comp-filter name="VCALENDAR"/></C:filter></C:calendar-query>'
+)
+
+
+class CalDavStandIn:
+    """:class:`calendar_app.sandbox.stand_in.StandIn` over the Radicale at ``url``."""
+
+    key, title = "caldav", "CalDAV"
+
+    def __init__(self, url: str, data_dir: Path, clock: Clock) -> None:
+        self._url, self._data_dir, self._clock = url, data_dir, clock
+        self._home = f"/{quote(USERNAME)}/"
+        self._http = httpx.Client(base_url=url, timeout=5, trust_env=False)
+        self._changes = 0
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """None: Radicale has a port of its own."""
+        return ()
+
+    def sequence(self) -> int:
+        """Counts what was changed here; Radicale does not tell of other programs."""
+        return self._changes
+
+    def accounts(self) -> Sequence[HeldAccount]:
+        """The one account, or nothing while Radicale does not answer."""
+        hint = f"Server {self._url}, user name {USERNAME}, password {self._password()}"
+        try:
+            held = tuple(self._calendar(element) for element in self._collections())
+        except httpx.HTTPError:
+            held, hint = (), f"Radicale does not answer at {self._url}."
+        return [HeldAccount(USERNAME, "Olivia Owner", held, connected=bool(held), hint=hint)]
+
+    def add_event(self, calendar_id: str, title: str, start: datetime, end: datetime) -> str:
+        if end <= start:
+            raise ValueError("The end must lie after the start.")
+        event = Event()
+        name = f"{secrets.token_hex(8)}.ics"
+        event.add("uid", f"{name}@sandbox.example")
+        event.add("summary", title)
+        event.add("dtstart", start.astimezone(UTC))
+        event.add("dtend", end.astimezone(UTC))
+        self._put(calendar_id, name, calendar_with(event))
+        return name
+
+    def move_event(self, calendar_id: str, event_id: str, start: datetime) -> None:
+        calendar, event = self._main(calendar_id, event_id)
+        before, end = event["dtstart"].dt, self._end(event)
+        if not isinstance(before, datetime) or "rrule" in event:
+            raise ValueError("Whole days and series are not moved here.")
+        for name in ("dtstart", "dtend", "duration"):
+            event.pop(name, None)
+        event.add("dtstart", start.astimezone(UTC))
+        event.add("dtend", start.astimezone(UTC) + (end - before))
+        self._put(calendar_id, event_id, calendar)
+
+    def rename_event(self, calendar_id: str, event_id: str, title: str) -> None:
+        calendar, event = self._main(calendar_id, event_id)
+        event.pop("summary", None)
+        event.add("summary", title)
+        self._put(calendar_id, event_id, calendar)
+
+    def delete_event(self, calendar_id: str, event_id: str) -> None:
+        self._ask("DELETE", f"{self._home}{quote(calendar_id)}/{quote(event_id)}")
+        self._changes += 1
+
+    def remove_access(self, email: str) -> None:
+        if email != USERNAME:
+            raise KeyError(email)
+        users_file(self._data_dir).write_text(f"{USERNAME}:{secrets.token_urlsafe(9)}\n")
+        self._changes += 1
+
+    async def close(self) -> None:
+        self._http.close()
+
+    def _password(self) -> str:
+        try:
+            return users_file(self._data_dir).read_text().strip().partition(":")[2]
+        except OSError:
+            return ""
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """:raises KeyError: there is nothing at the path."""
+        answer = self._http.request(method, path, auth=(USERNAME, self._password()), **options)
+        if answer.status_code == 404:
+            raise KeyError(path)
+        return answer.raise_for_status()
+
+    def _responses(self, method: str, path: str, body: str) -> list[ElementTree.Element]:
+        answer = self._ask(method, path, content=body, headers={"depth": "1"})
+        return ElementTree.fromstring(answer.content).findall(f"{DAV}response")  # noqa: S314  # our own Radicale's
+
+    def _collections(self) -> list[ElementTree.Element]:
+        found = self._responses("PROPFIND", self._home, _LIST)
+        return [element for element in found if element.find(f".//{CAL}calendar") is not None]
+
+    def _calendar(self, element: ElementTree.Element) -> HeldCalendar:
+        path = element.findtext(f"{DAV}href") or ""
+        color = element.findtext(".//{http://apple.com/ns/ical/}calendar-color") or "#808080"
+        now = self._clock()
+        events = []
+        for response in self._responses("REPORT", path, _EVENTS):
+            name = unquote((response.findtext(f"{DAV}href") or "").rpartition("/")[2])
+            text = response.findtext(f".//{CAL}calendar-data") or ""
+            for event in Calendar.from_ical(text).walk("VEVENT"):
+                if "recurrence-id" not in event:
+                    events.append(self._held(name, event, now))
+        soon = sorted(
+            (one for one in events if now <= one.end and one.start < now + AHEAD), key=lambda one: one.start
+        )
+        return HeldCalendar(
+            id=unquote(path.rstrip("/").rpartition("/")[2]),
+            name=element.findtext(f".//{DAV}displayname") or "Calendar",
+            timezone=ZONE,
+            color=color[:7],
+            events=tuple(soon[:SHOWN]),
+            total=len(events),
+        )
+
+    def _held(self, name: str, event: Any, now: datetime) -> HeldEvent:
+        start, end = event["dtstart"].dt, self._end(event)
+        all_day = not isinstance(start, datetime)
+        begins, ends = _moment(start), _moment(end)
+        notes = []
+        if "rrule" in event:
+            rule = rrulestr(event["rrule"].to_ical().decode(), dtstart=begins)
+            following = rule.after(now - (ends - begins)) or begins
+            begins, ends = following, following + (ends - begins)
+            notes.append("repeats")
+        if any(key.startswith("X-ALMANAC") for key in event):
+            notes.append("from Almanac")
+        return HeldEvent(name, str(event.get("summary", "")), begins, ends, all_day, tuple(notes))
+
+    def _end(self, event: Any) -> datetime | date:
+        if "dtend" in event:
+            end: datetime | date = event["dtend"].dt
+            return end
+        start: datetime | date = event["dtstart"].dt
+        length: timedelta = event["duration"].dt if "duration" in event else timedelta(0)
+        return start + length
+
+    def _main(self, calendar_id: str, event_id: str) -> tuple[Calendar, Any]:
+        answer = self._ask("GET", f"{self._home}{quote(calendar_id)}/{quote(event_id)}")
+        calendar = Calendar.from_ical(answer.text)
+        for event in calendar.walk("VEVENT"):
+            if "recurrence-id" not in event:
+                return calendar, event
+        raise KeyError(event_id)
+
+    def _put(self, calendar_id: str, name: str, calendar: Calendar) -> None:
+        for event in calendar.walk("VEVENT"):
+            event.pop("dtstamp", None)
+            event.add("dtstamp", self._clock())
+        if calendar_id not in {one.id for account in self.accounts() for one in account.calendars}:
+            raise KeyError(calendar_id)
+        path = f"{self._home}{quote(calendar_id)}/{quote(name)}"
+        self._ask("PUT", path, content=calendar.to_ical(), headers={"content-type": "text/calendar"})
+        self._changes += 1
+
+
+def _moment(value: datetime | date) -> datetime:
+    """An instant; whole days begin at midnight in the calendars' zone."""
+    if not isinstance(value, datetime):
+        return datetime.combine(value, time(), ZoneInfo(ZONE))
+    return value if value.tzinfo else value.replace(tzinfo=ZoneInfo(ZONE))
