@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,6 +20,10 @@ MAX_FILE = 11 * 2**20
 """Bytes of a request that carries a calendar file."""
 _FILES = ("/api/v1/calendars/import", "/_upload")
 
+log = logging.getLogger(__name__)
+
+_UNLOGGED = frozenset({"other", "/health", "/ready", "/metrics"})
+"""Pages and their files, and what watchers ask all the time."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -68,9 +73,12 @@ class Meter:
         try:
             await self.app(scope, receive, send_noting)
         finally:
-            route = _template(scope)
+            route, seconds = _template(scope), time.perf_counter() - began
             metering.count(metering.HTTP_REQUESTS, method, route, str(status))
-            metering.observe(metering.HTTP_SECONDS, time.perf_counter() - began, method, route)
+            metering.observe(metering.HTTP_SECONDS, seconds, method, route)
+            if route not in _UNLOGGED:
+                fields = {"method": method, "route": route, "status": status, "seconds": round(seconds, 4)}
+                log.info("request", extra=fields)
 
 
 def _template(scope: Scope) -> str:

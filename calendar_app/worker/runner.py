@@ -6,6 +6,7 @@ farewell; so what it counted is handed on here, before that.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -17,6 +18,8 @@ from calendar_app import logs, metering
 from calendar_app.queues import REQUEST
 from calendar_app.services import metrics
 
+log = logging.getLogger(__name__)
+
 
 class Worker(rq.Worker):
     """See the module's description."""
@@ -27,8 +30,11 @@ class Worker(rq.Worker):
         began = time.perf_counter()
         with logs.bound(request=str(job.meta.get(REQUEST) or logs.NOBODY), job=job.id):
             done = bool(super().perform_job(job, queue))
-        metering.count(metering.JOBS, name, "done" if done else "failed")
-        metering.observe(metering.JOB_SECONDS, time.perf_counter() - began, name)
+            seconds, outcome = time.perf_counter() - began, "done" if done else "failed"
+            fields = {"job": name, "queue": queue.name, "outcome": outcome, "seconds": round(seconds, 4)}
+            log.info("job", extra=fields)
+        metering.count(metering.JOBS, name, outcome)
+        metering.observe(metering.JOB_SECONDS, seconds, name)
         metrics.job_done(name, done)
         metrics.flush()
         return done

@@ -154,6 +154,8 @@ def test_no_secret_is_found_anywhere(
     said = next(line for line in lines if line["message"].startswith("called with"))
     assert (said["request_id"], said["process"]) == ("request-0001", "worker")
     assert said["job_id"] != "-"
+    jobs = {(line.get("job"), line["request_id"]) for line in lines if line["message"] == "job"}
+    assert ("sync_calendar", "request-0001") in jobs, "a job that a request queued is logged under its id"
 
 
 def _synced(team: factories.Team) -> bool:
