@@ -92,12 +92,20 @@ class ConnectState(rx.State):
         finally:
             self.busy = False
         self.imported = f"{formats.count(result.imported, 'event')} imported into “{result.calendar.name}”."
-        self.skipped = [
-            SkippedLine(f"Line {part.line}: {part.component} {part.summary}".strip(), part.reason)
-            for part in result.skipped[:MOST_SHOWN]
-        ]
+        if result.past:
+            self.imported += f" {formats.count(result.past, 'event')} of the past or cancelled left out."
+        self.skipped = [_skipped(part) for part in result.skipped[:MOST_SHOWN]]
+        if (more := result.skipped_count - len(self.skipped)) > 0:
+            self.skipped.append(SkippedLine(f"And {formats.count(more, 'more part')}", "not shown here"))
         yield rx.clear_selected_files(UPLOAD)
         yield CalendarsState.refresh
+
+
+def _skipped(part: imports.Skipped) -> SkippedLine:
+    what = f"{part.component} {part.summary}".strip()
+    return SkippedLine(
+        f"Line {part.line}: {what}", part.reason + (" The rest of it was kept." if part.kept else "")
+    )
 
 
 def _dialog(trigger: rx.Component, key: rx.Var[str], title: str, *content: rx.Component) -> rx.Component:
