@@ -1,9 +1,11 @@
 """``calendarView/delta``: rounds of changes within a window.
 
-Source: https://learn.microsoft.com/graph/delta-query-events, https://learn.microsoft.com/graph/api/event-delta. The
-first round gives all that lies in the window: single events, exceptions, and for each series its master with its
-occurrences, which carry ids and times only. Later rounds give what changed; what was deleted, or changed outside the
-window, comes as ``@removed``. State tokens hold the window, so that a request with one takes no other parameter.
+Source: https://learn.microsoft.com/graph/delta-query-events, https://learn.microsoft.com/graph/api/event-delta, and for
+series what users found out (microsoft-graph-docs issues 7632 and 2963, pull request 4501). The first round gives all
+that lies in the window. Later rounds give what changed; what was deleted, or changed outside the window, comes as
+``@removed``. A series that has changed in any way comes whole: its master, then the occurrences in the window, which
+carry ids and times only, and the exceptions. An occurrence that is no more is told nowhere: it is not among them. State
+tokens hold the window, so that a request with one takes no other parameter.
 """
 
 from __future__ import annotations
@@ -118,40 +120,19 @@ class Delta:
         return blake2b(raw, key=key, digest_size=8).digest()
 
     def _items(self, row: Stored, state: State, wishes: Wishes, show: Show) -> Iterator[Json]:
-        first_round = state.base == 0
-        inside = row.starts < state.end and (row.ends > state.start or row.starts == row.ends >= state.start)
-        if row.kind == "master":
-            yield from self._series_items(row, state, wishes, show)
-            return
-        if row.status == "live" and inside:
-            yield {"@odata.type": "#microsoft.graph.event", **show(row)}
-        elif not first_round and not (row.status == "dropped" and self._still_there(row, state)):
+        typed = {"@odata.type": "#microsoft.graph.event"}
+        inside: list[Stored] = []
+        if row.status == "live" and row.kind == "master":
+            inside = self.events.instances(row, state.start, state.end)
+        elif row.status == "live" and _touches(row, state):
+            inside = [row]
+        if inside and row.kind == "master":
+            yield typed | show(row)
+        for event in inside:
+            yield bare_occurrence(event, wishes) if event.kind == "occurrence" else typed | show(event)
+        if not inside and state.base:
             yield removed(row.id, wishes)
-        if row.kind == "single":
-            yield from self._former_occurrences(row, [], state, wishes)
 
-    def _still_there(self, row: Stored, state: State) -> bool:
-        """Whether the occurrence of an exception that was undone is given with its series."""
-        master = self.events.version_at_present(row)
-        return master is not None and row.id in self.events.pattern_ids(master, state.start, state.end)
 
-    def _series_items(self, row: Stored, state: State, wishes: Wishes, show: Show) -> Iterator[Json]:
-        live = row.status == "live"
-        touching = self.events.pattern_ids(row, state.start, state.end) if live else []
-        if touching:
-            yield {"@odata.type": "#microsoft.graph.event", **show(row)}
-            for event in self.events.occurrences(row, state.start, state.end):
-                yield bare_occurrence(event, wishes)
-        if state.base and not touching:
-            yield removed(row.id, wishes)
-        yield from self._former_occurrences(row, touching, state, wishes)
-
-    def _former_occurrences(
-        self, row: Stored, now: list[str], state: State, wishes: Wishes
-    ) -> Iterator[Json]:
-        """What the client knows of a series by its last round, and is no more."""
-        before = self.events.version_at(row, state.base) if state.base else None
-        known = self.events.pattern_ids(before, state.start, state.end) if before else []
-        for own_id in known:
-            if own_id not in now:
-                yield removed(own_id, wishes)
+def _touches(row: Stored, state: State) -> bool:
+    return row.starts < state.end and (row.ends > state.start or row.starts == row.ends >= state.start)

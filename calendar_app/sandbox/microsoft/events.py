@@ -89,10 +89,6 @@ class Events:
             if master is not None and master.status == "live" and master.kind == "master":
                 occurrence = self._series(master).occurrence(own.partition(".")[2])
                 found = self._occurrence(master, occurrence) if occurrence else None
-        if found is not None and found.status == "dropped":
-            master = self._master_of(found)
-            occurrence = self._series(master).occurrence(own.partition(".")[2])
-            found = self._occurrence(master, occurrence) if occurrence and master.status == "live" else None
         calendar = self.mailboxes.calendar_by_own_id(found.calendar) if found else None
         if found is None or calendar is None or found.status != "live" or calendar.mailbox != email:
             raise not_found()
@@ -119,10 +115,8 @@ class Events:
     def _patch_whole(self, email: str, before: Stored, change: Json) -> Stored:
         body = merged(before.body, change)
         starts, ends = bounds(body, self.mailboxes.get(email).zone)
-        if before.kind == "master":
-            self._keep_version(before)
-            moved = any(body[name] != before.body[name] for name in _PLACING)
-            self._carry_on(before.id, dropped=moved or body["recurrence"] is None)
+        if before.kind == "master" and any(body[name] != before.body[name] for name in _PLACING):
+            self._forget_exceptions(before.id)
         kind = "master" if body["recurrence"] is not None else "single"
         return self._save(replace(before, kind=kind, starts=starts, ends=ends, body=body), "updated")
 
@@ -138,7 +132,9 @@ class Events:
         overrides |= {"start": body["start"], "end": body["end"], "isAllDay": body["isAllDay"]}
         overrides["singleValueExtendedProperties"] = body["singleValueExtendedProperties"]
         event = replace(before, kind="exception", status="live", starts=starts, ends=ends, body=overrides)
-        return self._whole(self._save(event, "updated"))
+        saved = self._whole(self._save(event, "updated"))
+        self._stir(str(event.series))
+        return saved
 
     def _check_between_neighbours(self, event: Stored, starts: int, ends: int) -> None:
         """As in Outlook, an occurrence cannot reach the day of the one before or after it."""
@@ -163,10 +159,11 @@ class Events:
         with self.store.writing():
             event = self._for_writing(email, shown_id, if_match)
             if event.kind == "master":
-                self._keep_version(event)
-                self._carry_on(event.id, dropped=True)
+                self._forget_exceptions(event.id)
             kind = "exception" if event.series else event.kind
             self._save(replace(event, kind=kind, status="deleted"), "deleted")
+            if event.series:
+                self._stir(event.series)
 
     def listed(self, calendar: Calendar) -> Iterator[Stored]:
         """Single events and masters, oldest first."""
@@ -200,33 +197,17 @@ class Events:
 
     def occurrences(self, master: Stored, start: int, end: int) -> list[Stored]:
         """The occurrences that nobody changed."""
-        changed = {event.id for event in self._exceptions(master.id) if event.status != "dropped"}
+        changed = {event.id for event in self._exceptions(master.id)}
         found = (self._occurrence(master, one) for one in self._series(master).between(start, end))
         return [event for event in found if event.id not in changed]
 
-    def version_at(self, master: Stored, seq: int) -> Stored | None:
-        """What the series was at ``seq``; ``None`` where it did not exist or was gone."""
-        row = self.store.db.execute(
-            "SELECT * FROM past WHERE id = ? AND seq <= ? ORDER BY seq DESC LIMIT 1", (master.id, seq)
-        ).fetchone()
-        return replace(master, seq=row["seq"], body=orjson.loads(row["body"])) if row else None
-
-    def version_at_present(self, exception: Stored) -> Stored | None:
-        """The series of an exception, if it still stands."""
-        master = self._master_of(exception)
-        return master if master.status == "live" and master.kind == "master" else None
-
-    def pattern_ids(self, master: Stored, start: int, end: int) -> list[str]:
-        """The ids of a version's occurrences that touch ``[start, end)``, changed ones included."""
-        return [f"{master.id}.{one.key}" for one in self._series(master).between(start, end)]
-
     def changed_since(self, calendar: Calendar, after: int, until: int, limit: int) -> list[Stored]:
-        """Rows with a change in ``(after, until]``, in the order of their changes."""
+        """Single events and masters with a change in ``(after, until]``, deleted ones too, in the order of changes."""
         rows = self.store.db.execute(
-            "SELECT * FROM event WHERE calendar = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+            "SELECT * FROM event WHERE calendar = ? AND seq > ? AND seq <= ? AND series IS NULL ORDER BY seq LIMIT ?",
             (calendar.id, after, until, limit),
         )
-        return [self._whole(_stored(row)) for row in rows]
+        return [_stored(row) for row in rows]
 
     def etag_of(self, own_id: str) -> str:
         """The ETag of a stored event, deleted or not."""
@@ -290,19 +271,16 @@ class Events:
             body=master.body | sides | {"recurrence": None, "transactionId": None},
         )
 
-    def _keep_version(self, master: Stored) -> None:
-        self.store.db.execute(
-            "INSERT INTO past VALUES (?, ?, ?)", (master.id, master.seq, orjson.dumps(master.body).decode())
-        )
+    def _forget_exceptions(self, master: str) -> None:
+        """What was different in a series that moves, or goes, is not any more."""
+        self.store.db.execute("DELETE FROM event WHERE series = ?", (master,))
 
-    def _carry_on(self, master: str, *, dropped: bool) -> None:
-        """A change of the series is a change of its exceptions, and undoes them where it moves the series."""
-        for event in self._exceptions(master):
-            status = "dropped" if dropped else event.status
-            self.store.db.execute(
-                "UPDATE event SET seq = ?, status = ? WHERE id = ?",
-                (self.store.next_sequence(), status, event.id),
-            )
+    def _stir(self, master: str) -> None:
+        """A change of an occurrence is a change of its series, as Exchange keeps both in one item."""
+        self.store.db.execute(
+            "UPDATE event SET seq = ?, changed = ? WHERE id = ?",
+            (self.store.next_sequence(), self.store.now_ms(), master),
+        )
 
     def _save(self, event: Stored, change: str) -> Stored:
         event = replace(event, seq=self.store.next_sequence(), changed=self.store.now_ms())

@@ -32,7 +32,7 @@ _TYPES = {
 class Stored:
     """An event of the store, or an occurrence worked out from one.
 
-    ``kind``: ``single``, ``master``, ``occurrence`` or ``exception``; ``status``: ``live``, ``deleted`` or ``dropped``.
+    ``kind``: ``single``, ``master``, ``occurrence`` or ``exception``; ``status``: ``live`` or ``deleted``.
     ``body`` is whole: an exception's holds what it takes from its master too. ``starts`` and ``ends`` are epoch
     seconds, ``created`` and ``changed`` milliseconds.
     """
@@ -87,6 +87,7 @@ def bare_occurrence(event: Stored, wishes: Wishes) -> Json:
     """An occurrence in a delta answer, which has only what its series does not say."""
     return {
         "@odata.type": "#microsoft.graph.event",
+        "@odata.etag": etag(event),
         "id": ids.shown(event.id, wishes.immutable),
         "seriesMasterId": ids.shown(event.series or "", wishes.immutable),
         "type": "occurrence",

@@ -1,8 +1,7 @@
 """The tables in which the stand-in for Microsoft 365 keeps what it knows.
 
 ``event`` holds single events, masters of series, and one row per occurrence that differs from its series
-(``exception``; ``deleted`` where the occurrence was taken out, ``dropped`` where a change of the series undid it).
-``past`` keeps the earlier versions of masters, from which a delta query works out which occurrences went away.
+(``exception``; ``deleted`` where the occurrence was taken out).
 """
 
 SCHEMA = """
@@ -27,8 +26,6 @@ CREATE TABLE IF NOT EXISTS event (
 CREATE UNIQUE INDEX IF NOT EXISTS event_seq ON event (calendar, seq);
 CREATE INDEX IF NOT EXISTS event_series ON event (series);
 CREATE UNIQUE INDEX IF NOT EXISTS event_txn ON event (calendar, txn) WHERE txn IS NOT NULL AND status = 'live';
-CREATE TABLE IF NOT EXISTS past (
-  id TEXT NOT NULL, seq INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (id, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS subscription (
   id TEXT PRIMARY KEY, mailbox TEXT NOT NULL, calendar TEXT, resource TEXT NOT NULL, change_types TEXT NOT NULL,
   address TEXT NOT NULL, lifecycle_address TEXT, client_state TEXT, immutable INTEGER NOT NULL,
