@@ -24,6 +24,7 @@ _ROUTERS = (
     "events",
     "appointments",
     "hooks",
+    "feeds",
     "scheduling",
     "bookings",
     "orders",

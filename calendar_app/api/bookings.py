@@ -223,9 +223,9 @@ def list_bookings(
 def booking_ics(booking_id: Key, actor: OptionalActor, token: Token = None) -> Response:
     """The booking as an iCalendar file, with what its reader may know."""
     view = _read(booking_id, actor, token)
-    staff = token is None and actor is not None and actor.role >= Role.STAFF
+    reader = actor.role if token is None and actor is not None else Role.CUSTOMER
     return Response(
-        booking_files.ics(view, staff=staff),
+        booking_files.ics(view, reader),
         media_type="text/calendar; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{view.event_type_slug}.ics"'},
     )

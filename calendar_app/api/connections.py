@@ -112,6 +112,24 @@ def connect_caldav(body: CalDavIn, actor: CurrentActor, response: Response) -> C
     return _connected(result)
 
 
+class LinkIn(BaseModel):
+    """A published calendar (.ics). `webcal:` addresses will do; `name` is what you call it, its own by default."""
+
+    url: str = Field(min_length=1, max_length=2000)
+    name: str = Field(default="", max_length=200)
+    connection_id: Key | None = None
+
+
+@router.post("/ics", status_code=201)
+def connect_ics(body: LinkIn, actor: CurrentActor, response: Response) -> ConnectedOut:
+    """Follow a calendar by its link: read-only, looked at every few minutes. The address is tried first."""
+    result = connections.connect(
+        actor, "ics", address=body.url, username=body.name, connection_id=body.connection_id
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return _connected(result)
+
+
 @router.post("/{provider}/start")
 def start(
     provider: Key, actor: CurrentActor, caller: CurrentCaller, response: Response, body: StartIn | None = None

@@ -1,52 +1,66 @@
 """A booking as an iCalendar file (RFC 5545), with what its reader may know.
 
-The customer's file is for their own calendar: who they meet, where, and the link to change it. Staff get who is coming
-and what was answered. Both carry the booking's UID and SEQUENCE, so importing a later file updates the entry made by an
-earlier one (RFC 5546 §2.1.5), and a cancelled booking says so.
+=========  =========================================================================================================
+reader     what the file says
+=========  =========================================================================================================
+customer   whom they meet, where, and the link to change it
+staff      who is coming, from which time zone, what was answered, and where to look after it
+manager    also who hosts it, and who called it off and why
+admin      also how far each calendar has come with it
+=========  =========================================================================================================
+
+All carry the booking's UID and SEQUENCE, so that a later file updates the entry made by an earlier one (RFC 5546
+§2.1.5), and a cancelled booking says so. Downloads and private feeds are made here alike.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
-import icalendar
+from collections.abc import Iterator
 
 from calendar_app.domain.booking import HOLDING, Status
+from calendar_app.domain.event import EventStatus
+from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
 from calendar_app.services.booking_views import BookingView
+from calendar_app.services.roles import Role
 from calendar_app.settings import get_settings
 
-_STATES = {Status.PENDING: "TENTATIVE", Status.CANCELLED: "CANCELLED", Status.DECLINED: "CANCELLED"}
+_ALARM_MINUTES = 15
+_STATES = {
+    Status.PENDING: EventStatus.TENTATIVE,
+    Status.CANCELLED: EventStatus.CANCELLED,
+    Status.DECLINED: EventStatus.CANCELLED,
+}
+_WRITTEN = {
+    "written": "is in",
+    "verified": "is in",
+    "removed": "was taken out of",
+    "failed": "could not be put into",
+}
 
 
-def ics(view: BookingView, *, staff: bool, now: datetime | None = None) -> bytes:
+def ics(view: BookingView, reader: Role) -> bytes:
     """The file, UTF-8 with CRLF. Times are written in UTC, which every calendar shows in its reader's zone."""
-    calendar = icalendar.Calendar()
-    calendar.add("prodid", "-//Almanac//Bookings//EN")
-    calendar.add("version", "2.0")
-    calendar.add("method", "PUBLISH")
-    event = icalendar.Event()
-    event.add("uid", view.uid)
-    event.add("sequence", view.sequence)
-    event.add("dtstamp", (now or datetime.now(UTC)).replace(microsecond=0))
-    event.add("created", view.created_at.replace(microsecond=0))
-    event.add("dtstart", view.start)
-    event.add("dtend", view.end)
-    event.add("summary", _summary(view, staff=staff))
-    event.add("description", _description(view, staff=staff))
-    event.add("status", _STATES.get(Status(view.status), "CONFIRMED"))
-    event.add("transp", "OPAQUE" if view.status in HOLDING else "TRANSPARENT")
-    if view.location:
-        event.add("location", view.location)
-    if not staff:
-        event.add("url", view.manage_url)
-    if view.status in HOLDING:
-        alarm = icalendar.Alarm()
-        alarm.add("action", "DISPLAY")
-        alarm.add("description", _summary(view, staff=staff))
-        alarm.add("trigger", timedelta(minutes=-15))
-        event.add_component(alarm)
-    calendar.add_component(event)
-    return bytes(calendar.to_ical())
+    return calendar_text((appointment(view, reader),), Method.PUBLISH).encode()
+
+
+def appointment(view: BookingView, reader: Role, *, alarm: bool = True) -> Appointment:
+    """The booking for one reader; the same from one reading to the next, as long as nothing changes."""
+    staff = reader >= Role.STAFF
+    return Appointment(
+        uid=view.uid,
+        sequence=view.sequence,
+        status=_STATES.get(Status(view.status), EventStatus.CONFIRMED),
+        start=view.start,
+        end=view.end,
+        stamp=max(view.created_at, view.cancelled_at or view.created_at),
+        summary=_summary(view, staff=staff),
+        description="\n".join(_for_staff(view, reader) if staff else _for_customer(view)),
+        location=view.location,
+        url=_booking_url(view) if staff else view.manage_url,
+        created=view.created_at,
+        busy=view.status in HOLDING,
+        alarm=_ALARM_MINUTES if alarm and view.status in HOLDING else 0,
+    )
 
 
 def _summary(view: BookingView, *, staff: bool) -> str:
@@ -54,10 +68,26 @@ def _summary(view: BookingView, *, staff: bool) -> str:
     return f"{view.title} with {others}"
 
 
-def _description(view: BookingView, *, staff: bool) -> str:
-    if not staff:
-        return f"Booked with {view.workspace_name}.\nChange or cancel: {view.manage_url}"
-    lines = [f"{view.name} <{view.email}>", f"Time zone of the guest: {view.timezone}"]
-    lines += [f"{label}: {answer}" for label, answer in view.answers_in_words]
-    lines.append(f"Booking: {get_settings().public_url}/bookings?booking={view.id}")
-    return "\n".join(lines)
+def _booking_url(view: BookingView) -> str:
+    return f"{get_settings().public_url}/bookings?booking={view.id}"
+
+
+def _for_customer(view: BookingView) -> Iterator[str]:
+    yield f"Booked with {view.workspace_name}."
+    yield f"Change or cancel: {view.manage_url}"
+
+
+def _for_staff(view: BookingView, reader: Role) -> Iterator[str]:
+    yield f"{view.name} <{view.email}>"
+    yield f"Time zone of the guest: {view.timezone}"
+    for label, answer in view.answers_in_words:
+        yield f"{label}: {answer}"
+    if reader >= Role.MANAGER:
+        yield f"Hosts: {', '.join(host.name for host in view.hosts)}"
+        if view.cancelled_at is not None:
+            reason = f": {view.cancel_reason}" if view.cancel_reason else ""
+            yield f"Called off by {view.cancelled_by or 'the guest'}{reason}"
+    if reader >= Role.ADMIN:
+        for receipt in view.sync:
+            yield f"It {_WRITTEN.get(receipt.state, 'is on its way to')} “{receipt.calendar}” ({receipt.account})."
+    yield f"Booking: {_booking_url(view)}"

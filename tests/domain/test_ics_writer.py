@@ -21,7 +21,7 @@ HOST = Attendee("ada@example.com", "Ada Lovelace", Response.ACCEPTED)
 GUEST = Attendee("grace@example.org", "Grace Hopper", Response.ACCEPTED)
 PROPERTIES = {
     "UID", "DTSTAMP", "DTSTART", "DTEND", "SEQUENCE", "STATUS", "SUMMARY", "DESCRIPTION", "LOCATION", "URL",
-    "ORGANIZER", "ATTENDEE",
+    "ORGANIZER", "ATTENDEE", "TRANSP",
 }  # fmt: skip
 FRAME = {"BEGIN", "END", "VERSION", "PRODID", "METHOD", "NAME", "X-WR-CALNAME"}
 

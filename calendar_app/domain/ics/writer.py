@@ -7,11 +7,12 @@ escapes and folds (RFC 5545 §3.3.11, §3.1); before that, texts lose what a rea
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from icalendar import Calendar, Event, vCalAddress, vText
+from icalendar import Alarm, Calendar, Event, vCalAddress, vDuration, vText
 
 from calendar_app.domain.event import Attendee, EventStatus, Response
 
@@ -45,7 +46,8 @@ class Appointment:
 
     ``start``, ``end`` and ``stamp`` are aware; ``stamp`` is when this text's state came to be (DTSTAMP). ``uid`` stays
     the same for the appointment's life, ``sequence`` rises with each change of time or place (RFC 5546 §2.1.4).
-    ``url`` is an absolute address of ours.
+    ``url`` is an absolute address of ours. ``busy`` is whether it takes the reader's time (TRANSP); ``alarm`` is how
+    many minutes before the start the reader's calendar reminds them, 0 for no reminder of ours.
     """
 
     uid: str
@@ -60,13 +62,19 @@ class Appointment:
     url: str = ""
     organizer: Attendee | None = None
     attendees: tuple[Attendee, ...] = ()
+    created: datetime | None = None
+    busy: bool = True
+    alarm: int = 0
 
 
-def calendar_text(appointments: tuple[Appointment, ...], method: Method, *, name: str = "") -> str:
+def calendar_text(
+    appointments: Sequence[Appointment], method: Method, *, name: str = "", refresh: timedelta | None = None
+) -> str:
     """A VCALENDAR with one VEVENT for each appointment, CRLF line ends, lines folded at 75 octets.
 
     PUBLISH leaves attendees out; REQUEST and CANCEL carry one appointment, with its organizer and attendees (RFC 5546
-    §3.2.1, §3.2.2, §3.2.5). ``name`` shows in readers that subscribe (RFC 7986 §5.1 NAME, and the older X-WR-CALNAME).
+    §3.2.1, §3.2.2, §3.2.5). ``name`` shows in readers that subscribe (RFC 7986 §5.1 NAME, and the older X-WR-CALNAME);
+    ``refresh`` is how often these should look again (RFC 7986 §5.7, and the older X-PUBLISHED-TTL).
 
     :raises ValueError: an invitation without organizer or attendees, or of several appointments.
     """
@@ -79,24 +87,30 @@ def calendar_text(appointments: tuple[Appointment, ...], method: Method, *, name
     if name:
         calendar.add("name", _text(name))
         calendar.add("x-wr-calname", _text(name))
+    if refresh is not None:
+        calendar.add("refresh-interval", refresh, parameters={"value": "DURATION"})
+        calendar.add("x-published-ttl", vDuration(refresh))
     for appointment in appointments:
         calendar.add_component(_vevent(appointment, with_attendees=method is not Method.PUBLISH))
     text: bytes = calendar.to_ical()
     return text.decode()
 
 
-def _is_invitation(appointments: tuple[Appointment, ...]) -> bool:
+def _is_invitation(appointments: Sequence[Appointment]) -> bool:
     return len(appointments) == 1 and bool(appointments[0].organizer and appointments[0].attendees)
 
 
 def _vevent(appointment: Appointment, *, with_attendees: bool) -> Event:
     event = Event()
     event.add("uid", _text(appointment.uid))
-    event.add("dtstamp", appointment.stamp.astimezone(UTC))
+    event.add("dtstamp", appointment.stamp.astimezone(UTC).replace(microsecond=0))
     event.add("dtstart", appointment.start.astimezone(UTC))
     event.add("dtend", appointment.end.astimezone(UTC))
     event.add("sequence", appointment.sequence)
     event.add("status", appointment.status.value.upper())
+    event.add("transp", "OPAQUE" if appointment.busy else "TRANSPARENT")
+    if appointment.created is not None:
+        event.add("created", appointment.created.astimezone(UTC).replace(microsecond=0))
     event.add("summary", _text(appointment.summary))
     for field in ("description", "location"):
         value = _text(getattr(appointment, field))
@@ -112,7 +126,18 @@ def _vevent(appointment: Appointment, *, with_attendees: bool) -> Event:
         address.params["role"] = vText("OPT-PARTICIPANT" if attendee.optional else "REQ-PARTICIPANT")
         address.params["rsvp"] = vText("FALSE")
         event.add("attendee", address, encode=False)
+    if appointment.alarm:
+        event.add_component(_alarm(appointment))
     return event
+
+
+def _alarm(appointment: Appointment) -> Alarm:
+    """RFC 5545 §3.6.6: a reminder that shows the title."""
+    alarm = Alarm()
+    alarm.add("action", "DISPLAY")
+    alarm.add("description", _text(appointment.summary))
+    alarm.add("trigger", timedelta(minutes=-appointment.alarm))
+    return alarm
 
 
 def _text(value: str) -> str:

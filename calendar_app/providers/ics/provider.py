@@ -19,6 +19,7 @@ from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import (
     AuthExpired,
     CalendarNotFound,
+    CredentialsRejected,
     EventNotFound,
     InvalidInput,
     InvalidRequest,
@@ -58,7 +59,8 @@ def http(settings: Settings, *, transport: httpx.BaseTransport | None = None) ->
 
 
 class IcsOpener:
-    """Checks an address that a person typed. ``username`` of the credentials is what they call the calendar."""
+    """Checks an address that a person typed. ``username`` of the credentials is what they call the calendar, if
+    anything."""
 
     def __init__(self, client: GuardedClient) -> None:
         self._client = client
@@ -71,8 +73,12 @@ class IcsOpener:
         link = Link.typed(credentials.address, credentials.username)
         try:
             file = IcsCalendar(self._client, link.secret).file()
-        except (CalendarNotFound, AuthExpired) as error:
+        except AuthExpired as error:
+            raise CredentialsRejected(error.detail, field="address") from None
+        except CalendarNotFound as error:
             raise InvalidInput(error.detail, field="address", code=error.code) from None
+        except InvalidRequest as error:
+            raise InvalidInput(error.detail, field="address", code=error.reason) from None
         except ProviderUnavailable as error:
             if error.reason != "not_a_calendar":
                 raise
@@ -227,4 +233,4 @@ def _error(response: httpx.Response, link: Link) -> ProviderError:
             reason=str(status),
             retry_after=retry_after(response),
         )
-    return InvalidRequest(f"{link.host} refused to deliver the calendar ({status}).", reason=str(status))
+    return InvalidRequest(f"{link.host} refused to deliver the calendar ({status}).", reason="refused")
