@@ -244,3 +244,26 @@ def _list(provider: Any) -> list[str]:
 def _row(connection_id: str) -> Connection:
     with reading() as session:
         return session.get_one(Connection, connection_id)
+
+
+def test_a_time_booked_at_calendly_a_moment_ago_is_not_given_away(
+    api: httpx.Client, calendly: RunningCalendly, ada: User, account: Connected
+) -> None:
+    """No push, no sync yet: the look at Calendly's busy times before confirming finds it; another time is free."""
+    made = api.post("/api/v1/event-types", headers=ada.bearer, json={"title": "Consultation"}).json()
+    begin = datetime.now(UTC) + timedelta(days=6)
+    window = {"start": begin.isoformat(), "end": (begin + timedelta(days=5)).isoformat()}
+    slots = api.get(f"/api/v1/event-types/{made['id']}/slots", params=window).json()["slots"]
+    first, other = (datetime.fromisoformat(slots[number]["start"]) for number in (0, -1))
+
+    def attempt(start: datetime) -> httpx.Response:
+        guest = {"name": "Grace", "email": "grace@example.org", "timezone": "Europe/London", "answers": {}}
+        body = guest | {"event_type_id": made["id"], "start": start.isoformat()}
+        return api.post("/api/v1/bookings", json=body)
+
+    calendar_id = calendly.calendar_id()
+    calendly.do(
+        lambda: calendly.stand_in.add_event(calendar_id, "Quicker", first, first + timedelta(minutes=30))
+    )
+    problem(attempt(first), 409, "slot_unavailable")
+    assert attempt(other).status_code == 201
