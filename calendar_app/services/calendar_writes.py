@@ -343,8 +343,12 @@ def _put(api: CalendarProvider, calendar: str, draft: EventDraft, etag: str) -> 
         except EventNotFound:
             draft, etag = replace(draft, remote_id=draft.key), ""
         except PreconditionFailed:
-            current = api.get_event(calendar, draft.remote_id)
-            draft, etag = merged(draft, current), current.etag
+            try:
+                current = api.get_event(calendar, draft.remote_id)
+            except EventNotFound:  # what changed the version was its deletion
+                draft, etag = replace(draft, remote_id=draft.key), ""
+            else:
+                draft, etag = merged(draft, current), current.etag
     return api.put_event(calendar, draft, etag=etag)
 
 

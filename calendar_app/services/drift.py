@@ -33,7 +33,16 @@ from calendar_app.db.tables import (
 )
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import EventNotFound, NotFound, ProviderError
-from calendar_app.services import audit, booking_events, deviations, grants, live, outside, sightings
+from calendar_app.services import (
+    audit,
+    booking_events,
+    deviations,
+    grants,
+    live,
+    outside,
+    outside_cases,
+    sightings,
+)
 from calendar_app.services.calendar_writes import FAILED, VERIFIED, WRITTEN
 from calendar_app.services.deviations import DISMISSED, MISSING, STRAY, DeviationView
 from calendar_app.services.mirror import Sighting
@@ -205,7 +214,7 @@ def _look(
             found.more = True
             return
         try:
-            seen = outside.look(connection_id, calendar.remote_id, write, booking, calendar.timezone)
+            seen = outside_cases.look(connection_id, calendar.remote_id, write, booking, calendar.timezone)
         except ProviderError as error:
             if error.retryable:
                 asked = getattr(error, "retry_after", None) or 0.0

@@ -22,12 +22,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import col, func, select
 
-from calendar_app.db.session import after_commit, reading, transaction
-from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, Deviation, Workspace
-from calendar_app.domain.event import CalendarEvent
-from calendar_app.domain.timespan import Span, instant
+from calendar_app.db.session import reading, transaction
+from calendar_app.db.tables import CalendarWrite, Deviation, Workspace
 from calendar_app.errors import (
     AlmanacError,
     EventNotFound,
@@ -38,20 +36,13 @@ from calendar_app.errors import (
 )
 from calendar_app.services import (
     audit,
-    booking_events,
-    bookings,
     calendar_writes,
     deviations,
     grants,
-    live,
     notifications,
     sightings,
 )
-from calendar_app.services.bookings import Outside
-from calendar_app.services.connection_views import title
 from calendar_app.services.deviations import (
-    CANCELLED,
-    CHANGED,
     CHECKING,
     DELETED,
     DISMISSED,
@@ -66,17 +57,30 @@ from calendar_app.services.deviations import (
     VANISHED,
     DeviationView,
 )
+from calendar_app.services.outside_cases import (
+    Case,
+    Found,
+    close,
+    end,
+    find,
+    follow,
+    later,
+    look,
+    postpone,
+    remove_stray,
+    rest,
+    restore,
+    stands,
+    tell,
+)
 from calendar_app.services.roles import Actor, Role
 
 MOVE_CHOICES = ("flag", "reschedule", "restore")
 DELETE_CHOICES = ("flag", "cancel", "restore")
 MOST_BY_RULE = 5
 """How often a day the rule acts on one booking, before two programs that fight over an event are left to people."""
-CANCEL_REASON = "The appointment was removed from the host’s calendar."
 _STALE_FOR = timedelta(minutes=15)
 """How long a provider's answer that is older than our last write is asked again before it is believed."""
-_SKEW = timedelta(minutes=2)
-_FIRST_DELAY, _LONGEST_DELAY, _MOST_TRIES = 30, 3600, 12
 _SWEEP_LIMIT = 500
 
 
@@ -86,36 +90,6 @@ class OutsidePolicy:
 
     moves: str
     deletes: str
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """How an event stands at its provider. ``kind`` is a deviation's kind, or empty where it fits the booking.
-
-    ``detail`` is JSON for the deviation; ``version`` is the etag, ``stale``: this may be older than our last write.
-    """
-
-    kind: str
-    detail: dict[str, Any]
-    span: Span | None = None
-    version: str = ""
-    stale: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """A deviation with the booking and the write that it is about."""
-
-    row: Deviation
-    calendar: Calendar
-    connection: Connection
-    workspace: Workspace
-    write: CalendarWrite | None
-    booking: Booking | None
-
-    @property
-    def by(self) -> str:
-        return f"changed in {title(self.connection.provider)} Calendar"
 
 
 # --- looking into sightings -------------------------------------------------------------------------------------------
@@ -129,7 +103,7 @@ def settle(deviation_id: str, *, now: datetime | None = None) -> str:
     """
     now = now or datetime.now(UTC)
     with reading() as session:
-        case = _case(session, deviation_id)
+        case = find(session, deviation_id)
     if case is None or case.row.resolved_at is not None or not case.row.resolution:
         return case.row.resolution or "open" if case else ""
     if (after := deviations.moment(case.row, "after")) and after > now:
@@ -137,24 +111,24 @@ def settle(deviation_id: str, *, now: datetime | None = None) -> str:
     if case.row.kind == STRAY:
         return _settle_stray(case, now)
     write, booking = case.write, case.booking
-    if write is None or booking is None or not write.present or not _stands(booking, now):
-        return _close(case, VANISHED, now)
+    if write is None or booking is None or not write.present or not stands(booking, now):
+        return close(case, VANISHED, now)
     if write.applied_version < write.desired_version:
         # Our own write comes first, and overwrites whatever is there; a failed one is shown on the receipt.
-        return _rest(case) if write.state == calendar_writes.FAILED else _later(case, now)
+        return rest(case) if write.state == calendar_writes.FAILED else later(case, now)
     try:
         found = look(case.connection.id, case.calendar.remote_id, write, booking, case.calendar.timezone)
     except ProviderError as error:
-        return _later(case, now) if error.retryable else _rest(case)
+        return later(case, now) if error.retryable else rest(case)
     except NotFound:
-        return _rest(case)
+        return rest(case)
     if not found.kind:
-        return _close(case, VANISHED, now)
+        return close(case, VANISHED, now)
     if found.stale and now - case.row.found_at < _STALE_FOR:
-        return _later(case, now)
+        return later(case, now)
     policy = _policy(case, found)
     opened = _open(case, found, acting=policy != "flag", now=now)
-    return _act(case, opened, found, policy, now) if opened and policy != "flag" else opened or ""
+    return _act(case, found, policy, now) if opened == "open" and policy != "flag" else opened
 
 
 def sweep(now: datetime | None = None) -> int:
@@ -170,62 +144,7 @@ def sweep(now: datetime | None = None) -> int:
     return len(due)
 
 
-def look(connection_id: str, calendar: str, write: CalendarWrite, booking: Booking, zone: str) -> Found:
-    """Ask the provider for the event of a booking. Call it outside of any transaction.
-
-    :raises ProviderError: it could not be asked. :raises NotFound: the connection is gone.
-    """
-    try:
-        event = grants.call(connection_id, lambda api: api.get_event(calendar, write.remote_id))
-    except EventNotFound:
-        return Found(DELETED if write.written_at else MISSING, {})
-    return compare(event, write, booking, zone)
-
-
-def compare(event: CalendarEvent, write: CalendarWrite, booking: Booking, zone: str) -> Found:
-    """Hold an event against its booking; ``zone`` is the calendar's, for times that float."""
-    start, end = booking_events.moment(event.start, zone), booking_events.moment(event.end, zone)
-    all_day = event.start is not None and event.start.all_day
-    detail: dict[str, Any] = {"all_day": all_day, "summary": event.summary[:200]}
-    if event.etag and event.etag == write.etag:
-        return Found("", detail, version=event.etag)
-    if start is None or end is None or all_day:
-        return Found(MOVED, detail, version=event.etag)
-    detail |= {"start": start.isoformat(), "end": end.isoformat()}
-    stale = bool(event.updated and write.written_at and event.updated < write.written_at - _SKEW)
-    if (start, end) != (booking.start_at, booking.end_at):
-        return Found(MOVED, detail, Span(instant(start), instant(end)), event.etag, stale)
-    return Found(CHANGED if event.recurrence else "", detail, version=event.etag, stale=stale)
-
-
-def _stands(booking: Booking, now: datetime) -> bool:
-    return booking.status == "confirmed" and booking.end_at > now
-
-
-def _case(session: Session, deviation_id: str) -> _Case | None:
-    row = session.get(Deviation, deviation_id)
-    if row is None:
-        return None
-    calendar = session.get_one(Calendar, row.calendar_id)
-    write = session.exec(_write_of(row)).first()
-    return _Case(
-        row,
-        calendar,
-        session.get_one(Connection, calendar.connection_id),
-        session.get_one(Workspace, row.workspace_id),
-        write,
-        session.get(Booking, write.booking_id) if write else None,
-    )
-
-
-def _write_of(row: Deviation) -> Any:
-    query = select(CalendarWrite).where(CalendarWrite.calendar_id == row.calendar_id)
-    if row.booking_id is not None and row.kind != STRAY:
-        return query.where(CalendarWrite.booking_id == row.booking_id)
-    return query.where(CalendarWrite.remote_id == row.remote_id)
-
-
-def _policy(case: _Case, found: Found) -> str:
+def _policy(case: Case, found: Found) -> str:
     if case.row.detail.get("mass") or case.row.detail.get("tried") == _attempt(found):
         return "flag"
     if found.kind == MOVED:
@@ -238,7 +157,7 @@ def _attempt(found: Found) -> str:
     return f"{found.kind}:{found.detail.get('start', '')}:{found.detail.get('end', '')}"
 
 
-def _open(case: _Case, found: Found, *, acting: bool, now: datetime) -> str:
+def _open(case: Case, found: Found, *, acting: bool, now: datetime) -> str:
     """Make the sighting a deviation that people see: ``open``, or empty if there is nothing (new) to see.
 
     ``acting``: the workspace's rule is about to settle it, and has to be run again if this process dies.
@@ -253,9 +172,7 @@ def _open(case: _Case, found: Found, *, acting: bool, now: datetime) -> str:
         if row is None or row.resolved_at is not None:
             return ""
         if (write.fence, write.desired_version) != (case.write.fence, case.write.desired_version):
-            return _postpone(
-                session, row, now
-            )  # written meanwhile: what was seen may have been before or after
+            return postpone(session, row, now)  # written meanwhile: was it seen before that, or after?
         other = session.exec(
             select(Deviation).where(
                 Deviation.booking_id == write.booking_id,
@@ -264,9 +181,12 @@ def _open(case: _Case, found: Found, *, acting: bool, now: datetime) -> str:
             )
         ).all()
         detail = _kept(row, found) | found.detail
-        if any(_dismissed(one, found) for one in other):
+        if any(_dismissed(one, found, write) for one in other):
             if row.resolution == CHECKING:
                 session.delete(row)
+            else:
+                row.resolved_at, row.resolution = now, DISMISSED
+                session.add(row)
             return ""
         if row.resolution == CHECKING:
             for one in other:
@@ -277,7 +197,7 @@ def _open(case: _Case, found: Found, *, acting: bool, now: datetime) -> str:
         session.add(row)
         if detail.get("mass"):
             notifications.bookings_vanished(session, case.connection, case.calendar, str(detail["mass"]))
-        _tell(session, row.workspace_id)
+        tell(session, row.workspace_id)
         return "open"
 
 
@@ -286,13 +206,15 @@ def _kept(row: Deviation, found: Found) -> dict[str, Any]:
     return {name: row.detail[name] for name in names if row.detail.get(name)}
 
 
-def _dismissed(row: Deviation, found: Found) -> bool:
-    """Whether a person has said of exactly this that it may stay as it is."""
+def _dismissed(row: Deviation, found: Found, write: CalendarWrite) -> bool:
+    """Whether a person has said of exactly this that it may stay as it is, since we last wrote the event."""
+    if row.resolution != DISMISSED or row.resolved_at is None or row.kind != found.kind:
+        return False
     same = all(row.detail.get(name) == found.detail.get(name) for name in ("start", "end", "all_day"))
-    return row.resolution == DISMISSED and row.kind == found.kind and same
+    return same and (write.written_at is None or row.resolved_at > write.written_at)
 
 
-def _act(case: _Case, state: str, found: Found, policy: str, now: datetime) -> str:
+def _act(case: Case, found: Found, policy: str, now: datetime) -> str:
     """Do what the workspace's rule says; a refusal leaves the deviation open, with the reason."""
     assert case.booking is not None
     try:
@@ -301,23 +223,17 @@ def _act(case: _Case, state: str, found: Found, policy: str, now: datetime) -> s
                 "The event was changed again and again today, so nothing follows by itself any more."
             )
         if policy == "restore":
-            return _restore(case, None, now)
-        return _follow(case, found, None, now)
+            return restore(case, None, now)
+        return follow(case, found, None, now)
     except AlmanacError as error:
         with transaction() as session:
             row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
             if row is not None and row.resolved_at is None:
-                row.resolution, row.detail = (
-                    "",
-                    {
-                        **row.detail,
-                        "reason": error.detail,
-                        "tried": _attempt(found),
-                    },
-                )
+                row.resolution = ""
+                row.detail = {**row.detail, "reason": error.detail, "tried": _attempt(found)}
                 session.add(row)
-                _tell(session, row.workspace_id)
-        return state
+                tell(session, row.workspace_id)
+        return "open"
 
 
 def _fought_over(booking_id: str, now: datetime) -> bool:
@@ -334,83 +250,19 @@ def _fought_over(booking_id: str, now: datetime) -> bool:
         return session.exec(query).one() >= MOST_BY_RULE
 
 
-def _follow(case: _Case, found: Found, actor: Actor | None, now: datetime) -> str:
-    """The booking becomes what the calendar says."""
-    assert case.booking is not None
-    booking_id, calendar_id, deviation_id = case.booking.id, case.calendar.id, case.row.id
-    if found.kind == MOVED:
-        if found.span is None:
-            raise InvalidInput("The event is an all-day event now: choose a time for the booking yourself.")
-
-        def adopt(session: Session) -> None:
-            calendar_writes.adopt(session, booking_id, calendar_id, found.version, now)
-            _resolve(session, deviation_id, FOLLOWED, now)
-
-        bookings.move_as_outside(
-            booking_id, found.span, Outside(calendar_id, case.by, adopt), actor=actor, now=now
-        )
-        return FOLLOWED
-
-    def end(session: Session) -> None:
-        _resolve(session, deviation_id, CANCELLED, now)
-
-    bookings.cancel_as_outside(
-        booking_id, Outside(calendar_id, case.by, end), CANCEL_REASON, actor=actor, now=now
-    )
-    return CANCELLED
-
-
-def _restore(case: _Case, actor: Actor | None, now: datetime) -> str:
-    """The calendar becomes what the booking says: a write like any other."""
-    assert case.booking is not None
-    with transaction() as session:
-        if not calendar_writes.rewrite(session, case.booking.id, case.calendar.id):
-            raise StateChanged("This calendar no longer takes the booking.")
-        _resolve(session, case.row.id, RESTORED, now)
-        audit.record(
-            session,
-            case.row.workspace_id,
-            actor,
-            "booking.event_restored",
-            "booking",
-            case.booking.id,
-            calendar=case.calendar.name,
-        )
-        _tell(session, case.row.workspace_id)
-    return RESTORED
-
-
 # --- strays -----------------------------------------------------------------------------------------------------------
 
 
-def _settle_stray(case: _Case, now: datetime) -> str:
+def _settle_stray(case: Case, now: datetime) -> str:
     try:
         grants.call(
             case.connection.id, lambda api: api.get_event(case.calendar.remote_id, case.row.remote_id)
         )
     except EventNotFound:
-        return _close(case, VANISHED, now)
+        return close(case, VANISHED, now)
     except (ProviderError, NotFound) as error:
-        return _later(case, now) if getattr(error, "retryable", False) else _rest(case)
-    return _rest(case)
-
-
-def _remove_stray(case: _Case, actor: Actor, now: datetime) -> str:
-    remote_id = case.row.remote_id
-    grants.call(case.connection.id, lambda api: api.delete_event(case.calendar.remote_id, remote_id))
-    with transaction() as session:
-        _resolve(session, case.row.id, RESTORED, now)
-        audit.record(
-            session,
-            case.row.workspace_id,
-            actor,
-            "calendar.stray_removed",
-            "calendar",
-            case.calendar.id,
-            event=remote_id[:100],
-        )
-        _tell(session, case.row.workspace_id)
-    return RESTORED
+        return later(case, now) if getattr(error, "retryable", False) else rest(case)
+    return rest(case)
 
 
 # --- what people do about one -----------------------------------------------------------------------------------------
@@ -432,16 +284,16 @@ def resolve(actor: Actor, deviation_id: str, how: str, *, now: datetime | None =
             raise StateChanged("This has been settled meanwhile.")
         if how not in deviations.choices(row):
             raise InvalidInput(f"Choose one of {', '.join(deviations.choices(row))}.", field="how")
-        case = _case(session, row.id)
+        case = find(session, row.id)
     assert case is not None
     if how == KEEP:
         _dismiss(case, actor, now)
     elif case.row.kind == STRAY:
-        _remove_stray(case, actor, now)
+        remove_stray(case, actor, now)
     elif case.write is None or case.booking is None or not case.write.present:
-        _close(case, VANISHED, now)
+        close(case, VANISHED, now)
     elif how == RESTORE:
-        _restore(case, actor, now)
+        restore(case, actor, now)
     else:
         _follow_now(case, actor, now)
     with reading() as session:
@@ -451,24 +303,24 @@ def resolve(actor: Actor, deviation_id: str, how: str, *, now: datetime | None =
         return deviations.views(session, [found])[0]
 
 
-def _follow_now(case: _Case, actor: Actor, now: datetime) -> None:
+def _follow_now(case: Case, actor: Actor, now: datetime) -> None:
     assert case.write is not None
     assert case.booking is not None
     found = look(
         case.connection.id, case.calendar.remote_id, case.write, case.booking, case.calendar.timezone
     )
     if not found.kind:
-        _close(case, VANISHED, now)
+        close(case, VANISHED, now)
     elif found.kind != case.row.kind and MISSING not in (found.kind, case.row.kind):
         sightings.enqueue(case.row.id)
         raise StateChanged("The event was changed once more in the calendar. Please look at it again.")
     else:
-        _follow(case, found, actor, now)
+        follow(case, found, actor, now)
 
 
-def _dismiss(case: _Case, actor: Actor, now: datetime) -> None:
+def _dismiss(case: Case, actor: Actor, now: datetime) -> None:
     with transaction() as session:
-        _resolve(session, case.row.id, DISMISSED, now)
+        end(session, case.row.id, DISMISSED, now)
         if case.row.booking_id is not None:
             audit.record(
                 session,
@@ -479,7 +331,7 @@ def _dismiss(case: _Case, actor: Actor, now: datetime) -> None:
                 case.row.booking_id,
                 calendar=case.calendar.name,
             )
-        _tell(session, case.row.workspace_id)
+        tell(session, case.row.workspace_id)
 
 
 def policy(actor: Actor) -> OutsidePolicy:
@@ -516,60 +368,3 @@ def set_policy(actor: Actor, *, moves: str | None = None, deletes: str | None = 
                 outside_deletes=found.deletes,
             )
         return found
-
-
-# --- steps ------------------------------------------------------------------------------------------------------------
-
-
-def _resolve(session: Session, deviation_id: str, resolution: str, now: datetime) -> None:
-    row = session.exec(select(Deviation).where(Deviation.id == deviation_id).with_for_update()).first()
-    if row is not None and row.resolved_at is None:
-        row.resolved_at, row.resolution = now, resolution
-        session.add(row)
-
-
-def _close(case: _Case, resolution: str, now: datetime) -> str:
-    """There is nothing (any more): a sighting is forgotten, an open deviation is history."""
-    with transaction() as session:
-        if case.row.resolution == CHECKING:
-            row = session.get(Deviation, case.row.id)
-            if row is not None and row.resolution == CHECKING:
-                session.delete(row)
-        else:
-            _resolve(session, case.row.id, resolution, now)
-        if case.booking is not None:
-            deviations.healed(session, case.booking.id, case.calendar.id, resolution, now)
-        _tell(session, case.row.workspace_id)
-    return resolution
-
-
-def _rest(case: _Case) -> str:
-    """It cannot be looked into: a sighting is forgotten, the night's drift report will see; an open one stays open."""
-    with transaction() as session:
-        row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
-        if row is not None and row.resolution == CHECKING:
-            session.delete(row)
-        elif row is not None and row.resolved_at is None:
-            row.resolution = ""
-            session.add(row)
-    return "" if case.row.resolution == CHECKING else "open"
-
-
-def _later(case: _Case, now: datetime) -> str:
-    if int(case.row.detail.get("tries", 0)) >= _MOST_TRIES:
-        return _rest(case)
-    with transaction() as session:
-        row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
-        return _postpone(session, row, now) if row is not None else ""
-
-
-def _postpone(session: Session, row: Deviation, now: datetime) -> str:
-    tries = int(row.detail.get("tries", 0)) + 1
-    delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (tries - 1))
-    row.detail = {**row.detail, "tries": tries, "after": (now + timedelta(seconds=delay)).isoformat()}
-    session.add(row)
-    return "waiting"
-
-
-def _tell(session: Session, workspace_id: str) -> None:
-    after_commit(session, lambda: live.publish(workspace_id, "bookings"))

@@ -17,6 +17,7 @@ from calendar_app.errors import (
     EventNotFound,
     InvalidRequest,
     PermissionDenied,
+    PreconditionFailed,
     ProviderUnavailable,
     RateLimited,
 )
@@ -98,6 +99,17 @@ def test_every_crash_point_ends_in_one_event(
     assert _write(made.id).state == "verified"
     assert list(ours(fake, place.calendars)) == [made.id]
     assert len(fake.calendar(place.calendars[0].remote_id).events) == 1
+
+
+def test_a_deleted_event_may_look_like_a_changed_one(fake: FakeProvider, place: Place) -> None:
+    """Google's deleted events keep an id and get a new version: 412 first, and then there is nothing to merge."""
+    made = place.book(place.at(10))
+    carry_out()
+    fake.remove(place.calendars[0].remote_id, _write(made.id).remote_id)
+    bookings.reschedule(place.owner, made.id, place.at(11))
+    fake.fail("put_event", PreconditionFailed())
+    assert calendar_writes.apply(_write(made.id).id) == "verified"
+    assert list(ours(fake, place.calendars)) == [made.id]
 
 
 @pytest.mark.parametrize("error", [ProviderUnavailable(), Killed()])

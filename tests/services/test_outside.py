@@ -512,6 +512,32 @@ def test_what_was_kept_is_not_flagged_again(fake: FakeProvider, place: Place) ->
     assert view.found_start == place.at(13)
 
 
+def test_a_move_back_to_what_was_kept_is_kept(fake: FakeProvider, place: Place) -> None:
+    """An open difference that becomes one that a person has accepted is settled by that, once and for all."""
+    made = written(place)
+    for hour in (12, 13, 12):
+        move(fake, place, made, place.at(hour))
+        look(place)
+        found = deviations.of_booking(place.owner, made.id)
+        if found and hour == 12:
+            outside.resolve(place.owner, found[0].id, "keep")
+    assert deviations.of_booking(place.owner, made.id) == []
+    assert outside.sweep() == 0
+
+
+def test_what_was_kept_is_forgotten_with_our_next_write(fake: FakeProvider, place: Place) -> None:
+    """A deletion that was accepted, an event that we wrote anew, and another deletion: that is news."""
+    made = written(place)
+    delete(fake, place, made)
+    look(place)
+    outside.resolve(place.owner, deviations.of_booking(place.owner, made.id)[0].id, "keep")
+    bookings.reschedule(place.owner, made.id, place.at(15))
+    carry_out()
+    delete(fake, place, made)
+    assert look(place) == ["open"]
+    assert len(deviations.of_booking(place.owner, made.id)) == 1
+
+
 def test_only_the_right_people_settle(fake: FakeProvider, place: Place) -> None:
     """Another host's booking and another workspace's are not there; customers may not; unknown choices are refused."""
     made = written(place)

@@ -1,0 +1,253 @@
+"""How an event of a booking stands at its provider, and the steps that settle a difference.
+
+When which step is taken is told in :mod:`calendar_app.services.outside`. Each step is a transaction of its own that may
+be repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session, select
+
+from calendar_app.db.session import after_commit, transaction
+from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, Deviation, Workspace
+from calendar_app.domain.event import CalendarEvent
+from calendar_app.domain.timespan import Span, instant
+from calendar_app.errors import (
+    EventNotFound,
+    InvalidInput,
+    StateChanged,
+)
+from calendar_app.services import (
+    audit,
+    booking_events,
+    bookings,
+    calendar_writes,
+    deviations,
+    grants,
+    live,
+)
+from calendar_app.services.bookings import Outside
+from calendar_app.services.connection_views import title
+from calendar_app.services.deviations import (
+    CANCELLED,
+    CHANGED,
+    CHECKING,
+    DELETED,
+    FOLLOWED,
+    MISSING,
+    MOVED,
+    RESTORED,
+    STRAY,
+)
+from calendar_app.services.roles import Actor
+
+CANCEL_REASON = "The appointment was removed from the host’s calendar."
+_SKEW = timedelta(minutes=2)
+_FIRST_DELAY, _LONGEST_DELAY, _MOST_TRIES = 30, 3600, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How an event stands at its provider. ``kind`` is a deviation's kind, or empty where it fits the booking.
+
+    ``detail`` is JSON for the deviation; ``version`` is the etag, ``stale``: this may be older than our last write.
+    """
+
+    kind: str
+    detail: dict[str, Any]
+    span: Span | None = None
+    version: str = ""
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A deviation with the booking and the write that it is about."""
+
+    row: Deviation
+    calendar: Calendar
+    connection: Connection
+    workspace: Workspace
+    write: CalendarWrite | None
+    booking: Booking | None
+
+    @property
+    def by(self) -> str:
+        return f"changed in {title(self.connection.provider)} Calendar"
+
+
+def look(connection_id: str, calendar: str, write: CalendarWrite, booking: Booking, zone: str) -> Found:
+    """Ask the provider for the event of a booking. Call it outside of any transaction.
+
+    :raises ProviderError: it could not be asked. :raises NotFound: the connection is gone.
+    """
+    try:
+        event = grants.call(connection_id, lambda api: api.get_event(calendar, write.remote_id))
+    except EventNotFound:
+        return Found(DELETED if write.written_at else MISSING, {})
+    return compare(event, write, booking, zone)
+
+
+def compare(event: CalendarEvent, write: CalendarWrite, booking: Booking, zone: str) -> Found:
+    """Hold an event against its booking; ``zone`` is the calendar's, for times that float."""
+    start, end = booking_events.moment(event.start, zone), booking_events.moment(event.end, zone)
+    all_day = event.start is not None and event.start.all_day
+    detail: dict[str, Any] = {"all_day": all_day, "summary": event.summary[:200]}
+    if event.etag and event.etag == write.etag:
+        return Found("", detail, version=event.etag)
+    if start is None or end is None or all_day:
+        return Found(MOVED, detail, version=event.etag)
+    detail |= {"start": start.isoformat(), "end": end.isoformat()}
+    stale = bool(event.updated and write.written_at and event.updated < write.written_at - _SKEW)
+    if (start, end) != (booking.start_at, booking.end_at):
+        return Found(MOVED, detail, Span(instant(start), instant(end)), event.etag, stale)
+    return Found(CHANGED if event.recurrence else "", detail, version=event.etag, stale=stale)
+
+
+def stands(booking: Booking, now: datetime) -> bool:
+    return booking.status == "confirmed" and booking.end_at > now
+
+
+def find(session: Session, deviation_id: str) -> Case | None:
+    row = session.get(Deviation, deviation_id)
+    if row is None:
+        return None
+    calendar = session.get_one(Calendar, row.calendar_id)
+    write = session.exec(_write_of(row)).first()
+    return Case(
+        row,
+        calendar,
+        session.get_one(Connection, calendar.connection_id),
+        session.get_one(Workspace, row.workspace_id),
+        write,
+        session.get(Booking, write.booking_id) if write else None,
+    )
+
+
+def _write_of(row: Deviation) -> Any:
+    query = select(CalendarWrite).where(CalendarWrite.calendar_id == row.calendar_id)
+    if row.booking_id is not None and row.kind != STRAY:
+        return query.where(CalendarWrite.booking_id == row.booking_id)
+    return query.where(CalendarWrite.remote_id == row.remote_id)
+
+
+def follow(case: Case, found: Found, actor: Actor | None, now: datetime) -> str:
+    """The booking becomes what the calendar says."""
+    assert case.booking is not None
+    booking_id, calendar_id, deviation_id = case.booking.id, case.calendar.id, case.row.id
+    if found.kind == MOVED:
+        if found.span is None:
+            raise InvalidInput("The event is an all-day event now: choose a time for the booking yourself.")
+
+        def adopt(session: Session) -> None:
+            calendar_writes.adopt(session, booking_id, calendar_id, found.version, now)
+            end(session, deviation_id, FOLLOWED, now)
+
+        bookings.move_as_outside(
+            booking_id, found.span, Outside(calendar_id, case.by, adopt), actor=actor, now=now
+        )
+        return FOLLOWED
+
+    def settled(session: Session) -> None:
+        end(session, deviation_id, CANCELLED, now)
+
+    bookings.cancel_as_outside(
+        booking_id, Outside(calendar_id, case.by, settled), CANCEL_REASON, actor=actor, now=now
+    )
+    return CANCELLED
+
+
+def restore(case: Case, actor: Actor | None, now: datetime) -> str:
+    """The calendar becomes what the booking says: a write like any other."""
+    assert case.booking is not None
+    with transaction() as session:
+        if not calendar_writes.rewrite(session, case.booking.id, case.calendar.id):
+            raise StateChanged("This calendar no longer takes the booking.")
+        end(session, case.row.id, RESTORED, now)
+        audit.record(
+            session,
+            case.row.workspace_id,
+            actor,
+            "booking.event_restored",
+            "booking",
+            case.booking.id,
+            calendar=case.calendar.name,
+        )
+        tell(session, case.row.workspace_id)
+    return RESTORED
+
+
+def remove_stray(case: Case, actor: Actor, now: datetime) -> str:
+    remote_id = case.row.remote_id
+    grants.call(case.connection.id, lambda api: api.delete_event(case.calendar.remote_id, remote_id))
+    with transaction() as session:
+        end(session, case.row.id, RESTORED, now)
+        audit.record(
+            session,
+            case.row.workspace_id,
+            actor,
+            "calendar.stray_removed",
+            "calendar",
+            case.calendar.id,
+            event=remote_id[:100],
+        )
+        tell(session, case.row.workspace_id)
+    return RESTORED
+
+
+def end(session: Session, deviation_id: str, resolution: str, now: datetime) -> None:
+    row = session.exec(select(Deviation).where(Deviation.id == deviation_id).with_for_update()).first()
+    if row is not None and row.resolved_at is None:
+        row.resolved_at, row.resolution = now, resolution
+        session.add(row)
+
+
+def close(case: Case, resolution: str, now: datetime) -> str:
+    """There is nothing (any more): a sighting is forgotten, an open deviation is history."""
+    with transaction() as session:
+        if case.row.resolution == CHECKING:
+            row = session.get(Deviation, case.row.id)
+            if row is not None and row.resolution == CHECKING:
+                session.delete(row)
+        else:
+            end(session, case.row.id, resolution, now)
+        if case.booking is not None:
+            deviations.healed(session, case.booking.id, case.calendar.id, resolution, now)
+        tell(session, case.row.workspace_id)
+    return resolution
+
+
+def rest(case: Case) -> str:
+    """It cannot be looked into: a sighting is forgotten, the night's drift report will see; an open one stays open."""
+    with transaction() as session:
+        row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
+        if row is not None and row.resolution == CHECKING:
+            session.delete(row)
+        elif row is not None and row.resolved_at is None:
+            row.resolution = ""
+            session.add(row)
+    return "" if case.row.resolution == CHECKING else "open"
+
+
+def later(case: Case, now: datetime) -> str:
+    if int(case.row.detail.get("tries", 0)) >= _MOST_TRIES:
+        return rest(case)
+    with transaction() as session:
+        row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
+        return postpone(session, row, now) if row is not None else ""
+
+
+def postpone(session: Session, row: Deviation, now: datetime) -> str:
+    tries = int(row.detail.get("tries", 0)) + 1
+    delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (tries - 1))
+    row.detail = {**row.detail, "tries": tries, "after": (now + timedelta(seconds=delay)).isoformat()}
+    session.add(row)
+    return "waiting"
+
+
+def tell(session: Session, workspace_id: str) -> None:
+    after_commit(session, lambda: live.publish(workspace_id, "bookings"))
