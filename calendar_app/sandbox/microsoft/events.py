@@ -165,6 +165,18 @@ class Events:
             if event.series:
                 self._stir(event.series)
 
+    def call_off(self, email: str, shown_id: str) -> None:
+        """The organizer cancels a single meeting or a series: it stays, free and marked, until the invited remove it.
+
+        :raises GraphError: 400, 403, 404.
+        """
+        with self.store.writing():
+            event = self._for_writing(email, shown_id, None)
+            if event.series:
+                raise invalid_property("Only a whole series can be called off here.")
+            marks = {"isCancelled": True, "showAs": "free", "subject": f"Canceled: {event.body['subject']}"}
+            self._save(replace(event, body=event.body | marks), "updated")
+
     def listed(self, calendar: Calendar) -> Iterator[Stored]:
         """Single events and masters, oldest first."""
         rows = self.store.db.execute(

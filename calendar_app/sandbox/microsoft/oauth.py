@@ -24,10 +24,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from calendar_app.sandbox.environment import MICROSOFT_CLIENT_ID, MICROSOFT_CLIENT_SECRET
-from calendar_app.sandbox.google.resource import EMAIL
 from calendar_app.sandbox.microsoft import scopes as known_scopes
 from calendar_app.sandbox.microsoft.grants import Grant, Grants
-from calendar_app.sandbox.microsoft.mailboxes import TENANT_ID, Mailbox, Mailboxes
+from calendar_app.sandbox.microsoft.mailboxes import ADDRESS, TENANT_ID, Mailbox, Mailboxes
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
 
 Json = dict[str, Any]
@@ -161,7 +160,7 @@ class OAuth:
                 error_subcode="cancel",
             )
         email = form.get("email", "").strip().lower() or form.get("account", "").strip().lower()
-        if not EMAIL.match(email):
+        if not ADDRESS.match(email):
             return self._consent_page(request, asked, problem="Enter an e-mail address to continue.")
         return self._allowed(asked, self.mailboxes.ensure(email).email)
 

@@ -110,7 +110,15 @@ def resource(event: Stored, mailbox: Mailbox, wishes: Wishes, public_url: str) -
     body, shown = event.body, ids.shown(event.id, wishes.immutable)
     text = plain_text(body["body"])
     place = _place(body["location"] or {})
-    organizer = {"emailAddress": {"name": mailbox.name, "address": mailbox.email}}
+    called_off = bool(body.get("isCancelled"))
+    invited = (
+        called_off and body["attendees"]
+    )  # only somebody else's meeting can be called off and still be there
+    organizer = (
+        {"emailAddress": _attendee(body["attendees"][0])["emailAddress"]}
+        if invited
+        else {"emailAddress": {"name": mailbox.name, "address": mailbox.email}}
+    )
     found: Json = {
         "@odata.etag": etag(event),
         "id": shown,
@@ -130,8 +138,8 @@ def resource(event: Stored, mailbox: Mailbox, wishes: Wishes, public_url: str) -
         "importance": body["importance"],
         "sensitivity": body["sensitivity"],
         "isAllDay": body["isAllDay"],
-        "isCancelled": bool(body.get("isCancelled")),
-        "isOrganizer": True,
+        "isCancelled": called_off,
+        "isOrganizer": not invited,
         "responseRequested": body["responseRequested"],
         "seriesMasterId": ids.shown(event.series, wishes.immutable) if event.series else None,
         "showAs": body["showAs"],
@@ -145,7 +153,7 @@ def resource(event: Stored, mailbox: Mailbox, wishes: Wishes, public_url: str) -
         "hideAttendees": body["hideAttendees"],
         "recurrence": _recurrence(body["recurrence"]) if event.kind == "master" else None,
         "onlineMeeting": None,
-        "responseStatus": {"response": "organizer", "time": _NEVER},
+        "responseStatus": {"response": "accepted" if invited else "organizer", "time": _NEVER},
         "body": _body(body["body"], text, wishes.text_body),
         "start": side(event, "start", wishes.zone),
         "end": side(event, "end", wishes.zone),

@@ -150,6 +150,13 @@ class MicrosoftStandIn:
         except GraphError as error:
             raise _plainly(error) from error
 
+    def call_off(self, calendar_id: str, event_id: str) -> None:
+        """The organizer cancels a meeting that the calendar's owner was invited to."""
+        try:
+            self.events.call_off(self._calendar(calendar_id).mailbox, event_id)
+        except GraphError as error:
+            raise _plainly(error) from error
+
     def remove_access(self, email: str) -> None:
         self.grants.withdraw(email)
 

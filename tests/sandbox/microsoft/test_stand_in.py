@@ -67,6 +67,19 @@ def test_changes_through_it_are_seen_by_clients(microsoft: Microsoft, graph: htt
     refused(graph.get(f"me/events/{event}"), 404, "ErrorItemNotFound")
 
 
+def test_a_meeting_can_be_called_off(microsoft: Microsoft, graph: httpx.Client) -> None:
+    """It stays with isCancelled, takes no time, and belongs to its organizer; an occurrence alone cannot."""
+    calendar = calendar_of(microsoft, "Calendar")
+    event = titled(calendar, "Budget review")
+    microsoft.stand_in.call_off(calendar.id, event.id)
+    found = ok(graph.get(f"me/events/{event.id}"))
+    assert (found["isCancelled"], found["isOrganizer"], found["showAs"]) == (True, False, "free")
+    assert found["organizer"]["emailAddress"]["address"] == "priya.nair@example.org"
+    assert found["subject"] == "Canceled: Budget review"
+    with pytest.raises(ValueError, match="whole series"):
+        microsoft.stand_in.call_off(calendar.id, titled(calendar, "Project stand-up").id)
+
+
 def test_whole_days_and_series(microsoft: Microsoft) -> None:
     """All-day events move by days, over a change of the clocks too; a weekly one is shown day by day."""
     calendar, stand_in = calendar_of(microsoft), microsoft.stand_in
