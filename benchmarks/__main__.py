@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("slots_engine", "recurrence", "slots_http", "bookings", "sync", "live")
+ALL = ("slots_engine", "recurrence", "slots_http", "bookings", "sync", "caldav", "ics_import", "live")
 
 
 def main(names: list[str]) -> int:
