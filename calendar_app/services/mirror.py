@@ -19,27 +19,30 @@ from sqlmodel import Session, col
 from calendar_app.db import mirror as rows
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import (
-    Booking,
-    BookingHost,
     Calendar,
-    CalendarWrite,
     Connection,
-    Deviation,
     Event,
     Occurrence,
 )
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventStatus
 from calendar_app.domain.recurrence import Occurrence as Expanded
 from calendar_app.domain.timespan import Span, instant
-from calendar_app.services import booking_events
 from calendar_app.services.mirror_expansion import AHEAD, BEHIND, expand_series, expand_single
+from calendar_app.services.mirror_own import (
+    OwnBooking,
+    Sighting,
+    Written,
+    expected_here,
+    own_bookings,
+    watched_here,
+    written_here,
+)
 
 log = logging.getLogger(__name__)
 
 FUSE_COUNT, FUSE_SHARE = 20, 0.5
 """A full listing that lacks more future events than both is not believed."""
 
-_STANDING = ("pending", "confirmed", "completed", "no_show")
 _SERIES_BATCH = 100
 
 
@@ -54,14 +57,6 @@ class Applied:
     removed: int
     kept: int = 0
     sightings: tuple[Sighting, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """An event that we wrote for a standing booking is listed otherwise than we last wrote it, or as deleted."""
-
-    remote_id: str
-    gone: bool
 
 
 def window_at(now: datetime) -> Span:
@@ -149,7 +144,7 @@ def booking_changed(session: Session, booking_id: str) -> None:
     for row_id, _, payload, person_id in session.execute(
         found.where(col(Event.booking_id) == booking_id)
     ).all():
-        booking = _bookings(session, person_id, {booking_id}).get(booking_id)
+        booking = own_bookings(session, person_id, {booking_id}).get(booking_id)
         _judge(session, row_id, rows.from_payload(payload).blocks_time, booking)
 
 
@@ -171,7 +166,7 @@ def recognise(
     if found is None:
         return False
     owner = _owner(session, calendar_id)
-    booking = _bookings(session, owner.person_id, {booking_id}).get(booking_id)
+    booking = own_bookings(session, owner.person_id, {booking_id}).get(booking_id)
     event = rows.from_payload(found.payload)
     if booking is None:
         return False
@@ -188,7 +183,7 @@ def set_aside(session: Session, booking_id: str) -> None:
     session.execute(update(Occurrence).where(col(Occurrence.event_id).in_(own)).values(busy=False))
 
 
-def _judge(session: Session, event_id: int, blocks: bool, booking: _Booking | None) -> None:
+def _judge(session: Session, event_id: int, blocks: bool, booking: OwnBooking | None) -> None:
     for occurrence_id, starts, ends in session.execute(
         select(col(Occurrence.id), col(Occurrence.starts), col(Occurrence.ends)).where(
             col(Occurrence.event_id) == event_id
@@ -196,92 +191,6 @@ def _judge(session: Session, event_id: int, blocks: bool, booking: _Booking | No
     ).all():
         busy = blocks and not (booking and booking.explains(starts, ends))
         session.execute(update(Occurrence).where(col(Occurrence.id) == occurrence_id).values(busy=busy))
-
-
-@dataclass(frozen=True, slots=True)
-class _Booking:
-    """A booking as far as its own events are concerned."""
-
-    span: Span
-    stands: bool
-
-    def explains(self, starts: int, ends: int) -> bool:
-        """Whether an event of the booking at this time says nothing new: the reservation counts, or none any more."""
-        return not self.stands or self.span == (starts, ends)
-
-    def is_at(self, event: CalendarEvent, zone: str) -> bool:
-        """Whether an event says what we write for the booking: once, at its time."""
-        if event.start is None or event.start.all_day or event.recurrence:
-            return False
-        times = booking_events.moment(event.start, zone), booking_events.moment(event.end, zone)
-        return None not in times and self.span == tuple(map(instant, filter(None, times)))
-
-
-def _bookings(session: Session, person_id: str, booking_ids: set[str]) -> dict[str, _Booking]:
-    """Those of the bookings that have the person as a host."""
-    if not booking_ids:
-        return {}
-    statement = (
-        select(col(Booking.id), col(Booking.start_at), col(Booking.end_at), col(Booking.status))
-        .join(BookingHost, col(BookingHost.booking_id) == col(Booking.id))
-        .where(col(Booking.id).in_(booking_ids), col(BookingHost.person_id) == person_id)
-    )
-    return {
-        booking_id: _Booking(Span(instant(start), instant(end)), status in _STANDING)
-        for booking_id, start, end, status in session.execute(statement)
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """What we last wrote under a remote id: ``expected`` if it has to stand there now, for a booking to come."""
-
-    booking_id: str
-    etag: str
-    expected: bool
-
-
-def _written(
-    session: Session, calendar_id: str, remote_ids: Iterable[str], now: datetime
-) -> dict[str, _Written]:
-    """Those of the events that are ours, marked or not."""
-    statement = (
-        select(
-            col(CalendarWrite.remote_id),
-            col(CalendarWrite.booking_id),
-            col(CalendarWrite.etag),
-            col(CalendarWrite.present),
-            col(Booking.status),
-            col(Booking.end_at),
-        )
-        .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
-        .where(col(CalendarWrite.calendar_id) == calendar_id)
-        .where(col(CalendarWrite.remote_id).in_(list(remote_ids)))
-    )
-    return {
-        remote_id: _Written(booking_id, etag, present and status == "confirmed" and end_at > now)
-        for remote_id, booking_id, etag, present, status, end_at in session.execute(statement)
-    }
-
-
-def _expected(session: Session, calendar_id: str, now: datetime) -> set[str]:
-    """Events that we wrote and that have to stand there now, mirrored yet or not."""
-    statement = (
-        select(col(CalendarWrite.remote_id))
-        .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
-        .where(col(CalendarWrite.calendar_id) == calendar_id, col(CalendarWrite.present))
-        .where(col(CalendarWrite.written_at).is_not(None))
-        .where(col(Booking.status) == "confirmed", col(Booking.end_at) > now)
-    )
-    return set(session.scalars(statement))
-
-
-def _watched(session: Session, calendar_id: str) -> frozenset[str]:
-    """Events of which an open deviation waits for news."""
-    statement = select(col(Deviation.remote_id)).where(
-        col(Deviation.calendar_id) == calendar_id, col(Deviation.resolved_at).is_(None)
-    )
-    return frozenset(session.scalars(statement))
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,9 +232,9 @@ class _Run:
         if self.full:
             self.seen.update(latest)
         known = self._known(latest)
-        written = _written(self.session, self.owner.calendar_id, latest, self._now)
+        written = written_here(self.session, self.owner.calendar_id, latest, self._now)
         own = self._own(latest, written)
-        bookings = _bookings(self.session, self.owner.person_id, set(own.values()))
+        bookings = own_bookings(self.session, self.owner.person_id, set(own.values()))
         self._look(latest, written, bookings)
         gone: list[int] = []
         stored: list[dict[str, Any]] = []
@@ -368,7 +277,7 @@ class _Run:
         return self.now or datetime.now(UTC)
 
     @staticmethod
-    def _own(latest: Mapping[str, CalendarEvent], written: Mapping[str, _Written]) -> dict[str, str]:
+    def _own(latest: Mapping[str, CalendarEvent], written: Mapping[str, Written]) -> dict[str, str]:
         """Booking ids by remote id: of what we wrote, and of what carries our mark."""
         marked = {
             remote_id: event.private[BOOKING_MARK]
@@ -380,12 +289,12 @@ class _Run:
     def _look(
         self,
         latest: Mapping[str, CalendarEvent],
-        written: Mapping[str, _Written],
-        bookings: Mapping[str, _Booking],
+        written: Mapping[str, Written],
+        bookings: Mapping[str, OwnBooking],
     ) -> None:
         """Note what is not as we last wrote it. Our own echo has our etag, or our times."""
         if self.watched is None:
-            self.watched = _watched(self.session, self.owner.calendar_id)
+            self.watched = watched_here(self.session, self.owner.calendar_id)
         for remote_id, event in latest.items():
             ours = written.get(remote_id)
             gone = event.status is EventStatus.CANCELLED
@@ -407,7 +316,7 @@ class _Run:
             if future > max(FUSE_COUNT, FUSE_SHARE * future_before):
                 return len(missing)
         rows.delete_events(self.session, [row.id for row in missing])
-        for remote_id in _expected(self.session, self.owner.calendar_id, now) - self.seen:
+        for remote_id in expected_here(self.session, self.owner.calendar_id, now) - self.seen:
             self.sightings[remote_id] = Sighting(remote_id, gone=True)
         self.removed += len(missing)
         self.touched.update(row.master_id for row in missing if row.master_id)
@@ -415,20 +324,23 @@ class _Run:
         return 0
 
     def future_events(self, now: datetime, among: set[int] | None = None) -> int:
-        """How many events of the calendar, or of those given, have an occurrence that is not over."""
-        ids = select(col(Occurrence.event_id)).where(
-            col(Occurrence.calendar_id) == self.owner.calendar_id, col(Occurrence.ends) > instant(now)
+        """How many events of the calendar, or of those given, have an occurrence that is not over; a series counts
+        once, whether its provider lists a master or each occurrence."""
+        series = func.coalesce(col(Event.master_id), col(Event.remote_id))
+        found = self.session.execute(
+            select(col(Event.id), series)
+            .join(Occurrence, col(Occurrence.event_id) == col(Event.id))
+            .where(col(Occurrence.calendar_id) == self.owner.calendar_id, col(Occurrence.ends) > instant(now))
+            .distinct()
         )
-        if among is not None:
-            return len(among.intersection(self.session.scalars(ids.distinct())))
-        return self.session.scalar(select(func.count()).select_from(ids.distinct().subquery())) or 0
+        return len({name for row_id, name in found if among is None or row_id in among})
 
     def expand_series(self) -> None:
         """Expand every touched series anew: its master with all exceptions, or exceptions that lost their master."""
         for batch in rows.batches(sorted(self.touched), _SERIES_BATCH):
             series = rows.series_rows(self.session, self.owner.calendar_id, batch)
             marks = {part.booking_id for parts in series.values() for part in parts if part.booking_id}
-            bookings = _bookings(self.session, self.owner.person_id, marks)
+            bookings = own_bookings(self.session, self.owner.person_id, marks)
             gone: list[int] = []
             found: list[dict[str, Any]] = []
             for remote_id, parts in series.items():
@@ -484,7 +396,7 @@ class _Run:
         return not self.full or not start or not (start.all_day or start.zone is None)
 
     def _row(
-        self, event: CalendarEvent, payload: rows.Payload, mark: str | None, bookings: dict[str, _Booking]
+        self, event: CalendarEvent, payload: rows.Payload, mark: str | None, bookings: dict[str, OwnBooking]
     ) -> dict[str, Any]:
         return {
             "calendar_id": self.owner.calendar_id,
@@ -497,7 +409,7 @@ class _Run:
             "payload": payload,
         }
 
-    def _occurrence(self, row_id: int, one: Expanded, booking: _Booking | None) -> dict[str, Any]:
+    def _occurrence(self, row_id: int, one: Expanded, booking: OwnBooking | None) -> dict[str, Any]:
         return {
             "calendar_id": self.owner.calendar_id,
             "event_id": row_id,

@@ -1,0 +1,442 @@
+"""Microsoft through the whole product, against the stand-in: from consent to a booking in the calendar and out again.
+
+Every exchange is held against Graph's documents where they are at hand.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+from sqlmodel import col, select
+
+from calendar_app.db.session import reading, transaction
+from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Event, EventType, Occurrence
+from calendar_app.domain.event import is_write_key
+from calendar_app.domain.timespan import Span, instant
+from calendar_app.errors import ConsentDenied, GrantRevoked
+from calendar_app.providers.base import PushChannel
+from calendar_app.providers.http import shared_client
+from calendar_app.services import (
+    bookings,
+    calendar_writes,
+    channels,
+    connections,
+    disconnecting,
+    grants,
+    mirror,
+    recheck,
+    sync,
+)
+from calendar_app.services.connecting import ConnectResult, finish, start
+from calendar_app.services.roles import Actor, Role
+from calendar_app.services.sync import Outcome
+from calendar_app.settings import Settings
+from tests.sandbox.microsoft.client import Json, Microsoft, ok, running_microsoft
+from tests.support import factories
+from tests.support.clock import Clock
+from tests.support.databases import Database
+from tests.support.scheduling import GUEST, ZONE, carry_out, next_monday, writes
+
+OWNER = "ada@contoso.example"
+BROWSER = "browser"
+
+
+@dataclass(frozen=True)
+class Office:
+    """A business of one person with an event type, whose mailbox is at the stand-in. Nothing is connected yet."""
+
+    microsoft: Microsoft
+    actor: Actor
+    event_type: EventType
+
+    @property
+    def outlook(self) -> httpx.Client:
+        """What the mailbox's owner does in Outlook."""
+        token = self.microsoft.tokens(email=OWNER)["access_token"]
+        return self.microsoft.graph(token, Prefer='outlook.timezone="UTC"')
+
+    def consent(self, decision: str = "allow") -> dict[str, str]:
+        url = start(self.actor, "microsoft", binding=BROWSER)
+        asked = dict(parse_qsl(urlsplit(url).query))
+        return self.microsoft.decide(decision, email=OWNER, **asked)
+
+    def connect(self) -> ConnectResult:
+        return self.finish(self.consent())
+
+    def finish(self, answer: dict[str, str]) -> ConnectResult:
+        """Any issuer will do: with tenant ``common`` it is that of whoever signs in."""
+        return finish(
+            bindings=[BROWSER],
+            provider="microsoft",
+            state=answer.get("state"),
+            code=answer.get("code"),
+            error=answer.get("error"),
+            issuer="https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0",
+        )
+
+    def main_calendar(self) -> str:
+        """Connects and reads; our id of the default calendar."""
+        found = next(one.id for one in self.connect().calendars if one.is_primary)
+        assert sync.sync_calendar(found).outcome is Outcome.DONE
+        return found
+
+    def book(self, hour: int) -> bookings.BookingView:
+        name, email = GUEST
+        when = next_monday().replace(hour=hour)
+        return bookings.create(self.event_type.id, when, ZONE, name, email, {})
+
+    def standing(self, title: str = "Intro call with Grace Hopper") -> list[Json]:
+        """Events of that title in the mailbox's default calendar."""
+        found = ok(self.outlook.get("me/calendar/events", params={"$top": "500"}))["value"]
+        return [item for item in found if item["subject"] == title]
+
+
+@pytest.fixture
+def office(database: Database, configure: Callable[..., Settings]) -> Iterator[Office]:
+    with running_microsoft(clock=Clock()) as microsoft:
+        configure(**microsoft.sandbox.environment)
+        person = factories.person(timezone=ZONE)
+        place = factories.workspace(timezone=ZONE)
+        factories.membership(person, place, Role.OWNER)
+        factories.schedule(person, place)
+        kind = factories.event_type(place, person, title="Intro call", durations=[30], step_minutes=30)
+        yield Office(microsoft, factories.actor(person, place, Role.OWNER), kind)
+        shared_client().close()
+        shared_client.cache_clear()
+
+
+def busy(calendar_id: str, start: datetime) -> list[Span]:
+    """What the mirror says blocks the day around ``start``."""
+    day = Span(instant(start) - 3600, instant(start) + 7200)
+    with reading() as session:
+        return mirror.busy_spans(session, [calendar_id], day)[calendar_id]
+
+
+def write_of(booking_id: str) -> CalendarWrite:
+    (row,) = writes(booking_id)
+    return row
+
+
+def test_the_life_of_a_connection(office: Office) -> None:
+    """Consent, calendars, test, refresh with a rotating token, and an honest end: Microsoft cannot be told."""
+    result = office.connect()
+    assert (result.connection.account_email, result.missing_features) == (OWNER, ())
+    primary = next(one for one in result.calendars if one.is_primary)
+    assert (primary.receives_bookings, primary.checks_conflicts) == (True, True)
+    assert primary.timezone == "Europe/Berlin"
+    for _ in range(3):  # the stand-in bears no refresh token twice
+        grants.refresh(result.connection.id)
+    assert connections.test(office.actor, result.connection.id).ok
+    again = office.connect()
+    assert again.connection.id == result.connection.id
+    ended = disconnecting.disconnect(office.actor, result.connection.id)
+    assert not ended.revoked
+    assert "remove Almanac’s access" in ended.message
+
+
+def test_denied_consent_and_a_grant_taken_back(office: Office) -> None:
+    """ "Cancel" on the consent page is understood; access that the owner ended later needs them again."""
+    with pytest.raises(ConsentDenied):
+        office.finish(office.consent("deny"))
+    connection = office.connect().connection
+    office.microsoft.stand_in.remove_access(OWNER)
+    with pytest.raises(GrantRevoked):
+        grants.call(connection.id, lambda api: api.list_calendars())
+    with reading() as session:
+        assert session.get_one(Connection, connection.id).status == "needs_reconnect"
+
+
+def test_a_booking_is_written_echoed_and_taken_out(office: Office) -> None:
+    """One event, verified by reading it; its echo blocks nothing twice; after the cancellation nothing is left."""
+    calendar_id = office.main_calendar()
+    booking = office.book(10)
+    carry_out()
+    row = write_of(booking.id)
+    assert row.state == "verified"
+    assert not is_write_key(row.remote_id)
+    (event,) = office.standing()
+    assert event["id"] == row.remote_id
+    assert event["attendees"] == []
+    assert GUEST[1] in event["body"]["content"]
+    result = sync.sync_calendar(calendar_id)
+    assert (result.outcome, result.full, result.changed) == (Outcome.DONE, False, 1)
+    with reading() as session:
+        echo = session.exec(select(Event).where(Event.remote_id == row.remote_id)).one()
+        assert echo.booking_id == booking.id
+    assert busy(calendar_id, booking.start) == []
+    bookings.cancel(office.actor, booking.id)
+    carry_out()
+    assert write_of(booking.id).state == "removed"
+    assert office.standing() == []
+    assert sync.sync_calendar(calendar_id).removed == 1
+    assert sync.sync_calendar(calendar_id).changed == 0
+
+
+def test_an_echo_that_comes_before_we_know_its_id(office: Office) -> None:
+    """A worker died after the event was made: a sync reads it as anybody's, then the repetition finds and knows it."""
+    calendar_id = office.main_calendar()
+    booking = office.book(11)
+    row = write_of(booking.id)
+    claim = calendar_writes._claim(row.id, datetime.now(UTC))
+    assert isinstance(claim, calendar_writes._Claim)
+    calendar_writes._carry_out(claim)  # and nobody recorded it
+    sync.sync_calendar(calendar_id)
+    assert len(busy(calendar_id, booking.start)) == 1
+    carry_out(now=datetime.now(UTC) + timedelta(minutes=5))
+    assert write_of(booking.id).state == "verified"
+    assert len(office.standing()) == 1
+    assert busy(calendar_id, booking.start) == []
+
+
+def test_a_cancelled_booking_whose_event_nobody_recorded(office: Office) -> None:
+    """The event of a worker that died is found by our key and removed."""
+    office.main_calendar()
+    booking = office.book(11)
+    claim = calendar_writes._claim(write_of(booking.id).id, datetime.now(UTC))
+    assert isinstance(claim, calendar_writes._Claim)
+    calendar_writes._carry_out(claim)
+    assert len(office.standing()) == 1
+    bookings.cancel(office.actor, booking.id)
+    carry_out(now=datetime.now(UTC) + timedelta(minutes=5))
+    assert write_of(booking.id).state == "removed"
+    assert office.standing() == []
+
+
+def test_what_the_owner_wrote_into_our_event_stays(office: Office) -> None:
+    """They renamed it, then the customer's time moved: the name is theirs, the time ours."""
+    office.main_calendar()
+    booking = office.book(10)
+    carry_out()
+    remote_id = write_of(booking.id).remote_id
+    ok(office.outlook.patch(f"me/events/{remote_id}", json={"subject": "Grace!"}))
+    later = booking.start + timedelta(hours=2)
+    bookings.reschedule(office.actor, booking.id, later)
+    carry_out()
+    (event,) = office.standing("Grace!")
+    assert event["id"] == remote_id
+    assert event["start"]["dateTime"].startswith(f"{later.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
+
+
+def test_the_last_look_before_a_booking(office: Office) -> None:
+    """An event made since the last sync closes its time, in the calendar it stands in."""
+    calendar_id = office.main_calendar()
+    when = next_monday().replace(hour=13)
+    ok(
+        office.outlook.post("me/calendar/events", json=_body("Just now", when, when + timedelta(hours=1))),
+        201,
+    )
+    with reading() as session:
+        remote_id = session.get_one(Calendar, calendar_id).remote_id
+        connection_id = session.get_one(Calendar, calendar_id).connection_id
+    span = Span(instant(when) + 600, instant(when) + 1200)
+    answer = recheck._ask(connection_id, [remote_id], span)
+    assert answer
+    assert answer[remote_id] == [Span(instant(when), instant(when) + 3600)]
+
+
+def test_pushes_are_believed_by_their_secret(office: Office) -> None:
+    """A notification as the stand-in sends it queues a reading; a guessed secret is refused."""
+    calendar_id = office.main_calendar()
+    with reading() as session:
+        calendar = session.get_one(Calendar, calendar_id)
+    ends = datetime.now(UTC) + timedelta(days=2)
+    factories.save(
+        channels.Channel(
+            id="c" * 26, calendar_id=calendar_id, secret="s3cret", resource_id="sub", expires_at=ends
+        )
+    )
+    body = b'{"value":[{"subscriptionId":"sub","clientState":"%s","changeType":"updated"}]}'
+    state = ("c" * 26).encode()
+    assert channels.receive("microsoft", {}, {}, body % (state + b".s3cret")).news == 1
+    with pytest.raises(channels.Forbidden):
+        channels.receive("microsoft", {}, {}, body % (state + b".guess"))
+    assert channels.receive("microsoft", {}, {"validationToken": "echo me"}, b"").echo == "echo me"
+    grants.call(calendar.connection_id, lambda api: api.stop_channel(PushChannel("c", "unknown", ends)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_mirror_shows_every_occurrence_once(office: Office, seed: int) -> None:
+    """Whatever the owner does to events and series, after each reading the mirror blocks what Graph's own calendar
+    view blocks: nothing is missing, nothing twice. Now and then a cursor is refused, or a whole day passes."""
+    calendar_id = office.main_calendar()
+    owner = Owner(office, random.Random(seed))
+    for _ in range(6):
+        for _ in range(3):
+            owner.act()
+        if owner.dice.random() < 0.2:
+            office.microsoft.stand_in.expire_sync_tokens(None)
+        assert sync.sync_calendar(calendar_id).outcome is Outcome.DONE
+        assert shown(calendar_id, owner.window) == owner.view()
+    with transaction() as session:
+        session.get_one(Calendar, calendar_id).sync_cursor = None
+    assert sync.sync_calendar(calendar_id).full
+    assert shown(calendar_id, owner.window) == owner.view()
+
+
+def test_a_daily_series_that_was_deleted_is_one_event(office: Office) -> None:
+    """Hundreds of occurrences that a full listing lacks are no reason to doubt it: it was one deletion."""
+    office.connect()
+    start = office.microsoft.sandbox.clock.now.replace(hour=9, minute=0, second=0) + timedelta(days=1)
+    recurrence = {
+        "pattern": {"type": "daily", "interval": 1},
+        "range": {"type": "noEnd", "startDate": f"{start:%Y-%m-%d}"},
+    }
+    body = _body("Standup", start, start + timedelta(minutes=15)) | {"recurrence": recurrence}
+    series = ok(office.outlook.post("me/calendar/events", json=body), 201)["id"]
+    calendar_id = office.main_calendar()
+    assert busy(calendar_id, start + timedelta(days=399))
+    ok(office.outlook.delete(f"me/events/{series}"), 204)
+    office.microsoft.stand_in.expire_sync_tokens(None)
+    result = sync.sync_calendar(calendar_id)
+    assert (result.full, result.kept) == (True, 0)
+    assert busy(calendar_id, start) == []
+
+
+def shown(calendar_id: str, window: Span) -> list[tuple[int, int, str]]:
+    """Start, end and title of every busy occurrence of the mirror, in order, doubles included."""
+    statement = (
+        select(Occurrence.starts, Occurrence.ends, Event.summary)
+        .join(Event, col(Event.id) == col(Occurrence.event_id))
+        .where(Occurrence.calendar_id == calendar_id, col(Occurrence.busy))
+        .where(Occurrence.starts >= window.start, Occurrence.ends <= window.end)
+    )
+    with reading() as session:
+        return sorted((starts, ends, title) for starts, ends, title in session.exec(statement))
+
+
+class Owner:
+    """Somebody who works with their calendar in Outlook."""
+
+    def __init__(self, office: Office, dice: random.Random) -> None:
+        self.graph, self.dice = office.outlook, dice
+        self.now = office.microsoft.sandbox.clock.now
+        self.window = Span(instant(self.now), instant(self.now + timedelta(days=70)))
+        self.count = 0
+
+    def act(self) -> None:
+        acts = [
+            self.add,
+            self.add_series,
+            self.move,
+            self.rename,
+            self.delete,
+            self.recolour,
+            self.change_series,
+        ]
+        self.dice.choice(acts)()
+
+    def add(self) -> None:
+        ok(self.graph.post("me/calendar/events", json=self._new()), 201)
+
+    def add_series(self) -> None:
+        start = self._moment()
+        kind = self.dice.choice(["daily", "weekly"])
+        pattern: Json = {"type": kind, "interval": self.dice.randint(1, 3)}
+        if kind == "weekly":
+            pattern["daysOfWeek"] = [f"{start:%A}".lower()]
+        bounds: Json = {"type": "noEnd", "startDate": f"{start:%Y-%m-%d}"}
+        if self.dice.random() < 0.6:
+            bounds |= {"type": "numbered", "numberOfOccurrences": self.dice.randint(2, 6)}
+        recurrence = {"pattern": pattern, "range": bounds}
+        ok(self.graph.post("me/calendar/events", json=self._new(start) | {"recurrence": recurrence}), 201)
+
+    def move(self) -> None:
+        if found := self._any():
+            start = self._moment()
+            self._patch(found["id"], _sides(start, start + timedelta(minutes=45)))
+
+    def rename(self) -> None:
+        if found := self._any():
+            self.count += 1
+            self._patch(found["id"], {"subject": f"Renamed {self.count}"})
+
+    def recolour(self) -> None:
+        if found := self._any():
+            self._patch(found["id"], {"showAs": self.dice.choice(["free", "busy", "oof"])})
+
+    def delete(self) -> None:
+        if found := self._any():
+            ok(self.graph.delete(f"me/events/{found['id']}"), 204)
+
+    def change_series(self) -> None:
+        """The whole of a series: renamed, shown as free, shortened, made a single event, or deleted."""
+        masters = [item for item in self._listed() if item["recurrence"]]
+        if not masters:
+            return
+        master = self.dice.choice(masters)
+        choice = self.dice.randrange(3)
+        if choice == 0:
+            self.count += 1
+            self._patch(master["id"], {"subject": f"Series {self.count}"})
+        elif choice == 1:
+            self._patch(master["id"], {"showAs": self.dice.choice(["free", "busy"])})
+        elif choice == 2:
+            bounds = master["recurrence"]["range"] | {"type": "numbered", "numberOfOccurrences": 2}
+            self._patch(master["id"], {"recurrence": master["recurrence"] | {"range": bounds}})
+        else:
+            ok(self.graph.delete(f"me/events/{master['id']}"), 204)
+
+    def view(self) -> list[tuple[int, int, str]]:
+        """What Graph's calendar view says blocks the window."""
+        return sorted(
+            (_at(item["start"]), _at(item["end"]), item["subject"])
+            for item in self._view()
+            if item["showAs"] not in ("free", "workingElsewhere")
+            and _at(item["start"]) >= self.window.start
+            and _at(item["end"]) <= self.window.end
+        )
+
+    def _view(self) -> list[Json]:
+        begin, end = (datetime.fromtimestamp(at, UTC) for at in self.window)
+        bounds = {"startDateTime": f"{begin:%Y-%m-%dT%H:%M:%SZ}", "endDateTime": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+        found: list[Json] = ok(self.graph.get("me/calendar/calendarView", params=bounds | {"$top": "1000"}))[
+            "value"
+        ]
+        return found
+
+    def _listed(self) -> list[Json]:
+        found: list[Json] = ok(self.graph.get("me/calendar/events", params={"$top": "500"}))["value"]
+        return found
+
+    def _any(self) -> Json | None:
+        """A timed event or occurrence in the window."""
+        found = [item for item in self._view() if not item["isAllDay"]]
+        return self.dice.choice(found) if found else None
+
+    def _moment(self) -> datetime:
+        return self.now.replace(minute=0, second=0) + timedelta(
+            days=self.dice.randint(1, 50), hours=self.dice.randint(0, 23)
+        )
+
+    def _new(self, start: datetime | None = None) -> Json:
+        start = start or self._moment()
+        self.count += 1
+        return _body(f"Event {self.count}", start, start + timedelta(minutes=30))
+
+    def _patch(self, event_id: str, change: Json) -> None:
+        answer = self.graph.patch(f"me/events/{event_id}", json=change)
+        assert answer.status_code in (200, 400), (
+            answer.text
+        )  # 400: an occurrence may not cross its neighbours
+
+
+def _sides(start: datetime, end: datetime) -> Json:
+    return {
+        side: {"dateTime": f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}", "timeZone": "UTC"}
+        for side, moment in (("start", start), ("end", end))
+    }
+
+
+def _body(title: str, start: datetime, end: datetime) -> Json:
+    return {"subject": title, **_sides(start, end)}
+
+
+def _at(side: dict[str, Any]) -> int:
+    return int(datetime.fromisoformat(side["dateTime"]).replace(tzinfo=UTC).timestamp())
