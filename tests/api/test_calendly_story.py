@@ -18,6 +18,7 @@ from sqlmodel import select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Channel, Connection
 from calendar_app.errors import GrantRevoked
+from calendar_app.providers.http import shared_client
 from calendar_app.sandbox.calendly.stand_in import OWNER
 from calendar_app.sandbox.calendly.webhooks import signature
 from calendar_app.services import channels, grants, sync
@@ -55,6 +56,8 @@ def calendly(
     with running_calendly(server, clock=Clock(), wrap=wrap) as running:
         configure(BASE_URL=PUBLIC_URL, **running.environment)
         yield running
+        shared_client().close()
+        shared_client.cache_clear()
     checked[0].verify()
     assert checked[0].checked
 
