@@ -48,6 +48,7 @@ from calendar_app.errors import EventNotFound, GrantRevoked, NotFound, Precondit
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, CalendarProvider, Capability, WrittenEvent
 from calendar_app.services import booking_events, deviations, grants, live, mirror, sightings
+from calendar_app.services.mirror_own import Sighting
 
 log = logging.getLogger(__name__)
 
@@ -460,7 +461,7 @@ def _agree(session: Session, row: CalendarWrite, calendar: Calendar, before: str
     if row.state == QUEUED or row.state == WRITTEN:
         versions = {before, row.etag}
         if mirror.recognise(session, calendar.id, row.remote_id, row.booking_id, versions):
-            sightings.note(session, calendar, [mirror.Sighting(row.remote_id, gone=False)], now)
+            sightings.note(session, calendar, [Sighting(row.remote_id, gone=False)], now)
     elif row.state in (VERIFIED, REMOVED):
         how = deviations.RESTORED if row.state == VERIFIED else deviations.VANISHED
         deviations.healed(session, row.booking_id, row.calendar_id, how, now)

@@ -45,7 +45,7 @@ from calendar_app.services import (
 )
 from calendar_app.services.calendar_writes import FAILED, VERIFIED, WRITTEN
 from calendar_app.services.deviations import DISMISSED, MISSING, STRAY, DeviationView
-from calendar_app.services.mirror import Sighting
+from calendar_app.services.mirror_own import Sighting
 from calendar_app.services.roles import Actor, Role
 from calendar_app.services.sync_run import USABLE
 

@@ -1,0 +1,78 @@
+"""Somebody moves and deletes bookings' events in Google Calendar, and staff decide what becomes of it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Product
+
+PATIENCE_MS = 60_000
+
+
+def book(product: Product, name: str, skip: int) -> dict[str, Any]:
+    """A booking in about three weeks, made over the API by a visitor."""
+    with httpx.Client(base_url=f"{product.url}/api/v1", timeout=30) as api:
+        answer = api.post("/auth/token", json={"email": product.email, "password": product.password})
+        owner = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        kinds = api.get("/event-types", headers=owner).json()["items"]
+        kind = next(item["id"] for item in kinds if item["slug"] == "intro")
+        start = datetime.now(UTC) + timedelta(days=20)
+        window = {
+            "start": start.isoformat(),
+            "end": (start + timedelta(days=7)).isoformat(),
+            "timezone": "UTC",
+        }
+        slots = api.get(f"/event-types/{kind}/slots", params=window).json()["slots"]
+        chosen = {"event_type_id": kind, "start": slots[skip]["start"], "timezone": "Europe/Berlin"}
+        made = api.post(
+            "/bookings", json=chosen | {"name": name, "email": "guest@example.org", "answers": {}}
+        )
+        assert made.status_code == 201, made.text
+        return dict(made.json())
+
+
+def event_of(product: Product, name: str) -> dict[str, Any] | None:
+    """The booking's event at the sandbox's Google."""
+    with product.google as google:
+        items = google.get(f"/calendars/{product.email}/events", params={"limit": 1000}).json()["items"]
+    return next((item for item in items if name in item.get("summary", "")), None)
+
+
+def test_staff_settle_what_was_changed_in_google(product: Product, connected: Page) -> None:
+    """Moved: the booking follows by one click. Deleted: the event is put back by another."""
+    page, name = connected, "Olga Outside"
+    book(product, name, skip=4)
+    page.goto("/bookings")
+    row = page.get_by_role("button", name=re.compile(name))
+    expect(row).to_contain_text("Verified", timeout=PATIENCE_MS)
+    event = event_of(product, name)
+    assert event is not None
+    path = f"/calendars/{product.email}/events/{event['id']}"
+    moved = {
+        side: {"dateTime": (datetime.fromisoformat(event[side]["dateTime"]) + timedelta(hours=1)).isoformat()}
+        for side in ("start", "end")
+    }
+    with product.google as google:
+        google.patch(path, json=moved).raise_for_status()
+    expect(row).to_contain_text("Calendar differs", timeout=PATIENCE_MS)
+    row.click()
+    expect(page.get_by_text("The event was moved in")).to_be_visible()
+    page.get_by_role("button", name="Follow the calendar").click()
+    expect(page.get_by_text("The event was moved in")).to_have_count(0)
+    expect(page.get_by_text(re.compile(r"Rescheduled \(changed in Google Calendar\)"))).to_be_visible()
+    with product.google as google:
+        google.delete(path).raise_for_status()
+    expect(row).to_contain_text("Calendar differs", timeout=PATIENCE_MS)
+    expect(page.get_by_role("button", name="Cancel the booking")).to_be_visible()
+    page.get_by_role("button", name="Put it back").click()
+    expect(page.get_by_text("The event was deleted in")).to_have_count(0)
+    expect(row).to_contain_text("Verified", timeout=PATIENCE_MS)
+    again = event_of(product, name)
+    assert again is not None
+    times = [datetime.fromisoformat(one["start"]["dateTime"]) for one in (again, moved)]
+    assert times[0] == times[1]
