@@ -286,6 +286,26 @@ def test_an_event_that_was_deleted_can_be_written_again(harness: Harness, provid
     assert busy(events, _around(start), "Intro call with Ada") == spans(start)
 
 
+def test_an_event_that_its_owner_deleted_is_not_changed_but_made_again(
+    harness: Harness, provider: CalendarProvider
+) -> None:
+    """With the version that we hold the write is refused; somebody who then asks for it anew gets one event."""
+    start = harness.at(3, 13)
+    if not can(provider, Capability.WRITE):
+        refused(harness, lambda: provider.put_event(harness.calendar_id, draft(start), etag='"1"'))
+        return
+    first = provider.put_event(harness.calendar_id, draft(start))
+    harness.delete(first.remote_id)
+    moved = draft(start + HALF_HOUR, remote_id=first.remote_id)
+    with pytest.raises((EventNotFound, PreconditionFailed)):
+        provider.put_event(harness.calendar_id, moved, etag=first.etag)
+    provider.put_event(harness.calendar_id, draft(start + HALF_HOUR))
+    events = listed(provider, harness.calendar_id).events
+    assert busy(events, Span(instant(start), instant(harness.at(4, 0))), moved.summary) == spans(
+        start + HALF_HOUR
+    )
+
+
 def test_free_busy_says_when_the_calendar_is_taken(harness: Harness, provider: CalendarProvider) -> None:
     """An event that the owner has just added blocks its time, and no other."""
     start = harness.at(3, 9)
@@ -344,6 +364,30 @@ def test_an_answer_that_is_none_is_worth_another_try(
     """Nothing of a broken answer gets through: the listing fails as a whole, and may be tried again."""
     with harness.failing(answer), pytest.raises(ProviderUnavailable):
         list(provider.event_pages(harness.calendar_id, None))
+
+
+def test_a_listing_that_breaks_off_is_none(harness: Harness, provider: CalendarProvider) -> None:
+    """From whichever request on the provider is out of reach: the listing fails, or nothing of any time is missing."""
+    starts = [harness.at(day, 9) for day in (2, 3)]
+    for start in starts:
+        harness.add("Dentist", start, start + HALF_HOUR)
+    window = Span(instant(harness.now), instant(harness.at(30, 0)))
+    begin = harness.switch.requests
+    assert busy(listed(provider, harness.calendar_id).events, window, "Dentist") == spans(*starts)
+    for good in range(harness.switch.requests - begin):
+        from_now = harness.switch.requests + good
+
+        def answer(request: httpx.Request, limit: int = from_now) -> httpx.Response:
+            if harness.switch.requests > limit:
+                return httpx.Response(503, request=request)
+            return harness.switch.inner.handle_request(request)
+
+        with harness.failing(answer):
+            try:
+                found = listed(provider, harness.calendar_id)
+            except ProviderUnavailable:
+                continue
+        assert busy(found.events, window, "Dentist") == spans(*starts)
 
 
 def test_silence_is_worth_another_try(harness: Harness, provider: CalendarProvider) -> None:
