@@ -535,7 +535,8 @@ class Deviation(SQLModel, table=True):
 
     ``kind``: ``moved``, ``deleted`` or ``changed`` (somebody did that at the provider), ``missing`` (never arrived),
     ``stray`` (an event of ours whose booking no longer stands). ``detail`` holds what was found, ``resolution`` what
-    became of it: ``followed``, ``restored``, ``cancelled``, ``dismissed`` or ``vanished``.
+    became of it: ``followed``, ``restored``, ``cancelled``, ``dismissed`` or ``vanished``. While it is open the
+    latter is empty, ``recheck`` (to be looked into again) or ``checking``: only seen by a sync (kind ``sighted``).
     """
 
     __tablename__ = "deviation"

@@ -139,12 +139,16 @@ def bookings_with_one(actor: Actor, booking_ids: Collection[str]) -> set[str]:
 
 
 def healed(session: Session, booking_id: str, calendar_id: str, resolution: str, now: datetime) -> None:
-    """Booking and calendar agree: close what was open between them, in the caller's transaction."""
+    """Booking and calendar agree: close what was open between them, in the caller's transaction.
+
+    Strays are left: another event than the booking's own is not mended by that.
+    """
     session.execute(
         update(Deviation)
         .where(
             col(Deviation.booking_id) == booking_id,
             col(Deviation.calendar_id) == calendar_id,
+            col(Deviation.kind) != STRAY,
             col(Deviation.resolved_at).is_(None),
         )
         .values(resolved_at=now, resolution=resolution)

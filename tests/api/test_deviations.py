@@ -74,3 +74,17 @@ def test_the_rule_is_read_and_changed(api: httpx.Client, fake: FakeProvider, pla
     factories.membership(manager, place.workspace, "manager")
     refused = api.patch("/api/v1/workspace", json={"outside_deletes": "cancel"}, headers=bearer(manager))
     assert refused.status_code == 403
+
+
+def test_the_end_of_a_connection_can_be_watched(api: httpx.Client, fake: FakeProvider, place: Place) -> None:
+    """The answer to the request names the work; its progress is there for those who see the connection."""
+    written(place)
+    me = bearer(place.people[0])
+    path = f"/api/v1/connections/{place.calendars[0].connection_id}"
+    assert api.get(f"{path}/disconnection", headers=me).status_code == 404
+    answer = api.delete(path, params={"bookings": "cancel"}, headers=me).json()
+    assert (answer["state"], answer["cancelled"], answer["revoked"]) == ("done", 1, True)
+    shown = api.get(f"{path}/disconnection", headers=me).json()
+    assert (shown["id"], shown["total"], shown["done"], shown["state"]) == (answer["id"], 1, 1, "done")
+    stranger = bearer(bookable(fake).people[0])
+    assert api.get(f"{path}/disconnection", headers=stranger).status_code == 404
