@@ -282,11 +282,11 @@ class FaultMiddleware:
             await _spoil(fault, await self._carried_out(scope, receive), send)
             return
         if fault.kind == "hold":
+            receive = await _in_full(receive)  # the caller may be gone when its call goes on
             held = await self._carried_out(scope, receive) if fault.after else None
             await waited(switch, fault.seconds)
             if held is None:
-                await self.app(scope, receive, send)
-                return
+                held = await self._carried_out(scope, receive)
             for message in held:
                 await send(message)
             return
@@ -306,6 +306,18 @@ class FaultMiddleware:
 
         await self.app(scope, receive, keep)
         return messages
+
+
+async def _in_full(receive: Receive) -> Receive:
+    """The request as it came, however long one takes to read it."""
+    messages = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+
+    async def again() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return again
 
 
 async def _spoil(fault: Fault, messages: list[Message], send: Send) -> None:

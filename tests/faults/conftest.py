@@ -1,12 +1,11 @@
 """Fixtures of the fault rows: a provider with switches, a business at it, one database unless more are asked for.
 
-``--db both`` with ``FAULTS=long`` (as ``make faults`` does) runs them on both databases; else each test has the one
-that is harder for it.
+``FAULTS=long`` (as ``make faults`` has it) runs them on both databases and with every variant; else services run on
+SQLite and processes on PostgreSQL, with the hardest variants.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +14,10 @@ import pytest
 
 from calendar_app.providers import http
 from calendar_app.settings import Settings
-from tests.faults.office import Office, opened
+from tests.faults.office import LONG, Office, opened
 from tests.sandbox.server import Sandbox, SharedServer, running_sandbox
 from tests.support import databases
 from tests.support.databases import Database
-
-LONG = os.environ.get("FAULTS") == "long"
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +30,7 @@ def server() -> Iterator[SharedServer]:
 def database(
     request: pytest.FixtureRequest, configure: Callable[..., Settings], tmp_path: Path
 ) -> Iterator[Database]:
-    """As everywhere, on SQLite alone in the short form; ``PROCESSES`` tests ask for PostgreSQL."""
+    """As everywhere, but on one kind in the short form."""
     kind = "postgresql" if request.node.get_closest_marker("serial") and not LONG else request.param
     if kind == "sqlite":
         url = databases.sqlite_copy(request.getfixturevalue("_sqlite_template"), tmp_path / "almanac.db")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,13 +11,15 @@ from typing import Any
 from sqlmodel import col, select
 
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Event
+from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Event, IdempotencyRecord
 from calendar_app.domain.event import BOOKING_MARK
 from calendar_app.services.bookings import BookingView
 from tests.sandbox.server import OWNER, Sandbox
 from tests.support import factories
 from tests.support.scheduling import ZONE, Place, next_monday
 
+LONG = os.environ.get("FAULTS") == "long"
+"""Every variant on both databases, instead of the hardest ones on one."""
 DAYS = {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
 FAULTS = "/sandbox/api/faults"
 
@@ -69,6 +72,11 @@ class Office:
         assert not doubled, f"doubled events of bookings {doubled}"
         return dict(found)
 
+    def times(self, event: dict[str, Any]) -> tuple[datetime, datetime]:
+        """Start and end of an event at Google."""
+        start, end = (datetime.fromisoformat(event[side]["dateTime"]) for side in ("start", "end"))
+        return start, end
+
     def add_remote(self, count: int, days: int = 300) -> None:
         """Many outside events at once."""
         body = {"count": count, "days": days}
@@ -110,12 +118,19 @@ class Office:
         with reading() as session:
             return session.exec(select(CalendarWrite).where(CalendarWrite.booking_id == key)).one()
 
-    def pass_time(self) -> None:
-        """Leases and waiting times are over, as if hours had gone by."""
+    def pass_time(self, *, leases: bool = True) -> None:
+        """Waiting times are over, as if hours had gone by; ``leases``: claims as well."""
         with transaction() as session:
+            for record in session.exec(select(IdempotencyRecord)):
+                record.created_at -= timedelta(minutes=5)
+                session.add(record)
             for row in session.exec(select(CalendarWrite)):
-                row.lease_until, row.next_attempt_at = None, None
+                row.next_attempt_at = None
+                if leases:
+                    row.lease_until = None
                 session.add(row)
+            if not leases:
+                return
             for calendar in session.exec(select(Calendar)):
                 if calendar.sync_lease_until is not None:
                     calendar.sync_lease_until = datetime.now(UTC) - timedelta(seconds=1)
@@ -148,7 +163,8 @@ def opened(sandbox: Sandbox) -> Office:
     )
     kind = factories.event_type(workspace, person, title="Intro call", durations=[30], step_minutes=30)
     owner = factories.actor(person, workspace)
-    place = Place(workspace, kind, (person,), (calendar,), owner, next_monday())
+    clear = next_monday() + timedelta(weeks=3)  # of what the provider's newcomer finds
+    place = Place(workspace, kind, (person,), (calendar,), owner, clear)
     return Office(sandbox, place, connection, calendar)
 
 

@@ -24,6 +24,23 @@ def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
     return found
 
 
+def signal_session(leader: int, number: signal.Signals) -> None:
+    """Signal a program started in a session of its own, and everybody in it: RQ's work horses leave its group."""
+    members = [leader]
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(fields[3]) == leader:
+            members.append(int(stat.parent.name))
+    for member in dict.fromkeys(members):
+        try:
+            os.kill(member, number)
+        except ProcessLookupError:
+            continue
+
+
 class Process:
     """A running program with all its children."""
 
@@ -48,9 +65,17 @@ class Process:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    def pause(self) -> None:
+        """``SIGSTOP`` for the program and all its children, until :meth:`resume`."""
+        signal_session(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """``SIGCONT``."""
+        signal_session(self._process.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """``kill -9`` for the program and all its children."""
-        os.killpg(self._process.pid, signal.SIGKILL)
+        signal_session(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
 
     def stop(self) -> None:

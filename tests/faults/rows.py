@@ -1,0 +1,239 @@
+"""Faults and attacks that the product survives, each with the tests that bring it about.
+
+``python -m tests.faults`` runs them and prints the table; a row holds when every one of its tests ran and passed. A
+test may say more with ``record_property("count", "10 callers, 1 refresh")``.
+"""
+
+from __future__ import annotations
+
+STORMS, MACHINE = "tests/concurrency/test_storms.py", "tests/services/test_booking_machine.py"
+CRASHES, PROVIDER = "tests/faults/test_crashes.py", "tests/faults/test_provider.py"
+WRITES, GRANTS, SYNC = (f"tests/services/test_{name}.py" for name in ("calendar_writes", "grants", "sync"))
+JOBS, WORKERS = "tests/worker/test_jobs.py", "tests/worker/test_processes.py"
+CHANNELS, OAUTH = "tests/services/test_channels.py", "tests/services/test_connections_oauth.py"
+KEYS, HTTP, GUARD = (
+    "tests/api/test_idempotency.py",
+    "tests/providers/test_http.py",
+    "tests/providers/test_guard.py",
+)
+ATTACKS = "tests/attacks"
+
+ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
+    1: ("Everybody wants one slot at once", (f"{STORMS}::test_one_slot_one_winner",)),
+    2: (
+        "Overlapping starts, buffers, event types of one host",
+        (f"{STORMS}::test_staggered_starts_lengths_buffers_and_types",),
+    ),
+    3: (
+        "Deadlocks are retried and never shown",
+        (
+            f"{STORMS}::test_hosts_in_opposite_orders",
+            "tests/services/test_reservations.py::test_transient_refusals_are_retried_a_few_times",
+            "tests/services/test_reservations.py::test_parallel_claims_without_locks_never_overlap",
+        ),
+    ),
+    4: ("Two pending requests confirmed at once", ("tests/services/test_reservations.py", MACHINE)),
+    5: (
+        "Move, cancel and new booking have a serial order",
+        (f"{STORMS}::test_bookings_moves_and_cancellations_have_a_serial_order", MACHINE),
+    ),
+    6: (
+        "Collective and round-robin hosts in opposite orders",
+        (f"{STORMS}::test_hosts_in_opposite_orders", f"{STORMS}::test_a_round_robin_fills_every_host"),
+    ),
+    7: ("The same Idempotency-Key again", (KEYS,)),
+    8: (
+        "kill -9 of a web process around the commit of a booking",
+        (
+            f"{CRASHES}::test_a_web_process_killed_while_it_books",
+            f"{STORMS}::test_a_web_process_that_is_killed_leaves_whole_bookings_or_none",
+        ),
+    ),
+    9: ("Writers queue up on SQLite", ("tests/db/test_session.py::test_writers_queue_up", STORMS)),
+    10: (
+        "An event that arrived after the page was loaded",
+        (
+            f"{PROVIDER}::test_what_is_true_at_the_provider_wins_at_submit",
+            "tests/services/test_bookings.py::test_an_event_that_came_after_the_last_sync_is_found",
+        ),
+    ),
+    11: (
+        "Clock changes, odd zones, the date line",
+        ("tests/domain/test_slots_property.py", "tests/domain/test_schedule_zones.py"),
+    ),
+    12: (
+        "Clocks that differ",
+        (
+            f"{SYNC}::test_clock_of_another_machine_is_ahead",
+            "tests/services/test_reservations.py::test_expired_holds_give_way_under_the_lock",
+            "tests/services/test_bookings.py::test_the_past_is_refused_in_words",
+        ),
+    ),
+    13: (
+        "Redis down at commit",
+        (
+            f"{JOBS}::test_redis_down_at_commit",
+            "tests/services/test_mails.py::test_without_redis_the_sweep_delivers",
+        ),
+    ),
+    14: (
+        "FLUSHALL",
+        (
+            f"{JOBS}::test_flushall_loses_nothing",
+            f"{WORKERS}::test_redis_flushed_under_a_running_worker",
+            f"{WRITES}::test_the_sweeper_finds_what_a_lost_queue_forgot",
+        ),
+    ),
+    15: (
+        "kill -9 of a worker at every step",
+        (
+            f"{CRASHES}::test_a_worker_killed_at_every_step_of_a_write",
+            f"{CRASHES}::test_a_worker_killed_between_the_answer_and_its_record",
+            f"{CRASHES}::test_a_worker_killed_while_it_reads",
+            f"{CRASHES}::test_a_worker_killed_while_it_refreshes",
+            f"{WRITES}::test_every_crash_point_ends_in_one_event",
+        ),
+    ),
+    16: (
+        "A worker stopped past its time, then going on",
+        (
+            f"{CRASHES}::test_a_worker_that_sleeps_through_its_claim",
+            f"{WRITES}::test_a_late_worker_is_fenced_and_its_call_made_good",
+        ),
+    ),
+    17: (
+        "One job delivered many times",
+        (
+            f"{CRASHES}::test_one_job_delivered_many_times",
+            f"{WRITES}::test_the_same_job_many_times_at_once_is_one_event",
+            "tests/services/test_mails.py::test_two_workers_send_one_letter",
+        ),
+    ),
+    18: (
+        "Operations in reverse order",
+        (
+            f"{WRITES}::test_create_and_cancel_in_reverse_order",
+            f"{WRITES}::test_a_late_call_during_the_takers_own_is_made_good",
+        ),
+    ),
+    19: (
+        "A job that never succeeds",
+        (f"{PROVIDER}::test_tries_have_an_end", f"{WRITES}::test_a_job_that_kills_its_workers_is_parked"),
+    ),
+    20: (
+        "A transaction that rolls back",
+        (
+            f"{JOBS}::test_rolled_back_transaction_queues_nothing",
+            "tests/services/test_mails.py::test_a_transaction_that_rolls_back_mails_nothing",
+        ),
+    ),
+    21: (
+        "429 with seconds, with a date, without",
+        (
+            f"{PROVIDER}::test_a_rate_limited_write_waits_as_long_as_told",
+            f"{PROVIDER}::test_tries_have_an_end",
+            HTTP,
+        ),
+    ),
+    22: ("403 as a limit and as a refusal", (f"{PROVIDER}::test_a_403_is_a_limit_or_a_refusal",)),
+    23: (
+        "5xx, silence, cut, malformed and dripping answers",
+        (
+            f"{PROVIDER}::test_a_write_whose_answer_fails_makes_one_event",
+            f"{PROVIDER}::test_a_page_that_fails_stores_nothing",
+        ),
+    ),
+    24: (
+        "410 for a sync token",
+        (
+            f"{PROVIDER}::test_a_lost_sync_token_keeps_times_closed",
+            f"{SYNC}::test_refused_cursor_lists_everything_and_removes_what_vanished",
+        ),
+    ),
+    25: ("A page of a listing fails", (f"{PROVIDER}::test_a_page_that_fails_stores_nothing",)),
+    26: ("409 for our own id", (f"{PROVIDER}::test_an_id_that_exists_already_is_our_own_event",)),
+    27: (
+        "412 because the owner changed the event",
+        (
+            f"{PROVIDER}::test_a_changed_event_is_merged",
+            f"{WRITES}::test_what_the_owner_changed_in_the_event_stays",
+        ),
+    ),
+    28: (
+        "401 in the middle of a sync; a grant that is gone",
+        (
+            f"{PROVIDER}::test_a_token_that_ends_in_the_middle_of_a_listing",
+            f"{PROVIDER}::test_a_revoked_grant_is_said_and_fails_closed",
+        ),
+    ),
+    29: (
+        "Many that need a new token at once",
+        (
+            f"{PROVIDER}::test_many_that_need_a_token_refresh_it_once",
+            f"{PROVIDER}::test_a_refresh_that_gets_no_answer",
+            f"{GRANTS}::test_processes_share_one_refresh",
+        ),
+    ),
+    30: (
+        "Push lost, doubled, late, out of order",
+        (
+            f"{SYNC}::test_polling_finds_what_push_missed",
+            f"{CHANNELS}::test_push_is_queued_once_and_read",
+            f"{CHANNELS}::test_push_without_a_usable_number_is_ignored",
+            "tests/services/test_sync_property.py",
+        ),
+    ),
+    31: (
+        "Channels that end",
+        (
+            f"{CHANNELS}::test_renewal_opens_the_new_channel_first",
+            f"{CHANNELS}::test_failed_renewal_leaves_the_old_channel",
+        ),
+    ),
+    32: ("Too many calls to one mailbox at once", ("tests/services/test_parallel.py",)),
+    33: (
+        "The provider cannot be reached when times are asked for",
+        (f"{PROVIDER}::test_an_unreachable_provider_never_means_free", "tests/services/test_stale_policy.py"),
+    ),
+    34: ("CalDAV servers as they are", ("tests/providers/test_caldav*",)),
+    35: ("OAuth: state, session, issuer, PKCE", (OAUTH,)),
+    36: (
+        "Redirects to elsewhere",
+        (
+            "tests/api/test_auth.py::test_next_stays_on_this_site",
+            f"{OAUTH}::test_only_local_paths_are_followed",
+        ),
+    ),
+    37: ("Forged webhooks", (f"{ATTACKS}/test_forged.py", f"{CHANNELS}::test_forged_push_does_nothing")),
+    38: ("Calendly webhooks: bad, old, replayed signatures", ("tests/providers/test_calendly*",)),
+    39: ("Addresses that lead inside", (GUARD,)),
+    40: (
+        "Hostile calendar files",
+        ("tests/domain/test_recurrence_bounds.py", "tests/domain/test_ics_reader.py"),
+    ),
+    41: (
+        "Hostile XML and compression",
+        ("tests/providers/test_caldav*", f"{GUARD}::test_bodies_are_bounded"),
+    ),
+    42: (
+        "Injection",
+        (
+            "tests/domain/test_ics_writer.py",
+            "tests/services/test_notifications.py::test_hostile_texts_stay_texts",
+            "tests/providers/test_mail.py::test_no_text_becomes_a_header",
+        ),
+    ),
+    43: ("Other people's objects", (f"{ATTACKS}/test_access.py",)),
+    44: (
+        "Secrets in clear",
+        (f"{ATTACKS}/test_secrets.py", "tests/db/test_session.py::test_tokens_are_encrypted_and_keys_rotate"),
+    ),
+    45: (
+        "Floods of bookings and holds",
+        (
+            "tests/services/test_bookings.py::test_nobody_keeps_a_whole_calendar_with_holds",
+            "tests/api/test_bookings.py::test_one_address_cannot_book_without_end",
+            "tests/services/test_bookings.py::test_holds_are_replaced_released_and_swept",
+        ),
+    ),
+}
