@@ -26,12 +26,15 @@ from calendar_app.providers.base import (
 from calendar_app.providers.caldav import provider as caldav
 from calendar_app.providers.caldav.discovery import CalDavSignIn
 from calendar_app.providers.calendly import provider as calendly
+from calendar_app.providers.calendly.errors import to_error as calendly_error
+from calendar_app.providers.calendly.oauth import CalendlyOAuth
+from calendar_app.providers.calendly.push import read_push as calendly_push
 from calendar_app.providers.google import provider as google
 from calendar_app.providers.http import ProviderHttp
 from calendar_app.providers.ics import provider as ics
 from calendar_app.providers.microsoft import provider as microsoft
 from calendar_app.providers.microsoft.errors import to_error as microsoft_error
-from calendar_app.providers.microsoft.oauth import MicrosoftOAuth
+from calendar_app.providers.microsoft.oauth import ACCESS_PAGE, MicrosoftOAuth
 from calendar_app.providers.microsoft.push import read_push as microsoft_push
 from calendar_app.settings import Settings, get_settings
 
@@ -50,6 +53,7 @@ class _Entry:
     sign_in: SignIn = SignIn.OAUTH
     parallel: int = 0
     note: str = ""
+    access_page: str = ""
 
 
 def _unset(settings: Settings, *names: str) -> tuple[str, ...]:
@@ -84,6 +88,7 @@ _ENTRIES: dict[str, _Entry] = {
         ),
         parallel=microsoft.PARALLEL,
         note=microsoft.NOTE,
+        access_page=ACCESS_PAGE,
     ),
     "caldav": _Entry(
         title="CalDAV",
@@ -96,10 +101,10 @@ _ENTRIES: dict[str, _Entry] = {
         title="Calendly",
         capabilities=calendly.CAPABILITIES,
         missing=lambda settings: _unset(settings, "CALENDLY_CLIENT_ID", "CALENDLY_CLIENT_SECRET"),
-        oauth=calendly.CalendlyOAuth,
-        push=calendly.read_push,
+        oauth=CalendlyOAuth,
+        push=calendly_push,
         calendar=lambda settings, token: calendly.CalendlyCalendar(
-            ProviderHttp(settings.calendly_api_url, token, calendly.to_error)
+            ProviderHttp(settings.calendly_api_url, token, calendly_error)
         ),
         note=calendly.NOTE,
     ),
@@ -210,6 +215,7 @@ def _kind(key: str, entry: _Entry, settings: Settings) -> ProviderKind:
         sign_in=entry.sign_in,
         parallel=entry.parallel,
         note=entry.note,
+        access_page=entry.access_page,
     )
 
 

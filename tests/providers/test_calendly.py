@@ -32,15 +32,11 @@ from calendar_app.errors import (
 )
 from calendar_app.providers import registry
 from calendar_app.providers.base import Appointments, PushChannel, PushRequest, SignIn
+from calendar_app.providers.calendly.errors import to_error
 from calendar_app.providers.calendly.mapping import Position, calendar_from, event_from, uuid_of
-from calendar_app.providers.calendly.provider import (
-    INVITEE_CALLS,
-    LARGEST_PUSH,
-    CalendlyCalendar,
-    CalendlyOAuth,
-    read_push,
-    to_error,
-)
+from calendar_app.providers.calendly.oauth import CalendlyOAuth
+from calendar_app.providers.calendly.provider import INVITEE_CALLS, CalendlyCalendar
+from calendar_app.providers.calendly.push import LARGEST_PUSH, read_push
 from calendar_app.providers.http import ProviderHttp
 from calendar_app.settings import Settings
 from tests.openapi_contract import ContractTransport, calendly_contract, requires_calendly_contract

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from calendar_app.domain.event import CalendarEvent, EventStatus
 from calendar_app.domain.timespan import Span
 from calendar_app.domain.timespan import instant as at
-from calendar_app.providers.calendly.provider import CalendlyCalendar, to_error
+from calendar_app.providers.calendly.errors import to_error
+from calendar_app.providers.calendly.provider import CalendlyCalendar
 from calendar_app.providers.http import ProviderHttp, tls
 from calendar_app.sandbox.calendly.error import CalendlyError
 from tests.providers.suite.harness import listed

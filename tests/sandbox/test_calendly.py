@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 
 from calendar_app.providers.base import PushRequest
-from calendar_app.providers.calendly.provider import read_push
+from calendar_app.providers.calendly.push import read_push
 from calendar_app.sandbox.calendly.bookings import API
 from calendar_app.sandbox.calendly.stand_in import OWNER
 from calendar_app.sandbox.environment import CALENDLY_CLIENT_ID, CALENDLY_CLIENT_SECRET

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, EventTime, Response
 from calendar_app.domain.timespan import Span, instant
+from calendar_app.errors import ProviderUnavailable
 from calendar_app.providers.base import AccessRole, AppointmentType, RemoteCalendar
 
 COLOR = "#006bff"
@@ -26,6 +27,14 @@ _PENDING = "?"
 def uuid_of(uri: object) -> str:
     """The last part of a resource's URI. Nothing else of a URI that Calendly sends is ever used in an address."""
     return str(uri).rstrip("/").rpartition("/")[2]
+
+
+def resource_of(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one resource that an answer holds. :raises ProviderUnavailable: there is none, or it has no URI."""
+    found = answer.get("resource")
+    if not isinstance(found, dict) or not found.get("uri"):
+        raise ProviderUnavailable("Calendly sent an answer that cannot be read.", reason="bad_body")
+    return found
 
 
 def calendar_from(user: Mapping[str, Any]) -> RemoteCalendar:

@@ -9,7 +9,9 @@ from datetime import datetime
 import httpx
 
 from calendar_app.providers.base import CalendarProvider
-from calendar_app.providers.calendly.provider import CalendlyCalendar, CalendlyOAuth, to_error
+from calendar_app.providers.calendly.errors import to_error
+from calendar_app.providers.calendly.oauth import CalendlyOAuth
+from calendar_app.providers.calendly.provider import CalendlyCalendar
 from calendar_app.providers.http import ProviderHttp, tls
 from tests.openapi_contract import CALENDLY_DOCUMENT, ContractTransport, calendly_contract
 from tests.providers.suite.harness import Harness
