@@ -308,7 +308,8 @@ class ProviderKind:
 
     ``configured`` tells whether credentials are set; ``missing`` names the environment variables that are not.
     ``parallel`` is how many calls one account may have in flight at once; 0 for no limit. ``note`` is one sentence
-    about what the provider cannot do, shown where people choose calendars.
+    about what the provider cannot do, shown where people choose calendars. ``access_page`` says where the owner of an
+    account ends our access, for providers that we cannot tell.
     """
 
     key: str
@@ -319,6 +320,7 @@ class ProviderKind:
     sign_in: SignIn = SignIn.OAUTH
     parallel: int = 0
     note: str = ""
+    access_page: str = ""
 
     @property
     def reads(self) -> bool:

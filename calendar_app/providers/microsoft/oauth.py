@@ -31,7 +31,7 @@ _CANONICAL = {need.scope.lower(): need.scope for need in SCOPES}
 _CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
 """The tenant of all personal accounts (https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference)."""
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_REMOVE_AT = (
+ACCESS_PAGE = (
     "https://myapps.microsoft.com (work or school) or https://account.live.com/consent/Manage (personal)"
 )
 
@@ -88,7 +88,7 @@ class MicrosoftOAuth:
         :raises InvalidRequest: with the addresses where people end it themselves.
         """
         raise InvalidRequest(
-            f"Microsoft lets only the account's owner end an application's access, at {_REMOVE_AT}.",
+            f"Microsoft lets only the account's owner end an application's access, at {ACCESS_PAGE}.",
             reason="no_revocation_endpoint",
         )
 
