@@ -20,9 +20,9 @@ _DAYS = {Frequency.YEARLY: 365, Frequency.MONTHLY: 30, Frequency.WEEKLY: 7, Freq
 class Density:
     """Counts the occurrences that the events of one file may have in ``window``, and refuses what is too much."""
 
-    def __init__(self, window: Span) -> None:
+    def __init__(self, window: Span, most: int = MOST_OF_ALL) -> None:
         self._window = window
-        self._left = MOST_OF_ALL
+        self._left = most
 
     def check(self, event: CalendarEvent) -> None:
         """Count one event in. :raises RecurrenceError: its rule is wrong, or it is too much, alone or with the rest."""

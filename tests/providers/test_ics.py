@@ -1,0 +1,237 @@
+"""Following a calendar link: addresses, conditional requests, what servers answer instead of a calendar, and syncs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from sqlmodel import select
+
+from calendar_app.db.session import reading
+from calendar_app.db.tables import Calendar, Connection, Event
+from calendar_app.errors import (
+    AuthExpired,
+    CalendarNotFound,
+    CredentialsRejected,
+    InvalidInput,
+    InvalidRequest,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+)
+from calendar_app.providers import registry
+from calendar_app.providers.base import Capability, Credentials
+from calendar_app.providers.guard import GuardedClient
+from calendar_app.providers.ics.mapping import Link
+from calendar_app.providers.ics.provider import CALENDAR, IcsCalendar, IcsOpener, http
+from calendar_app.services import connections, imports, sync
+from calendar_app.settings import Settings
+from tests.providers.suite.ics import Publisher
+from tests.services.test_imports import ics, vevent
+from tests.support import factories
+from tests.support.databases import Database
+from tests.support.web import served
+
+URL = "https://calendars.example.com/team.ics?key=secret"
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Site:
+    """A web server in memory: answers by URL, and what was asked of it."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = lambda _request: httpx.Response(200, content=ics(vevent("a"), vevent("b")))
+        self.asked: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        return self.answer(request)
+
+    def calendar(self, url: str = URL, name: str = "") -> IcsCalendar:
+        return IcsCalendar(self.client(), Link(url, name).secret)
+
+    def client(self) -> GuardedClient:
+        return http(Settings(), transport=httpx.MockTransport(self))
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def listing(calendar: IcsCalendar, cursor: str | None = None) -> tuple[set[str], str | None, bool]:
+    """Ids, cursor and whether it was everything."""
+    pages = list(calendar.event_pages(CALENDAR, cursor))
+    ids = {event.remote_id for page in pages for event in page.events}
+    return ids, pages[-1].cursor, any(page.snapshot for page in pages)
+
+
+def test_an_unchanged_calendar_costs_one_request_without_a_body(site: Site) -> None:
+    """Entity tag and date come back as conditions; 304 means that nothing changed."""
+    headers = {"etag": '"v1"', "last-modified": "Sat, 21 Nov 2026 05:00:00 GMT"}
+    site.answer = lambda _request: httpx.Response(200, content=ics(vevent("a")), headers=headers)
+    ids, cursor, whole = listing(site.calendar())
+    assert (ids, whole) == ({"a"}, True)
+    site.answer = lambda _request: httpx.Response(304)
+    assert listing(site.calendar(), cursor) == (set(), cursor, False)
+    asked = site.asked[-1].headers
+    assert (asked["if-none-match"], asked["if-modified-since"]) == tuple(headers.values())
+    assert len(site.asked) == 2
+
+
+def test_a_server_that_knows_no_conditions_is_compared_by_content(site: Site) -> None:
+    """The same bytes are no change; other bytes are everything there is, so that what is gone is gone."""
+    _, cursor, _ = listing(site.calendar())
+    assert listing(site.calendar(), cursor) == (set(), cursor, False)
+    site.answer = lambda _request: httpx.Response(200, content=ics(vevent("b")))
+    ids, later, whole = listing(site.calendar(), cursor)
+    assert (ids, whole) == ({"b"}, True)
+    assert later != cursor
+
+
+@pytest.mark.parametrize("cursor", ["", "no json", "[]", '{"etag": 1}', "null", "💥"])
+def test_a_cursor_of_another_address_asks_for_everything(site: Site, cursor: str) -> None:
+    """Conditions of another address, or none that can be read, are not sent."""
+    _, other, _ = listing(site.calendar("https://other.example.com/x.ics"))
+    for foreign in (cursor, other):
+        ids, _, whole = listing(site.calendar(), foreign)
+        assert (ids, whole) == ({"a", "b"}, True)
+        assert "if-none-match" not in site.asked[-1].headers
+
+
+def test_pasted_addresses_are_understood(site: Site) -> None:
+    """webcal is https by another name, and https may be left out; the address is not told to anybody."""
+    for typed in ("webcal://c.example.com/a.ics", " c.example.com/a.ics ", "WEBCALS://c.example.com/a.ics"):
+        opened = IcsOpener(site.client()).open(Credentials(typed, "My team"))
+        assert str(site.asked[-1].url) == "https://c.example.com/a.ics"
+        assert opened.account.email == "My team (c.example.com)"
+        assert "a.ics" not in opened.account.account_id + opened.account.email
+    named = IcsOpener(site.client()).open(Credentials("c.example.com/a.ics"))
+    assert named.account.name == "Football"
+    assert named.account.account_id == opened.account.account_id
+    for typed in ("", "ada@example.com", "x" * 3000, "https://", "http://a:b:c/", "javascript:alert(1)"):
+        with pytest.raises(InvalidInput):
+            IcsOpener(site.client()).open(Credentials(typed))
+
+
+def test_a_login_page_is_no_calendar(site: Site) -> None:
+    """HTML is named as such, with the host that sent it when that is another one."""
+
+    def moved(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "login.example.net":
+            return httpx.Response(200, text="<!DOCTYPE html><title>Sign in</title>")
+        return httpx.Response(302, headers={"location": "https://login.example.net/in"})
+
+    site.answer = lambda _request: httpx.Response(200, text="<html>Hello</html>")
+    with pytest.raises(InvalidInput, match="a web page at this address, not a calendar"):
+        IcsOpener(site.client()).open(Credentials(URL))
+    with pytest.raises(ProviderUnavailable, match="web page"):
+        listing(site.calendar())
+    site.answer = moved
+    with pytest.raises(InvalidInput, match="sent us on to login"):
+        IcsOpener(site.client()).open(Credentials(URL))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "opening"),
+    [
+        (401, AuthExpired, CredentialsRejected),
+        (403, AuthExpired, CredentialsRejected),
+        (404, CalendarNotFound, InvalidInput),
+        (410, CalendarNotFound, InvalidInput),
+        (400, InvalidRequest, InvalidInput),
+        (429, RateLimited, RateLimited),
+        (503, ProviderUnavailable, ProviderUnavailable),
+    ],
+)
+def test_refusals_are_told_apart(
+    site: Site, status: int, kind: type[ProviderError], opening: type[Exception]
+) -> None:
+    """Each says in one sentence what happened, never with the secret address in it; waits are as the server asks."""
+    site.answer = lambda _request: httpx.Response(status, headers={"retry-after": "90"}, text="secret")
+    with pytest.raises(kind) as caught:
+        listing(site.calendar())
+    assert "secret" not in caught.value.detail
+    assert getattr(caught.value, "retry_after", 90.0) == 90.0
+    with pytest.raises(opening):
+        IcsOpener(site.client()).open(Credentials(URL))
+
+
+def test_redirects_into_the_private_network_are_refused(site: Site) -> None:
+    """A public address that sends us on to this machine is not followed, whenever it begins to do that."""
+    for target in ("http://127.0.0.1/", "https://169.254.169.254/latest", "file:///etc/passwd"):
+        site.answer = lambda _request, to=target: httpx.Response(302, headers={"location": to})
+        before = len(site.asked)
+        with pytest.raises(InvalidRequest):
+            listing(site.calendar())
+        assert len(site.asked) == before + 1
+        with pytest.raises(InvalidInput):
+            IcsOpener(site.client()).open(Credentials(URL))
+
+
+def test_a_cut_file_changes_nothing(site: Site) -> None:
+    """A file that ends in the middle is an error, and not a calendar with fewer events; so is one too large."""
+    site.answer = lambda _request: httpx.Response(200, content=ics(vevent("a"), vevent("b"))[:-40])
+    with pytest.raises(ProviderUnavailable, match="ends in the middle"):
+        listing(site.calendar())
+    site.answer = lambda _request: httpx.Response(200, content=b"BEGIN:VCALENDAR\r\n" + b"x" * (17 * 2**20))
+    with pytest.raises(ProviderUnavailable, match="larger than 16 MiB"):
+        listing(site.calendar())
+
+
+def test_what_repeats_too_often_counts_once(site: Site) -> None:
+    """A rule that nobody can follow leaves the event's first time; marks of our own are not believed."""
+    event = vevent("a", "RRULE:FREQ=SECONDLY", "X-ALMANAC-ALMANAC_BOOKING:b1")
+    site.answer = lambda _request: httpx.Response(200, content=ics(event))
+    (found,) = site.calendar().file().events
+    assert (found.recurrence, dict(found.private)) == ((), {})
+
+
+def test_an_imported_file_has_nobody_to_ask() -> None:
+    """The registry's entry for files answers every call with one final sentence."""
+    stored = registry.calendar_provider("file", "")
+    assert stored.capabilities == Capability(0)
+    with pytest.raises(InvalidRequest, match="import it again"):
+        stored.list_calendars()
+
+
+@contextmanager
+def published(configure: Callable[..., Settings]) -> Iterator[tuple[str, Publisher]]:
+    publisher = Publisher()
+    with served(publisher) as url:
+        configure(ALLOWED_PRIVATE_HOSTS=httpx.URL(url).netloc.decode())
+        yield url, publisher
+
+
+def test_a_followed_calendar_is_mirrored_until_it_is_removed(
+    database: Database, configure: Callable[..., Settings]
+) -> None:
+    """Connected by its link it blocks time; what vanishes from the file vanishes here; 304 changes nothing; its
+    address stands nowhere in clear."""
+    with published(configure) as (url, publisher):
+        configure(DATABASE_URL=database.url)
+        publisher.files["/key-123.ics"] = ics(vevent("a"), vevent("b")).decode()
+        team = factories.team()
+        made = connections.connect(team.actor, "ics", address=f"{url}/key-123.ics", username="Team")
+        (calendar,) = made.calendars
+        assert (calendar.name, calendar.access_role) == ("Team", "reader")
+        assert calendar.checks_conflicts
+        assert sync.sync_calendar(calendar.id).changed == 2
+        unchanged = sync.sync_calendar(calendar.id)
+        assert (unchanged.full, unchanged.changed, unchanged.removed) == (False, 0, 0)
+        publisher.files["/key-123.ics"] = ics(vevent("b")).decode()
+        changed = sync.sync_calendar(calendar.id)
+        assert (changed.full, changed.removed) == (True, 1)
+        with reading() as session:
+            assert [row.remote_id for row in session.exec(select(Event)).all()] == ["b"]
+            row = (
+                session.connection().exec_driver_sql("SELECT * FROM connection WHERE provider = 'ics'").one()
+            )
+            assert "key-123" not in str(row)
+        assert connections.test(team.actor, made.connection.id).ok
+        imports.delete_calendar(team.actor, calendar.id)
+        with reading() as session:
+            assert session.get(Connection, made.connection.id) is None
+            assert session.get(Calendar, calendar.id) is None
