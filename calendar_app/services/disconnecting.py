@@ -16,6 +16,7 @@ from sqlmodel.sql.expression import Select, SelectOfScalar
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Disconnection
 from calendar_app.errors import InvalidInput, NotFound
+from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole
 from calendar_app.services import calendars, disconnections
 from calendar_app.services.calendars import CalendarView
@@ -207,9 +208,11 @@ def _message(row: Connection, *, revoked: bool) -> str:
     name = title(row.provider)
     if revoked:
         return f"{name} account {row.account_email} is disconnected."
+    page = next((kind.access_page for kind in registry.kinds() if kind.key == row.provider), "")
+    where = f"yourself, at {page}" if page else f"in the account’s own security settings at {name}"
     return (
         f"{name} account {row.account_email} is disconnected here, but {name} could not be told: "
-        f"remove Almanac’s access in the account’s own security settings at {name}."
+        f"remove Almanac’s access {where}."
     )
 
 

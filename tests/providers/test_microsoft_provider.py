@@ -504,10 +504,11 @@ def test_an_account_without_a_mailbox_is_told_so() -> None:
 
 
 def test_busy_is_what_blocks_time_in_that_calendar() -> None:
-    """Free, declined and cancelled events do not; days lie in the zone they were written in; one calendar's trouble is
-    its own, an expired token everybody's."""
+    """Free, declined and cancelled events do not; days are the mailbox's, whatever zone they came with; one calendar's
+    trouble is its own, an expired token everybody's."""
     span = Span(instant(NOW), instant(NOW + timedelta(days=7)))
-    days = {"isAllDay": True, "originalStartTimeZone": "W. Europe Standard Time"}
+    days = {"isAllDay": True, "originalStartTimeZone": "UTC"}
+    zone = {"timeZone": "W. Europe Standard Time"}
     items = [
         event("a", "2026-11-25T13:00:00", "2026-11-25T14:00:00"),
         event("b", "2026-11-25T13:30:00", "2026-11-25T15:00:00", showAs="tentative"),
@@ -516,7 +517,7 @@ def test_busy_is_what_blocks_time_in_that_calendar() -> None:
         event("e", "2026-11-25T16:00:00", "2026-11-25T17:00:00", responseStatus={"response": "declined"}),
         event("f", "2026-11-26T00:00:00", "2026-11-27T00:00:00", **days),
     ]
-    with talking({"value": items}, refusal(403, "ErrorAccessDenied")) as (provider, _graph):
+    with talking({"value": items}, zone, refusal(403, "ErrorAccessDenied")) as (provider, _graph):
         answer = provider.freebusy([CALENDAR, "other"], span)
     start = instant(datetime(2026, 11, 25, 13, tzinfo=UTC))
     day = instant(datetime(2026, 11, 25, 23, tzinfo=UTC))

@@ -138,7 +138,7 @@ def test_the_life_of_a_connection(office: Office) -> None:
     assert again.connection.id == result.connection.id
     ended = disconnecting.disconnect(office.actor, result.connection.id)
     assert not ended.revoked
-    assert "remove Almanac’s access" in ended.message
+    assert "remove Almanac’s access yourself, at https://myapps.microsoft.com" in ended.message
 
 
 def test_denied_consent_and_a_grant_taken_back(office: Office) -> None:

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from calendar_app.domain.event import CalendarEvent, EventDraft, EventTime, is_write_key
+from calendar_app.domain.event import CalendarEvent, EventDraft, is_write_key
 from calendar_app.domain.timespan import Span, instant, merge, utc
 from calendar_app.errors import (
     AuthExpired,
@@ -21,6 +21,7 @@ from calendar_app.errors import (
     PermissionDenied,
     PreconditionFailed,
     ProviderError,
+    ProviderUnavailable,
 )
 from calendar_app.providers.base import Capability, EventPage, PushChannel, RemoteCalendar, WrittenEvent
 from calendar_app.providers.http import ProviderHttp, Query
@@ -48,7 +49,7 @@ LONGEST_CHANNEL = timedelta(minutes=4230)
 _REPEATS = 10
 """How often an event may be made again after its owner deleted it."""
 _NEW = timedelta(minutes=10)
-_BUSY_FIELDS = "id,type,isAllDay,isCancelled,showAs,responseStatus,start,end,originalStartTimeZone"
+_BUSY_FIELDS = "id,type,isAllDay,isCancelled,showAs,responseStatus,start,end"
 
 
 class MicrosoftCalendar:
@@ -64,6 +65,7 @@ class MicrosoftCalendar:
     ) -> None:
         self._graph = Graph(http, api_url)
         self._now = now
+        self._zone = ""
 
     def list_calendars(self) -> list[RemoteCalendar]:
         """``/me/calendars``, every page: those of the mailbox itself.
@@ -138,15 +140,15 @@ class MicrosoftCalendar:
         }
         for calendar_id in calendar_ids:
             try:
-                pages = list(self._graph.pages(f"{calendar_path(calendar_id)}/calendarView", query))
+                pages = self._graph.pages(f"{calendar_path(calendar_id)}/calendarView", query)
+                events = [event_from(item) for page in pages for item in page]
+                found[calendar_id] = merge(self._span(event) for event in events if event.blocks_time)
             except AuthExpired:
                 raise
             except EventNotFound as error:
                 found[calendar_id] = CalendarNotFound(reason=error.reason)
             except ProviderError as error:
                 found[calendar_id] = error
-            else:
-                found[calendar_id] = merge(_busy(item for page in pages for item in page))
         return found
 
     def watch(
@@ -236,7 +238,23 @@ class MicrosoftCalendar:
         created = str(made.get("createdDateTime") or "")
         return not created or self._now() - datetime.fromisoformat(created) < _NEW
 
+    def _span(self, event: CalendarEvent) -> Span:
+        """When an event is; days are the mailbox's, which is asked for its zone only where there is one."""
+        sides = []
+        for time in (event.start, event.end):
+            if time is None:
+                raise ProviderUnavailable("Microsoft sent an event without a time.", reason="bad_body")
+            value, zone = time.value, time.zone
+            if not isinstance(value, datetime):
+                value, zone = datetime.combine(value, datetime.min.time()), self._mailbox_zone()
+            sides.append(instant(value.replace(tzinfo=ZoneInfo(zone or "UTC"))))
+        return Span(*sides)
+
     def _mailbox_zone(self) -> str:
+        self._zone = self._zone or self._read_zone()
+        return self._zone
+
+    def _read_zone(self) -> str:
         """The mailbox's IANA zone; without that permission, the one in which its owner last made an event."""
         try:
             settings = self._graph.json("GET", "/me/mailboxSettings", query={"$select": "timeZone"})
@@ -264,20 +282,3 @@ def _written(item: Json) -> WrittenEvent:
     return WrittenEvent(
         str(item.get("id") or ""), str(item.get("@odata.etag") or ""), str(item.get("webLink") or "")
     )
-
-
-def _busy(items: Iterable[Json]) -> Iterator[Span]:
-    """Spans of what blocks time; all-day events by the zone they were written in, as no calendar is known here."""
-    for item in items:
-        event = event_from(item)
-        if not event.blocks_time or event.start is None or event.end is None:
-            continue
-        zone = iana_zone(str(item.get("originalStartTimeZone") or ""))
-        yield Span(_at(event.start, zone), _at(event.end, zone))
-
-
-def _at(time: EventTime, day_zone: str | None) -> int:
-    value = (
-        time.value if isinstance(time.value, datetime) else datetime.combine(time.value, datetime.min.time())
-    )
-    return instant(value.replace(tzinfo=ZoneInfo(time.zone or day_zone or "UTC")))
