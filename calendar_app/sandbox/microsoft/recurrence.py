@@ -75,8 +75,10 @@ def _pattern(given: Json) -> Json:
         raise unreadable_body(
             "Cannot convert a value of the recurrence pattern to the expected type 'Edm.Int32'."
         )
+    texts = (kind, pattern["index"], pattern["firstDayOfWeek"])
     right = (
-        kind in _NEEDS
+        all(isinstance(text, str) for text in texts)
+        and kind in _NEEDS
         and 1 <= pattern["interval"] <= 99
         and isinstance(pattern["daysOfWeek"], list)
         and all(day in _DAYS for day in pattern["daysOfWeek"])
@@ -96,9 +98,13 @@ def _range(given: Json, start: datetime, zone: str) -> Json:
     if unknown := set(given) - known:
         raise unreadable_body(f"The property '{min(unknown)}' does not exist on type 'recurrenceRange'.")
     kind, first = given.get("type"), _day(given.get("startDate"), "startDate")
+    named = given.get("recurrenceTimeZone") or zone
+    if not isinstance(named, str):
+        raise unreadable_body(
+            "Cannot convert the value of 'recurrenceTimeZone' to the expected type 'Edm.String'."
+        )
     if kind not in ("endDate", "noEnd", "numbered"):
         raise invalid_property("The type of the recurrence range is not valid.")
-    named = given.get("recurrenceTimeZone") or zone
     if first != start.date():
         raise invalid_property(
             "The startDate of the recurrence range must be the day on which the event starts."

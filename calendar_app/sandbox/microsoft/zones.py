@@ -20,6 +20,8 @@ from calendar_app.sandbox.microsoft.error import GraphError, bad_request, unread
 Json = dict[str, Any]
 
 _WINDOWS_OF = {iana: windows for windows, iana in WINDOWS_TO_OLSON.items()} | {"UTC": "UTC", "Etc/UTC": "UTC"}
+EARLIEST_YEAR, LATEST_YEAR = 1601, 4500
+"""Exchange keeps no dates outside."""
 _WALL = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?Z?$")
 _ANY_INSTANT = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?$")
 
@@ -97,5 +99,8 @@ def query_instant(text: str, name: str) -> int:
 
 
 def _parsed(text: str) -> datetime:
-    """ISO 8601 with up to nine decimals, of which a datetime holds six."""
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+    """ISO 8601 with up to nine decimals, of which a datetime holds six, within Exchange's years."""
+    moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+    if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
+        raise ValueError(text)
+    return moment

@@ -17,6 +17,7 @@ from tests.sandbox.microsoft.client import (
     OWNER,
     REDIRECT_URI,
     SCOPES,
+    WITH_ID_TOKEN,
     Microsoft,
     ok,
     redirected,
@@ -132,7 +133,7 @@ def test_the_tokens(microsoft: Microsoft) -> None:
 
 def test_the_id_token_can_be_checked(microsoft: Microsoft) -> None:
     """Its signature fits the published key; it says who, for whom, and repeats the nonce."""
-    token = microsoft.tokens(nonce="n-1")["id_token"]
+    token = microsoft.tokens(nonce="n-1", scope=WITH_ID_TOKEN)["id_token"]
     keys = ok(microsoft.sandbox.client.get("/sandbox/microsoft/common/discovery/v2.0/keys"))
     claims = jwt.decode(token, KeySet.import_key_set(keys)).claims  # type: ignore[arg-type]
     configured = ok(
