@@ -56,7 +56,7 @@ class Settings(BaseSettings):
 
     microsoft_client_id: str = Field("", alias="MICROSOFT_CLIENT_ID")
     microsoft_client_secret: SecretStr = Field(SecretStr(""), alias="MICROSOFT_CLIENT_SECRET")
-    microsoft_tenant: str = Field("common", alias="MICROSOFT_TENANT", pattern=r"^[A-Za-z0-9.-]+$")
+    microsoft_tenant: str = Field("common", alias="MICROSOFT_TENANT", pattern=r"^[A-Za-z0-9.-]*$")
     microsoft_auth_url: str = Field("", alias="MICROSOFT_AUTH_URL")
     microsoft_token_url: str = Field("", alias="MICROSOFT_TOKEN_URL")
     microsoft_api_url: str = Field("https://graph.microsoft.com/v1.0", alias="MICROSOFT_API_URL")
@@ -161,14 +161,18 @@ class Settings(BaseSettings):
         return bool(self.calendly_client_id and self.calendly_client_secret.get_secret_value())
 
     @property
+    def _entra(self) -> str:
+        return f"{_ENTRA}/{self.microsoft_tenant or 'common'}/oauth2/v2.0"
+
+    @property
     def microsoft_authorize(self) -> str:
         """Where browsers give consent: the tenant's endpoint, unless ``MICROSOFT_AUTH_URL`` names another."""
-        return self.microsoft_auth_url or f"{_ENTRA}/{self.microsoft_tenant}/oauth2/v2.0/authorize"
+        return self.microsoft_auth_url or f"{self._entra}/authorize"
 
     @property
     def microsoft_token(self) -> str:
         """Where codes and refresh tokens are exchanged; as :attr:`microsoft_authorize`."""
-        return self.microsoft_token_url or f"{_ENTRA}/{self.microsoft_tenant}/oauth2/v2.0/token"
+        return self.microsoft_token_url or f"{self._entra}/token"
 
     @property
     def sandbox(self) -> bool:

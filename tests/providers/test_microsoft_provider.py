@@ -39,7 +39,7 @@ from calendar_app.providers.microsoft.listing import AHEAD, SLACK
 from calendar_app.providers.microsoft.oauth import MicrosoftOAuth, issuer_of
 from calendar_app.providers.microsoft.provider import MicrosoftCalendar
 from calendar_app.providers.microsoft.push import client_state, read_push
-from calendar_app.settings import Settings
+from calendar_app.settings import Settings, SettingsError, load_settings
 from tests.openapi_contract import ContractTransport, graph_contract, requires_graph_contract
 
 pytestmark = requires_graph_contract
@@ -690,6 +690,9 @@ def test_the_consent_address_is_the_tenants_and_asks_for_little() -> None:
     assert "hush" not in str(url)
     tenant = Settings(MICROSOFT_CLIENT_ID="c", MICROSOFT_TENANT="contoso.onmicrosoft.com")
     assert "/contoso.onmicrosoft.com/oauth2/" in tenant.microsoft_token
+    assert "/common/" in Settings(MICROSOFT_TENANT="").microsoft_token
+    with pytest.raises(SettingsError, match="MICROSOFT_TENANT"):
+        load_settings(MICROSOFT_TENANT="evil.example/..")
 
 
 def test_scopes_go_by_the_names_we_asked_with() -> None:

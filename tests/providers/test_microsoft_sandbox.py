@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -259,6 +261,23 @@ def test_pushes_are_believed_by_their_secret(office: Office) -> None:
         channels.receive("microsoft", {}, {}, body % (state + b".guess"))
     assert channels.receive("microsoft", {}, {"validationToken": "echo me"}, b"").echo == "echo me"
     grants.call(calendar.connection_id, lambda api: api.stop_channel(PushChannel("c", "unknown", ends)))
+
+
+def test_a_mailbox_bears_four_requests_at_once(office: Office) -> None:
+    """Twelve jobs want the same slow mailbox: all are served, and Graph never has to refuse one."""
+    connection = office.connect().connection
+    with reading() as session:
+        remote_ids = [row.remote_id for row in session.exec(select(Calendar))]
+    office.microsoft.stand_in.api.gate.latency = 0.03
+    answers: list[int] = []
+    shared_client().event_hooks["response"].append(lambda response: answers.append(response.status_code))
+    span = Span(instant(datetime.now(UTC)), instant(datetime.now(UTC)) + 3600)
+    work = partial(grants.call, connection.id, lambda api: api.freebusy(remote_ids, span))
+    with ThreadPoolExecutor(12) as pool:
+        found = [future.result(20) for future in [pool.submit(work) for _ in range(12)]]
+    assert all(isinstance(spans, list) for answer in found for spans in answer.values())
+    assert set(answers) == {200}
+    assert len(answers) >= 12 * len(remote_ids)
 
 
 @pytest.mark.parametrize("seed", range(3))
