@@ -5,22 +5,21 @@ could be read for a day, and not for want of trying, is switched off: status ``e
 from then on one attempt after a quarter of the time for which it has not worked, at least every hour's and at most
 every day's length. The first success clears all of it and brings back the writes that were given up meanwhile.
 
-What stays dead for a month is announced by letter and disconnected two weeks later; its history stays.
+What stays dead is :mod:`calendar_app.services.abandoned`'s.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, update
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from calendar_app.db.session import after_commit, reading, transaction
-from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Disconnection, Mail
+from calendar_app.db.session import after_commit
+from calendar_app.db.tables import Calendar, CalendarWrite, Connection
 from calendar_app.errors import AlmanacError, ProviderUnavailable, RateLimited
-from calendar_app.services import audit, calendar_writes, disconnections, live, notifications
-from calendar_app.services.disconnections import RUNNING
+from calendar_app.services import audit, calendar_writes, live, notifications
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +28,6 @@ GIVEN_UP = "suspended"
 FAILURES, SILENCE = 6, timedelta(days=1)
 """A connection is switched off after more failed syncs in a row than this, over at least this long."""
 SHORTEST, LONGEST = timedelta(hours=1), timedelta(days=1)
-DEAD_AFTER, NOTICE = timedelta(days=30), timedelta(days=14)
-"""A connection that has not worked for this long is announced to be disconnected after this long."""
 _PASSING = (ProviderUnavailable.code, RateLimited.code, "given_up")
 
 
@@ -113,62 +110,3 @@ def _take_up_writes(session: Session, connection_id: str) -> None:
 
 def _days(length: timedelta) -> str:
     return "a day" if length.days <= 1 else f"{length.days} days"
-
-
-# --- the dead ---------------------------------------------------------------------------------------------------------
-
-
-def clean_up(now: datetime | None = None) -> int:
-    """Announce the end of connections that have been dead for a month, and end those announced two weeks ago; how many
-    were ended. The weekly job."""
-    now = now or datetime.now(UTC)
-    before = now - DEAD_AFTER
-    silent = or_(
-        col(Connection.last_sync_at) < before,
-        and_(col(Connection.last_sync_at).is_(None), col(Connection.created_at) < before),
-    )
-    given_up = and_(col(Connection.status) == "error", col(Connection.last_error_code) == GIVEN_UP, silent)
-    needy = and_(col(Connection.status) == "needs_reconnect", col(Connection.last_error_at) < before)
-    with reading() as session:
-        ids = session.exec(select(Connection.id).where(or_(given_up, needy))).all()
-    ended = 0
-    for connection_id in ids:
-        try:
-            ended += _announce_or_end(connection_id, now)
-        except AlmanacError as error:
-            log.warning(
-                "a dead connection was not ended", extra={"connection": connection_id, "code": error.code}
-            )
-    return ended
-
-
-def _announce_or_end(connection_id: str, now: datetime) -> bool:
-    with transaction() as session:
-        row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).one()
-        occasion = notifications.abandoned_occasion(row)
-        told = session.exec(select(Mail.created_at).where(col(Mail.dedupe).startswith(occasion))).first()
-        if told is None:
-            notifications.connection_abandoned(session, row, now + NOTICE)
-            return False
-        if told > now - NOTICE:
-            return False
-        audit.record(
-            session,
-            row.workspace_id,
-            None,
-            "connection.abandoned",
-            "connection",
-            row.id,
-            provider=row.provider,
-        )
-        work = Disconnection(
-            workspace_id=row.workspace_id,
-            connection_id=row.id,
-            person_id=row.person_id,
-            bookings="leave",
-            state=RUNNING,
-        )
-        session.add(work)
-        session.flush()
-        work_id = work.id
-    return disconnections.carry_on(work_id, now=now) == disconnections.DONE

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from calendar_app.services import (
+    abandoned,
     bookings,
     calendar_writes,
     channels,
@@ -22,7 +23,6 @@ from calendar_app.services import (
     mirror,
     outside,
     sync,
-    troubles,
 )
 from calendar_app.services import (
     clean_up as cleaning,
@@ -116,7 +116,7 @@ def list_in_full() -> int:
 
 def clean_up() -> None:
     """Delete what nobody needs any more."""
-    _each(channels.forget, idempotency.forget, cleaning.forget_expired, troubles.clean_up)
+    _each(channels.forget, idempotency.forget, cleaning.forget_expired, abandoned.clean_up)
 
 
 def _each(*works: Callable[[], object]) -> None:

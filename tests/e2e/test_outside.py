@@ -76,3 +76,18 @@ def test_staff_settle_what_was_changed_in_google(product: Product, connected: Pa
     assert again is not None
     times = [datetime.fromisoformat(one["start"]["dateTime"]) for one in (again, moved)]
     assert times[0] == times[1]
+
+
+def test_the_owner_chooses_what_follows(connected: Page) -> None:
+    """The rule is a choice on the calendars page, and stays chosen."""
+    page = connected
+    page.goto("/settings/calendars")
+    choice = page.get_by_label("The event was moved")
+    expect(choice).to_be_enabled()
+    choice.select_option("reschedule")
+    expect(page.get_by_text("Saved.").first).to_be_visible()
+    page.reload()
+    expect(choice).to_have_value("reschedule")
+    choice.select_option("flag")
+    expect(choice).to_have_value("flag")
+    expect(page.get_by_text("Saved.").first).to_be_visible()

@@ -13,7 +13,7 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Calendar, CalendarWrite, Connection, Mail
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.errors import GrantRevoked, PermissionDenied, ProviderUnavailable
-from calendar_app.services import connections, sync, sync_run, troubles
+from calendar_app.services import abandoned, connections, sync, sync_run, troubles
 from calendar_app.services.sync import Outcome
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeClient, FakeProvider
@@ -154,23 +154,23 @@ def test_the_dead_are_announced_and_then_ended(fake: FakeProvider, place: Place)
     carry_out()
     now = datetime.now(UTC)
     change(place, status="needs_reconnect", last_error_at=now - timedelta(days=20))
-    assert troubles.clean_up(now) == 0
+    assert abandoned.clean_up(now) == 0
     assert mails("connection_abandoned") == []
     change(place, last_error_at=now - timedelta(days=31))
-    assert troubles.clean_up(now) == 0
-    assert troubles.clean_up(now + timedelta(days=7)) == 0
+    assert abandoned.clean_up(now) == 0
+    assert abandoned.clean_up(now + timedelta(days=7)) == 0
     assert len(mails("connection_abandoned")) == 1
     change(place, status="connected")
-    assert troubles.clean_up(now + timedelta(days=15)) == 0
+    assert abandoned.clean_up(now + timedelta(days=15)) == 0
     change(place, status="needs_reconnect")
-    assert troubles.clean_up(now + timedelta(days=15)) == 1
+    assert abandoned.clean_up(now + timedelta(days=15)) == 1
     assert row(place).status == "disconnected"
     assert row(place).refresh_token is None
     with reading() as session:
         actions = [entry.action for entry in session.exec(select(AuditEntry))]
         assert session.get_one(Calendar, place.calendars[0].id).receives_bookings
     assert "connection.abandoned" in actions
-    assert troubles.clean_up(now + timedelta(days=22)) == 0
+    assert abandoned.clean_up(now + timedelta(days=22)) == 0
 
 
 def test_the_switched_off_are_ended_too(fake: FakeProvider, place: Place) -> None:
@@ -178,8 +178,8 @@ def test_the_switched_off_are_ended_too(fake: FakeProvider, place: Place) -> Non
     silent_since(place, timedelta(days=40))
     fail(fake, place, troubles.FAILURES + 1)
     now = datetime.now(UTC)
-    assert troubles.clean_up(now) == 0
-    assert troubles.clean_up(now + timedelta(days=15)) == 1
+    assert abandoned.clean_up(now) == 0
+    assert abandoned.clean_up(now + timedelta(days=15)) == 1
     assert row(place).status == "disconnected"
 
 

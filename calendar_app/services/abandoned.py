@@ -1,0 +1,80 @@
+"""The weekly clean-up of dead connections: announced by letter after a month, disconnected two weeks later.
+
+Their history stays, and so do the bookings and the events in their calendars.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import and_, or_
+from sqlmodel import col, select
+
+from calendar_app.db.session import reading, transaction
+from calendar_app.db.tables import Connection, Disconnection, Mail
+from calendar_app.errors import AlmanacError
+from calendar_app.services import audit, disconnections, notifications
+from calendar_app.services.disconnections import RUNNING
+from calendar_app.services.troubles import GIVEN_UP
+
+log = logging.getLogger(__name__)
+
+DEAD_AFTER, NOTICE = timedelta(days=30), timedelta(days=14)
+"""A connection that has not worked for this long is announced to be disconnected after this long."""
+
+
+def clean_up(now: datetime | None = None) -> int:
+    """Announce the end of connections that have been dead for a month, and end those announced two weeks ago; how many
+    were ended. The weekly job."""
+    now = now or datetime.now(UTC)
+    before = now - DEAD_AFTER
+    silent = or_(
+        col(Connection.last_sync_at) < before,
+        and_(col(Connection.last_sync_at).is_(None), col(Connection.created_at) < before),
+    )
+    given_up = and_(col(Connection.status) == "error", col(Connection.last_error_code) == GIVEN_UP, silent)
+    needy = and_(col(Connection.status) == "needs_reconnect", col(Connection.last_error_at) < before)
+    with reading() as session:
+        ids = session.exec(select(Connection.id).where(or_(given_up, needy))).all()
+    ended = 0
+    for connection_id in ids:
+        try:
+            ended += _announce_or_end(connection_id, now)
+        except AlmanacError as error:
+            log.warning(
+                "a dead connection was not ended", extra={"connection": connection_id, "code": error.code}
+            )
+    return ended
+
+
+def _announce_or_end(connection_id: str, now: datetime) -> bool:
+    with transaction() as session:
+        row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).one()
+        occasion = notifications.abandoned_occasion(row)
+        told = session.exec(select(Mail.created_at).where(col(Mail.dedupe).startswith(occasion))).first()
+        if told is None:
+            notifications.connection_abandoned(session, row, now + NOTICE)
+            return False
+        if told > now - NOTICE:
+            return False
+        audit.record(
+            session,
+            row.workspace_id,
+            None,
+            "connection.abandoned",
+            "connection",
+            row.id,
+            provider=row.provider,
+        )
+        work = Disconnection(
+            workspace_id=row.workspace_id,
+            connection_id=row.id,
+            person_id=row.person_id,
+            bookings="leave",
+            state=RUNNING,
+        )
+        session.add(work)
+        session.flush()
+        work_id = work.id
+    return disconnections.carry_on(work_id, now=now) == disconnections.DONE
