@@ -9,12 +9,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 COMPILE := $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run test lint bench lock clean
+.PHONY: help run test lint faults soak bench lock clean
 
 help:
 	@echo "make run    start everything and open http://localhost:3000 (PORT=, DATA_DIR=, LOGS=1)"
 	@echo "make test   formatting, lint, types, tests"
 	@echo "make lint   formatting, lint, types"
+	@echo "make faults every fault and attack, brought about, in a table"
+	@echo "make soak   half an hour of bookings while everything fails (SOAK_MINUTES=)"
 	@echo "make bench  the measurements"
 	@echo "make lock   pin the newest versions that requirements*.in allow"
 	@echo "make clean  remove .venv, builds and caches; data stays"
@@ -61,6 +63,12 @@ lint: $(DEV)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+faults: $(DEV)
+	@$(BIN)/python -m tests.faults
+
+soak: $(DEV)
+	@SOAK_MINUTES=$(or $(SOAK_MINUTES),30) $(BIN)/python -m tests.faults.soak
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks

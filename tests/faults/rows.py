@@ -220,10 +220,11 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             "tests/domain/test_ics_writer.py",
             "tests/services/test_notifications.py::test_hostile_texts_stay_texts",
+            f"{ATTACKS}/test_schema.py",
             "tests/providers/test_mail.py::test_no_text_becomes_a_header",
         ),
     ),
-    43: ("Other people's objects", (f"{ATTACKS}/test_access.py",)),
+    43: ("Other people's objects", (f"{ATTACKS}/test_access.py", f"{ATTACKS}/test_schema.py")),
     44: (
         "Secrets in clear",
         (f"{ATTACKS}/test_secrets.py", "tests/db/test_session.py::test_tokens_are_encrypted_and_keys_rotate"),
