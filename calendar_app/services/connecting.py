@@ -316,7 +316,7 @@ def store(
         )
         row.account_email = account.email or row.account_email
         row.status, row.scopes, row.disconnected_at, row.failures = "connected", list(grant.scopes), None, 0
-        row.last_error_code, row.last_error, row.last_error_at = "", "", None
+        row.last_error_code, row.last_error, row.last_error_at, row.retry_at = "", "", None, None
         grants.save(session, row, grant)
         session.flush()
         standing = calendars.store_listing(session, row, listing)

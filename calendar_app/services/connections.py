@@ -126,6 +126,8 @@ def refresh(actor: Actor, connection_id: str) -> ConnectionView:
     listing: list[RemoteCalendar] = grants.call(connection_id, lambda provider: provider.list_calendars())
     with transaction() as session:
         row = owned(session, actor, connection_id, lock=True)
+        row.retry_at = None  # the provider answers
+        session.add(row)
         standing = calendars.store_listing(session, row, listing)
         after_commit(session, lambda: live.publish(actor.workspace_id, "connections"))
         unread = [calendar.id for calendar in standing if calendar.synced_at is None]

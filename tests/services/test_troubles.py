@@ -121,6 +121,22 @@ def test_the_first_success_clears_everything(fake: FakeProvider, place: Place) -
     assert actions.count("connection.suspended") == actions.count("connection.recovered") == 1
 
 
+@pytest.mark.parametrize("how", ["reconnect", "refresh"])
+def test_a_person_who_acts_ends_the_rest(fake: FakeProvider, place: Place, how: str) -> None:
+    """Connecting the account again, or a refresh that works, has it read at once."""
+    silent_since(place, timedelta(days=2))
+    fail(fake, place, troubles.FAILURES + 1)
+    if how == "refresh":
+        connections.refresh(place.owner, row(place).id)
+    else:
+        url = connections.start(place.owner, "fake", binding="b", connection_id=row(place).id)
+        answer = fake.allow(url, fake.accounts[row(place).account_id])
+        connections.finish(bindings=["b"], provider="fake", **answer)
+    assert row(place).retry_at is None
+    assert sync.sync_calendar(place.calendars[0].id).outcome == Outcome.DONE
+    assert row(place).status == "connected"
+
+
 def test_a_second_outage_is_told_of_again(fake: FakeProvider, place: Place) -> None:
     """One letter for each time that it stops to work."""
     for days in (5, 2):
