@@ -29,7 +29,7 @@ from calendar_app.sandbox.microsoft.subscriptions import (
     Reply,
     Subscriptions,
 )
-from calendar_app.sandbox.microsoft.zones import windows_name, written, zone_named
+from calendar_app.sandbox.microsoft.zones import windows_name, written
 from calendar_app.sandbox.pages import Pages
 from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent
 from calendar_app.sandbox.store import Clock, Store
@@ -213,7 +213,6 @@ class MicrosoftStandIn:
 
 def _sides(start: datetime, end: datetime, zone: str) -> Json:
     named = windows_name(zone)
-    zone_named(named)
     return {
         side: {"dateTime": written(int(moment.timestamp()), named)["dateTime"], "timeZone": named}
         for side, moment in (("start", start), ("end", end))
