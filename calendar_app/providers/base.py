@@ -9,7 +9,7 @@ a call; they never ask which provider it is. Every method raises only the ``Prov
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Flag, StrEnum, auto
 from typing import Protocol, runtime_checkable
@@ -132,7 +132,7 @@ class Credentials:
 
     address: str
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Opened:
     and handed back as the access token of :meth:`CalendarProvider`'s factory."""
 
     account: Account
-    secret: str
+    secret: str = field(repr=False)
 
 
 class CredentialClient(Protocol):

@@ -96,6 +96,7 @@ _ENTRIES: dict[str, _Entry] = {
         credentials=CalDavSignIn,
         calendar=caldav.caldav_calendar,
         sign_in=SignIn.PASSWORD,
+        note=caldav.NOTE,
     ),
     "calendly": _Entry(
         title="Calendly",

@@ -333,6 +333,74 @@ def test_events_that_a_report_does_not_carry_are_fetched() -> None:
     assert seen == ["REPORT", "data"]
 
 
+def test_a_listing_that_is_not_understood_is_not_empty() -> None:
+    """A server that names its resources in another place is not taken for an empty calendar, with tags or tokens."""
+    elsewhere = found("/other/a.ics", getetag='"1"')
+    with pytest.raises(ProviderUnavailable) as caught:
+        listed(provider(_reports({"": multi(elsewhere, token="t")})))
+    assert caught.value.reason == "other_place"
+    with pytest.raises(ProviderUnavailable):
+        listed(
+            provider(
+                lambda request: multi(elsewhere) if request.method == "PROPFIND" else httpx.Response(400)
+            )
+        )
+
+
+def test_a_calendar_that_moved_on_its_host_is_followed() -> None:
+    """A redirect of the collection gives the same names as before."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path.startswith("/cal/"):
+            return httpx.Response(308, headers={"location": request.url.path.replace("/cal/", "/new/")})
+        return _reports({"": multi(_full("a.ics").replace("/cal/", "/new/"), token="t")})(request)
+
+    assert list(listed(provider(handle))[0]) == ["a.ics"]
+
+
+def test_a_report_that_takes_too_long_is_asked_without_events() -> None:
+    """A time-out of the whole listing is not repeated; entity tags and portions are asked for instead."""
+    seen: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        body = request.content.decode()
+        seen.append(request.method)
+        if "sync-collection" in body and "calendar-data" in body:
+            raise httpx.ReadTimeout("slow")
+        if "multiget" in body:
+            return multi(_full("a.ics"))
+        if request.method == "REPORT":
+            return multi(found("/cal/work/a.ics", getetag='"1"'), token="t1")
+        return _reports({})(request)
+
+    assert list(listed(provider(handle))[0]) == ["a.ics"]
+    assert seen == ["PROPFIND", "REPORT", "REPORT", "REPORT"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n",
+        "<html>free</html>",
+        "BEGIN:VCALENDAR\r\nBEGIN:VFREEBUSY\r\nFREEBUSY:20261201T090000Z/P99999999999D\r\n"
+        "END:VFREEBUSY\r\nEND:VCALENDAR\r\n",
+    ],
+)
+def test_no_busy_times_are_not_free_time(answer: str) -> None:
+    """An answer to free-busy-query that says nothing is not believed: the events are asked for."""
+    server = OldServer()
+    server.put("a.ics", EVENT.format(uid="a"))
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if b"free-busy-query" in request.content:
+            return httpx.Response(200, text=answer, headers={"content-type": "text/calendar"})
+        return server(request)
+
+    first = instant(START)
+    busy = provider(handle).freebusy([CALENDAR], Span(first, first + 7200))
+    assert busy == {CALENDAR: [Span(first, first + 1800)]}
+
+
 def test_one_bad_resource_costs_itself() -> None:
     """A resource that is no calendar is left out of the listing, and the others stand."""
     bad = found("/cal/work/bad.ics", getetag='"1"', C_calendar_data="nonsense")

@@ -91,6 +91,8 @@ class Dav:
                     wait = BACKOFF[min(attempt, len(BACKOFF) - 1)] * random.uniform(0.75, 1.25)
                 if attempt == self._attempts - 1 or wait > MAX_WAIT or error.reason in _PERMANENT:
                     raise
+                if timeout is not None and error.reason == "timeout":
+                    raise  # what has taken that long once is not asked for again before the sync's lease ends
                 self._sleep(wait)
         raise AssertionError("unreachable")
 

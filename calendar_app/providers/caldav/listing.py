@@ -116,7 +116,7 @@ class Listing:
                 continue
             if not answer.sync_token:
                 raise ProviderUnavailable("The server’s list of events ended early.", reason="no_token")
-            own = [member for member in answer.members if xml.name_of(self._url, member.href) is None]
+            own = [member for member in answer.members if self._name(answer, member) is None]
             truncated = any(member.status == 507 for member in own)
             if truncated and answer.sync_token == token:
                 raise ProviderUnavailable("The server’s list of events does not end.", reason="no_progress")
@@ -134,7 +134,7 @@ class Listing:
             yield EventPage((), known.dump())
             return
         listed = self._dav.propfind(self._url, "D:getetag", "D:resourcetype", depth="1")
-        present = {name: member for member in listed.members if (name := self._file(member))}
+        present = {name: member for member in listed.members if (name := self._file(listed, member))}
         missing = [name for name in known.etags if name not in present]
         yield EventPage(tuple(event for name in missing for event in self._gone(name)))
         etags = {name: _short(member.text(_ETAG)) for name, member in present.items()}
@@ -144,20 +144,34 @@ class Listing:
         yield from self._fetched([member.href for member in changed])
         yield EventPage((), Cursor(ctag=ctag, etags=etags, parts=self._parts).dump())
 
-    def _file(self, member: xml.Member) -> str | None:
+    def _name(self, answer: xml.MultiStatus, member: xml.Member) -> str | None:
+        """The name of a member, ``None`` for the calendar itself and for folders in it.
+
+        :raises ProviderUnavailable: the server names something that is not in the calendar: what it says is then not
+            understood, and must not pass for an empty calendar.
+        """
+        for place in (self._url, answer.url):
+            name = xml.name_of(place, member.href)
+            if name is not None or xml.is_inside(place, member.href):
+                return name
+        raise ProviderUnavailable(
+            "The server lists this calendar under another address.", reason="other_place"
+        )
+
+    def _file(self, answer: xml.MultiStatus, member: xml.Member) -> str | None:
         """The name of a member that is a resource and no collection."""
         if member.status != 200 or f"{xml.DAV}collection" in xml.children(
             member.props.get(f"{xml.DAV}resourcetype")
         ):
             return None
-        return xml.name_of(self._url, member.href)
+        return self._name(answer, member)
 
     def _changes(self, answer: xml.MultiStatus) -> Iterator[EventPage]:
         """One answer of ``sync-collection``; what it lacks is fetched."""
         events: list[CalendarEvent] = []
         hrefs: list[str] = []
         for member in answer.members:
-            name = xml.name_of(self._url, member.href)
+            name = self._name(answer, member)
             if name is None:
                 continue
             if member.status in (404, 410):
@@ -190,9 +204,9 @@ class Listing:
             yield from self._multiget(hrefs[:middle])
             yield from self._multiget(hrefs[middle:])
             return
-        members = {xml.name_of(self._url, member.href): member for member in answer.members}
+        members = {xml.last_name(member.href): member for member in answer.members}
         for href in hrefs:
-            name = xml.name_of(self._url, href) or ""
+            name = xml.last_name(href)
             member = members.get(name)
             if member is not None and _DATA in member.props:
                 yield from self._read(name, member)

@@ -68,7 +68,7 @@ def _holds_events(member: xml.Member) -> bool:
 
 def _calendar(base: str, member: xml.Member, principal: str) -> RemoteCalendar:
     url = xml.absolute(base, member.href)
-    name = member.text(f"{xml.DAV}displayname") or (xml.name_of_last(url) or "Calendar")
+    name = member.text(f"{xml.DAV}displayname") or (xml.last_name(url) or "Calendar")
     color = re.match(r"#[0-9a-fA-F]{6}", member.text(f"{xml.APPLE}calendar-color"))
     return RemoteCalendar(
         remote_id=url,
@@ -160,15 +160,18 @@ def element_text(element: Element | None) -> str:
 def busy_from(data: str | bytes) -> list[Span]:
     """The busy times of a VFREEBUSY (RFC 5545 §3.6.4); every FBTYPE but FREE counts.
 
-    :raises CalendarFileError: the answer is no iCalendar.
+    :raises ValueError: the answer has no VFREEBUSY, or one that cannot be read; that is no word of being free.
     """
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
-    spans = []
-    for outer in components(text):
-        for part in (outer, *outer.children):
-            if part.name == "VFREEBUSY":
-                spans += list(_periods(part))
-    return merge(spans)
+    parts = [
+        part for outer in components(text) for part in (outer, *outer.children) if part.name == "VFREEBUSY"
+    ]
+    if not parts:
+        raise ValueError("The answer has no busy times.")
+    try:
+        return merge(span for part in parts for span in _periods(part))
+    except (RecurrenceError, OverflowError) as error:
+        raise ValueError(str(error)) from None
 
 
 def _periods(part: Component) -> Iterable[Span]:

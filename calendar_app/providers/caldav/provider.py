@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 import httpx
 
 from calendar_app.domain.event import CalendarEvent, EventDraft, is_write_key
-from calendar_app.domain.ics import CalendarFileError
-from calendar_app.domain.recurrence import RecurrenceError
 from calendar_app.domain.timespan import Span, merge, utc
 from calendar_app.errors import (
     AuthExpired,
@@ -37,6 +35,10 @@ from calendar_app.providers.http import BACKOFF
 from calendar_app.settings import Settings
 
 CAPABILITIES = Capability.READ | Capability.WRITE | Capability.FREEBUSY | Capability.DELTA
+
+NOTE = (
+    "CalDAV servers do not tell when something changes, so changes are seen when the calendar is next read."
+)
 
 
 def caldav_calendar(settings: Settings, secret: str) -> CalDavCalendar:
@@ -192,7 +194,7 @@ class CalDavCalendar:
         try:
             response = self._dav.request("REPORT", calendar_id, headers={"depth": "1"} | _XML, content=body)
             return mapping.busy_from(response.content)
-        except (InvalidRequest, PermissionDenied, CalendarFileError, RecurrenceError):
+        except (InvalidRequest, PermissionDenied, ValueError):
             return None
 
     def _expand_busy(self, calendar_id: str, span: Span) -> list[Span]:

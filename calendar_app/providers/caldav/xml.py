@@ -138,7 +138,13 @@ def name_of(collection: str, href: str) -> str | None:
     return unquote(last) if last and unquote(folder) == own else None
 
 
-def name_of_last(url: str) -> str:
+def is_inside(collection: str, href: str) -> bool:
+    """Whether it is the collection itself, or something in it."""
+    path, own = (unquote(urlsplit(one).path).rstrip("/") for one in (href, collection))
+    return path == own or path.startswith(f"{own}/")
+
+
+def last_name(url: str) -> str:
     """The last part of an address's path, unescaped."""
     return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
 
