@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.deps import CurrentActor
-from calendar_app.api.fields import Key
+from calendar_app.api.fields import Key, Words
 from calendar_app.services import admin, audit
 from calendar_app.services.admin import ChannelState, ConnectionState, DeadLetter, Retried
 from calendar_app.services.audit import AuditPage
@@ -127,7 +127,7 @@ def list_audit(
     actor: CurrentActor,
     subject_type: Annotated[Key, Query(description="For example `booking` or `connection`")] = "",
     subject_id: Annotated[Key, Query()] = "",
-    person: Annotated[str, Query(max_length=320, description="An e-mail address")] = "",
+    person: Annotated[Words, Query(description="An e-mail address")] = "",
     limit: Annotated[int, Query(ge=1, le=audit.MOST)] = 50,
     after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
 ) -> AuditPage:
