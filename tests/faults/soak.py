@@ -31,6 +31,7 @@ from cryptography.fernet import Fernet
 from redis import Redis
 from sqlmodel import col, select
 
+from calendar_app.providers.base import Grant
 from tests.worker.processes import signal_session
 
 _TLS = ssl.create_default_context()  # made once: httpx would make one per request
@@ -194,7 +195,7 @@ class Soak:
             "provider": "google",
             "kind": kind,
             "operation": operation,
-            "times": chance.randint(1, 12),
+            "times": 1 if kind == "unauthorized" else chance.randint(1, 12),  # a second 401 ends a connection
             "probability": chance.choice([1.0, 0.5]),
             "after": chance.random() < 0.5,
             "seconds": chance.uniform(0.5, 6),
@@ -292,9 +293,18 @@ def _business(soak: Soak) -> None:
 def _settled(soak: Soak) -> tuple[int, int]:
     """Wait until nothing is left to write; how many writes had been parked, and how many are left."""
     from calendar_app.db.session import reading, transaction
-    from calendar_app.db.tables import CalendarWrite
-    from calendar_app.services import calendar_writes
+    from calendar_app.db.tables import CalendarWrite, Connection
+    from calendar_app.services import calendar_writes, grants
+    from tests.sandbox.server import Sandbox
 
+    with httpx.Client(base_url=soak.sandbox_url) as client, ExitStack() as closing, transaction() as session:
+        sandbox = Sandbox(soak.sandbox_url, None, None, client, closing)  # type: ignore[arg-type]
+        for row in session.exec(select(Connection).where(col(Connection.status) != "connected")):
+            tokens = sandbox.tokens(email=row.account_email)
+            expires = datetime.now(UTC) + timedelta(hours=1)
+            grants.save(session, row, Grant(tokens["access_token"], tokens["refresh_token"], expires, ()))
+            row.status, row.last_error, row.last_error_code = "connected", "", ""
+            soak.chaos["reconnected at the end"] += 1
     parked: set[str] = set()
     deadline = time.monotonic() + SETTLE_S
     left = 1
