@@ -67,7 +67,7 @@ class OutsideState(rx.State):
 
 def outside_rule() -> rx.Component:
     """Two selects; it reads the rule by itself when it appears."""
-    return rx.el.section(
+    return rx.card(
         rx.heading("When somebody changes a booking in their calendar", as_="h2", size="3"),
         rx.text(
             "Bookings stand as events in your calendars, where they can be moved and deleted like any other. "
@@ -91,8 +91,9 @@ def outside_rule() -> rx.Component:
             spacing="4",
             direction=rx.breakpoints(initial="column", sm="row"),
         ),
-        aria_label="Changes in calendars",
         on_mount=OutsideState.load,
+        size="2",
+        width="100%",
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import reflex as rx
 
+from calendar_app.ui.components.feed import feed_card
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading, success_callout
+from calendar_app.ui.components.outside import outside_rule
 from calendar_app.ui.layout import page
 from calendar_app.ui.pages.calendars.connect import connect_section
 from calendar_app.ui.pages.calendars.connection import connection_card
@@ -47,6 +49,8 @@ def calendars() -> rx.Component:
                         ),
                     ),
                     connect_section(),
+                    outside_rule(),
+                    feed_card(),
                 ),
                 loading(),
             ),

@@ -183,6 +183,8 @@ class CalendarsState(rx.State):
         finally:
             self.preview_of = ""
             await self._read(actor)
+        if result.state != "done":
+            return notices.info(result.message)
         return notices.success(result.message) if result.revoked else notices.warning(result.message)
 
 
