@@ -13,7 +13,7 @@ from calendar_app.domain.recurrence.wallclock import DAY, wall_seconds
 from calendar_app.domain.timespan import Span
 
 MOST_OF_ONE = 5_000
-MOST_OF_ALL = 120_000
+MOST_OF_ALL = 60_000
 _DAYS = {Frequency.YEARLY: 365, Frequency.MONTHLY: 30, Frequency.WEEKLY: 7, Frequency.DAILY: 1}
 
 
