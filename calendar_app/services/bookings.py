@@ -462,7 +462,12 @@ def move_as_outside(
     """Move because the event was moved at the provider, to its time and length; ``actor`` ``None``: by the workspace's
     rule. Errors as :func:`reschedule`, the host's other events and bookings being in the way as ever."""
     return _reschedule(
-        _found(actor, booking_id), utc(span.start), _follower(actor, outside), None, now, length=span.end - span.start
+        _found(actor, booking_id),
+        utc(span.start),
+        _follower(actor, outside),
+        None,
+        now,
+        length=span.end - span.start,
     )
 
 

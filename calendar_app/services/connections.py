@@ -121,7 +121,9 @@ def refresh(actor: Actor, connection_id: str) -> ConnectionView:
     :raises NotFound: no such connection. :raises ProviderError: the provider's answer.
     """
     with reading() as session:
-        owned(session, actor, connection_id)
+        key = owned(session, actor, connection_id).provider
+    if key in registry.unread():
+        return get_connection(actor, connection_id)
     grants.refresh(connection_id)
     listing: list[RemoteCalendar] = grants.call(connection_id, lambda provider: provider.list_calendars())
     with transaction() as session:
@@ -138,7 +140,9 @@ def refresh(actor: Actor, connection_id: str) -> ConnectionView:
 def test(actor: Actor, connection_id: str) -> TestResult:
     """Ask the provider something, now. A failure is a result, not an error. :raises NotFound: no such connection."""
     with reading() as session:
-        owned(session, actor, connection_id)
+        key = owned(session, actor, connection_id).provider
+    if key in registry.unread():
+        return TestResult(True, 0, registry.kind(key).note)
 
     def count(provider: CalendarProvider) -> int:
         return len(provider.list_calendars())
