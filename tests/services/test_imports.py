@@ -142,6 +142,8 @@ def test_an_imported_calendar_is_never_read_and_never_out_of_date(database: Data
     assert "import it again" in status.push_note
     view = connections.get_connection(team.actor, calendar.connection_id, now=later)
     assert (view.status, view.next_sync_at, view.account_email) == ("connected", None, "Imported calendars")
+    assert connections.refresh(team.actor, calendar.connection_id).calendars_count == 1
+    assert connections.test(team.actor, calendar.connection_id).ok
     assert connection_views.title("file") == "Calendar file (.ics)"
 
 
