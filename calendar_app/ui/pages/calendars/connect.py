@@ -47,7 +47,7 @@ class ConnectState(rx.State):
         self.error, self.imported, self.skipped, self.busy = "", "", [], False
 
     @rx.event
-    async def submit(self, provider: str, connection_id: str, form: dict[str, Any]) -> Any:
+    async def submit(self, form: dict[str, Any]) -> Any:
         """Try what was typed; wrong credentials are said beside the form, and nothing typed is lost."""
         actor = await acting(self)
         self.error, self.busy = "", True
@@ -56,11 +56,11 @@ class ConnectState(rx.State):
             result = await asyncio.to_thread(
                 connections.connect,
                 actor,
-                provider,
+                str(form.get("provider", "")),
                 address=str(form.get("address", "")),
                 username=str(form.get("username", "")),
                 password=str(form.get("password", "")),
-                connection_id=connection_id or None,
+                connection_id=str(form.get("connection_id", "")) or None,
             )
         except AlmanacError as error:
             self.error = error.detail
@@ -129,9 +129,11 @@ def _foot(action: str, **props: Any) -> rx.Component:
 
 def _form(provider: rx.Var[str], connection_id: Any, *fields: rx.Component) -> rx.Component:
     return rx.form(
+        rx.el.input(type="hidden", name="provider", value=provider),
+        rx.el.input(type="hidden", name="connection_id", value=connection_id),
         rx.flex(*fields, error_callout(ConnectState.error), direction="column", spacing="4"),
         _foot("Connect", type="submit"),
-        on_submit=lambda form: ConnectState.submit(provider, connection_id, form),
+        on_submit=ConnectState.submit,
     )
 
 
