@@ -213,9 +213,10 @@ class Faults:
             if mine and random.random() < fault.probability:
                 switch.hits += 1
                 return await self._disturbed(switch, send)
+        overtaken = self._overtaken.pop(provider, None)  # one that was held back before this one set out
         status = await send()
-        if event := self._overtaken.pop(provider, None):
-            event.set()
+        if overtaken:
+            overtaken.set()
         return status
 
     async def _disturbed(self, switch: Switch, send: Callable[[], Awaitable[int]]) -> int:
