@@ -7,6 +7,7 @@ is down or was flushed costs time, not work, and :func:`enqueue` does not raise 
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,6 +16,7 @@ from typing import Any
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 from rq import Queue, Worker
 from rq.cron import CronScheduler
@@ -34,16 +36,57 @@ JOBS = "calendar_app.worker.jobs"
 ALL = (WRITES, SYNC, DEFAULT)
 REQUEST = "request_id"
 """Where a job's meta data keep the id of the request that queued it."""
+_LEFT_ALONE_S = 5.0
 _LOST_AFTER = 3600
 """Seconds after which a job that nobody took makes room for another of its id."""
 _WAITING = (JobStatus.CREATED, JobStatus.QUEUED, JobStatus.DEFERRED)
 
 
+class _Silence:
+    """Until when nobody asks Redis, after it has kept somebody waiting."""
+
+    until = 0.0
+
+
+class _Client(Redis):
+    """A client that leaves a server that hangs alone for a while, instead of having every request wait for it."""
+
+    def execute_command(self, *arguments: Any, **options: Any) -> Any:
+        if not answers():
+            raise RedisTimeout("Redis did not answer a moment ago.")
+        try:
+            return super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]  # redis types it not
+        except RedisTimeout as error:
+            missed(error)
+            raise
+
+
+def answers() -> bool:
+    """Whether asking Redis is worth it: a server that hangs is left alone for :data:`_LEFT_ALONE_S` at a time."""
+    return time.monotonic() >= _Silence.until
+
+
+def forget() -> None:
+    """Drop the client and what it knows of its server: the settings have changed."""
+    redis.cache_clear()
+    _Silence.until = 0.0
+
+
+def missed(error: BaseException) -> None:
+    """Note a failure to reach Redis. A refused connection costs nothing and is tried again at once."""
+    if answers() and isinstance(error, RedisTimeout):
+        _Silence.until = time.monotonic() + _LEFT_ALONE_S
+
+
 @lru_cache(maxsize=1)
 def redis() -> Redis:
-    """The process's Redis client; short time-outs, so that a dead Redis does not hold a request up."""
-    return Redis.from_url(
-        get_settings().redis_url, socket_connect_timeout=2, socket_timeout=15, health_check_interval=30
+    """The process's Redis client; short time-outs and no repeats, so that a hung Redis does not hold a request up."""
+    return _Client.from_url(
+        get_settings().redis_url,
+        socket_connect_timeout=2,
+        socket_timeout=2,
+        health_check_interval=30,
+        retry=Retry(NoBackoff(), 0),
     )
 
 
@@ -65,11 +108,14 @@ def enqueue(
         options["meta"] = {REQUEST: request_id.get()}
     target = Queue(queue, connection=redis())
     try:
+        if not answers():  # RQ's pipelines would ask nevertheless
+            raise RedisTimeout
         if job_id is None:
             _put(target, job, arguments, at, options)
         elif not _put_once(target, job, arguments, at, options | {"job_id": job_id, "ttl": _LOST_AFTER}):
             _put_once(target, job, arguments, at, options | {"job_id": f"{job_id}-next", "ttl": _LOST_AFTER})
-    except (RedisError, OSError):
+    except (RedisError, OSError) as error:
+        missed(error)
         log.warning("queue %s is out of reach: %s waits for the sweeper", queue, job)
         return False
     return True

@@ -66,7 +66,7 @@ def _forget_settings() -> None:
     get_settings.cache_clear()
     if queues.redis.cache_info().currsize:
         queues.redis().close()
-    queues.redis.cache_clear()
+    queues.forget()
     limits.forget()
     health.forget()
 

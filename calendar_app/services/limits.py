@@ -14,7 +14,9 @@ from limits import RateLimitItem, parse
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
+from redis.exceptions import TimeoutError as RedisTimeout
 
+from calendar_app import queues
 from calendar_app.errors import TooManyRequests
 from calendar_app.queues import redis
 from calendar_app.settings import get_settings
@@ -63,8 +65,11 @@ def forget() -> None:
 def _judge(bucket: str, key: str, rule: str, *, count: bool) -> None:
     item = parse(rule)
     try:
+        if not queues.answers():
+            raise StorageError(RedisTimeout())
         refused = _refused(_shared(get_settings().redis_url), item, (bucket, key), count=count)
-    except StorageError:
+    except StorageError as error:
+        queues.missed(error.storage_error)
         log.warning("limits are counted per process: Redis is out of reach")
         refused = _refused(_local, item, (bucket, key), count=count)
     if refused is not None:

@@ -47,7 +47,12 @@ def test_schedule_is_read_by_rqs_own_cron(redis_server: Redis) -> None:
     assert found["sweep"].interval <= 60
     assert found["expire_holds"].interval == 60
     assert found["renew_channels"].interval == 3600
-    assert {name for name, job in found.items() if job.cron} == {"extend_window", "list_in_full", "clean_up"}
+    assert {name for name, job in found.items() if job.cron} == {
+        "extend_window",
+        "list_in_full",
+        "drift_report",
+        "clean_up",
+    }
     assert {job.queue_name for job in found.values()} <= {queues.WRITES, queues.SYNC, queues.DEFAULT}
     scheduler.enqueue_jobs()
     assert Queue("writes", connection=redis_server).jobs[0].func_name == "calendar_app.worker.jobs.sweep"
