@@ -23,6 +23,7 @@ from hypothesis import settings as property_settings
 from redis import Redis
 
 from calendar_app import queues
+from calendar_app.providers import http
 from calendar_app.services import health, limits
 from calendar_app.settings import Settings, get_settings
 from tests.support import databases, servers, web
@@ -67,6 +68,9 @@ def _forget_settings() -> None:
     if queues.redis.cache_info().currsize:
         queues.redis().close()
     queues.forget()
+    if http.shared_client.cache_info().currsize:
+        http.shared_client().close()
+        http.shared_client.cache_clear()
     limits.forget()
     health.forget()
 

@@ -44,13 +44,10 @@ def database(
 @pytest.fixture
 def sandbox(server: SharedServer, configure: Callable[..., Settings]) -> Iterator[Sandbox]:
     """The provider, on the real clock; the product's settings lead to it."""
-    http.shared_client.cache_clear()
     with running_sandbox(server=server, clock=lambda: datetime.now(UTC)) as running:
         configure(**running.environment, HTTP_TIMEOUT="1")
         yield running
         running.client.delete("/sandbox/api/faults")
-        http.shared_client().close()
-    http.shared_client.cache_clear()
 
 
 @pytest.fixture
