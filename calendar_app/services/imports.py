@@ -67,10 +67,13 @@ def import_file(
     content: bytes,
     *,
     name: str = "",
+    file_name: str = "",
     calendar_id: str | None = None,
     now: datetime | None = None,
 ) -> ImportResult:
     """Make a calendar of a file, or put the file in the place of what was imported into ``calendar_id`` before.
+
+    It is called ``name``, else as the file calls itself, else ``file_name``.
 
     :raises Forbidden: customers import nothing. :raises NotFound: no such calendar. :raises Conflict: it is not an
         imported one. :raises InvalidInput: ``not_a_calendar``, ``calendar_too_large``.
@@ -82,7 +85,7 @@ def import_file(
     file = _read(content, actor.email, now)
     # What marks our own events has no place in a stranger's.
     events = [replace(event, private={}) if event.private else event for event in file.events]
-    named = _title(name) or _title(file.name)
+    named = _title(name) or _title(file.name) or _title(file_name)
     with transaction() as session:
         if calendar_id is None:
             connection = _connection(session, actor)

@@ -84,7 +84,7 @@ class ConnectState(rx.State):
         try:
             content = await files[0].read()
             result = await asyncio.to_thread(
-                imports.import_file, actor, content, name=(files[0].name or "").removesuffix(".ics")
+                imports.import_file, actor, content, file_name=(files[0].name or "").removesuffix(".ics")
             )
         except AlmanacError as error:
             self.error = error.detail
