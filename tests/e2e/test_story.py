@@ -55,7 +55,10 @@ def open_day(page: Page, index: int, path: str = "/book/demo/intro") -> date:
     expect(month).not_to_have_text(before)
     day = page.get_by_role("button", name=re.compile("times available$")).nth(index)
     label = day.get_attribute("aria-label") or ""
-    day.click()
+    with within(30) as waiting:  # a click that meets a refresh of the times may be lost
+        while waiting() and day.get_attribute("aria-pressed") != "true":
+            day.click()
+            page.wait_for_timeout(300)
     expect(day).to_have_attribute("aria-pressed", "true")
     expect(slots(page).first).to_be_visible()
     return datetime.strptime(label.rsplit(",", 1)[0], "%A, %d %B %Y").replace(tzinfo=BERLIN).date()
