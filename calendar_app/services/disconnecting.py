@@ -22,7 +22,7 @@ from calendar_app.services import calendars, disconnections
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.connection_views import owned, title
 from calendar_app.services.disconnections import DONE, RUNNING, AffectedBooking, affected
-from calendar_app.services.roles import Actor
+from calendar_app.services.roles import Actor, Role
 
 CHOICES = ("leave", "move", "cancel")
 """What may become of future bookings: their events stay, move to another calendar, or the bookings are cancelled."""
@@ -173,6 +173,24 @@ def disconnection(actor: Actor, connection_id: str) -> DisconnectionView:
             created_at=row.created_at,
             finished_at=row.finished_at,
         )
+
+
+def running(actor: Actor) -> dict[str, str]:
+    """How far each disconnection of the workspace is that still goes on, by connection, in one sentence.
+
+    :raises Forbidden: customers.
+    """
+    actor.require(Role.STAFF)
+    query = (
+        select(Connection, Disconnection)
+        .join(Disconnection, col(Disconnection.connection_id) == col(Connection.id))
+        .where(Disconnection.workspace_id == actor.workspace_id, Disconnection.state == RUNNING)
+        .options(*calendars.HIDDEN_TOKENS)
+    )
+    if actor.role < Role.MANAGER:
+        query = query.where(Connection.person_id == actor.person_id)
+    with reading() as session:
+        return {row.id: _running(row, work) for row, work in session.exec(query)}
 
 
 def _of(connection_id: str) -> SelectOfScalar[Disconnection]:

@@ -78,6 +78,7 @@ def test_a_worker_finishes_what_the_request_began(fake: FakeProvider, place: Pla
     assert (started.state, started.total, started.done) == ("running", 5, 0)
     assert "being disconnected" in started.message
     assert row(connection_of(place)).status == "connected"
+    assert disconnecting.running(place.owner) == {connection_of(place): started.message}
     again = connections.disconnect(place.owner, connection_of(place), bookings="cancel", at_once=-1)
     assert again.id == started.id
     assert disconnections.sweep() == 1
@@ -85,6 +86,7 @@ def test_a_worker_finishes_what_the_request_began(fake: FakeProvider, place: Pla
     shown = connections.disconnection(place.owner, connection_of(place))
     assert (shown.state, shown.done, shown.failed, shown.total, shown.revoked) == ("done", 5, 0, 5, True)
     assert shown.finished_at is not None
+    assert disconnecting.running(place.owner) == {}
     assert statuses() == ["cancelled"] * 5
     assert ours(fake, place.calendars) == {}
     assert row(connection_of(place)).refresh_token is None

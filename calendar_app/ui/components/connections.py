@@ -35,7 +35,8 @@ class ConnectionRow:
     """A connection with its calendars. Instants are RFC 3339, empty where there is none.
 
     ``sign_in`` is how it is brought back (``oauth``, ``password``, ``address``, ``file``); ``can_sync``: there is
-    something to read again; ``note``: what its provider cannot do.
+    something to read again; ``note``: what its provider cannot do,
+    ``ending``: how far its disconnection is.
     """
 
     id: str
@@ -50,6 +51,7 @@ class ConnectionRow:
     sign_in: str = "oauth"
     can_sync: bool = True
     note: str = ""
+    ending: str = ""
     missing: list[str] = field(default_factory=list)
     calendars: list[CalendarRow] = field(default_factory=list)
 

@@ -50,8 +50,9 @@ def connection_card(row: ConnectionRow) -> rx.Component:
             padding=space(4),
         ),
         rx.cond(
-            (row.error != "") | (row.progress != "") | (row.missing.length() > 0),
+            (row.error != "") | (row.progress != "") | (row.ending != "") | (row.missing.length() > 0),
             rx.flex(
+                rx.cond(row.ending != "", rx.text(row.ending, size="2", role="status")),
                 rx.cond(row.progress != "", rx.text(row.progress, size="2", role="status")),
                 rx.cond(
                     row.status == "needs_reconnect",

@@ -10,7 +10,7 @@ import reflex as rx
 
 from calendar_app.errors import AlmanacError
 from calendar_app.services import calendars as calendar_service
-from calendar_app.services import connections, sync
+from calendar_app.services import connections, disconnecting, sync
 from calendar_app.services.roles import Actor
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components.connections import (
@@ -71,8 +71,11 @@ class CalendarsState(rx.State):
         await live.keep(self)
 
     async def _read(self, actor: Actor) -> None:
-        found, rows, kinds = await asyncio.to_thread(_snapshot, actor)
-        self.connections = connection_rows(found, rows, kinds)
+        found, rows, kinds, ending = await asyncio.to_thread(_snapshot, actor)
+        shown = connection_rows(found, rows, kinds)
+        for row in shown:
+            row.ending = ending.get(row.id, "")
+        self.connections = shown
         self.providers = [provider_row(kind) for kind in kinds]
         self.loaded = True
 
@@ -188,9 +191,10 @@ class CalendarsState(rx.State):
         return notices.success(result.message) if result.revoked else notices.warning(result.message)
 
 
-def _snapshot(actor: Actor) -> tuple[Any, Any, Any]:
+def _snapshot(actor: Actor) -> tuple[Any, Any, Any, dict[str, str]]:
     return (
         connections.list_connections(actor),
         calendar_service.list_calendars(actor),
         connections.providers(),
+        disconnecting.running(actor),
     )
