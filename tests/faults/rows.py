@@ -32,7 +32,10 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/services/test_reservations.py::test_parallel_claims_without_locks_never_overlap",
         ),
     ),
-    4: ("Two pending requests confirmed at once", ("tests/services/test_reservations.py", MACHINE)),
+    4: (
+        "Answers to pending requests at once",
+        ("tests/services/test_bookings.py::test_two_answers_to_one_request", MACHINE),
+    ),
     5: (
         "Move, cancel and new booking have a serial order",
         (f"{STORMS}::test_bookings_moves_and_cancellations_have_a_serial_order", MACHINE),

@@ -36,7 +36,7 @@ from tests.worker.processes import signal_session
 
 _TLS = ssl.create_default_context()  # made once: httpx would make one per request
 ACCOUNTS, CLIENTS, DAYS, WEBS, WORKERS = 4, 6, 25, 2, 2
-SETTLE_S = 300
+SETTLE_S = 3_600
 KINDS = [
     *(
         "unauthorized",

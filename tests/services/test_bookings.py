@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlmodel import select
@@ -19,14 +20,17 @@ from calendar_app.errors import (
     NotFound,
     ProviderUnavailable,
     SlotUnavailable,
+    StateChanged,
     TooManyRequests,
 )
 from calendar_app.services import bookings, holds, manage_links
+from calendar_app.services.bookings import BookingView
 from calendar_app.services.roles import Role
 from calendar_app.settings import Settings
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
+from tests.support.moments import at_once
 from tests.support.scheduling import (
     GUEST,
     ZONE,
@@ -515,3 +519,21 @@ def test_one_address_books_only_so_often(place: Place, configure: Callable[..., 
     with pytest.raises(TooManyRequests):
         place.book(place.at(12), client="192.0.2.1")
     assert place.book(place.at(12), client="192.0.2.2").status == "confirmed"
+
+
+def test_two_answers_to_one_request(fake: FakeProvider) -> None:
+    """Eight confirmations and declines of one pending booking at once: one is carried out, all others are refused."""
+    place = bookable(fake, requires_approval=True)
+    for hour in (9, 10, 11, 12):
+        made = place.book(place.at(hour))
+        assert made.status == "pending"
+        with pytest.raises(SlotUnavailable):
+            place.book(place.at(hour))
+        answers = [bookings.confirm, bookings.decline] * 4
+        found = at_once(*(partial(answer, place.owner, made.id) for answer in answers))
+        done = {result.status for result in found if isinstance(result, BookingView)}
+        assert done == {bookings.get(place.owner, made.id).status}
+        assert all(isinstance(result, BookingView | TransitionRefused | StateChanged) for result in found), (
+            found
+        )
+    assert_consistent()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,13 +12,14 @@ from sqlmodel import col, select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Booking, BookingHost, EventType, Mail, Membership
 from calendar_app.domain.booking import TransitionRefused
-from calendar_app.errors import AlmanacError, Conflict, InvalidInput, NotFound, SlotUnavailable
+from calendar_app.errors import Conflict, InvalidInput, NotFound, SlotUnavailable
 from calendar_app.services import bookings, event_types, orders
 from calendar_app.services.orders import NewLine, OrderView
 from calendar_app.services.roles import Role
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
+from tests.support.moments import at_once
 from tests.support.scheduling import (
     GUEST,
     ZONE,
@@ -54,25 +54,6 @@ def another_kind(place: Place, *hosts: int, **columns: Any) -> EventType:
     """A second event type of the place, hosted by those of its people."""
     fields = {"title": "Workshop", "durations": [60], "step_minutes": 30} | columns
     return factories.event_type(place.workspace, *(place.people[number] for number in hosts), **fields)
-
-
-def at_once(*work: Callable[[], object]) -> list[object]:
-    """Do all of it at the same moment; results, or the product's errors, in order."""
-    barrier, results = threading.Barrier(len(work)), [None] * len(work)  # type: list[object]
-
-    def run(number: int) -> None:
-        barrier.wait()
-        try:
-            results[number] = work[number]()
-        except AlmanacError as error:
-            results[number] = error
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(work))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return results
 
 
 def test_a_draft_holds_nothing(place: Place) -> None:
