@@ -9,7 +9,8 @@
         return idempotent.settle(201, lambda settle: bookings.create(..., settle=settle), BookingOut.of)
 
 The same key and body from the same caller get the first answer again, with ``Idempotency-Replayed: true``; another body
-is a 422, a second request while the first runs a 409. Without the header the work is simply done.
+is a 422, a second request while the first runs a 409. Without the header the work is simply done. Visitors should send
+random keys of 16 characters or more (a UUID, say), which hold also when their address changes between two tries.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from fastapi.encoders import jsonable_encoder
 from calendar_app.api.deps import OptionalCaller, client_address
 from calendar_app.services import idempotency
 
+UNGUESSABLE = 16
+"""Characters from which on a visitor's key is taken for a random one."""
 Result = TypeVar("Result")
 Settle = Callable[[Any, Result], None]
 """Takes the session of the transaction that does the work, and the result."""
@@ -78,6 +81,12 @@ class Idempotency:
         return _answer(status, content)
 
 
+def _visitor(request: Request, key: str) -> str:
+    """Who sent a key without an account. A long one stands for itself, as its sender may have changed networks between
+    two tries; a short one could be somebody else's or guessed, and counts together with the address."""
+    return "visitor" if len(key) >= UNGUESSABLE else f"visitor {client_address(request)}"
+
+
 def _content(result: Any) -> str:
     return json.dumps(jsonable_encoder(result), ensure_ascii=False, separators=(",", ":"))
 
@@ -95,7 +104,7 @@ async def _of_request(
         Header(max_length=idempotency.LONGEST, description="Makes a repetition harmless for a day"),
     ] = None,
 ) -> Idempotency:
-    who = caller.identity.person_id if caller else f"visitor {client_address(request)}"
+    who = caller.identity.person_id if caller else _visitor(request, idempotency_key or "")
     return Idempotency(idempotency_key, f"{who} {request.method} {request.url.path}", await request.body())
 
 

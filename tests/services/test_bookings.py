@@ -514,11 +514,12 @@ def test_nobody_keeps_a_whole_calendar_with_holds(settings: Settings) -> None:
 def test_one_address_books_only_so_often(place: Place, configure: Callable[..., Settings]) -> None:
     """Beyond the operator's limit an address is told to wait; another address still books."""
     configure(BOOKINGS_PER_MINUTE="2")
-    for hour in (10, 11):
-        place.book(place.at(hour), client="192.0.2.1")
+    booked = []
     with pytest.raises(TooManyRequests):
-        place.book(place.at(12), client="192.0.2.1")
-    assert place.book(place.at(12), client="192.0.2.2").status == "confirmed"
+        for hour in range(9, 15):
+            booked.append(place.book(place.at(hour), client="192.0.2.1"))
+    assert 2 <= len(booked) <= 4  # more than two if a minute begins in between
+    assert place.book(place.at(15), client="192.0.2.2").status == "confirmed"
 
 
 def test_two_answers_to_one_request(fake: FakeProvider) -> None:
