@@ -127,6 +127,7 @@ def test_the_story_with(provider: str, product: Product, visitors: Visitors) -> 
 
     customer.get_by_role("link", name="Manage your booking").click()
     customer.get_by_role("button", name="Cancel booking").click()
+    customer.get_by_label("Reason (optional)").fill("Something came up")
     customer.get_by_role("button", name="Cancel booking").click()
     expect(customer.get_by_text("Your booking is cancelled.")).to_be_visible()
     with within(60) as waiting:
