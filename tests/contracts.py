@@ -25,6 +25,8 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
+from tests.support.recording import recorded
+
 SHARED_DIR = Path(os.environ.get("SHARED_DIR") or Path(__file__).resolve().parents[2] / "shared")
 GOOGLE_DOCUMENT = SHARED_DIR / "contracts" / "google-calendar.v3.discovery.json"
 BASE = "/calendar/v3/"
@@ -325,28 +327,14 @@ class ContractASGI:
         if path is None:
             await self.app(scope, receive, send)
             return
-        received, sent = bytearray(), bytearray()
-        start: dict[str, Any] = {}
-
-        async def listen() -> Any:
-            message = await receive()
-            received.extend(message.get("body", b""))
-            return message
-
-        async def answer(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            sent.extend(message.get("body", b""))
-            await send(message)
-
-        await self.app(scope, listen, answer)
+        received, start, sent = await recorded(self.app, scope, receive, send)
         query = parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
         try:
             method = self.contract.check_request(
-                scope["method"], path, query, _decoded(scope["headers"]), bytes(received)
+                scope["method"], path, query, _decoded(scope["headers"]), received
             )
             self.checked.append(method.id)
-            self.contract.check_response(method, start["status"], _decoded(start["headers"]), bytes(sent))
+            self.contract.check_response(method, start["status"], _decoded(start["headers"]), sent)
         except AssertionError as breach:
             self.breaches.append(str(breach))
 

@@ -49,6 +49,7 @@ import yaml
 
 from tests.contracts import SHARED_DIR
 from tests.openapi_corrections import CALENDLY_CORRECTIONS, GRAPH_CORRECTIONS, Correction
+from tests.support.recording import recorded
 
 Json = dict[str, Any]
 
@@ -401,23 +402,9 @@ class ContractASGI:
         if not found:
             await self.app(scope, receive, send)
             return
-        received, sent = bytearray(), bytearray()
-        start: Json = {}
-
-        async def listen() -> Any:
-            message = await receive()
-            received.extend(message.get("body", b""))
-            return message
-
-        async def answer(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            sent.extend(message.get("body", b""))
-            await send(message)
-
-        await self.app(scope, listen, answer)
+        received, start, sent = await recorded(self.app, scope, receive, send)
         try:
-            self._check(scope, f"/{path}", bytes(received), start, bytes(sent))
+            self._check(scope, f"/{path}", received, start, sent)
         except AssertionError as breach:
             self.breaches.append(str(breach))
 
