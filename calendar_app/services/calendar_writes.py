@@ -136,13 +136,17 @@ def plan(session: Session, booking: Booking) -> list[str]:
 
 def retry(session: Session, booking_id: str) -> list[str]:
     """Take up the booking's parked writes again, from the first try; ids of those rows."""
-    rows = session.exec(_rows_of(booking_id).where(CalendarWrite.state == FAILED).with_for_update()).all()
-    for row in rows:
-        _requeue(row)
-        session.add(row)
-    ids = [row.id for row in rows]
-    after_commit(session, lambda: _enqueue(*ids))
-    return ids
+    return _take_up(session, _rows_of(booking_id))
+
+
+def retry_writes(session: Session, workspace_id: str, write_ids: Collection[str]) -> list[str]:
+    """Take up single parked writes of a workspace again, others of the same booking left alone; ids of those rows."""
+    return _take_up(session, _rows_in(workspace_id).where(col(CalendarWrite.id).in_(write_ids)))
+
+
+def retry_workspace(session: Session, workspace_id: str) -> list[str]:
+    """Take up every parked write of a workspace again; ids of those rows."""
+    return _take_up(session, _rows_in(workspace_id))
 
 
 def rewrite(session: Session, booking_id: str, calendar_id: str) -> bool:
@@ -247,6 +251,26 @@ def _targets(session: Session, booking: Booking, hosts: Collection[str]) -> list
 
 def _rows_of(booking_id: str) -> SelectOfScalar[CalendarWrite]:
     return select(CalendarWrite).where(CalendarWrite.booking_id == booking_id).order_by(col(CalendarWrite.id))
+
+
+def _rows_in(workspace_id: str) -> SelectOfScalar[CalendarWrite]:
+    bookings = select(Booking.id).where(Booking.workspace_id == workspace_id)
+    return (
+        select(CalendarWrite)
+        .where(col(CalendarWrite.booking_id).in_(bookings))
+        .order_by(col(CalendarWrite.booking_id), col(CalendarWrite.id))
+    )
+
+
+def _take_up(session: Session, rows: SelectOfScalar[CalendarWrite]) -> list[str]:
+    """Queue those of the rows that are parked; ids of them."""
+    parked = session.exec(rows.where(CalendarWrite.state == FAILED).with_for_update()).all()
+    for row in parked:
+        _requeue(row)
+        session.add(row)
+    ids = [row.id for row in parked]
+    after_commit(session, lambda: _enqueue(*ids))
+    return ids
 
 
 def _requeue(row: CalendarWrite) -> None:

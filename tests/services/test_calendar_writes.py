@@ -284,6 +284,35 @@ def test_what_cannot_succeed_is_parked_at_once(fake: FakeProvider, place: Place,
     assert fake.count("put_event") == 2
 
 
+def test_one_parked_write_is_taken_up_alone(fake: FakeProvider) -> None:
+    """Of a booking in two calendars that both refused it, one is tried again; then whatever the workspace has."""
+    place = bookable(fake, hosts=2, hosting="collective")
+    made = place.book(place.at(10))
+    fake.fail("put_event", PermissionDenied("No rights."), PermissionDenied("No rights."))
+    carry_out()
+    first, second = writes(made.id)
+    assert (first.state, second.state) == ("failed", "failed")
+    with transaction() as session:
+        assert calendar_writes.retry_writes(session, place.workspace.id, [second.id]) == [second.id]
+    assert [row.state for row in writes(made.id)] == ["failed", "queued"]
+    assert calendar_writes.apply(second.id) == "verified"
+    with transaction() as session:
+        assert calendar_writes.retry_workspace(session, place.workspace.id) == [first.id]
+    assert calendar_writes.apply(first.id) == "verified"
+
+
+def test_parked_writes_are_taken_up_in_their_own_workspace_only(fake: FakeProvider, place: Place) -> None:
+    """Neither by its id nor by taking up all does one business touch another one's write."""
+    made = place.book(place.at(10))
+    fake.fail("put_event", PermissionDenied("No rights."))
+    carry_out()
+    elsewhere = factories.workspace()
+    with transaction() as session:
+        assert calendar_writes.retry_writes(session, elsewhere.id, [_write(made.id).id]) == []
+        assert calendar_writes.retry_workspace(session, elsewhere.id) == []
+    assert _write(made.id).state == "failed"
+
+
 def test_a_job_that_kills_its_workers_is_parked(fake: FakeProvider, place: Place) -> None:
     """Ten workers died on it: it stands as failed, for people to see."""
     made = place.book(place.at(10))
