@@ -6,7 +6,7 @@ nowhere else in the clear; no error carries a token or the provider's raw body.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,58 +18,72 @@ from authlib.oauth2 import OAuth2Client
 from pydantic import SecretStr
 
 from calendar_app.errors import GrantRevoked, InvalidRequest, ProviderUnavailable, RateLimited
-from calendar_app.providers.base import Grant
-from calendar_app.providers.http import MeteredClient, retry_after, tls
+from calendar_app.providers.base import Account, Grant, ScopeNeed
+from calendar_app.providers.http import ErrorMap, MeteredClient, ProviderHttp, retry_after, tls
 
 _GRANT_ENDED = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
 """RFC 6749 §5.2, and OpenID Connect Core §3.1.2.6 for servers that want the person back first."""
 
 
 @dataclass(frozen=True, slots=True)
-class OAuthEndpoints:
-    """Where a provider's authorization server lives, and what it wants beyond the RFC (``extra``: query parameters).
+class OAuthVendor:
+    """All that one provider's sign-in needs to say beyond the RFCs.
 
-    ``revoke_as_client``: revoking takes the client's own credentials too (RFC 7009 §2.1).
+    * ``scopes``: asked for together; ``named`` puts a grant's scopes into these names.
+    * ``extra``: query parameters of the consent page; ``login_hint``: whether that page knows who is expected.
+    * ``account``: the address that tells whose grant it is, ``account_of`` what its answer says (an empty id: it does
+      not say), ``to_error`` what a refusal there means.
+    * ``issuer``: as in :class:`calendar_app.providers.base.OAuthClient`.
+    * ``revoke``: where a grant is withdrawn; where there is no such place, ``no_revocation`` tells people what to do.
+      ``revoke_as_client``: that takes the client's own credentials too (RFC 7009 §2.1).
     """
 
     title: str
     client_id: str
     client_secret: SecretStr
+    scopes: Sequence[ScopeNeed]
     authorize: str
     token: str
-    revoke: str
+    account: str
+    account_of: Callable[[Mapping[str, Any]], Account]
+    to_error: ErrorMap
+    issuer: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
+    login_hint: bool = True
+    named: Callable[[Grant], Grant] = lambda grant: grant
+    revoke: str = ""
     revoke_as_client: bool = False
+    no_revocation: str = ""
 
 
 class AuthorizationCode:
-    """The flow for one provider. ``timeout`` in seconds; ``transport`` is a seam for tests."""
+    """The flow for one provider: :class:`calendar_app.providers.base.OAuthClient` for all of them.
+
+    ``timeout`` in seconds; ``transport`` is a seam for tests.
+    """
 
     def __init__(
-        self,
-        endpoints: OAuthEndpoints,
-        scope: str,
-        *,
-        timeout: float,
-        transport: httpx.BaseTransport | None = None,
+        self, vendor: OAuthVendor, *, timeout: float, transport: httpx.BaseTransport | None = None
     ) -> None:
-        self._endpoints = endpoints
+        self.scopes = vendor.scopes
+        self.issuer = vendor.issuer
+        self._vendor = vendor
+        self._scope = " ".join(need.scope for need in vendor.scopes)
         self._timeout = timeout
-        self._scope = scope
         self._transport = transport
 
     def authorization_url(
         self, *, state: str, code_verifier: str, redirect_uri: str, login_hint: str = ""
     ) -> str:
         """The provider's consent page, with PKCE challenge and our state."""
-        extra = dict(self._endpoints.extra)
-        if login_hint:
+        extra = dict(self._vendor.extra)
+        if login_hint and self._vendor.login_hint:
             extra["login_hint"] = login_hint
         client = OAuth2Client(
-            session=None, client_id=self._endpoints.client_id, scope=self._scope, code_challenge_method="S256"
+            session=None, client_id=self._vendor.client_id, scope=self._scope, code_challenge_method="S256"
         )
         url, _state = client.create_authorization_url(
-            self._endpoints.authorize,
+            self._vendor.authorize,
             state=state,
             code_verifier=code_verifier,
             redirect_uri=redirect_uri,
@@ -81,7 +95,7 @@ class AuthorizationCode:
         """:raises GrantRevoked: the code was refused. :raises InvalidRequest: our own credentials were."""
         with self._http() as http, self._errors():
             token = self._client(http).fetch_token(
-                self._endpoints.token,
+                self._vendor.token,
                 grant_type="authorization_code",
                 code=code,
                 code_verifier=code_verifier,
@@ -96,54 +110,71 @@ class AuthorizationCode:
             client = self._client(http)
             client.scope = None  # the granted scopes stay (RFC 6749 §6)
             token = client.refresh_token(
-                self._endpoints.token, refresh_token=refresh_token, **self._credentials()
+                self._vendor.token, refresh_token=refresh_token, **self._credentials()
             )
         return self._grant(token, sent=refresh_token)
 
     def revoke(self, token: str) -> None:
-        """Withdraw the grant. A provider that no longer knows the token answers 400: the goal is reached."""
+        """Withdraw the grant. A provider that no longer knows the token answers 400: the goal is reached.
+
+        :raises InvalidRequest: the provider has no such endpoint, and the sentence says where people end access.
+        """
+        if not self._vendor.revoke:
+            raise InvalidRequest(self._vendor.no_revocation, reason="no_revocation_endpoint")
         with self._http() as http, self._errors():
-            response = http.post(self._endpoints.revoke, data={"token": token} | self._revoker())
+            response = http.post(self._vendor.revoke, data={"token": token} | self._revoker())
         if response.status_code not in (200, 204, 400):
-            raise ProviderUnavailable(f"{self._endpoints.title} did not confirm that access was withdrawn.")
+            raise ProviderUnavailable(f"{self._vendor.title} did not confirm that access was withdrawn.")
+
+    def account(self, access_token: str) -> Account:
+        """Whose grant it is. :raises ProviderUnavailable: the answer does not say."""
+        with self._http() as http:
+            answer = ProviderHttp(self._vendor.account, access_token, self._vendor.to_error, client=http)
+            account = self._vendor.account_of(answer.json("GET", ""))
+        if not account.account_id:
+            raise ProviderUnavailable(
+                f"{self._vendor.title} did not say whose account this is.", reason="bad_body"
+            )
+        return account
 
     def _revoker(self) -> dict[str, str]:
-        if not self._endpoints.revoke_as_client:
+        if not self._vendor.revoke_as_client:
             return {}
-        secret = self._endpoints.client_secret.get_secret_value()
-        return {"client_id": self._endpoints.client_id, "client_secret": secret}
+        secret = self._vendor.client_secret.get_secret_value()
+        return {"client_id": self._vendor.client_id, "client_secret": secret}
 
     def _http(self) -> httpx.Client:
         return MeteredClient(verify=tls(), timeout=self._timeout, transport=self._transport)
 
     def _client(self, http: httpx.Client) -> OAuth2Client:
-        return OAuth2Client(session=http, client_id=self._endpoints.client_id, scope=self._scope)
+        return OAuth2Client(session=http, client_id=self._vendor.client_id, scope=self._scope)
 
     def _credentials(self) -> dict[str, Any]:
         """Client authentication in the body (RFC 6749 §2.3.1), which leaves the ``Authorization`` header unused."""
         return {
-            "client_id": self._endpoints.client_id,
-            "client_secret": self._endpoints.client_secret.get_secret_value(),
+            "client_id": self._vendor.client_id,
+            "client_secret": self._vendor.client_secret.get_secret_value(),
             "auth": httpx.Auth(),
         }
 
     def _grant(self, token: Mapping[str, Any], *, sent: str | None = None) -> Grant:
         if not token.get("access_token"):
             raise ProviderUnavailable(
-                f"{self._endpoints.title} sent an answer that cannot be read.", reason="bad_body"
+                f"{self._vendor.title} sent an answer that cannot be read.", reason="bad_body"
             )
         given = token.get("refresh_token")
         lifetime = timedelta(seconds=int(token.get("expires_in") or 3600))
-        return Grant(
+        grant = Grant(
             access_token=str(token["access_token"]),
             refresh_token=str(given) if given and given != sent else None,
             expires_at=datetime.now(UTC) + lifetime,
             scopes=tuple(str(token.get("scope") or self._scope).split()),
         )
+        return self._vendor.named(grant)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        title = self._endpoints.title
+        title = self._vendor.title
         try:
             yield
         except AuthlibBaseError as error:

@@ -27,14 +27,17 @@ from calendar_app.providers.caldav import provider as caldav
 from calendar_app.providers.caldav.discovery import CalDavSignIn
 from calendar_app.providers.calendly import provider as calendly
 from calendar_app.providers.calendly.errors import to_error as calendly_error
-from calendar_app.providers.calendly.oauth import CalendlyOAuth
+from calendar_app.providers.calendly.oauth import calendly_oauth
 from calendar_app.providers.calendly.push import read_push as calendly_push
 from calendar_app.providers.google import provider as google
+from calendar_app.providers.google.errors import to_error as google_error
+from calendar_app.providers.google.oauth import google_oauth
+from calendar_app.providers.google.push import read_push as google_push
 from calendar_app.providers.http import ProviderHttp
 from calendar_app.providers.ics import provider as ics
 from calendar_app.providers.microsoft import provider as microsoft
 from calendar_app.providers.microsoft.errors import to_error as microsoft_error
-from calendar_app.providers.microsoft.oauth import ACCESS_PAGE, MicrosoftOAuth
+from calendar_app.providers.microsoft.oauth import ACCESS_PAGE, microsoft_oauth
 from calendar_app.providers.microsoft.push import read_push as microsoft_push
 from calendar_app.settings import Settings, get_settings
 
@@ -71,17 +74,17 @@ _ENTRIES: dict[str, _Entry] = {
         title="Google",
         capabilities=google.CAPABILITIES,
         missing=lambda settings: _unset(settings, "GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"),
-        oauth=google.GoogleOAuth,
-        push=google.read_push,
+        oauth=google_oauth,
+        push=google_push,
         calendar=lambda settings, token: google.GoogleCalendar(
-            ProviderHttp(settings.google_api_url, token, google.to_error)
+            ProviderHttp(settings.google_api_url, token, google_error)
         ),
     ),
     "microsoft": _Entry(
         title="Microsoft",
         capabilities=microsoft.CAPABILITIES,
         missing=lambda settings: _unset(settings, "MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET"),
-        oauth=MicrosoftOAuth,
+        oauth=microsoft_oauth,
         push=microsoft_push,
         calendar=lambda settings, token: microsoft.MicrosoftCalendar(
             ProviderHttp(settings.microsoft_api_url, token, microsoft_error), settings.microsoft_api_url
@@ -102,7 +105,7 @@ _ENTRIES: dict[str, _Entry] = {
         title="Calendly",
         capabilities=calendly.CAPABILITIES,
         missing=lambda settings: _unset(settings, "CALENDLY_CLIENT_ID", "CALENDLY_CLIENT_SECRET"),
-        oauth=CalendlyOAuth,
+        oauth=calendly_oauth,
         push=calendly_push,
         calendar=lambda settings, token: calendly.CalendlyCalendar(
             ProviderHttp(settings.calendly_api_url, token, calendly_error)

@@ -34,10 +34,11 @@ from calendar_app.providers import registry
 from calendar_app.providers.base import Appointments, PushChannel, PushRequest, SignIn
 from calendar_app.providers.calendly.errors import to_error
 from calendar_app.providers.calendly.mapping import Position, calendar_from, event_from, uuid_of
-from calendar_app.providers.calendly.oauth import CalendlyOAuth
+from calendar_app.providers.calendly.oauth import calendly_oauth
 from calendar_app.providers.calendly.provider import INVITEE_CALLS, CalendlyCalendar
 from calendar_app.providers.calendly.push import LARGEST_PUSH, read_push
 from calendar_app.providers.http import ProviderHttp
+from calendar_app.providers.oauth import AuthorizationCode
 from calendar_app.settings import Settings
 from tests.openapi_contract import ContractTransport, calendly_contract, requires_calendly_contract
 
@@ -651,8 +652,8 @@ def test_a_rate_limit_says_when_it_ends(headers: dict[str, str], seconds: float 
 # --- OAuth ------------------------------------------------------------------------------------------------------------
 
 
-def oauth(answer: Handler) -> CalendlyOAuth:
-    return CalendlyOAuth(SETTINGS, transport=httpx.MockTransport(answer))
+def oauth(answer: Handler) -> AuthorizationCode:
+    return calendly_oauth(SETTINGS, transport=httpx.MockTransport(answer))
 
 
 def tokens(**changes: Any) -> httpx.Response:

@@ -24,7 +24,9 @@ from calendar_app.domain.event import EventDraft
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import GrantRevoked, InvalidRequest
 from calendar_app.launcher.checks import free_port
-from calendar_app.providers.google.provider import GoogleCalendar, GoogleOAuth, to_error
+from calendar_app.providers.google.errors import to_error
+from calendar_app.providers.google.oauth import google_oauth
+from calendar_app.providers.google.provider import GoogleCalendar
 from calendar_app.providers.http import ProviderHttp
 from calendar_app.settings import Settings
 
@@ -137,7 +139,7 @@ def consent(base: str, url: str) -> str:
 
 def test_sign_in_list_insert_and_delete(emulate: str) -> None:
     """The path of a booking against a third party's Google: consent, tokens, calendars, event in, busy, event out."""
-    oauth = GoogleOAuth(settings(emulate))
+    oauth = google_oauth(settings(emulate))
     verifier = "a-verifier-that-is-long-enough-for-rfc-7636-0123456789"
     code = consent(
         emulate,
@@ -188,11 +190,11 @@ def book_and_remove(google: GoogleCalendar) -> None:
 
 def test_refusals_are_understood(emulate: str) -> None:
     """A wrong verifier, a wrong secret and a dead refresh token become our own errors."""
-    oauth = GoogleOAuth(settings(emulate))
+    oauth = google_oauth(settings(emulate))
     url = oauth.authorization_url(state="st4te", code_verifier="right" * 10, redirect_uri=REDIRECT)
     with pytest.raises(GrantRevoked):
         oauth.exchange(code=consent(emulate, url), code_verifier="wrong" * 10, redirect_uri=REDIRECT)
     with pytest.raises(InvalidRequest, match="operator"):
-        GoogleOAuth(settings(emulate, secret="wrong")).refresh("any")
+        google_oauth(settings(emulate, secret="wrong")).refresh("any")
     with pytest.raises(GrantRevoked):
         oauth.refresh("never issued")

@@ -23,7 +23,9 @@ from calendar_app.errors import (
     SyncTokenInvalid,
 )
 from calendar_app.providers.base import PushChannel
-from calendar_app.providers.google.provider import GoogleCalendar, GoogleOAuth, to_error
+from calendar_app.providers.google.errors import to_error
+from calendar_app.providers.google.oauth import google_oauth
+from calendar_app.providers.google.provider import GoogleCalendar
 from calendar_app.providers.http import ProviderHttp
 from calendar_app.settings import Settings
 from tests.contracts import ContractTransport, requires_google_contract
@@ -76,7 +78,7 @@ def everything(google: GoogleCalendar, cursor: str | None = None) -> tuple[dict[
 def test_consent_tokens_account_and_calendars(sandbox: Sandbox) -> None:
     """The whole sign-in through the provider's own code: consent, exchange with PKCE, userinfo, refresh, revoke."""
     environment = {name: value for name, value in sandbox.environment.items() if name.startswith("GOOGLE_")}
-    oauth = GoogleOAuth(Settings.model_validate(environment))
+    oauth = google_oauth(Settings.model_validate(environment))
     verifier = "v" * 64
     url = httpx.URL(oauth.authorization_url(state="st", code_verifier=verifier, redirect_uri=REDIRECT_URI))
     answer = sandbox.decide(**dict(url.params))
@@ -97,7 +99,7 @@ def test_consent_tokens_account_and_calendars(sandbox: Sandbox) -> None:
 def test_a_code_cannot_be_used_twice(sandbox: Sandbox) -> None:
     """A replayed code is refused as a dead grant."""
     environment = {name: value for name, value in sandbox.environment.items() if name.startswith("GOOGLE_")}
-    oauth = GoogleOAuth(Settings.model_validate(environment))
+    oauth = google_oauth(Settings.model_validate(environment))
     url = httpx.URL(oauth.authorization_url(state="st", code_verifier="v" * 64, redirect_uri=REDIRECT_URI))
     code = sandbox.decide(**dict(url.params))["code"]
     oauth.exchange(code=code, code_verifier="v" * 64, redirect_uri=REDIRECT_URI)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from calendar_app.errors import AuthExpired, InvalidRequest, ProviderError, ProviderUnavailable, RateLimited
-from calendar_app.providers.google.provider import to_error
+from calendar_app.providers.google.errors import to_error
 from calendar_app.providers.http import ProviderHttp, retry_after
 
 Handler = Callable[[httpx.Request], httpx.Response]

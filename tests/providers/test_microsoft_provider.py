@@ -36,9 +36,10 @@ from calendar_app.providers.base import AccessRole, PushEcho, PushRequest, PushS
 from calendar_app.providers.http import ProviderHttp
 from calendar_app.providers.microsoft.errors import to_error
 from calendar_app.providers.microsoft.listing import AHEAD, SLACK
-from calendar_app.providers.microsoft.oauth import MicrosoftOAuth, issuer_of
+from calendar_app.providers.microsoft.oauth import issuer_of, microsoft_oauth
 from calendar_app.providers.microsoft.provider import MicrosoftCalendar
 from calendar_app.providers.microsoft.push import client_state, read_push
+from calendar_app.providers.oauth import AuthorizationCode
 from calendar_app.settings import Settings, SettingsError, load_settings
 from tests.openapi_contract import ContractTransport, graph_contract, requires_graph_contract
 
@@ -663,10 +664,10 @@ GRANTED: Json = {
 
 def oauth(
     answer: Callable[[httpx.Request], httpx.Response] | Json | None = None, settings: Settings = SETTINGS
-) -> MicrosoftOAuth:
+) -> AuthorizationCode:
     """Our OAuth client in front of one answer."""
     handle = answer if callable(answer) else lambda _request: httpx.Response(200, json=answer)
-    return MicrosoftOAuth(settings, transport=httpx.MockTransport(handle))
+    return microsoft_oauth(settings, transport=httpx.MockTransport(handle))
 
 
 def test_the_consent_address_is_the_tenants_and_asks_for_little() -> None:

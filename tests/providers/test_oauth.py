@@ -11,17 +11,18 @@ import httpx
 import pytest
 
 from calendar_app.errors import GrantRevoked, InvalidRequest, ProviderError, ProviderUnavailable, RateLimited
-from calendar_app.providers.google.provider import GoogleOAuth
+from calendar_app.providers.google.oauth import google_oauth
+from calendar_app.providers.oauth import AuthorizationCode
 from calendar_app.settings import Settings
 
 SETTINGS = Settings(GOOGLE_CLIENT_ID="client", GOOGLE_CLIENT_SECRET="hush-hush")
 REDIRECT = "https://almanac.example/api/v1/connections/google/callback"
 
 
-def google(answer: httpx.Response | Callable[[httpx.Request], httpx.Response]) -> GoogleOAuth:
+def google(answer: httpx.Response | Callable[[httpx.Request], httpx.Response]) -> AuthorizationCode:
     """Google's OAuth client in front of one canned answer."""
     handle = answer if callable(answer) else lambda _request: answer
-    return GoogleOAuth(SETTINGS, transport=httpx.MockTransport(handle))
+    return google_oauth(SETTINGS, transport=httpx.MockTransport(handle))
 
 
 def test_the_consent_address_carries_pkce_and_state() -> None:

@@ -52,7 +52,7 @@ from calendar_app.providers.base import (
     ScopeNeed,
     WrittenEvent,
 )
-from calendar_app.providers.google.provider import read_push
+from calendar_app.providers.google.push import read_push
 
 SCOPES = (
     ScopeNeed("profile", "show which account is connected", required=True),

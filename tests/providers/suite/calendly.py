@@ -10,7 +10,7 @@ import httpx
 
 from calendar_app.providers.base import CalendarProvider
 from calendar_app.providers.calendly.errors import to_error
-from calendar_app.providers.calendly.oauth import CalendlyOAuth
+from calendar_app.providers.calendly.oauth import calendly_oauth
 from calendar_app.providers.calendly.provider import CalendlyCalendar
 from calendar_app.providers.http import ProviderHttp, tls
 from tests.openapi_contract import CALENDLY_DOCUMENT, ContractTransport, calendly_contract
@@ -33,7 +33,7 @@ class CalendlyHarness(Harness):
         super().__init__(plain)
         self.running = running
         self.now = running.clock.now
-        self.authority = CalendlyOAuth(running.settings)
+        self.authority = calendly_oauth(running.settings)
         verifier = "v" * 64
         url = httpx.URL(
             self.authority.authorization_url(state="s", code_verifier=verifier, redirect_uri=REDIRECT_URI)

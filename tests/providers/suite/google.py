@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 import httpx
 
 from calendar_app.providers.base import CalendarProvider
+from calendar_app.providers.google.errors import to_error
 from calendar_app.providers.google.mapping import rfc3339
-from calendar_app.providers.google.provider import GoogleCalendar, GoogleOAuth, to_error
+from calendar_app.providers.google.oauth import google_oauth
+from calendar_app.providers.google.provider import GoogleCalendar
 from calendar_app.providers.http import ProviderHttp
 from calendar_app.settings import Settings
 from tests.providers.suite.harness import Harness, Series
@@ -30,7 +32,7 @@ class GoogleHarness(Harness):
         environment = {
             name: value for name, value in sandbox.environment.items() if name.startswith("GOOGLE_")
         }
-        self.authority = GoogleOAuth(Settings.model_validate(environment))
+        self.authority = google_oauth(Settings.model_validate(environment))
         verifier = "v" * 64
         url = httpx.URL(
             self.authority.authorization_url(state="s", code_verifier=verifier, redirect_uri=REDIRECT_URI)

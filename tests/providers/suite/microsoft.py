@@ -14,7 +14,7 @@ import httpx
 from calendar_app.providers.base import CalendarProvider, PushEcho, PushRequest
 from calendar_app.providers.http import ProviderHttp, tls
 from calendar_app.providers.microsoft.errors import to_error
-from calendar_app.providers.microsoft.oauth import MicrosoftOAuth
+from calendar_app.providers.microsoft.oauth import microsoft_oauth
 from calendar_app.providers.microsoft.provider import MicrosoftCalendar
 from calendar_app.providers.microsoft.push import read_push
 from calendar_app.sandbox.environment import MICROSOFT_CALLBACK_PATH
@@ -57,7 +57,7 @@ class MicrosoftHarness(Harness):
         found = sandbox.environment
         environment = {name: found[name] for name in found if name.startswith("MICROSOFT_")}
         self.api_url = environment["MICROSOFT_API_URL"]
-        self.authority = MicrosoftOAuth(Settings.model_validate(environment))
+        self.authority = microsoft_oauth(Settings.model_validate(environment))
         self.grant = self.sign_in()
         self.refresh_token = self.grant.refresh_token or ""
         self.http = sandbox.closing.enter_context(httpx.Client(transport=self.switch))
