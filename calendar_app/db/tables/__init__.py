@@ -1,0 +1,63 @@
+"""Every table; a newcomer meets them in this order: people, connections, mirror, scheduling, bookings, outbound,
+bookkeeping.
+
+All datetimes are aware UTC. The hot interval tables, ``occurrence`` and ``host_reservation``, hold *instants* (epoch
+seconds, see :mod:`calendar_app.domain.timespan`), which is what the engine computes with. Rows never leave
+``services``: pages and the API get small dataclasses.
+"""
+
+from __future__ import annotations
+
+from calendar_app.db.tables.bookings import (
+    Booking,
+    BookingHost,
+    CustomerOrder,
+    Hold,
+    HostReservation,
+    OrderLine,
+)
+from calendar_app.db.tables.bookkeeping import AuditEntry, IdempotencyRecord
+from calendar_app.db.tables.connections import Calendar, Channel, Connection, OAuthAttempt
+from calendar_app.db.tables.mirror import Event, Occurrence
+from calendar_app.db.tables.outbound import CalendarWrite, Deviation, Disconnection, Mail
+from calendar_app.db.tables.people import (
+    ApiToken,
+    AuthSession,
+    Feed,
+    Invitation,
+    Membership,
+    Person,
+    Workspace,
+)
+from calendar_app.db.tables.scheduling import EventType, EventTypeHost, Schedule
+
+__all__ = [
+    "ApiToken",
+    "AuditEntry",
+    "AuthSession",
+    "Booking",
+    "BookingHost",
+    "Calendar",
+    "CalendarWrite",
+    "Channel",
+    "Connection",
+    "CustomerOrder",
+    "Deviation",
+    "Disconnection",
+    "Event",
+    "EventType",
+    "EventTypeHost",
+    "Feed",
+    "Hold",
+    "HostReservation",
+    "IdempotencyRecord",
+    "Invitation",
+    "Mail",
+    "Membership",
+    "OAuthAttempt",
+    "Occurrence",
+    "OrderLine",
+    "Person",
+    "Schedule",
+    "Workspace",
+]

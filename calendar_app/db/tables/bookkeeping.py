@@ -1,0 +1,42 @@
+"""What is kept about requests and changes themselves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from calendar_app.db.tables.columns import json, ref, row_id, when
+from calendar_app.db.types import Json
+
+
+class IdempotencyRecord(SQLModel, table=True):
+    """The first answer to an ``Idempotency-Key``; ``scope`` is who sent it and where to; no ``response``: running."""
+
+    __tablename__ = "idempotency_record"
+    __table_args__ = (UniqueConstraint("scope", "key"),)
+    id: str = row_id()
+    scope: str
+    key: str = Field(max_length=255)
+    body_hash: str = Field(max_length=64)
+    status: int | None = None
+    response: dict[str, Any] | None = Field(default=None, sa_column=Column(Json, nullable=True))
+    created_at: datetime = when(index=True)
+
+
+class AuditEntry(SQLModel, table=True):
+    """Who did what to which object, and when; ``person_id`` ``None`` for customers and the system itself."""
+
+    __tablename__ = "audit_entry"
+    __table_args__ = (Index("ix_audit_entry_subject", "subject_type", "subject_id", "at"),)
+    id: str = row_id()
+    workspace_id: str = ref("workspace.id")
+    person_id: str | None = ref("person.id", nullable=True, index=False, ondelete="SET NULL")
+    actor: str = ""
+    action: str = Field(max_length=64)
+    subject_type: str = Field(max_length=32)
+    subject_id: str = Field(max_length=32)
+    detail: dict[str, Any] = json(dict)
+    at: datetime = when()

@@ -1,0 +1,123 @@
+"""How calendars are reached: grants at providers, the calendars behind them, and their push channels."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Column, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from calendar_app.db.tables.columns import json, ref, row_id, text, when
+from calendar_app.db.types import EncryptedText
+
+
+class OAuthAttempt(SQLModel, table=True):
+    """One press of "Connect": the row behind an OAuth ``state``. Single use, expiring, bound to one browser session.
+
+    ``state_hash`` is the SHA-256 of the state, ``binding`` that of the browser session or API token that started it.
+    """
+
+    __tablename__ = "oauth_attempt"
+    id: str = row_id()
+    state_hash: str = Field(unique=True, max_length=64)
+    binding: str = Field(max_length=64)
+    provider: str = Field(max_length=32)
+    workspace_id: str = ref("workspace.id")
+    person_id: str = ref("person.id")
+    connection_id: str | None = Field(default=None, max_length=26)
+    code_verifier: str = Field(sa_column=Column(EncryptedText, nullable=False))
+    next_path: str = ""
+    created_at: datetime = when()
+    expires_at: datetime = when(index=True)
+    used_at: datetime | None = when(nullable=True)
+
+
+class Connection(SQLModel, table=True):
+    """One grant of one account at one provider.
+
+    ``status``: ``connected``, ``error``, ``needs_reconnect`` or ``disconnected`` (``syncing`` is derived from its
+    calendars). Tokens are encrypted; ``token_version`` rises with each saved refresh. After repeated failure nothing is
+    asked of the provider before ``retry_at``.
+    """
+
+    __tablename__ = "connection"
+    __table_args__ = (UniqueConstraint("workspace_id", "person_id", "provider", "account_id"),)
+    id: str = row_id()
+    workspace_id: str = ref("workspace.id")
+    person_id: str = ref("person.id")
+    provider: str = Field(max_length=32)
+    account_id: str
+    account_email: str = ""
+    status: str = Field(default="connected", max_length=16, index=True)
+    scopes: list[str] = json(list)
+    access_token: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True))
+    refresh_token: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True))
+    access_expires_at: datetime | None = when(nullable=True, index=True)
+    token_version: int = 0
+    refresh_lease_until: datetime | None = when(nullable=True)
+    last_sync_at: datetime | None = when(nullable=True)
+    last_error_code: str = ""
+    last_error: str = text()
+    last_error_at: datetime | None = when(nullable=True)
+    failures: int = 0
+    retry_at: datetime | None = when(nullable=True)
+    created_at: datetime = when()
+    disconnected_at: datetime | None = when(nullable=True)
+
+
+class Calendar(SQLModel, table=True):
+    """One calendar of a connection, with its mirror's cursor.
+
+    ``sync_fence`` rises with each sync that starts; a sync may only commit while the fence is still its own.
+    ``sync_requested_at`` later than ``sync_started_at`` means another sync is due. ``sync_progress`` counts events read
+    by the running sync. After a failure nothing is tried before ``sync_retry_at`` (unless somebody asks); ``None`` with
+    a failure means that trying again would not help. ``removals_accepted``: a person agreed that the next full sync may
+    remove most of the calendar. ``stale_policy``: what a mirror that is too old does to slots: ``keep`` (last known
+    state counts), ``close`` (no slots), ``approve`` (bookings need approval) or ``ignore``.
+    """
+
+    __tablename__ = "calendar"
+    __table_args__ = (UniqueConstraint("connection_id", "remote_id"),)
+    id: str = row_id()
+    workspace_id: str = ref("workspace.id")
+    connection_id: str = ref("connection.id")
+    remote_id: str
+    name: str = ""
+    color: str = ""
+    timezone: str = "UTC"
+    access_role: str = Field(default="reader", max_length=16)
+    is_primary: bool = False
+    checks_conflicts: bool = True
+    receives_bookings: bool = False
+    stale_policy: str = Field(default="keep", max_length=16)
+    sync_cursor: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    sync_fence: int = 0
+    sync_lease_until: datetime | None = when(nullable=True)
+    sync_requested_at: datetime | None = when(nullable=True)
+    sync_started_at: datetime | None = when(nullable=True)
+    sync_retry_at: datetime | None = when(nullable=True)
+    sync_progress: int = 0
+    removals_accepted: bool = False
+    synced_at: datetime | None = when(nullable=True, index=True)
+    full_synced_at: datetime | None = when(nullable=True)
+    last_error_code: str = ""
+    last_error: str = text()
+    failures: int = 0
+    created_at: datetime = when()
+    removed_at: datetime | None = when(nullable=True)
+
+
+class Channel(SQLModel, table=True):
+    """A push channel at a provider. ``id`` is the channel id we chose, ``secret`` what its notifications prove
+    themselves with. ``resource_id`` is the provider's own name of it, empty while or because it was not granted."""
+
+    __tablename__ = "channel"
+    id: str = row_id()
+    calendar_id: str = ref("calendar.id")
+    resource_id: str = ""
+    secret: str = Field(sa_column=Column(EncryptedText, nullable=False))
+    expires_at: datetime = when(index=True)
+    last_message: int = 0
+    last_push_at: datetime | None = when(nullable=True)
+    created_at: datetime = when()
+    stopped_at: datetime | None = when(nullable=True)

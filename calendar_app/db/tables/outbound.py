@@ -1,0 +1,125 @@
+"""What has to happen at providers and in mailboxes because of a booking, and how far each of it is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from calendar_app.db.tables.columns import json, ref, row_id, text, when
+
+
+class CalendarWrite(SQLModel, table=True):
+    """What must stand in one calendar for one booking, and how far the calendar has been brought: also the receipt.
+
+    Desired state, not a log: a worker brings ``applied_version`` up to ``desired_version``; ``present`` says whether
+    the event should exist at all. ``fence`` rises with each claim; only the latest claim may record a result.
+    ``state``: ``queued``, ``written``, ``verified``, ``failed`` (dead letter), ``removed``.
+    """
+
+    __tablename__ = "calendar_write"
+    __table_args__ = (
+        UniqueConstraint("booking_id", "calendar_id"),
+        Index("ix_calendar_write_due", "state", "next_attempt_at"),
+        Index("ix_calendar_write_remote", "calendar_id", "remote_id"),
+    )
+    id: str = row_id()
+    booking_id: str = ref("booking.id")
+    calendar_id: str = ref("calendar.id", index=False)
+    remote_id: str
+    present: bool = True
+    desired_version: int = 1
+    applied_version: int = 0
+    state: str = Field(default="queued", max_length=16)
+    etag: str = ""
+    html_link: str = ""
+    attempts: int = 0
+    next_attempt_at: datetime | None = when(nullable=True)
+    lease_until: datetime | None = when(nullable=True)
+    fence: int = 0
+    last_error_code: str = ""
+    last_error: str = text()
+    written_at: datetime | None = when(nullable=True)
+    verified_at: datetime | None = when(nullable=True)
+    created_at: datetime = when()
+
+
+class Deviation(SQLModel, table=True):
+    """A booking and a calendar that do not say the same, found by a sync or by the drift report, until it is settled.
+
+    ``kind``: ``moved``, ``deleted`` or ``changed`` (somebody did that at the provider), ``missing`` (never arrived),
+    ``stray`` (an event of ours whose booking no longer stands). ``detail`` holds what was found, ``resolution`` what
+    became of it: ``followed``, ``restored``, ``cancelled``, ``dismissed`` or ``vanished``. While it is open the
+    latter is empty, ``recheck`` (to be looked into again) or ``checking``: only seen by a sync (kind ``sighted``).
+    """
+
+    __tablename__ = "deviation"
+    __table_args__ = (Index("ix_deviation_open", "workspace_id", "resolved_at"),)
+    id: str = row_id()
+    workspace_id: str = ref("workspace.id", index=False)
+    booking_id: str | None = ref("booking.id", nullable=True)
+    calendar_id: str = ref("calendar.id")
+    remote_id: str = ""
+    kind: str = Field(max_length=16)
+    detail: dict[str, Any] = json(dict)
+    found_at: datetime = when()
+    resolved_at: datetime | None = when(nullable=True)
+    resolution: str = Field(default="", max_length=16)
+
+
+class Disconnection(SQLModel, table=True):
+    """The end of a connection as a piece of work: what becomes of the bookings that live there, and how far it is.
+
+    ``bookings``: ``leave``, ``move`` (to the calendar ``move_to``) or ``cancel``. ``state``: ``running``, ``done``.
+    """
+
+    __tablename__ = "disconnection"
+    id: str = row_id()
+    workspace_id: str = ref("workspace.id")
+    connection_id: str = ref("connection.id")
+    person_id: str = ref("person.id")
+    bookings: str = Field(max_length=16)
+    move_to: str | None = Field(default=None, max_length=26)
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    revoked: bool = False
+    state: str = Field(default="running", max_length=16, index=True)
+    last_error: str = text()
+    lease_until: datetime | None = when(nullable=True)
+    created_at: datetime = when()
+    finished_at: datetime | None = when(nullable=True)
+
+
+class Mail(SQLModel, table=True):
+    """A message that must go out once, queued in the transaction that made it due; also the sandbox's local mailbox.
+
+    ``dedupe`` is unique (``booking id:kind:sequence:recipient``), so the same occasion can never queue twice.
+    ``state``: ``queued``, ``sent``, ``failed``, ``dropped`` (a reminder that was overtaken). ``reply_to``: whom an
+    answer should reach, if not the sender. ``fence`` and ``lease_until`` as in :class:`CalendarWrite`.
+    """
+
+    __tablename__ = "mail"
+    __table_args__ = (Index("ix_mail_due", "state", "next_attempt_at"),)
+    id: str = row_id()
+    workspace_id: str = ref("workspace.id")
+    booking_id: str | None = ref("booking.id", nullable=True)
+    kind: str = Field(max_length=32)
+    dedupe: str = Field(unique=True)
+    recipient: str = Field(max_length=320)
+    reply_to: str = Field(default="", max_length=320, sa_column_kwargs={"server_default": ""})
+    subject: str
+    body: str = text()
+    ics: str = text()
+    ics_method: str = Field(default="", max_length=16)
+    message_id: str = ""
+    state: str = Field(default="queued", max_length=16)
+    attempts: int = 0
+    next_attempt_at: datetime | None = when(nullable=True)
+    lease_until: datetime | None = when(nullable=True)
+    fence: int = 0
+    last_error: str = text()
+    created_at: datetime = when()
+    sent_at: datetime | None = when(nullable=True)

@@ -1,0 +1,78 @@
+"""What can be booked, with whom, and in which hours."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from calendar_app.db.tables.columns import json, ref, row_id, text, when
+
+
+class Schedule(SQLModel, table=True):
+    """Working hours of a person: ``weekly`` and ``overrides`` as in :mod:`calendar_app.domain.schedule`."""
+
+    __tablename__ = "schedule"
+    id: str = row_id()
+    workspace_id: str = ref("workspace.id")
+    person_id: str = ref("person.id")
+    name: str = "Working hours"
+    timezone: str = "UTC"
+    weekly: dict[str, Any] = json(dict)
+    overrides: dict[str, Any] = json(dict)
+    is_default: bool = True
+    created_at: datetime = when()
+
+
+class EventType(SQLModel, table=True):
+    """Something that can be booked. Minutes for lengths, days for the horizon; caps of 0 mean none.
+
+    ``reminders``: minutes before the start at which the customer is reminded. ``category`` and ``priority`` choose a
+    colour (:mod:`calendar_app.domain.colors`) unless ``color`` names one.
+
+    ``hosting``: ``single``, ``round_robin`` or ``collective``. ``questions``: list of question objects as in
+    :mod:`calendar_app.domain.booking`.
+    """
+
+    __tablename__ = "event_type"
+    __table_args__ = (UniqueConstraint("workspace_id", "slug"),)
+    id: str = row_id()
+    workspace_id: str = ref("workspace.id")
+    slug: str = Field(max_length=64)
+    title: str
+    description: str = text()
+    location: str = ""
+    color: str = ""
+    durations: list[int] = json(lambda: [30])
+    buffer_before: int = 0
+    buffer_after: int = 0
+    minimum_notice: int = 0
+    horizon_days: int = 60
+    step_minutes: int = 15
+    daily_cap: int = 0
+    weekly_cap: int = 0
+    seats: int = 1
+    requires_approval: bool = False
+    category: str = Field(default="", max_length=32)
+    priority: str = Field(default="", max_length=16)
+    reminders: list[int] = json(list)
+    hosting: str = Field(default="single", max_length=16)
+    questions: list[dict[str, Any]] = json(list)
+    cancel_notice: int = 0
+    is_public: bool = True
+    is_active: bool = True
+    created_at: datetime = when()
+
+
+class EventTypeHost(SQLModel, table=True):
+    """A host of an event type; ``schedule_id`` ``None`` means the person's default schedule in the workspace."""
+
+    __tablename__ = "event_type_host"
+    __table_args__ = (UniqueConstraint("event_type_id", "person_id"),)
+    id: str = row_id()
+    event_type_id: str = ref("event_type.id")
+    person_id: str = ref("person.id")
+    schedule_id: str | None = ref("schedule.id", nullable=True, index=False, ondelete="SET NULL")
+    weight: int = 1
