@@ -4,6 +4,8 @@ SQLite starts every write transaction with ``BEGIN IMMEDIATE``, so that two writ
 "database is locked" half-way (https://www.sqlite.org/lang_transaction.html), and lets them in one by one in the order
 in which they came; reads start deferred and never wait (WAL). PostgreSQL runs at its default, READ COMMITTED.
 
+:func:`clock` is the time that every process agrees on, whatever its machine believes.
+
 Work that must follow a commit (enqueueing a job, publishing "changed") is registered with :func:`after_commit`; a
 transaction that rolls back runs none of it.
 """
@@ -16,9 +18,10 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, func, select
 from sqlmodel import Session
 
 from calendar_app.settings import get_settings
@@ -119,6 +122,19 @@ def transaction() -> Iterator[Session]:
             follower()
         except Exception:
             log.exception("work after a commit failed; the sweeper will make up for it")
+
+
+def clock() -> datetime:
+    """The present by the clock that all processes share: PostgreSQL's, or this machine's, which SQLite never leaves.
+
+    What is past, and which hold has run out, is decided by it: web processes and workers on machines whose clocks
+    differ by hours still agree.
+    """
+    if get_engine().dialect.name != "postgresql":
+        return datetime.now(UTC)
+    with reading() as session:
+        present: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return present.astimezone(UTC)
 
 
 def after_commit(session: Session, work: Callable[[], object]) -> None:

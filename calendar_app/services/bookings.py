@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from calendar_app.db.session import reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, EventType, HostReservation
 from calendar_app.domain import booking as lifecycle
 from calendar_app.domain import slots as engine
@@ -118,7 +118,7 @@ def create(
     """
     if client:
         allow(client)
-    now = now or datetime.now(UTC)
+    now = now or clock()
     wish = _wish(event_type_id, start, zone, name, email, answers or {}, duration, hold_id, actor, now)
 
     def finish(session: Session, rows: Sequence[Booking]) -> BookingView:
@@ -285,7 +285,7 @@ def no_show(actor: Actor, booking_id: str, *, now: datetime | None = None) -> Bo
 
 def complete_past(now: datetime | None = None) -> int:
     """Mark confirmed bookings that have ended as completed, and let go of their reservations; how many there were."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     with reading() as session:
         ended = select(Booking.id).where(Booking.status == Status.CONFIRMED, col(Booking.end_at) <= now)
         ids = session.exec(ended.order_by(col(Booking.end_at)).limit(500)).all()
@@ -337,7 +337,7 @@ def _change(
     find: Callable[[Session], Booking], target: Status, who: _Who, now: datetime | None, reason: str = ""
 ) -> BookingView:
     """Bring a booking into ``target``, as one transaction."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     reason = clean_text(reason, "reason", _REASON_LENGTH, lines=True)
 
     def work() -> BookingView:
@@ -481,7 +481,7 @@ def _reschedule(
     length: int = 0,
 ) -> BookingView:
     """``length`` in seconds, 0 for the booking's own."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     at = instant(check_moment(start, "start"))
     if zone is not None:
         check_zone(zone)

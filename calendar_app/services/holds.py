@@ -12,13 +12,13 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from calendar_app.db.ids import new_id
-from calendar_app.db.session import reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Hold, HostReservation
 from calendar_app.domain import slots as engine
 from calendar_app.domain.hosting import Hosting, pick_host
@@ -83,7 +83,7 @@ def create(
 
     :raises SlotUnavailable: taken or not offered. Other errors as :func:`calendar_app.services.bookings.create`.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock()
     at = instant(check_moment(start, "start"))
     check_zone(zone)
     secret = secrets.token_hex(16)
@@ -177,7 +177,7 @@ def drop(session: Session, held: Held) -> None:
 
 def expire(now: datetime | None = None) -> int:
     """Delete holds that have run out, with their reservations; how many there were."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     with reading() as session:
         if session.exec(select(Hold.id).where(col(Hold.expires_at) <= now).limit(1)).first() is None:
             return 0

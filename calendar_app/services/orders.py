@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, false, or_
 from sqlmodel import Session, col, select
 
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import (
     AuditEntry,
     Booking,
@@ -143,7 +143,7 @@ def create(
     :raises InvalidInput: the person, the zone, or a line, which ``field`` names (``lines[1].start``).
     :raises NotFound: no such event type. :raises Conflict: one is switched off (``event_type_inactive``).
     """
-    now = now or datetime.now(UTC)
+    now = now or clock()
     if client:
         limits.check("orders", client, DRAFTS)
     if not 1 <= len(lines) <= LONGEST:
@@ -298,7 +298,7 @@ def _by_token(token: str) -> Find:
 
 
 def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None) -> OrderView:
-    now = now or datetime.now(UTC)
+    now = now or clock()
     with reading() as session:
         order = find(session)
         if order.status != OrderStatus.DRAFT:
@@ -365,7 +365,7 @@ def _settled(session: Session, order: CustomerOrder, *, full: bool) -> OrderView
 
 
 def _cancel(find: Find, actor: Actor | None, reason: str, now: datetime | None) -> OrderView:
-    now = now or datetime.now(UTC)
+    now = now or clock()
     reason = clean_text(reason, "reason", _REASON_LENGTH, lines=True)
 
     def work() -> OrderView:

@@ -43,15 +43,20 @@ class Web:
 
 
 @contextmanager
-def web_processes(count: int) -> Iterator[list[Web]]:
-    """``count`` uvicorn processes of the API with this test's settings; all answer when the block begins."""
+def web_processes(count: int, *, steps: Sequence[int] = ()) -> Iterator[list[Web]]:
+    """``count`` uvicorn processes of the API with this test's settings; all answer when the block begins.
+
+    ``steps``: by how many seconds the clock of each is ahead, as far as given.
+    """
     running: list[Web] = []
     try:
-        for _ in range(count):
+        for number in range(count):
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = probe.getsockname()[1]
-            command = [sys.executable, "-m", "uvicorn", "--factory", "calendar_app.api.app:create_api"]
+            command = [sys.executable, "-m"]
+            command += ["tests.support.stepped", str(steps[number])] if number < len(steps) else []
+            command += ["uvicorn", "--factory", "calendar_app.api.app:create_api"]
             command += ["--port", str(port), "--log-level", "warning"]
             running.append(Web(f"http://127.0.0.1:{port}", subprocess.Popen(command, env=dict(os.environ))))
         for web in running:
