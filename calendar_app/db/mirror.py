@@ -18,7 +18,6 @@ from sqlmodel import Session, SQLModel, col
 
 from calendar_app.db.tables import Event, Occurrence
 from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, EventTime, Response, ShowAs
-from calendar_app.domain.timespan import Span
 
 T = TypeVar("T")
 Payload = dict[str, Any]
@@ -105,25 +104,6 @@ def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-def busy_rows(session: Session, calendar_ids: Collection[str], span: Span) -> Sequence[tuple[str, int, int]]:
-    """``(calendar id, starts, ends)`` of the busy occurrences that overlap ``span``.
-
-    Availability reads thousands of these on every page, so they come as the driver's own tuples: all columns are plain
-    text and integers, for which the result layer above it would do nothing but take most of the time.
-    """
-    table = _OCCURRENCES.c
-    statement = select(table.calendar_id, table.starts, table.ends).where(
-        table.calendar_id.in_(calendar_ids),
-        table.ends > span.start,
-        table.starts < span.end,
-        table.busy,
-        table.starts < table.ends,
-    )
-    with session.connection().execute(statement) as result:
-        found: Sequence[tuple[str, int, int]] = result.cursor.fetchall()
-    return found
 
 
 def upsert_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from calendar_app.domain.event import CalendarEvent, EventStatus, EventTime
 from calendar_app.domain.recurrence import (
@@ -19,7 +19,7 @@ from calendar_app.domain.recurrence import (
     expand,
 )
 from calendar_app.domain.recurrence.wallclock import instant_of
-from calendar_app.domain.timespan import Span
+from calendar_app.domain.timespan import Span, instant
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,11 @@ MOST = 5_000
 """Occurrences kept of one series; of a denser one, those nearest to now."""
 _FAR = 1 << 40
 _HOUR, _DAY = 3600, 86_400
+
+
+def window_at(now: datetime) -> Span:
+    """The mirror's window at ``now``."""
+    return Span(instant(now - BEHIND), instant(now + AHEAD))
 
 
 def expand_series(

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from calendar_app.db.tables import Booking, BookingHost, CalendarWrite, Deviation
+from calendar_app.db.tables import Booking, BookingHost, Calendar, CalendarWrite, Connection, Deviation
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.services import booking_events
@@ -27,6 +27,23 @@ class Sighting:
 
     remote_id: str
     gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose calendar it is, and the IANA zone in which it means times that name none."""
+
+    zone: str
+    person_id: str
+
+
+def owner_of(session: Session, calendar_id: str) -> Owner:
+    """:raises sqlalchemy.exc.NoResultFound: there is no such calendar."""
+    statement = select(col(Calendar.timezone), col(Connection.person_id)).join(
+        Connection, col(Connection.id) == col(Calendar.connection_id)
+    )
+    zone, person_id = session.execute(statement.where(col(Calendar.id) == calendar_id)).one()
+    return Owner(zone or "UTC", person_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ import pytest
 from calendar_app.db.session import reading
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import GrantRevoked
-from calendar_app.services import bookings, calendar_writes, grants, mirror, sync
+from calendar_app.services import bookings, calendar_writes, grants, sync
 from calendar_app.services.sync import Outcome
 from tests.faults.office import LONG, Office
+from tests.support.mirrored import busy_spans
 from tests.worker.processes import wait_until
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("quick")]
@@ -152,7 +153,7 @@ def test_a_lost_sync_token_keeps_times_closed(office: Office) -> None:
 
     def busy() -> object:
         with reading() as session:
-            return mirror.busy_spans(session, [office.calendar.id], span)[office.calendar.id]
+            return busy_spans(session, office.calendar.id, span)
 
     closed = busy()
     gone = office.fault("gone", "list")

@@ -32,7 +32,6 @@ from calendar_app.services import (
     connections,
     disconnecting,
     grants,
-    mirror,
     recheck,
     sync,
 )
@@ -44,6 +43,7 @@ from tests.sandbox.microsoft.client import Json, Microsoft, ok, running_microsof
 from tests.support import factories
 from tests.support.clock import Clock
 from tests.support.databases import Database
+from tests.support.mirrored import busy_spans
 from tests.support.scheduling import GUEST, ZONE, carry_out, next_monday, writes
 
 OWNER = "ada@contoso.example"
@@ -118,7 +118,7 @@ def busy(calendar_id: str, start: datetime) -> list[Span]:
     """What the mirror says blocks the day around ``start``."""
     day = Span(instant(start) - 3600, instant(start) + 7200)
     with reading() as session:
-        return mirror.busy_spans(session, [calendar_id], day)[calendar_id]
+        return busy_spans(session, calendar_id, day)
 
 
 def write_of(booking_id: str) -> CalendarWrite:

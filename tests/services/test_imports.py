@@ -20,13 +20,13 @@ from calendar_app.services import (
     connections,
     imports,
     limits,
-    mirror,
     snapshots,
     sync,
 )
 from calendar_app.services.roles import Role
 from tests.support import factories
 from tests.support.databases import Database
+from tests.support.mirrored import busy_spans
 
 SOON = (datetime.now(UTC) + timedelta(days=3)).replace(hour=9, minute=0, second=0, microsecond=0)
 HOUR = timedelta(hours=1)
@@ -48,7 +48,7 @@ def busy(calendar_id: str) -> list[Span]:
     """When the calendar blocks time within the next month."""
     span = Span(instant(datetime.now(UTC)), instant(datetime.now(UTC) + timedelta(days=30)))
     with reading() as session:
-        return sorted(mirror.busy_spans(session, [calendar_id], span)[calendar_id])
+        return busy_spans(session, calendar_id, span)
 
 
 def test_a_file_becomes_a_read_only_calendar_that_blocks_time(database: Database) -> None:

@@ -30,6 +30,7 @@ from calendar_app.services.mirror import Applied
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.factories import Team
+from tests.support.mirrored import busy_spans
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """A Monday, four weeks before Europe changes its clocks."""
@@ -195,7 +196,7 @@ def test_hostile_rules_neither_stop_nor_vanish(team: Team, rule: str) -> None:
     assert stored(team) == {"hostile", "fine"}
     with reading() as session:
         count = session.scalar(select(func.count()).select_from(Occurrence)) or 0
-        spans = mirror.busy_spans(session, [team.calendar.id], mirror.window_at(NOW))[team.calendar.id]
+        spans = busy_spans(session, team.calendar.id, mirror.window_at(NOW))
     assert 2 <= count <= 5_001
     own = instant(datetime(2026, 3, 3, 9, tzinfo=UTC))
     assert any(span.start <= own < span.end for span in spans)
@@ -236,8 +237,8 @@ def test_what_blocks_time(team: Team, parts: dict[str, Any], blocks: bool) -> No
     """Free, declined and working-elsewhere events are shown but block nothing; all others do."""
     apply(team, event("one", **parts))
     with reading() as session:
-        found = mirror.busy_spans(session, [team.calendar.id], mirror.window_at(NOW))
-    assert len(found[team.calendar.id]) == int(blocks)
+        found = busy_spans(session, team.calendar.id, mirror.window_at(NOW))
+    assert len(found) == int(blocks)
     assert len(starts(team)) == 1
 
 
@@ -249,9 +250,8 @@ def test_busy_spans_overlap_and_belong_to_their_calendar(team: Team) -> None:
     with reading() as session:
 
         def count(start: int, end: int) -> int:
-            found = mirror.busy_spans(session, [team.calendar.id, other.id], Span(start, end))
-            assert found[other.id] == []
-            return len(found[team.calendar.id])
+            assert busy_spans(session, other.id, Span(start, end)) == []
+            return len(busy_spans(session, team.calendar.id, Span(start, end)))
 
         assert count(nine, nine + 1) == 1
         assert count(nine - 60, nine) == 0
@@ -389,7 +389,7 @@ def test_busy_spans_of_a_dense_calendar(team: Team) -> None:
             session.execute(insert(Occurrence), batch)
     span = Span(base, base + 30 * 86_400)
     with reading() as session:
-        found = mirror.busy_spans(session, [team.calendar.id], span)[team.calendar.id]
+        found = busy_spans(session, team.calendar.id, span)
         assert 4_990 <= len(found) <= 5_010
 
 

@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence
 from calendar_app.domain.event import CalendarEvent, EventStatus, EventTime
+from calendar_app.domain.timespan import Span
 from calendar_app.errors import (
     Forbidden,
     GrantRevoked,
@@ -28,6 +29,7 @@ from tests.support import factories
 from tests.support.databases import Database
 from tests.support.factories import Team
 from tests.support.fake_provider import FakeProvider
+from tests.support.mirrored import busy_spans
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 MAIN = "main@ada@example.com"
@@ -187,10 +189,10 @@ def test_refused_cursor_lists_everything_and_removes_what_vanished(
     assert len(busy(team)) == 2
 
 
-def busy(team: Team) -> list[tuple[int, int]]:
+def busy(team: Team) -> list[Span]:
     with reading() as session:
         window = mirror.window_at(datetime.now(UTC))
-        return sorted(mirror.busy_spans(session, [team.calendar.id], window)[team.calendar.id])
+        return busy_spans(session, team.calendar.id, window)
 
 
 def test_mass_delete_needs_a_person(fake: FakeProvider, team: Team) -> None:

@@ -1,0 +1,258 @@
+"""One listing being applied to a calendar's mirror: what is stored, what has vanished, and what of it is odd.
+
+Single events are expanded as they come; a series waits until all its parts are in, for a master and its exceptions may
+stand on different pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from calendar_app.db import mirror as rows
+from calendar_app.db.tables import Event, Occurrence
+from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventStatus
+from calendar_app.domain.recurrence import Occurrence as Expanded
+from calendar_app.domain.timespan import instant
+from calendar_app.services.mirror_expansion import expand_series, expand_single, window_at
+from calendar_app.services.mirror_own import (
+    OwnBooking,
+    Sighting,
+    Written,
+    expected_here,
+    own_bookings,
+    owner_of,
+    watched_here,
+    written_here,
+)
+
+FUSE_COUNT, FUSE_SHARE = 20, 0.5
+"""A full listing that lacks more future events than both is not believed."""
+
+SERIES_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An event's row before the listing."""
+
+    row_id: int
+    master_id: str | None
+    is_recurring: bool
+    payload: rows.Payload
+
+
+class Run:
+    """The listing as far as it is applied; the caller holds the calendar's row locked.
+
+    ``full``: it is everything, not the changes since the last one. ``touched`` names the series to expand at the end.
+    ``sightings`` are the events of ours in it that do not fit their bookings, by remote id.
+    """
+
+    def __init__(self, session: Session, calendar_id: str, now: datetime, *, full: bool) -> None:
+        self.session, self.calendar_id, self.now, self.full = session, calendar_id, now, full
+        self.owner = owner_of(session, calendar_id)
+        self.window = window_at(now)
+        self.changed = 0
+        self.removed = 0
+        self.touched: set[str] = set()
+        self.sightings: dict[str, Sighting] = {}
+        self._seen: set[str] = set()
+        self._ended: set[str] = set()
+        self._exceptions: set[str] = set()
+        self._watched: frozenset[str] | None = None
+
+    def take(self, batch: Sequence[CalendarEvent]) -> None:
+        """Store a portion of the listing; single events are expanded at once, series later."""
+        latest = {event.remote_id: event for event in batch}
+        if self.full:
+            self._seen.update(latest)
+        known = self._known(latest)
+        written = written_here(self.session, self.calendar_id, latest, self.now)
+        own = self._own(latest, written)
+        bookings = own_bookings(self.session, self.owner.person_id, set(own.values()))
+        self._look(latest, written, bookings)
+        gone: list[int] = []
+        stored: list[dict[str, Any]] = []
+        singles: dict[str, list[Expanded]] = {}
+        for remote_id, event in latest.items():
+            before = known.get(remote_id)
+            if event.status is EventStatus.CANCELLED and not event.master_id:
+                self._end(remote_id, before, gone)
+                continue
+            if event.master_id:
+                self._exceptions.add(remote_id)
+            payload = rows.to_payload(event)
+            if before and remote_id not in own and self._unchanged(event, payload, before):
+                continue
+            if before and before.master_id and before.master_id != event.master_id:
+                self.touched.add(before.master_id)
+            if event.master_id or event.recurrence or (before and before.is_recurring):
+                self.touched.add(event.master_id or remote_id)
+            else:
+                singles[remote_id] = expand_single(event, self.owner.zone, self.window)
+                if not singles[remote_id] and event.start:
+                    self._end(remote_id, before, gone)
+                    continue
+            stored.append(self._row(event, payload, own.get(remote_id), bookings))
+        rows.delete_events(self.session, gone)
+        self.changed += len(stored)
+        self.removed += len(gone)
+        ids = rows.upsert_events(self.session, stored)
+        occurrences = [
+            self._occurrence(ids[remote_id], one, bookings.get(own.get(remote_id, "")))
+            for remote_id, found in singles.items()
+            if remote_id in ids
+            for one in found
+        ]
+        old = [ids[remote_id] for remote_id in singles if remote_id in ids and remote_id in known]
+        rows.replace_occurrences(self.session, old, occurrences)
+
+    @staticmethod
+    def _own(latest: Mapping[str, CalendarEvent], written: Mapping[str, Written]) -> dict[str, str]:
+        """Booking ids by remote id: of what we wrote, and of what carries our mark."""
+        marked = {
+            remote_id: event.private[BOOKING_MARK]
+            for remote_id, event in latest.items()
+            if BOOKING_MARK in event.private
+        }
+        return marked | {remote_id: one.booking_id for remote_id, one in written.items()}
+
+    def _look(
+        self,
+        latest: Mapping[str, CalendarEvent],
+        written: Mapping[str, Written],
+        bookings: Mapping[str, OwnBooking],
+    ) -> None:
+        """Note what is not as we last wrote it. Our own echo has our etag, or our times."""
+        if self._watched is None:
+            self._watched = watched_here(self.session, self.calendar_id)
+        for remote_id, event in latest.items():
+            ours = written.get(remote_id)
+            gone = event.status is EventStatus.CANCELLED
+            if remote_id in self._watched:
+                self.sightings[remote_id] = Sighting(remote_id, gone)
+            elif ours is not None and ours.expected and (gone or not event.etag or event.etag != ours.etag):
+                booking = bookings.get(ours.booking_id)
+                if gone or (booking is not None and not booking.is_at(event, self.owner.zone)):
+                    self.sightings[remote_id] = Sighting(remote_id, gone)
+
+    def remove_missing(self, future_before: int, accepted: bool) -> int:
+        """Delete what the full listing lacked; the number of events kept because there are suspiciously many."""
+        mine = select(
+            col(Event.id), col(Event.remote_id), col(Event.master_id), col(Event.is_recurring)
+        ).where(col(Event.calendar_id) == self.calendar_id)
+        missing = [row for row in self.session.execute(mine) if row.remote_id not in self._seen]
+        if not accepted and len(missing) > FUSE_COUNT:
+            future = self.future_events({row.id for row in missing})
+            if future > max(FUSE_COUNT, FUSE_SHARE * future_before):
+                return len(missing)
+        rows.delete_events(self.session, [row.id for row in missing])
+        for remote_id in expected_here(self.session, self.calendar_id, self.now) - self._seen:
+            self.sightings[remote_id] = Sighting(remote_id, gone=True)
+        self.removed += len(missing)
+        self.touched.update(row.master_id for row in missing if row.master_id)
+        self.touched.update(row.remote_id for row in missing if row.is_recurring)
+        return 0
+
+    def future_events(self, among: set[int] | None = None) -> int:
+        """How many events of the calendar, or of those given, have an occurrence that is not over; a series counts
+        once, whether its provider lists a master or each occurrence."""
+        series = func.coalesce(col(Event.master_id), col(Event.remote_id))
+        found = self.session.execute(
+            select(col(Event.id), series)
+            .join(Occurrence, col(Occurrence.event_id) == col(Event.id))
+            .where(col(Occurrence.calendar_id) == self.calendar_id, col(Occurrence.ends) > instant(self.now))
+            .distinct()
+        )
+        return len({name for row_id, name in found if among is None or row_id in among})
+
+    def expand_series(self) -> None:
+        """Expand every touched series anew: its master with all exceptions, or exceptions that lost their master."""
+        for batch in rows.batches(sorted(self.touched), SERIES_BATCH):
+            series = rows.series_rows(self.session, self.calendar_id, batch)
+            marks = {part.booking_id for parts in series.values() for part in parts if part.booking_id}
+            bookings = own_bookings(self.session, self.owner.person_id, marks)
+            gone: list[int] = []
+            found: list[dict[str, Any]] = []
+            for remote_id, parts in series.items():
+                by_id = {part.event.remote_id: part for part in parts}
+                master = by_id.pop(remote_id, None)
+                if master is None:
+                    gone += [part.row_id for part in parts if self._is_left_over(remote_id, part.event)]
+                changes = [part.event for part in by_id.values()]
+                for one in expand_series(
+                    master.event if master else None, changes, self.owner.zone, self.window
+                ):
+                    part = by_id.get(one.event.remote_id, master)
+                    if part is not None and part.row_id not in gone:
+                        booking = bookings.get(part.booking_id or "")
+                        found.append(self._occurrence(part.row_id, one, booking))
+            rows.replace_occurrences(
+                self.session, [part.row_id for parts in series.values() for part in parts], found
+            )
+            rows.delete_events(self.session, gone)
+            self.removed += len(gone)
+        self.touched.clear()
+
+    def _is_left_over(self, master_id: str, event: CalendarEvent) -> bool:
+        """Whether an exception without a master goes too: it cancels, or the master ended and it was not listed."""
+        if event.status is EventStatus.CANCELLED:
+            return True
+        return master_id in self._ended and event.remote_id not in self._exceptions
+
+    def _end(self, remote_id: str, before: _Known | None, gone: list[int]) -> None:
+        if before:
+            gone.append(before.row_id)
+        if before and before.master_id:
+            self.touched.add(before.master_id)
+        else:
+            self._ended.add(remote_id)
+            self.touched.add(remote_id)
+
+    def _known(self, remote_ids: Iterable[str]) -> dict[str, _Known]:
+        statement = select(
+            col(Event.remote_id),
+            col(Event.id),
+            col(Event.master_id),
+            col(Event.is_recurring),
+            col(Event.payload),
+        ).where(col(Event.calendar_id) == self.calendar_id, col(Event.remote_id).in_(list(remote_ids)))
+        return {remote_id: _Known(*rest) for remote_id, *rest in self.session.execute(statement)}
+
+    def _unchanged(self, event: CalendarEvent, payload: rows.Payload, before: _Known) -> bool:
+        """Equal events are left alone, but for those whose occurrences depend on more than the event itself."""
+        if payload != before.payload:
+            return False
+        start = event.start
+        return not self.full or not start or not (start.all_day or start.zone is None)
+
+    def _row(
+        self, event: CalendarEvent, payload: rows.Payload, mark: str | None, bookings: dict[str, OwnBooking]
+    ) -> dict[str, Any]:
+        return {
+            "calendar_id": self.calendar_id,
+            "remote_id": event.remote_id,
+            "master_id": event.master_id,
+            "is_recurring": bool(event.recurrence),
+            "booking_id": mark if mark in bookings else None,
+            "summary": event.summary,
+            "etag": event.etag,
+            "payload": payload,
+        }
+
+    def _occurrence(self, row_id: int, one: Expanded, booking: OwnBooking | None) -> dict[str, Any]:
+        return {
+            "calendar_id": self.calendar_id,
+            "event_id": row_id,
+            "starts": one.start,
+            "ends": one.end,
+            "original": one.original,
+            "all_day": one.all_day,
+            "busy": one.event.blocks_time and not (booking and booking.explains(one.start, one.end)),
+        }
