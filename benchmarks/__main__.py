@@ -8,7 +8,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("slots_engine", "recurrence", "slots_http", "bookings", "sync", "caldav", "ics_import", "live")
+ALL = (
+    "slots_engine",
+    "recurrence",
+    "slots_http",
+    "bookings",
+    "sync",
+    "caldav",
+    "ics_import",
+    "live",
+    "live_many",
+)
 
 
 def main(names: list[str]) -> int:

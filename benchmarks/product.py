@@ -23,10 +23,11 @@ START_WITHIN_S = 240
 
 @dataclass(frozen=True)
 class Product:
-    """A running product: where it is, and the demo owner's password."""
+    """A running product: where it is, the demo owner's password, and the launcher's process id."""
 
     url: str
     password: str
+    pid: int
 
     def client(self) -> httpx.Client:
         """An HTTP client with the owner's API token."""
@@ -65,7 +66,7 @@ def running() -> Iterator[Product]:
                 [sys.executable, "-m", "calendar_app.launcher"], stdout=output, stderr=output, env=environment
             )
         try:
-            yield Product(f"http://localhost:{port}", _password(process, log))
+            yield Product(f"http://localhost:{port}", _password(process, log), process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
