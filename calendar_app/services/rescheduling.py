@@ -1,0 +1,239 @@
+"""Moving a booking to another time, with the same hosts.
+
+As when it was made, the providers are asked before the transaction, and the engine before it and within it; what the
+booking holds itself is never in its own way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, select
+
+from calendar_app.db.session import clock, reading, transaction
+from calendar_app.db.tables import Booking, BookingHost, EventType
+from calendar_app.domain import booking as lifecycle
+from calendar_app.domain import slots as engine
+from calendar_app.domain.booking import Status
+from calendar_app.domain.hosting import Hosting
+from calendar_app.domain.slots import Rule
+from calendar_app.domain.timespan import Span, instant, utc
+from calendar_app.errors import SlotUnavailable
+from calendar_app.services import (
+    audit,
+    calendar_writes,
+    mirror,
+    notifications,
+    placing,
+    recheck,
+    reservations,
+    snapshots,
+)
+from calendar_app.services.availability import check_moment, check_zone
+from calendar_app.services.booking_views import BookingView, view
+from calendar_app.services.changing import (
+    CUSTOMER,
+    Find,
+    Outside,
+    Who,
+    by_link,
+    follower,
+    found,
+    locked,
+    release,
+    reservation_ids,
+    shared,
+    swap,
+    who_of,
+)
+from calendar_app.services.event_types import rules_of
+from calendar_app.services.placing import TAKEN
+from calendar_app.services.roles import Actor
+from calendar_app.services.snapshots import Snapshot
+
+
+def reschedule(
+    actor: Actor, booking_id: str, start: datetime, *, zone: str | None = None, now: datetime | None = None
+) -> BookingView:
+    """Move a booking to ``start`` (aware) with the same hosts and length. Staff may leave working hours and notice
+    aside.
+
+    :raises SlotUnavailable: a host is busy then. :raises TransitionRefused: its state or time forbids it.
+    :raises NotFound: not the actor's to see.
+    """
+    return _reschedule(found(actor, booking_id), start, who_of(actor), zone, now)
+
+
+def reschedule_by_token(
+    token: str, start: datetime, *, zone: str | None = None, now: datetime | None = None
+) -> BookingView:
+    """As :func:`reschedule`, for whoever has the manage link: only to a time that is offered, within the notice
+    limit."""
+    return _reschedule(by_link(token), start, CUSTOMER, zone, now)
+
+
+def move_as_outside(
+    booking_id: str,
+    span: Span,
+    outside: Outside,
+    *,
+    actor: Actor | None = None,
+    now: datetime | None = None,
+) -> BookingView:
+    """Move because the event was moved at the provider, to its time and length; ``actor`` ``None``: by the workspace's
+    rule. Errors as :func:`reschedule`, the host's other events and bookings being in the way as ever."""
+    return _reschedule(
+        found(actor, booking_id),
+        utc(span.start),
+        follower(actor, outside),
+        None,
+        now,
+        length=span.end - span.start,
+    )
+
+
+def _reschedule(
+    find: Find,
+    start: datetime,
+    who: Who,
+    zone: str | None,
+    now: datetime | None,
+    *,
+    length: int = 0,
+) -> BookingView:
+    """``length`` in seconds, 0 for the booking's own."""
+    now = now or clock()
+    at = instant(check_moment(start, "start"))
+    if zone is not None:
+        check_zone(zone)
+    with reading() as session:
+        row = find(session)
+        move = _Move(session, row, at, who, zone, now, length)
+        if who.outside is None:  # the event that the booking follows is in the mirror, and in the way for now
+            move.check(session, row)
+        span, calendars = move.span, snapshots.calendars_of(session, move.host_ids, now)
+        own = recheck.own_spans(session, [c.id for c in calendars], span)
+    here = Span(instant(row.start_at), instant(row.end_at))
+    own = {calendar.id: [*own.get(calendar.id, ()), here] for calendar in calendars}
+    if who.outside is not None and who.outside.calendar_id in own:
+        own[who.outside.calendar_id].append(Span(at, at + move.rules.length))
+    (seen,) = recheck.look([recheck.Question(calendars, span, own)])
+    if seen.busy_hosts:
+        raise SlotUnavailable(TAKEN)
+    move.wary = bool(seen.wary_hosts)
+    return reservations.retrying(lambda: move.carry_out(find))
+
+
+class _Move:
+    """A booking on its way to another time: the same questions are asked before and within the transaction."""
+
+    def __init__(
+        self,
+        session: Session,
+        row: Booking,
+        at: int,
+        who: Who,
+        zone: str | None,
+        now: datetime,
+        length: int = 0,
+    ) -> None:
+        self.at, self.who, self.zone, self.now = at, who, zone, now
+        self.event_type_id = row.event_type_id
+        length = length or int((row.end_at - row.start_at).total_seconds())
+        self.minutes = max(1, length // 60)
+        hosts = select(BookingHost.person_id).where(BookingHost.booking_id == row.id)
+        self.host_ids = sorted(session.exec(hosts))
+        rules = rules_of(session.get_one(EventType, row.event_type_id))
+        self.rules = replace(rules, durations=(self.minutes,), duration=self.minutes)
+        self.span = snapshots.reserved(at, self.rules)
+        self.wary = False
+
+    def check(self, session: Session, row: Booking) -> tuple[Status, Snapshot]:
+        """The state afterwards, and the snapshot that allows it. Errors as :func:`reschedule`."""
+        event_type = session.get_one(EventType, row.event_type_id)
+        held = reservation_ids(session, row)
+        without = set(held) - shared(session, row, held)
+        snapshot = self._of_its_hosts(
+            snapshots.load(
+                session, event_type, Span(self.at, self.at + self.rules.length), self.now, without=without
+            )
+        )
+        mine = (calendar for calendar in snapshot.calendars if calendar.person_id in self.host_ids)
+        wary = self.wary or snapshots.asks_for_approval(mine)
+        status = lifecycle.check_reschedule(
+            Status(row.status),
+            self.who.part,
+            start=row.start_at,
+            now=self.now,
+            cancel_notice=event_type.cancel_notice,
+            requires_approval=event_type.requires_approval or wary,
+        )
+        explained = engine.explain(self.at, self.rules, snapshot.hosts, instant(self.now), snapshot.hosting)
+        closing = {reason.rule for reason in explained.reasons}
+        if self.who.part is not lifecycle.Actor.CUSTOMER:
+            closing &= {Rule.BUSY, Rule.SEATS}
+        if closing or self.at <= instant(self.now) or len(snapshot.hosts) < len(self.host_ids):
+            raise placing.refusal(snapshot, self.at, self.now)
+        return status, snapshot
+
+    def _of_its_hosts(self, snapshot: Snapshot) -> Snapshot:
+        hosts = tuple(host for host in snapshot.hosts if host.id in self.host_ids)
+        hosting = Hosting.SINGLE if len(hosts) == 1 else Hosting.COLLECTIVE
+        return replace(snapshot, hosts=hosts, hosting=hosting, rules=self.rules)
+
+    def carry_out(self, find: Find) -> BookingView:
+        """The one transaction: locked, asked again, moved."""
+        with transaction() as session:
+            reservations.lock_hosts(session, [self.event_type_id], self.host_ids, self.now)
+            row = locked(session, find(session).id)
+            full = self.who.part is not lifecycle.Actor.CUSTOMER
+            if Span(instant(row.start_at), instant(row.end_at)) == (self.at, self.at + self.rules.length):
+                if self.who.outside:
+                    self.who.outside.also(session)
+                return view(session, row, full=full)
+            if self.who.outside:
+                mirror.set_aside(session, row.id)
+            status, snapshot = self.check(session, row)
+            before = row.start_at
+            changes: dict[str, Any] = {
+                "status": status.value,
+                "start_at": utc(self.at),
+                "end_at": utc(self.at + self.rules.length),
+                "version": row.version + 1,
+                "sequence": row.sequence + 1,
+            }
+            if self.zone is not None:
+                changes["timezone"] = self.zone
+            release(session, row)
+            swap(session, row, changes)
+            claims = placing.claims(session, snapshot, snapshot.hosts, self.at, status)
+            for host in session.exec(select(BookingHost).where(BookingHost.booking_id == row.id)):
+                host.reservation_id = claims[host.person_id]
+                session.add(host)
+            session.flush()
+            mirror.booking_changed(session, row.id)
+            calendar_writes.plan(session, row)
+            audit.record(
+                session,
+                row.workspace_id,
+                self.who.actor,
+                "booking.rescheduled",
+                "booking",
+                row.id,
+                **{"by": self.who.by, "from": before.isoformat(), "to": row.start_at.isoformat()},
+            )
+            notifications.booking_changed(
+                session,
+                row,
+                notifications.Occasion.MOVED,
+                by=self.who.word,
+                actor=self.who.actor,
+                before=before,
+                now=self.now,
+            )
+            if self.who.outside:
+                self.who.outside.also(session)
+            placing.tell(session, row.workspace_id)
+            return view(session, row, full=full)
