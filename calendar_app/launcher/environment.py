@@ -36,12 +36,12 @@ def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
     else:
         defaults["REFLEX_REDIS_URL"] = given["REDIS_URL"]
     if settings.sandbox:
-        sandbox_port = given.get("SANDBOX_PORT") or str(free_port())
+        sandbox_port = str(given.get("SANDBOX_PORT") or _kept_port(data_dir / "sandbox_port"))
         made["SANDBOX_PORT"] = sandbox_port
         smtp_port = int(given.get("SANDBOX_SMTP_PORT") or free_port())
         made |= sandbox_environment(settings.public_url, f"http://127.0.0.1:{sandbox_port}", smtp_port)
         caldav_port = int(given.get("SANDBOX_CALDAV_PORT") or _kept_port(data_dir / "caldav_port"))
-        made |= caldav_environment(caldav_port, given.get("ALLOWED_PRIVATE_HOSTS", ""))
+        made |= caldav_environment(caldav_port, int(sandbox_port), given.get("ALLOWED_PRIVATE_HOSTS", ""))
     return {**defaults, **{name: value for name, value in given.items() if value}, **made}
 
 

@@ -2,11 +2,11 @@
 
     uvicorn calendar_app.sandbox.app:app --host 127.0.0.1 --port $SANDBOX_PORT
 
-Each stand-in lives below ``/sandbox/<provider>`` (Google: OAuth, userinfo, Calendar API v3), the page at ``/sandbox``,
-the control interface below ``/sandbox/api``; a mail server on a port of its own shows what came at ``/sandbox/mail``.
-Everything starts with ``/sandbox`` because the web process forwards that path (:mod:`calendar_app.sandbox.proxy`). The
-state is a file per stand-in: ``DATA_DIR/sandbox.db`` (Google), ``DATA_DIR/sandbox-microsoft.db``. No real provider is
-ever contacted.
+Each stand-in lives below ``/sandbox/<provider>`` (Google: OAuth, userinfo, Calendar API v3), the page at ``/sandbox``.
+CalDAV and calendar links are a real Radicale in a process of its own, reached through this one. The control interface
+is below ``/sandbox/api``; a mail server on a port of its own shows what came at ``/sandbox/mail``. Everything starts
+with ``/sandbox`` because the web process forwards that path (:mod:`calendar_app.sandbox.proxy`). The state is a file
+per stand-in: ``DATA_DIR/sandbox.db`` (Google), ``DATA_DIR/sandbox-microsoft.db``. No real provider is ever contacted.
 
 Before all stand-ins stand the fault switches (:mod:`calendar_app.sandbox.faults`).
 
@@ -24,14 +24,20 @@ from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from calendar_app.sandbox.caldav.feed import FeedStandIn
+from calendar_app.sandbox.caldav.proxy import PREFIX as CALDAV
+from calendar_app.sandbox.caldav.proxy import WELL_KNOWN
 from calendar_app.sandbox.caldav.stand_in import CalDavStandIn
 from calendar_app.sandbox.calendly.stand_in import Calendly
 from calendar_app.sandbox.control import Control
 from calendar_app.sandbox.environment import CALENDLY_CALLBACK_PATH, CALLBACK_PATH, MICROSOFT_CALLBACK_PATH
-from calendar_app.sandbox.faults import FaultMiddleware, Faults
+from calendar_app.sandbox.fault_middleware import FaultMiddleware
+from calendar_app.sandbox.faults import Faults
 from calendar_app.sandbox.google.channels import RETRY_AFTER_S, Deliver, HttpDelivery
 from calendar_app.sandbox.google.grants import ACCESS_TOKEN_LIFE_S
 from calendar_app.sandbox.google.schema import SCHEMA
@@ -62,7 +68,7 @@ def create_app(
     """The sandbox over the store at ``store_path`` (``":memory:"`` for one that forgets).
 
     ``smtp_port`` is the mail server's, 0 for any that is free (``app.state.smtp_port`` says which), ``None`` for none.
-    ``caldav_url`` is the Radicale that the page shows besides; empty for none.
+    ``caldav_url`` is the Radicale behind the stand-ins for CalDAV and for calendar links; empty for neither.
 
     :raises SettingsError: in production.
     """
@@ -103,9 +109,12 @@ def create_app(
         access_token_seconds=access_token_seconds,
     )
     stand_ins: dict[str, StandIn] = {one.key: one for one in (google, microsoft, calendly)}
+    routes: list[BaseRoute] = []
     if caldav_url:
-        caldav = CalDavStandIn(caldav_url, settings.data_dir, clock)
-        stand_ins[caldav.key] = caldav
+        caldav = CalDavStandIn(caldav_url, settings.data_dir, clock, settings.sandbox_url)
+        feed = FeedStandIn(caldav, settings.sandbox_url, settings.data_dir)
+        stand_ins |= {caldav.key: caldav, feed.key: feed}
+        routes.append(Route(WELL_KNOWN, _to_caldav, methods=["GET", "HEAD", "OPTIONS", "PROPFIND"]))
     faults.account_of |= {
         key: one.account_of for key, one in stand_ins.items() if isinstance(one, Recognises)
     }
@@ -131,7 +140,7 @@ def create_app(
         *control.routes(),
         *StandInControl(stand_ins, faults, sequence).routes(),
     ]
-    routes = [
+    routes += [
         Route("/sandbox", page.show, methods=["GET"]),
         Mount("/sandbox/static", StaticFiles(directory=HERE / "static")),
         Mount("/sandbox/api", routes=api),
@@ -142,6 +151,11 @@ def create_app(
     app.add_middleware(FaultMiddleware, faults=faults)
     app.state.stand_ins = stand_ins
     return app
+
+
+def _to_caldav(_request: Request) -> RedirectResponse:
+    """Where RFC 6764 §5 has a client look."""
+    return RedirectResponse(f"{CALDAV}/", 301)
 
 
 def __getattr__(name: str) -> Starlette:

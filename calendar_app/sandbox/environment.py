@@ -16,16 +16,17 @@ MAIL_FROM = "Almanac sandbox <no-reply@sandbox.example>"
 CALLBACK_PATH = "/api/v1/connections/google/callback"
 
 
-def caldav_environment(port: int, allowed: str = "") -> dict[str, str]:
-    """What makes the application find the sandbox's CalDAV server, and call it although it is on this machine.
+def caldav_environment(port: int, sandbox_port: int, allowed: str = "") -> dict[str, str]:
+    """What makes the sandbox find its Radicale, and the application call both although they are on this machine.
 
-    ``allowed`` are the hosts that the operator allows besides (``ALLOWED_PRIVATE_HOSTS``).
+    The application reaches CalDAV and calendar links through the sandbox; accounts that were connected straight to
+    Radicale go on working. ``allowed`` are the hosts that the operator allows besides (``ALLOWED_PRIVATE_HOSTS``).
     """
-    hosts = [*(host for host in allowed.split(",") if host.strip()), f"127.0.0.1:{port}", f"localhost:{port}"]
+    ours = (f"{host}:{number}" for number in (sandbox_port, port) for host in ("127.0.0.1", "localhost"))
     return {
         "SANDBOX_CALDAV_PORT": str(port),
         "SANDBOX_CALDAV_URL": f"http://127.0.0.1:{port}/",
-        "ALLOWED_PRIVATE_HOSTS": ",".join(hosts),
+        "ALLOWED_PRIVATE_HOSTS": ",".join([*(host for host in allowed.split(",") if host.strip()), *ours]),
     }
 
 

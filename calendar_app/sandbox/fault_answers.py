@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from calendar_app.sandbox.google.error import GoogleError
 
@@ -84,7 +84,6 @@ _CALENDLY: dict[str, Words] = {
     "full": ("Permission Denied", "The plan's limit is reached."),
 }
 _CALDAV = {
-    "gone": "<d:valid-sync-token/>",
     "forbidden": "<d:need-privileges/>",
     "full": "<d:quota-not-exceeded/>",
 }
@@ -130,7 +129,9 @@ def error_answer(provider: str, kind: str, operation: str, *, retry_after: str =
     if provider == "calendly":
         word, sentence = _CALENDLY[kind]
         return JSONResponse({"title": word, "message": sentence}, status, headers=headers)
-    return _caldav(kind, status, headers)
+    if provider == "ics":
+        return PlainTextResponse(f"{HTTPStatus(status).phrase}\n", status, headers=headers)
+    return _caldav(kind, status, operation, headers)
 
 
 def _google(kind: str, status: int, operation: str, headers: Mapping[str, str]) -> Response:
@@ -148,13 +149,12 @@ def _google(kind: str, status: int, operation: str, headers: Mapping[str, str]) 
     ).response()
 
 
-def _caldav(kind: str, status: int, headers: Mapping[str, str]) -> Response:
-    if kind == "gone":
-        status = 403
+def _caldav(kind: str, status: int, operation: str, headers: Mapping[str, str]) -> Response:
+    element = _CALDAV.get(kind, "")
+    if kind == "gone" and operation == "list":
+        status, element = 403, "<d:valid-sync-token/>"
     challenge = {"WWW-Authenticate": 'Basic realm="Sandbox"'} if status == 401 else {}
-    body = (
-        f'<?xml version="1.0" encoding="utf-8"?>\n<d:error xmlns:d="DAV:">{_CALDAV.get(kind, "")}</d:error>'
-    )
+    body = f'<?xml version="1.0" encoding="utf-8"?>\n<d:error xmlns:d="DAV:">{element}</d:error>'
     return Response(body, status, media_type="application/xml", headers={**headers, **challenge})
 
 

@@ -7,7 +7,8 @@ rehearsal scripts use JSON below ``/sandbox/api``:
 ========  ==================  ==========================================================================================
 method    path                what
 ========  ==================  ==========================================================================================
-GET       ``faults``          ``{"items": [fault…], "kinds": {name: text}, "operations": {provider: [name…]}}``
+GET       ``faults``          ``{"items": [fault…], "kinds": {provider: {name: text}},``
+                              ``"operations": {provider: [name…]}}``
 POST      ``faults``          switches one on, 201 with the fault as it stands
 DELETE    ``faults``          switches all off; calls that are held go on
 DELETE    ``faults/{id}``     switches one off
@@ -15,12 +16,12 @@ DELETE    ``faults/{id}``     switches one off
 
 A fault, with what each field is when it is left out::
 
-    {"provider": "google",    # google, microsoft, calendly, caldav (must be given)
-     "kind": "throttled",     # a name from "kinds" (must be given)
+    {"provider": "google",    # google, microsoft, calendly, caldav, ics (must be given)
+     "kind": "throttled",     # a name from the provider's "kinds" (must be given)
      "operation": "",         # "" any, else one of the provider's "operations": token, list, create, …
      "method": "",            # "" any, else an HTTP method
      "path": "",              # a part of the path below /sandbox/<provider>
-     "account": "",           # "" any, else the account's e-mail address (calls with a token only)
+     "account": "",           # "" any, else the account's e-mail address (calls with a token or password only)
      "page": 0,               # 0 any, else only the n-th page of a listing
      "times": 1,              # how many calls it meets; null: until it is switched off
      "probability": 1.0,      # of each such call
@@ -29,7 +30,8 @@ A fault, with what each field is when it is left out::
      "seconds": 30.0}         # how long hang, hold, drip and push_late take at most
 
 Answers add ``id``, ``hits`` (calls met) and ``waiting`` (calls held right now). ``gone`` meets listings only where they
-present a sync token. Faults live in the sandbox's memory: a restart switches all off.
+present a sync token. A call meets the first fault that fits and has calls left. Faults live in the sandbox's memory: a
+restart switches all off. What they do to a call is :mod:`calendar_app.sandbox.fault_middleware`'s matter.
 """
 
 from __future__ import annotations
@@ -42,10 +44,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from calendar_app.sandbox.fault_answers import error_answer, retry_header
-from calendar_app.sandbox.fault_operations import PROVIDERS, Call, call_of, operations
+from calendar_app.sandbox.fault_answers import retry_header
+from calendar_app.sandbox.fault_operations import PROVIDERS, Call, operations
 
 KINDS = {
     "unauthorized": "401: the access token is not taken",
@@ -60,7 +61,7 @@ KINDS = {
     "error": "500: internal error",
     "bad_gateway": "502: bad gateway",
     "unavailable": "503: service unavailable",
-    "full": "507: no room (Google: 403 quota)",
+    "full": "507: no room",
     "hang": "No answer for a while, then 504",
     "hold": "Hold the call, then go on as if nothing had happened",
     "cut": "The answer breaks off in the middle",
@@ -70,7 +71,42 @@ KINDS = {
     "push_duplicate": "Push: sent twice",
     "push_late": "Push: sent late",
     "push_reordered": "Push: sent after the next one",
+    "truncated": "A listing is cut short: 207 with half of it, 507 for the calendar, and a token to go on from",
+    "weak_etag": "Entity tags are weak, so that If-Match never holds",
 }
+_ONLY = {
+    **dict.fromkeys(
+        [kind for kind in KINDS if kind.startswith("push_")], ("google", "microsoft", "calendly")
+    ),
+    "truncated": ("caldav",),
+    "weak_etag": ("caldav", "ics"),
+}
+_NEVER = {"ics": ("revoked", "rate_forbidden", "conflict", "precondition", "full")}
+_WORDS = {
+    "caldav": {
+        "unauthorized": "401: user name or password is not taken",
+        "revoked": "The password was changed: 401",
+        "gone": "The sync token is too old: 403 with valid-sync-token; elsewhere 410: deleted",
+        "full": "507: no room",
+    },
+    "ics": {
+        "unauthorized": "401: the link is not public",
+        "gone": "410: the calendar is gone for good",
+        "weak_etag": "The entity tag is weak",
+    },
+    "google": {"full": "403: quota exceeded"},
+}
+
+
+def kinds(provider: str) -> dict[str, str]:
+    """What ``provider`` can do wrong, in its words."""
+    return {
+        kind: text
+        for kind, text in (KINDS | _WORDS.get(provider, {})).items()
+        if provider in _ONLY.get(kind, PROVIDERS) and kind not in _NEVER.get(provider, ())
+    }
+
+
 MOST_FAULTS = 200
 LONGEST_S = 3_600.0
 
@@ -95,8 +131,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.provider not in PROVIDERS:
             raise ValueError(f"provider must be one of {', '.join(PROVIDERS)}.")
-        if self.kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}.")
+        if self.kind not in kinds(self.provider):
+            raise ValueError(f"kind must be one of {', '.join(kinds(self.provider))}.")
         if self.operation and self.operation not in operations(self.provider):
             raise ValueError(f"operation must be one of {', '.join(operations(self.provider))}.")
         if self.times is not None and self.times < 1:
@@ -113,7 +149,14 @@ class Fault:
         """Whether the call is one of those; the account is for the caller to compare."""
         if self.is_push or self.provider != call.provider:
             return False
-        if self.kind == "gone" and call.operation == "list" and not call.incremental:
+        if (
+            self.kind == "gone"
+            and call.operation == "list"
+            and not call.incremental
+            and self.provider != "ics"
+        ):
+            return False
+        if self.kind == "truncated" and call.operation != "list":
             return False
         return (
             (call.operation == self.operation if self.operation else bool(call.operation or self.path))
@@ -237,7 +280,7 @@ class Faults:
         return await send()
 
     def _page(self, call: Call) -> int:
-        if call.operation != "list":
+        if call.operation not in ("list", "multiget"):
             return 0
         key = (call.provider, call.path)
         page, query = self._pages.get(key, (0, ""))
@@ -264,84 +307,3 @@ async def waited(switch: Switch, seconds: float) -> None:
         """Long enough."""
     finally:
         switch.waiting -= 1
-
-
-class FaultMiddleware:
-    """Answers in a stand-in's place, or spoils its answer, where a switch says so."""
-
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
-        self.app, self.faults = app, faults
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = call_of(scope)
-        switch = self.faults.meeting(call, Headers(scope=scope)) if call else None
-        if call is None or switch is None:
-            await self.app(scope, receive, send)
-            return
-        fault = switch.fault
-        if fault.kind in ("cut", "malformed", "drip"):
-            await _spoil(fault, await self._carried_out(scope, receive), send)
-            return
-        if fault.kind == "hold":
-            receive = await _in_full(receive)  # the caller may be gone when its call goes on
-            held = await self._carried_out(scope, receive) if fault.after else None
-            await waited(switch, fault.seconds)
-            if held is None:
-                held = await self._carried_out(scope, receive)
-            for message in held:
-                await send(message)
-            return
-        if fault.after:
-            await self._carried_out(scope, receive)
-        if fault.kind == "hang":
-            await waited(switch, fault.seconds)
-        answer = error_answer(call.provider, fault.kind, call.operation, retry_after=fault.retry_after)
-        await answer(scope, receive, send)
-
-    async def _carried_out(self, scope: Scope, receive: Receive) -> list[Message]:
-        """Let the stand-in do its work; what it would have answered."""
-        messages: list[Message] = []
-
-        async def keep(message: Message) -> None:
-            messages.append(message)
-
-        await self.app(scope, receive, keep)
-        return messages
-
-
-async def _in_full(receive: Receive) -> Receive:
-    """The request as it came, however long one takes to read it."""
-    messages = [await receive()]
-    while messages[-1].get("more_body"):
-        messages.append(await receive())
-
-    async def again() -> Message:
-        return messages.pop(0) if messages else await receive()
-
-    return again
-
-
-async def _spoil(fault: Fault, messages: list[Message], send: Send) -> None:
-    body = b"".join(m.get("body", b"") for m in messages if m["type"] == "http.response.body")
-    start = dict(next(m for m in messages if m["type"] == "http.response.start"))
-    headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
-    if not body:
-        for message in messages:
-            await send(message)
-        return
-    half = body[: len(body) // 2]
-    if fault.kind == "malformed":
-        body = half + b"\x00{<"
-    start["headers"] = [*headers, (b"content-length", str(len(body)).encode())]
-    await send(start)
-    if fault.kind == "cut":
-        await send({"type": "http.response.body", "body": half, "more_body": True})
-        return  # the server closes the connection where the promised length never came
-    if fault.kind == "drip":
-        steps = max(min(len(body), int(fault.seconds * 4)), 1)
-        size = -(-len(body) // steps)
-        for at in range(0, len(body), size or 1):
-            await asyncio.sleep(fault.seconds / steps)
-            await send({"type": "http.response.body", "body": body[at : at + size], "more_body": True})
-        body = b""
-    await send({"type": "http.response.body", "body": body, "more_body": False})

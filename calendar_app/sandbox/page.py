@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from calendar_app.sandbox.fault_operations import PROVIDERS, operations
-from calendar_app.sandbox.faults import KINDS, Faults, Switch, fault_from
+from calendar_app.sandbox.faults import Faults, Switch, fault_from, kinds
 from calendar_app.sandbox.google.links import selected_event
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
 from calendar_app.sandbox.stand_in import Expires, HeldCalendar, HeldEvent, KeepsSeries, StandIn
@@ -238,7 +238,7 @@ class SandboxPage:
             keeps_series=isinstance(stand_in, KeepsSeries),
             can_expire=isinstance(stand_in, Expires),
             expiring=_EXPIRING,
-            kinds=KINDS,
+            kinds=kinds(tab.key),
             operations=operations(tab.key),
             switches=self._switches(tab.key),
             broken={s.fault.provider for s in self.faults.all() if not s.used or s.waiting},

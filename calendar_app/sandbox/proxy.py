@@ -31,7 +31,7 @@ def mount_proxy(app: FastAPI, sandbox_url: str) -> httpx.AsyncClient:
         raw_path = request.scope.get("raw_path") or request.scope["path"].encode()
         query = request.scope["query_string"]
         url = target.copy_with(raw_path=raw_path.partition(b"?")[0] + (b"?" + query if query else b""))
-        headers = _forwardable(request.headers.raw)
+        headers = forwardable(request.headers.raw)
         headers += [
             (b"x-forwarded-host", request.url.netloc.encode()),
             (b"x-forwarded-proto", request.url.scheme.encode()),
@@ -48,7 +48,7 @@ def mount_proxy(app: FastAPI, sandbox_url: str) -> httpx.AsyncClient:
         response = StreamingResponse(_streamed(answer), answer.status_code)
         response.raw_headers = [
             (name, _own_location(value, sandbox_url) if name.lower() == b"location" else value)
-            for name, value in _forwardable(answer.headers.raw)
+            for name, value in forwardable(answer.headers.raw)
         ]
         return response
 
@@ -65,7 +65,8 @@ async def _streamed(answer: httpx.Response) -> AsyncIterator[bytes]:
         await answer.aclose()
 
 
-def _forwardable(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def forwardable(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Headers without those of one connection and those that are not the other party's business."""
     named = b",".join(value for name, value in headers if name.lower() == b"connection").lower()
     dropped = _HOP_BY_HOP | _OURS | {token.strip() for token in named.split(b",")}
     return [(name, value) for name, value in headers if name.lower() not in dropped]

@@ -28,7 +28,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from calendar_app.sandbox.fault_operations import PROVIDERS, operations
-from calendar_app.sandbox.faults import KINDS, Faults, fault_from
+from calendar_app.sandbox.faults import Faults, fault_from, kinds
 from calendar_app.sandbox.pages import refuse_cross_site
 from calendar_app.sandbox.stand_in import Expires, StandIn
 
@@ -63,7 +63,7 @@ class StandInControl:
     def _faults(self) -> Json:
         return {
             "items": [switch.json() for switch in self.faults.all()],
-            "kinds": KINDS,
+            "kinds": {provider: kinds(provider) for provider in PROVIDERS},
             "operations": {provider: operations(provider) for provider in PROVIDERS},
         }
 

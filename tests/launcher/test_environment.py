@@ -69,13 +69,17 @@ def test_production_has_no_sandbox(tmp_path: Path) -> None:
 
 
 def test_the_calendar_server_keeps_its_port(settings: Settings) -> None:
-    """Connected accounts hold the CalDAV server's address, so a second run gives it the same port."""
+    """Connected accounts hold the addresses of sandbox and CalDAV server, so a second run gives them the same ports."""
     first = prepare(settings, {"ALLOWED_PRIVATE_HOSTS": "radicale.internal"})
     again = prepare(settings, {})
     port = first["SANDBOX_CALDAV_PORT"]
+    sandbox = first["SANDBOX_PORT"]
     assert again["SANDBOX_CALDAV_PORT"] == port
+    assert again["SANDBOX_PORT"] == sandbox
     assert first["ALLOWED_PRIVATE_HOSTS"].split(",") == [
         "radicale.internal",
+        f"127.0.0.1:{sandbox}",
+        f"localhost:{sandbox}",
         f"127.0.0.1:{port}",
         f"localhost:{port}",
     ]

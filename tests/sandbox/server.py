@@ -236,14 +236,17 @@ def running_sandbox(
     clock: Clock | None = None,
     wrap: Callable[[Starlette], Any] = lambda app: app,
     server: SharedServer | None = None,
+    data_dir: Path | None = None,
     **options: Any,
 ) -> Iterator[Sandbox]:
     """A fresh sandbox, on ``server`` or on one of its own.
 
-    ``options`` go to ``create_app``; ``wrap`` may put ASGI middleware around it.
+    ``options`` go to ``create_app``; ``wrap`` may put ASGI middleware around it. ``data_dir`` is Radicale's, where
+    there is one.
     """
     clock = clock or Clock(WEDNESDAY)
-    settings = Settings(BASE_URL=PUBLIC_URL)
+    places = {"DATA_DIR": data_dir} if data_dir else {}
+    settings = Settings(BASE_URL=PUBLIC_URL, SANDBOX_URL=server.url if server else "", **places)
     app = create_app(settings, store_path=store_path, clock=clock, **options)
     served = server.use(app, wrap(app)) if server else serving(wrap(app))
     with served as url, ExitStack() as closing:

@@ -2,74 +2,83 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from calendar_app.errors import AuthExpired
-from calendar_app.launcher.checks import free_port
 from calendar_app.providers.base import Credentials
 from calendar_app.providers.caldav.account import Secret
 from calendar_app.providers.caldav.discovery import CalDavSignIn
 from calendar_app.providers.caldav.provider import CalDavCalendar
+from calendar_app.providers.ics.provider import IcsCalendar, IcsOpener
+from calendar_app.providers.ics.provider import http as link_client
 from calendar_app.sandbox.caldav.server import PASSWORD, USERNAME, prepare
-from calendar_app.sandbox.caldav.stand_in import CalDavStandIn
 from calendar_app.sandbox.environment import caldav_environment
 from calendar_app.sandbox.stand_in import StandIn
 from calendar_app.settings import Settings
+from tests.sandbox.radicale import RadicaleProcess
+from tests.sandbox.server import Sandbox, SharedServer, running_sandbox
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 @dataclass
 class Running:
-    """The server's process, the settings that lead to it, and the stand-in over it."""
+    """Radicale's process behind a sandbox, the settings that lead to it, and the stand-ins over it."""
 
-    process: subprocess.Popen[bytes]
+    radicale: RadicaleProcess
+    sandbox: Sandbox
     settings: Settings
-    url: str
-    stand_in: CalDavStandIn
 
-    def provider(self) -> CalDavCalendar:
+    @property
+    def stand_in(self) -> StandIn:
+        found: StandIn = self.sandbox.app.state.stand_ins["caldav"]
+        return found
+
+    @property
+    def feed(self) -> Any:
+        return self.sandbox.app.state.stand_ins["ics"]
+
+    def provider(self, address: str = "/sandbox/caldav/") -> CalDavCalendar:
         """The product's side, signed in as a person would."""
-        opened = CalDavSignIn(self.settings).open(Credentials(self.url, USERNAME, PASSWORD))
+        typed = Credentials(f"{self.sandbox.url}{address}", USERNAME, PASSWORD)
+        opened = CalDavSignIn(self.settings).open(typed)
         return CalDavCalendar(self.settings, Secret.load(opened.secret))
+
+    def link(self) -> IcsCalendar:
+        """The product's side of the calendar link."""
+        client = link_client(self.settings)
+        opened = IcsOpener(client).open(Credentials(f"{self.sandbox.url}{self.feed.path}", "", ""))
+        return IcsCalendar(client, opened.secret)
+
+
+@pytest.fixture(scope="session")
+def radicale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RadicaleProcess]:
+    with RadicaleProcess(tmp_path_factory.mktemp("radicale")) as process:
+        yield process
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    """The Procfile's process, on a port of its own."""
-    made = caldav_environment(free_port(), "radicale.internal")
-    environment = {**os.environ, **made, "DATA_DIR": str(tmp_path)}
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "calendar_app.sandbox.caldav.server"],
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    url = made["SANDBOX_CALDAV_URL"]
-    settings = Settings(ALLOWED_PRIVATE_HOSTS=made["ALLOWED_PRIVATE_HOSTS"])  # type: ignore[call-arg]
-    stand_in = CalDavStandIn(url, tmp_path, lambda: NOW)
-    try:
-        deadline = time.monotonic() + 30
-        while not stand_in.accounts()[0].connected:
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield Running(process, settings, url, stand_in)
-    finally:
-        process.terminate()
-        process.wait(10)
+def running(radicale: RadicaleProcess, server: SharedServer) -> Iterator[Running]:
+    """A sandbox in front of the account as it is on the first start."""
+    radicale.renew()
+    yield from in_front_of(radicale, server)
+
+
+def in_front_of(radicale: RadicaleProcess, server: SharedServer) -> Iterator[Running]:
+    with running_sandbox(
+        server=server, clock=lambda: NOW, data_dir=radicale.data_dir, caldav_url=radicale.url
+    ) as sandbox:
+        port = httpx.URL(sandbox.url).port or 0
+        made = caldav_environment(radicale.port, port, "radicale.internal")
+        settings = Settings(ALLOWED_PRIVATE_HOSTS=made["ALLOWED_PRIVATE_HOSTS"], HTTP_TIMEOUT="2")  # type: ignore[call-arg]
+        yield Running(radicale, sandbox, settings)
 
 
 def test_the_page_and_the_product_see_the_same(running: Running) -> None:
@@ -123,7 +132,7 @@ def test_the_page_and_the_product_see_the_same(running: Running) -> None:
 
 
 def test_access_is_taken_away_with_the_password(running: Running) -> None:
-    """Another password ends what was connected with the old one; the page tells the new one, and survives the end."""
+    """Another password ends what was connected with the old one; the page tells the new one."""
     provider = running.provider()
     running.stand_in.remove_access(USERNAME)
     with pytest.raises(AuthExpired):
@@ -131,10 +140,55 @@ def test_access_is_taken_away_with_the_password(running: Running) -> None:
     (account,) = running.stand_in.accounts()
     assert account.connected
     assert PASSWORD not in account.hint
-    running.process.send_signal(signal.SIGTERM)
-    running.process.wait(10)
+
+
+def test_the_page_survives_the_end_of_radicale(tmp_path: Path, server: SharedServer) -> None:
+    """It says that nobody answers; the application hears a bad gateway, and the link's readers too."""
+    with RadicaleProcess(tmp_path) as radicale:
+        behind = in_front_of(radicale, server)
+        running = next(behind)
     (account,) = running.stand_in.accounts()
     assert "does not answer" in account.hint
+    assert not running.feed.accounts()[0].calendars
+    client = running.sandbox.client
+    assert client.request("PROPFIND", "/sandbox/caldav/").status_code == 502
+    assert client.get(running.feed.path).status_code == 502
+    assert "does not answer" in client.get("/sandbox?provider=caldav").text
+    behind.close()
+
+
+def test_the_account_is_found_from_its_server_alone(running: Running) -> None:
+    """RFC 6764: the well-known address leads to the account, whose addresses lie behind the fault switches."""
+    assert running.sandbox.client.get("/.well-known/caldav").headers["location"] == "/sandbox/caldav/"
+    for calendar in running.provider("").list_calendars():
+        assert calendar.remote_id.startswith(f"{running.sandbox.url}/sandbox/caldav/owner")
+    (account,) = running.stand_in.accounts()
+    assert f"{running.sandbox.url}/sandbox/caldav/" in account.hint
+    wrong = running.sandbox.client.request("PROPFIND", "/sandbox/caldav/", auth=(USERNAME, "wrong"))
+    assert wrong.status_code == 401
+    assert "Basic" in wrong.headers["www-authenticate"]
+
+
+def test_a_calendar_link_is_one_of_its_calendars(running: Running) -> None:
+    """Read without a password, 304 while it is the same, and gone when it is published elsewhere."""
+    link = running.link()
+    (calendar,) = link.list_calendars()
+    assert calendar.name == "Studio"
+    pages = list(link.event_pages(calendar.remote_id, None))
+    assert {"Studio stand-up", "Review with Lena"} <= {
+        event.summary for page in pages for event in page.events
+    }
+    cursor = pages[-1].cursor
+    answer = running.sandbox.client.get(running.feed.path)
+    known = running.sandbox.client.get(running.feed.path, headers={"if-none-match": answer.headers["etag"]})
+    assert (known.status_code, known.content) == (304, b"")
+    assert [page.events for page in link.event_pages(calendar.remote_id, cursor)] == [()]
+    running.feed.add_event("studio", "Open day", NOW, NOW + timedelta(hours=1))
+    found = [event.summary for page in link.event_pages(calendar.remote_id, cursor) for event in page.events]
+    assert "Open day" in found
+    running.feed.remove_access("studio@example.com")
+    assert running.sandbox.client.get(answer.url.path).status_code == 404
+    assert running.sandbox.client.get(running.feed.path).status_code == 200
 
 
 def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
@@ -151,6 +205,12 @@ def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
 
 def test_the_allow_list_keeps_what_the_operator_listed() -> None:
     """The sandbox's server is added to the hosts that are allowed, which stay."""
-    made = caldav_environment(5232, "radicale.internal,")
-    assert made["ALLOWED_PRIVATE_HOSTS"] == "radicale.internal,127.0.0.1:5232,localhost:5232"
+    made = caldav_environment(5232, 4100, "radicale.internal,")
+    assert made["ALLOWED_PRIVATE_HOSTS"].split(",") == [
+        "radicale.internal",
+        "127.0.0.1:4100",
+        "localhost:4100",
+        "127.0.0.1:5232",
+        "localhost:5232",
+    ]
     assert httpx.URL(made["SANDBOX_CALDAV_URL"]).port == 5232

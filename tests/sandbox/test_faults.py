@@ -81,7 +81,8 @@ def test_other_providers_answer_in_their_own_words(
 def test_caldav_answers_in_xml(sandbox: Sandbox) -> None:
     """An unknown sync token is the precondition of RFC 6578."""
     on(sandbox, "gone", provider="caldav", operation="list")
-    answer = sandbox.client.request("REPORT", "/sandbox/caldav/owner/calendar/")
+    body = '<sync-collection xmlns="DAV:"><sync-token>old</sync-token></sync-collection>'
+    answer = sandbox.client.request("REPORT", "/sandbox/caldav/owner/calendar/", content=body)
     assert answer.status_code == 403
     assert "valid-sync-token" in answer.text
 

@@ -1,10 +1,14 @@
 """The CalDAV account as the sandbox's page sees and edits it: over HTTP, as any other program would.
 
-The password is the account's only grant, so taking access away means another password.
+The page asks Radicale itself, and so works while faults are on; the application goes through
+:mod:`calendar_app.sandbox.caldav.proxy`. The password is the account's only grant, so taking access away means another
+password.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,8 +21,10 @@ from zoneinfo import ZoneInfo
 import httpx
 from dateutil.rrule import rrulestr
 from icalendar import Calendar, Event
-from starlette.routing import BaseRoute
+from starlette.datastructures import Headers
+from starlette.routing import BaseRoute, Mount
 
+from calendar_app.sandbox.caldav.proxy import PREFIX, RadicaleProxy
 from calendar_app.sandbox.caldav.seed import ZONE, calendar_with
 from calendar_app.sandbox.caldav.server import USERNAME, users_file
 from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent
@@ -37,31 +43,51 @@ _EVENTS = (
 
 
 class CalDavStandIn:
-    """:class:`calendar_app.sandbox.stand_in.StandIn` over the Radicale at ``url``."""
+    """:class:`calendar_app.sandbox.stand_in.StandIn` over the Radicale at ``url``.
+
+    ``origin`` is the sandbox's own address as the application calls it.
+    """
 
     key, title = "caldav", "CalDAV"
 
-    def __init__(self, url: str, data_dir: Path, clock: Clock) -> None:
+    def __init__(self, url: str, data_dir: Path, clock: Clock, origin: str = "") -> None:
         self._url, self._data_dir, self._clock = url, data_dir, clock
+        self._address = f"{origin}{PREFIX}/"
+        self._proxy = RadicaleProxy(url, self._changed)
         self._home = f"/{quote(USERNAME)}/"
         self._http = httpx.Client(base_url=url, timeout=5, trust_env=False)
         self._changes = 0
 
     def routes(self) -> Sequence[BaseRoute]:
-        """None: Radicale has a port of its own."""
-        return ()
+        """Everything goes through to Radicale."""
+        return (Mount("/", app=self._proxy),)
 
     def sequence(self) -> int:
-        """Counts what was changed here; Radicale does not tell of other programs."""
+        """Counts what was changed here and through the proxy."""
         return self._changes
+
+    def account_of(self, headers: Headers) -> str:
+        """The user name of Basic authentication (RFC 7617)."""
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return ""
+        try:
+            return base64.b64decode(credentials).decode().partition(":")[0]
+        except ValueError:
+            return ""
+
+    def published(self, calendar_id: str) -> tuple[bytes, str]:
+        """A whole calendar as one file, and its entity tag. :raises KeyError: there is no such calendar."""
+        content = self._ask("GET", f"{self._home}{quote(calendar_id)}/").content
+        return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
     def accounts(self) -> Sequence[HeldAccount]:
         """The one account, or nothing while Radicale does not answer."""
-        hint = f"Server {self._url}, user name {USERNAME}, password {self._password()}"
+        hint = f"Server {self._address}, user name {USERNAME}, password {self._password()}"
         try:
             held = tuple(self._calendar(element) for element in self._collections())
         except httpx.HTTPError:
-            held, hint = (), f"Radicale does not answer at {self._url}."
+            held, hint = (), f"Radicale does not answer at {self._url}"
         return [HeldAccount(USERNAME, "Olivia Owner", held, connected=bool(held), hint=hint)]
 
     def add_event(self, calendar_id: str, title: str, start: datetime, end: datetime) -> str:
@@ -95,16 +121,20 @@ class CalDavStandIn:
 
     def delete_event(self, calendar_id: str, event_id: str) -> None:
         self._ask("DELETE", f"{self._home}{quote(calendar_id)}/{quote(event_id)}")
-        self._changes += 1
+        self._changed()
 
     def remove_access(self, email: str) -> None:
         if email != USERNAME:
             raise KeyError(email)
         users_file(self._data_dir).write_text(f"{USERNAME}:{secrets.token_urlsafe(9)}\n")
-        self._changes += 1
+        self._changed()
 
     async def close(self) -> None:
+        await self._proxy.close()
         self._http.close()
+
+    def _changed(self) -> None:
+        self._changes += 1
 
     def _password(self) -> str:
         try:
@@ -188,7 +218,7 @@ class CalDavStandIn:
             raise KeyError(calendar_id)
         path = f"{self._home}{quote(calendar_id)}/{quote(name)}"
         self._ask("PUT", path, content=calendar.to_ical(), headers={"content-type": "text/calendar"})
-        self._changes += 1
+        self._changed()
 
 
 def _moment(value: datetime | date) -> datetime:
