@@ -21,7 +21,7 @@ from fastapi import Depends, Header, Query, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from calendar_app.errors import Forbidden, NotSignedIn
-from calendar_app.services import accounts
+from calendar_app.services import accounts, limits
 from calendar_app.services.accounts import Identity
 from calendar_app.services.roles import Actor
 from calendar_app.settings import get_settings
@@ -53,7 +53,7 @@ def require_same_origin(request: Request) -> None:
     if fetch_site is not None:
         allowed = fetch_site in ("same-origin", "none")
     elif origin is not None:
-        allowed = urlsplit(origin).netloc == request.headers.get("host", "")
+        allowed = _host(origin) == request.headers.get("host", "")
     else:
         allowed = True
     if not allowed:
@@ -71,8 +71,8 @@ def require_scope(request: Request, identity: Identity) -> None:
 
 
 def client_address(request: Request) -> str:
-    """The peer's address, for limits; behind a trusted proxy the visitor's (``edge.behind_proxies``)."""
-    return request.client.host if request.client else ""
+    """Where the peer is, for limits; behind a trusted proxy the visitor (``edge.behind_proxies``)."""
+    return limits.network(request.client.host) if request.client else ""
 
 
 def optional_caller(
@@ -146,6 +146,13 @@ AccountHolder = Annotated[Identity, Depends(account_holder)]
 CurrentIdentity = Annotated[Identity, Depends(current_identity)]
 CurrentActor = Annotated[Actor, Depends(current_actor)]
 OptionalActor = Annotated[Actor | None, Depends(optional_actor)]
+
+
+def _host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # half an IPv6 address, for one
+        return None
 
 
 def _origin(url: str) -> str:

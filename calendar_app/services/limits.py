@@ -5,6 +5,7 @@ With Redis out of reach each process counts for itself: a limit then is looser, 
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import math
 import time
@@ -54,6 +55,19 @@ def count(bucket: str, key: str, rule: str) -> None:
         check(bucket, key, rule)
     except TooManyRequests:
         return
+
+
+def network(address: str) -> str:
+    """Whom to count for a visitor's address: itself, or its /64, as who has one IPv6 address has all of those."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(ip), 64), strict=False))
 
 
 def forget() -> None:
