@@ -48,6 +48,9 @@ AGAIN = timedelta(hours=20)
 """After a refusal polling does the work, and nobody asks again before this."""
 REPLAYS_S = 900
 """How long a message is remembered that only its content tells from others: longer than any provider lets it live."""
+HIGHEST = 2**31 - 1
+"""The highest message number that a row can keep; Google promises only that numbers rise."""
+_RENEWS = (PushSignal.EXPIRING, PushSignal.ENDED)
 _OPENING = timedelta(minutes=10)
 """How long a channel that nobody confirmed is believed in: its worker may have died."""
 
@@ -164,17 +167,24 @@ def _take(provider: str, notice: PushNotice) -> bool:
         raise NotFound("There is no such channel.")
     if not notice.authentic(channel.secret):
         raise Forbidden("The notification does not prove that it comes from the provider.")
-    if channel.stopped_at is not None or (notice.number and notice.number <= channel.last_message):
+    number, once = notice.number, notice.once
+    if number > HIGHEST:
+        number, once = 0, str(number)
+    if channel.stopped_at is not None or (number and number <= channel.last_message):
         return False
-    if notice.once and not queues.first_time(f"push:{channel.id}:{notice.once}", REPLAYS_S):
+    if once and not queues.first_time(f"push:{channel.id}:{once}", REPLAYS_S):
         return False
-    renew = notice.signal in (PushSignal.EXPIRING, PushSignal.ENDED)
-    job = f"push-{channel.id}-{notice.signal}" if renew else f"push-{channel.id}"
+    renews = notice.signal in _RENEWS
+    job = f"push-{channel.id}-{notice.signal}" if renews else f"push-{channel.id}"
     queued = queues.enqueue(
-        queues.SYNC, "push", channel.id, notice.number, str(notice.signal), job_id=job, timeout=sync.TIMEOUT_S
+        queues.SYNC, "push", channel.id, number, str(notice.signal), job_id=job, timeout=sync.TIMEOUT_S
     )
-    if not queued:  # without Redis the request in the row is found by the sweeper
-        _note(channel.id, notice.number)
+    if (
+        not queued
+    ):  # without Redis the sweeper finds the request in the row, and the hourly job the channel's end
+        _note(channel.id, number)
+        if renews:
+            _end(channel.id, notice.signal)
         sync.request(channel.calendar_id)
     return True
 
@@ -188,10 +198,8 @@ def pushed(channel_id: str, number: int, signal: str = PushSignal.CHANGED) -> No
     calendar_id = _note(channel_id, number)
     if calendar_id is None:
         return
-    if signal in (PushSignal.EXPIRING, PushSignal.ENDED):
-        now = datetime.now(UTC)
-        with transaction() as session:
-            _update(session, channel_id, {"stopped_at" if signal == PushSignal.ENDED else "expires_at": now})
+    if signal in _RENEWS:
+        _end(channel_id, signal)
         ensure(calendar_id)
     sync.request(calendar_id, queue=False)
     sync.sync_calendar(calendar_id)
@@ -257,6 +265,13 @@ def _open(calendar_id: str, remote_id: str, connection_id: str, provider_key: st
     with transaction() as session:
         _update(session, channel_id, {"resource_id": granted.resource_id, "expires_at": granted.expires_at})
     return True
+
+
+def _end(channel_id: str, signal: str) -> None:
+    """The provider says that the channel has ended or is about to: it is not relied upon any more."""
+    with transaction() as session:
+        ended = "stopped_at" if signal == PushSignal.ENDED else "expires_at"
+        _update(session, channel_id, {ended: datetime.now(UTC)})
 
 
 def _update(session: Session, channel_id: str, values: dict[str, Any]) -> None:

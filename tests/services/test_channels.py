@@ -219,6 +219,19 @@ def test_push_without_a_usable_number_is_ignored(
     assert Queue("sync", connection=redis_server).count == 0
 
 
+def test_numbers_of_many_digits_are_news_once(fake: FakeProvider, team: Team, redis_server: Redis) -> None:
+    """A message number that is larger than what the database keeps is read, its replay is not."""
+    channels.ensure(team.calendar.id)
+    huge = 2**62
+    assert push(headers(fake, huge)) == 1
+    assert push(headers(fake, huge)) == 0
+    (job,) = Queue("sync", connection=redis_server).jobs
+    fake.calls.clear()
+    job.perform()
+    assert fake.count("event_pages") == 1
+    assert push(headers(fake, 5)) == 1
+
+
 def test_push_on_a_stopped_channel_is_ignored(fake: FakeProvider, team: Team, redis_server: Redis) -> None:
     """What still arrives on a channel that we stopped is answered and dropped."""
     channels.ensure(team.calendar.id)

@@ -19,6 +19,6 @@ def read_push(request: PushRequest) -> Sequence[PushNotice]:
         PushNotice(
             channel_id,
             authentic=lambda secret: hmac.compare_digest(token.encode(), secret.encode()),
-            number=int(number) if re.fullmatch("[1-9][0-9]{0,14}", number) else -1,
+            number=int(number) if re.fullmatch("[1-9][0-9]{0,18}", number) else -1,
         )
     ]
