@@ -145,7 +145,6 @@ def create_hold(request: Request, actor: OptionalActor, body: HoldIn, idempotent
     """Keep a slot for ten minutes while the form is filled in."""
 
     def work() -> HoldOut:
-        holds.check_limits(client_address(request), body.event_type_id, replaces=body.replaces)
         made = holds.create(
             body.event_type_id,
             body.start,
@@ -153,6 +152,7 @@ def create_hold(request: Request, actor: OptionalActor, body: HoldIn, idempotent
             duration=body.duration,
             replaces=body.replaces,
             actor=actor,
+            client=client_address(request),
         )
         return HoldOut(**asdict(made))
 
@@ -170,7 +170,6 @@ def create_booking(
     request: Request, actor: OptionalActor, body: BookingIn, idempotent: Idempotent
 ) -> Response:
     """Book a slot: 409 ``slot_unavailable`` if it was taken meanwhile, here or at a provider, or is not offered."""
-    staff = actor is not None and actor.role >= Role.STAFF
 
     def work(settle: Settle[BookingView]) -> BookingView:
         return bookings.create(
@@ -182,8 +181,8 @@ def create_booking(
             body.answers,
             duration=body.duration,
             hold_id=body.hold_id,
-            actor=actor if staff else None,
-            client="" if staff else client_address(request),
+            actor=actor,
+            client=client_address(request),
             settle=settle,
         )
 

@@ -93,16 +93,18 @@ def create(
 ) -> BookingView:
     """Book ``start`` (aware) for a customer whose IANA zone is ``zone``; pending if it has to be approved first.
 
-    ``hold_id`` is the id that :func:`calendar_app.services.holds.create` gave this visitor. ``actor``: somebody of
-    the workspace who books for the customer, and may use event types that are not public. ``settle`` runs last in the
-    transaction, with the answer.
+    ``hold_id`` is the id that :func:`calendar_app.services.holds.create` gave this visitor. ``actor``: whoever is
+    signed in; one who works in the workspace books for the customer, may use event types that are not public, and is
+    not counted under ``client``, the visitor's address. ``settle`` runs last in the transaction, with the answer.
 
     :raises InvalidInput: the zone, the person or the answers; or the time has passed (``in_the_past``).
     :raises SlotUnavailable: taken meanwhile, at a provider too, or not offered.
     :raises NotFound: no such event type. :raises Conflict: it is switched off (``event_type_inactive``).
     :raises TooManyRequests: this visitor tries or books too often.
     """
-    if client:
+    with reading() as session:
+        actor = snapshots.colleague(session, event_type_id, actor)
+    if client and actor is None:
         allow(client)
     now = now or clock()
     wish = _wish(event_type_id, start, zone, name, email, answers or {}, duration, hold_id, actor, now)
@@ -117,7 +119,7 @@ def create(
         made = placing.place([wish], actor, now, finish=finish)
     except placing.Refused as refused:
         raise refused.reason from None
-    if client:
+    if client and actor is None:
         booked(client)
     return made
 

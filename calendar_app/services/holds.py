@@ -23,7 +23,7 @@ from calendar_app.db.tables import Hold, HostReservation
 from calendar_app.domain import slots as engine
 from calendar_app.domain.hosting import Hosting, pick_host
 from calendar_app.domain.timespan import Span, instant, utc
-from calendar_app.errors import NotFound, SlotUnavailable
+from calendar_app.errors import NotFound, SlotUnavailable, TooManyRequests
 from calendar_app.services import limits, reservations, snapshots
 from calendar_app.services.availability import check_active, check_moment, check_zone
 from calendar_app.services.roles import Actor
@@ -55,16 +55,6 @@ class Held:
     reservation_ids: tuple[str, ...]
 
 
-def check_limits(client: str, event_type_id: str, *, replaces: str | None = None) -> None:
-    """Count a hold of ``client``, an address; one that replaces an earlier hold takes no more time than that did.
-
-    :raises TooManyRequests: nobody may keep a whole calendar for themselves.
-    """
-    limits.check("holds", client, PER_MINUTE)
-    if not replaces:
-        limits.check("holds-alive", f"{client}|{event_type_id}", ALIVE)
-
-
 def create(
     event_type_id: str,
     start: datetime,
@@ -73,23 +63,38 @@ def create(
     duration: int | None = None,
     replaces: str | None = None,
     actor: Actor | None = None,
+    client: str = "",
     now: datetime | None = None,
 ) -> HoldView:
     """Keep ``start`` (aware) for :data:`LASTS`. ``replaces``: the visitor's earlier hold, which is dropped in the
-    same step.
+    same step. ``client`` is the visitor's address, for limits; a hold that really replaced one takes no more time
+    than that did, and is not counted among those that stand.
 
     An event with seats is not held: its reservation belongs to all its guests. The hold then only says that there
     was room.
 
+    :raises TooManyRequests: nobody may keep a whole calendar for themselves.
     :raises SlotUnavailable: taken or not offered. Other errors as :func:`calendar_app.services.bookings.create`.
     """
     now = now or clock()
     at = instant(check_moment(start, "start"))
     check_zone(zone)
     secret = secrets.token_hex(16)
-    return reservations.retrying(
+    standing = ("holds-alive", f"{client}|{event_type_id}", ALIVE)
+    if client:
+        limits.check("holds", client, PER_MINUTE)
+        if not replaces:
+            limits.peek(*standing)
+    made, replaced = reservations.retrying(
         lambda: _create(event_type_id, at, duration or 0, replaces, actor, now, secret)
     )
+    if client and not replaced:
+        try:
+            limits.check(*standing)
+        except TooManyRequests:
+            release(made.id)
+            raise
+    return made
 
 
 def _create(
@@ -100,13 +105,16 @@ def _create(
     actor: Actor | None,
     now: datetime,
     secret: str,
-) -> HoldView:
+) -> tuple[HoldView, bool]:
+    """The hold, and whether it took the place of another one on the same event type."""
     with transaction() as session:
         row = snapshots.event_type_for(session, event_type_id, actor)
         check_active(row)
         people = [person.id for person in snapshots.hosts_of(session, row)]
         reservations.lock_hosts(session, [row.id], people, now)
+        replaced = False
         if replaces is not None and (earlier := _owned(session, replaces)) is not None:
+            replaced = earlier.event_type_id == row.id
             session.delete(earlier)
             session.flush()
         snapshot = snapshots.load(session, row, Span(at, at + 1), now, duration=duration)
@@ -139,7 +147,8 @@ def _create(
                 expires=hold.expires_at,
                 hold_id=hold.id,
             )
-        return HoldView(f"{hold.id}{secret}", row.id, hold.start_at, hold.end_at, hold.expires_at)
+        made = HoldView(f"{hold.id}{secret}", row.id, hold.start_at, hold.end_at, hold.expires_at)
+        return made, replaced
 
 
 def release(hold_id: str) -> None:

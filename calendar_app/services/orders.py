@@ -89,17 +89,20 @@ def create(
 ) -> OrderView:
     """A draft of 1 to :data:`LONGEST` lines, in the order given, all of one workspace. It holds no time.
 
-    ``actor``: somebody of the workspace who orders for the customer, and may use event types that are not public.
-    ``settle`` runs last in the transaction, with the answer.
+    ``actor``: whoever is signed in; one who works in the workspace orders for the customer, may use event types that
+    are not public, and is not counted under ``client``, the visitor's address. ``settle`` runs last in the transaction,
+    with the answer.
 
     :raises InvalidInput: the person, the zone, or a line, which ``field`` names (``lines[1].start``).
     :raises NotFound: no such event type. :raises Conflict: one is switched off (``event_type_inactive``).
     """
     now = now or clock()
-    if client:
-        limits.check("orders", client, DRAFTS)
     if not 1 <= len(lines) <= LONGEST:
         raise InvalidInput(f"An order has 1 to {LONGEST} lines.", field="lines")
+    with reading() as session:
+        actor = snapshots.colleague(session, lines[0].event_type_id, actor)
+    if client and actor is None:
+        limits.check("orders", client, DRAFTS)
     check_zone(zone)
     person = clean_name(name), clean_email(email)
     with transaction() as session:

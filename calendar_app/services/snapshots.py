@@ -158,10 +158,20 @@ def reserved(start: int, rules: EventRules) -> Span:
 def event_type_for(session: Session, event_type_id: str, actor: Actor | None) -> EventType:
     """The event type, if it is public or the actor works in its workspace. :raises NotFound: otherwise."""
     row = session.get(EventType, event_type_id)
-    ours = row and actor and actor.workspace_id == row.workspace_id and actor.role >= Role.STAFF
-    if row is None or not (row.is_public or ours):
+    if row is None or not (row.is_public or works_at(row, actor)):
         raise refused()
     return row
+
+
+def works_at(row: EventType, actor: Actor | None) -> bool:
+    """Whether the actor is staff of the event type's workspace; to every other business they are a visitor."""
+    return actor is not None and actor.workspace_id == row.workspace_id and actor.role >= Role.STAFF
+
+
+def colleague(session: Session, event_type_id: str, actor: Actor | None) -> Actor | None:
+    """The actor, if they :func:`work <works_at>` where the event type belongs."""
+    row = session.get(EventType, event_type_id) if actor else None
+    return actor if row is not None and works_at(row, actor) else None
 
 
 def refused() -> NotFound:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError, Conflict, NotFound, SlotUnavailable, TooManyRequests
-from calendar_app.services import availability, bookings, event_types, holds
+from calendar_app.services import availability, bookings, event_types, holds, limits
 from calendar_app.services.availability import SlotsView
 from calendar_app.services.event_types import PublicEventType
 from calendar_app.ui import formats
@@ -148,8 +148,6 @@ class BookState(Picker, rx.State):
         """Hold the chosen time; whether that worked. If it is gone, the page is back at the times."""
         self.error = ""
         try:
-            client = self.router.session.client_ip
-            await asyncio.to_thread(holds.check_limits, client, self.offer.id, replaces=self.hold or None)
             held = await asyncio.to_thread(
                 holds.create,
                 self.offer.id,
@@ -157,6 +155,7 @@ class BookState(Picker, rx.State):
                 self.zone,
                 duration=self.duration,
                 replaces=self.hold or None,
+                client=limits.network(self.router.session.client_ip),
             )
         except SlotUnavailable as error:
             await self._choose_again(error)
@@ -226,7 +225,7 @@ class BookState(Picker, rx.State):
                 answers_of(form),
                 duration=self.duration,
                 hold_id=self.hold or None,
-                client=self.router.session.client_ip,
+                client=limits.network(self.router.session.client_ip),
             )
         except SlotUnavailable as error:
             await self._choose_again(error)

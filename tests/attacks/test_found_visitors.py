@@ -1,0 +1,100 @@
+"""What a visitor gets and may do too often, whoever they say they are: holes that were found, and stay closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from calendar_app.services import holds, limits
+from calendar_app.settings import Settings
+from tests.support.databases import Database
+from tests.support.fake_provider import FakeProvider
+from tests.support.scheduling import Place, bearer, bookable, carry_out, reservations
+
+
+@pytest.fixture
+def fake(database: Database) -> Iterator[FakeProvider]:
+    with FakeProvider().installed() as provider:
+        yield provider
+
+
+@pytest.fixture
+def place(fake: FakeProvider) -> Place:
+    return bookable(fake)
+
+
+def _wish(place: Place, hour: int, **more: Any) -> dict[str, Any]:
+    customer = {"timezone": "UTC", "name": "Mallory", "email": "mallory@example.org"}
+    return {"event_type_id": place.event_type.id, "start": place.at(hour).isoformat()} | customer | more
+
+
+# --- somebody of another business is a visitor ------------------------------------------------------------------------
+
+
+def test_an_owner_elsewhere_books_as_a_visitor(
+    api: httpx.Client, fake: FakeProvider, place: Place, configure: Callable[..., Settings]
+) -> None:
+    """Who owns some other workspace is told nothing of the host's accounts, is limited, and is not called staff."""
+    configure(BOOKINGS_PER_MINUTE="2")
+    stranger = bearer(bookable(fake).people[0])
+    answers = [
+        api.post(
+            "/api/v1/bookings", json=_wish(place, hour), headers=stranger | {"Idempotency-Key": "k" * hour}
+        )
+        for hour in (9, 10, 11)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    assert answers[0].json()["sync"] == []
+    carry_out()
+    again = api.post(
+        "/api/v1/bookings", json=_wish(place, 9), headers=stranger | {"Idempotency-Key": "k" * 9}
+    )
+    assert (again.json()["sync"], again.json()["calendar_event_id"]) == ([], {})
+    history = api.get(
+        f"/api/v1/bookings/{again.json()['id']}/history", headers=bearer(place.people[0])
+    ).json()
+    assert {entry["who"] for entry in history} == {"customer"}
+
+
+def test_an_owner_elsewhere_orders_as_a_visitor(
+    api: httpx.Client, fake: FakeProvider, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same of orders."""
+    monkeypatch.setattr("calendar_app.services.orders.DRAFTS", "1/minute")
+    stranger = bearer(bookable(fake).people[0])
+    line = {"event_type_id": place.event_type.id, "start": place.at(9).isoformat()}
+    wish = {"name": "Mallory", "email": "mallory@example.org", "timezone": "UTC", "lines": [line]}
+    first, second = (api.post("/api/v1/orders", json=wish, headers=stranger) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 429)
+    path = f"/api/v1/orders/{first.json()['id']}"
+    assert api.post(f"{path}/confirm", headers=stranger).status_code == 404
+    made = api.post(f"{path}/confirm", params={"token": first.json()["token"]})
+    assert [booking["sync"] for booking in made.json()["bookings"]] == [[]]
+
+
+# --- holds ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("invented", ["x", "0" * 58, "real"])
+def test_a_hold_that_replaces_nothing_is_counted(
+    api: httpx.Client, place: Place, monkeypatch: pytest.MonkeyPatch, invented: str
+) -> None:
+    """Naming a hold that does not exist, or one that is used up, does not get round the limit on standing holds."""
+    monkeypatch.setattr(holds, "ALIVE", "2 per 10 minutes")
+    if invented == "real":
+        invented = api.post("/api/v1/holds", json=_hold(place, 16)).json()["id"]
+        assert api.delete(f"/api/v1/holds/{invented}").status_code == 204
+        limits.forget()
+    codes = [
+        api.post("/api/v1/holds", json=_hold(place, hour, replaces=invented)).status_code
+        for hour in (9, 10, 11, 12)
+    ]
+    assert codes == [201, 201, 429, 429]
+    assert len(reservations()) == 2
+
+
+def _hold(place: Place, hour: int, **more: Any) -> dict[str, Any]:
+    return {"event_type_id": place.event_type.id, "start": place.at(hour).isoformat()} | more
