@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from calendar_app.api.deps import CurrentIdentity, client_address, require_same_origin
 from calendar_app.errors import AlmanacError
-from calendar_app.services import accounts, team
+from calendar_app.services import accounts, devices, team
 from calendar_app.services.accounts import SESSION_COOKIE, SESSION_LIFE, SignedIn
 from calendar_app.services.connections import local_path
 from calendar_app.settings import get_settings
@@ -71,7 +71,11 @@ def sign_in(request: Request, email: _Text = "", password: _Text = "", next: _Te
         "/login",
         next,
         lambda: accounts.sign_in(
-            email, password, user_agent=request.headers.get("user-agent", ""), client=client_address(request)
+            email,
+            password,
+            user_agent=request.headers.get("user-agent", ""),
+            client=client_address(request),
+            device=request.cookies.get(devices.COOKIE, ""),
         ),
     )
 
@@ -158,16 +162,17 @@ def _signed_in(
     if before := request.cookies.get(SESSION_COOKIE):
         accounts.sign_out(before)
     response = RedirectResponse(onward, 303)
-    response.set_cookie(
-        SESSION_COOKIE,
-        signed_in.token,
-        max_age=int(SESSION_LIFE.total_seconds()),
-        path="/",
-        secure=_secure(),
-        httponly=True,
-        samesite="lax",
-    )
+    _set_cookie(response, SESSION_COOKIE, signed_in.token, int(SESSION_LIFE.total_seconds()))
+    if not devices.known(request.cookies.get(devices.COOKIE, ""), signed_in.identity.email):
+        made = devices.issue(signed_in.identity.email)
+        _set_cookie(response, devices.COOKIE, made, devices.LIFE_SECONDS, path="/auth")
     return response
+
+
+def _set_cookie(response: Response, name: str, value: str, seconds: int, *, path: str = "/") -> None:
+    response.set_cookie(
+        name, value, max_age=seconds, path=path, secure=_secure(), httponly=True, samesite="lax"
+    )
 
 
 def _secure() -> bool:

@@ -22,7 +22,7 @@ from calendar_app.db.tables import ApiToken, AuthSession, Membership, Person, Wo
 from calendar_app.domain.intake import clean_text
 from calendar_app.domain.zones import is_zone
 from calendar_app.errors import Conflict, InvalidInput, NotFound, NotSignedIn
-from calendar_app.services import audit, limits, passwords, starter
+from calendar_app.services import audit, devices, limits, passwords, starter
 from calendar_app.services.roles import Actor, Role
 from calendar_app.settings import get_settings
 
@@ -37,8 +37,10 @@ _SEEN_EVERY = timedelta(minutes=5)
 PER_CLIENT = "60/minute"
 PER_CLIENT_AND_EMAIL = "10 per 15 minutes"
 PER_EMAIL = "100/hour"
+PER_DEVICE = "10 per 15 minutes"
 SIGN_UPS = "30/hour"
-"""Limits: sign-ins of one client, its failures at one address, all failures at one address, sign-ups of one client."""
+"""Limits: sign-ins of one client (a network address), its failures at one e-mail address, all failures at one e-mail
+address, those of a browser that has signed in there before, sign-ups of one client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +164,14 @@ def sign_up(
         return SignedIn(token, _identity(session, person, sign_in_row.id))
 
 
-def sign_in(email: str, password: str, *, user_agent: str = "", client: str = "") -> SignedIn:
-    """A new browser session.
+def sign_in(
+    email: str, password: str, *, user_agent: str = "", client: str = "", device: str = ""
+) -> SignedIn:
+    """A new browser session. ``device`` is what :mod:`calendar_app.services.devices` gave this browser, if anything.
 
     :raises NotSignedIn: ``invalid_credentials``, whichever of the two was wrong. :raises TooManyRequests: too many.
     """
-    person = _authenticate(email, password, client)
+    person = _authenticate(email, password, client, device)
     token = secrets.token_urlsafe(32)
     with transaction() as session:
         session.exec(delete(AuthSession).where(col(AuthSession.expires_at) <= datetime.now(UTC)))
@@ -275,20 +279,33 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _authenticate(email: str, password: str, client: str) -> Person:
-    """The person behind the credentials; failures are counted per client and per address, successes are not."""
+def _authenticate(email: str, password: str, client: str, device: str = "") -> Person:
+    """The person behind the credentials; failures are counted per client and per address, successes are not.
+
+    A browser that has signed in to the account before is counted by itself instead: what others do to it does not
+    keep it out.
+    """
     limits.check("sign-in", client, PER_CLIENT)
     try:
         address = normal_email(email)
     except InvalidInput:
         address = ""
-    limits.peek("sign-in-pair", f"{client}|{address}", PER_CLIENT_AND_EMAIL)
-    limits.peek("sign-in-email", address, PER_EMAIL)
+    browser = devices.known(device, address)
+    counted = (
+        [("sign-in-device", browser, PER_DEVICE)]
+        if browser
+        else [
+            ("sign-in-pair", f"{client}|{address}", PER_CLIENT_AND_EMAIL),
+            ("sign-in-email", address, PER_EMAIL),
+        ]
+    )
+    for limit in counted:
+        limits.peek(*limit)
     with reading() as session:
         person = session.exec(select(Person).where(Person.email == address)).first()
     if not passwords.matches(person.password_hash if person else None, password) or person is None:
-        limits.count("sign-in-pair", f"{client}|{address}", PER_CLIENT_AND_EMAIL)
-        limits.count("sign-in-email", address, PER_EMAIL)
+        for limit in counted:
+            limits.count(*limit)
         raise NotSignedIn("The e-mail address or the password is wrong.", code="invalid_credentials")
     return person
 

@@ -16,7 +16,7 @@ from tests.support.people import PASSWORD, problem, user
 
 
 def _cookie(response: httpx.Response) -> SimpleCookie:
-    return SimpleCookie(response.headers["set-cookie"])
+    return SimpleCookie("; ".join(response.headers.get_list("set-cookie")))
 
 
 def test_a_person_signs_up_and_out_in_a_browser(api: httpx.Client, database: Database) -> None:
