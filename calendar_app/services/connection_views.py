@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
-from calendar_app.db.tables import Calendar, Connection
+from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.errors import NotFound, ProviderNotConfigured
 from calendar_app.providers import registry
 from calendar_app.services.calendars import HIDDEN_TOKENS, syncing
@@ -21,7 +21,8 @@ class ConnectionView:
     """One account at one provider.
 
     ``status``: ``connected``, ``syncing``, ``error``, ``needs_reconnect`` or ``disconnected``. ``last_error`` is one
-    sentence for people. ``missing_features`` say what the permissions that were not given cost.
+    sentence for people. ``missing_features`` say what the permissions that were not given cost. ``person_id`` is whose
+    it is: nobody else can bring it back.
     """
 
     id: str
@@ -36,6 +37,8 @@ class ConnectionView:
     calendars_count: int
     created_at: datetime
     missing_features: tuple[str, ...]
+    person_id: str
+    person_name: str
 
 
 def owned(session: Session, actor: Actor, connection_id: str, *, lock: bool = False) -> Connection:
@@ -56,7 +59,7 @@ def owned(session: Session, actor: Actor, connection_id: str, *, lock: bool = Fa
 
 
 def views(session: Session, rows: Iterable[Connection], now: datetime) -> list[ConnectionView]:
-    """The rows as people see them, with what their calendars add, in one query."""
+    """The rows as people see them, with what their calendars and their people add, in a query each."""
     rows = list(rows)
     calendars: dict[str, list[Calendar]] = {row.id: [] for row in rows}
     for calendar in session.exec(
@@ -65,7 +68,9 @@ def views(session: Session, rows: Iterable[Connection], now: datetime) -> list[C
         .where(col(Calendar.removed_at).is_(None))
     ):
         calendars[calendar.connection_id].append(calendar)
-    return [_view(row, calendars[row.id], now) for row in rows]
+    people = {row.person_id for row in rows}
+    names = dict(session.exec(select(Person.id, Person.name).where(col(Person.id).in_(people))).all())
+    return [_view(row, calendars[row.id], names.get(row.person_id, ""), now) for row in rows]
 
 
 def missing_features(provider: str, scopes: Iterable[str]) -> tuple[str, ...]:
@@ -83,7 +88,7 @@ def title(provider: str) -> str:
     return next((kind.title for kind in registry.kinds() if kind.key == provider), provider.title())
 
 
-def _view(row: Connection, calendars: list[Calendar], now: datetime) -> ConnectionView:
+def _view(row: Connection, calendars: list[Calendar], name: str, now: datetime) -> ConnectionView:
     live = row.status in ("connected", "error")
     failed = next((one.last_error for one in calendars if one.last_error), "")
     status = row.status
@@ -109,4 +114,6 @@ def _view(row: Connection, calendars: list[Calendar], now: datetime) -> Connecti
         calendars_count=len(calendars),
         created_at=row.created_at,
         missing_features=missing_features(row.provider, row.scopes) if live else (),
+        person_id=row.person_id,
+        person_name=name,
     )

@@ -26,7 +26,7 @@ from calendar_app.services.connecting import (
     start,
 )
 from calendar_app.services.connecting_credentials import connect, connect_with_credentials
-from calendar_app.services.connection_views import ConnectionView, owned, views
+from calendar_app.services.connection_views import ConnectionView, owned, title, views
 from calendar_app.services.disconnecting import (
     DisconnectionView,
     DisconnectPreview,
@@ -64,6 +64,7 @@ __all__ = [
     "refresh",
     "start",
     "test",
+    "to_reconnect",
 ]
 
 
@@ -106,6 +107,21 @@ def list_connections(actor: Actor, *, now: datetime | None = None) -> list[Conne
         query = query.where(Connection.person_id == actor.person_id)
     with reading() as session:
         return views(session, session.exec(query), now or datetime.now(UTC))
+
+
+def to_reconnect(actor: Actor) -> list[str]:
+    """The actor's own accounts that only they can bring back, each as people know it; none for customers."""
+    if actor.role < Role.STAFF:
+        return []
+    query = (
+        select(Connection.provider, Connection.account_email)
+        .where(Connection.workspace_id == actor.workspace_id)
+        .where(Connection.person_id == actor.person_id)
+        .where(Connection.status == "needs_reconnect")
+        .order_by(col(Connection.created_at), col(Connection.id))
+    )
+    with reading() as session:
+        return [f"{title(provider)} account {email}" for provider, email in session.exec(query)]
 
 
 def get_connection(actor: Actor, connection_id: str, *, now: datetime | None = None) -> ConnectionView:

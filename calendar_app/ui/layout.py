@@ -10,6 +10,7 @@ from reflex.style import color_mode, set_color_mode
 
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.browser import lifecycle
+from calendar_app.ui.components.feedback import warning_callout
 from calendar_app.ui.live import Live
 from calendar_app.ui.notices import notices
 from calendar_app.ui.session import SessionState
@@ -38,6 +39,8 @@ NAVIGATION = (
     NavItem("/settings/security", "Security", "", "shield-check"),
 )
 REFRESH_SECONDS = 60
+SAYS_ITSELF = ("/dashboard", "/settings/calendars")
+"""Pages that say beside each account that it has to be reconnected."""
 
 
 def brand(href: str = "/dashboard") -> rx.Component:
@@ -71,7 +74,15 @@ def page(
 ) -> rx.Component:
     """A page of the workspace. ``on_ready(zone, hour12)`` loads it, ``on_change`` reads again after a change."""
     changes = (
-        {"on_change": on_change, "seconds": REFRESH_SECONDS, "version": Live.version} if on_change else {}
+        {
+            "on_change": on_change,
+            "seconds": REFRESH_SECONDS,
+            "told": Live.told,
+            "shown": Live.shown,
+            "socket": rx.State.router.session.session_id,
+        }
+        if on_change
+        else {}
     )
     return rx.fragment(
         skip_link(),
@@ -83,6 +94,7 @@ def page(
                 _top_bar(),
                 rx.el.main(
                     _banner(),
+                    rx.fragment() if path in SAYS_ITSELF else _lost(),
                     _heading(title, lead, actions),
                     *content,
                     id="main",
@@ -152,6 +164,22 @@ def _banner() -> rx.Component:
             color_scheme="gray",
             margin_bottom=space(5),
             role="note",
+        ),
+    )
+
+
+def _lost() -> rx.Component:
+    """Nobody is disconnected silently, wherever they are."""
+    return rx.cond(
+        SessionState.lost != "",
+        rx.box(
+            warning_callout(
+                "Not connected any more: "
+                + SessionState.lost
+                + ". Bookings are written there once it is reconnected.",
+                rx.button(rx.el.a("Reconnect", href="/settings/calendars"), size="1", as_child=True),
+            ),
+            margin_bottom=space(5),
         ),
     )
 

@@ -15,7 +15,7 @@ import reflex as rx
 
 from calendar_app import logs
 from calendar_app.errors import NotFound, NotSignedIn
-from calendar_app.services import accounts, booking_views
+from calendar_app.services import accounts, booking_views, connections
 from calendar_app.services.accounts import Identity
 from calendar_app.services.roles import Actor
 from calendar_app.settings import get_settings
@@ -43,7 +43,7 @@ class SessionState(rx.State):
 
     ``zone`` is the browser's zone, in which times are shown; ``chosen`` the workspace picked in the menu,
     ``leave_to`` the provider's address that the browser is on its way to, ``waiting`` how many bookings wait for
-    approval.
+    approval, ``lost`` names the person's accounts that they have to reconnect, empty where there are none.
     """
 
     name: str = ""
@@ -59,6 +59,7 @@ class SessionState(rx.State):
     chosen: str = ""
     leave_to: str = ""
     waiting: int = 0
+    lost: str = ""
 
     @rx.event
     async def switch(self, workspace_id: str) -> rx.event.EventSpec:
@@ -126,9 +127,19 @@ async def enter(state: rx.State, zone: str, hour12: bool) -> Actor:
     session.workspaces = [WorkspaceOption(ref.id, ref.name) for ref in identity.workspaces]
     session.sandbox = get_settings().sandbox
     session.leave_to = ""
-    session.waiting = await asyncio.to_thread(booking_views.count_waiting, actor)
+    await note_pending(session, actor)
     session.zone, session.hour12 = known_zone(zone, identity.timezone), hour12
     return actor
+
+
+async def note_pending(session: SessionState, actor: Actor) -> None:
+    """Read again what waits for the person on every page."""
+    session.waiting, lost = await asyncio.to_thread(_pending, actor)
+    session.lost = " and ".join(lost)
+
+
+def _pending(actor: Actor) -> tuple[int, list[str]]:
+    return booking_views.count_waiting(actor), connections.to_reconnect(actor)
 
 
 def initials(name: str) -> str:

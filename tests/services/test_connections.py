@@ -156,6 +156,18 @@ def test_lists_hold_what_the_role_may_see(database: Database, fake: FakeProvider
         calendars.list_calendars(customer)
 
 
+def test_who_has_to_reconnect_is_told_and_nobody_else(database: Database, fake: FakeProvider) -> None:
+    """A lost account is named to the person it belongs to; their manager sees whose it is, and is not asked."""
+    team, account = _team(fake)
+    boss = factories.actor(factories.person(), team.workspace, Role.MANAGER)
+    assert connections.to_reconnect(team.actor) == []
+    _change(team.connection, status="needs_reconnect")
+    assert connections.to_reconnect(team.actor) == [f"Fake account {account.email}"]
+    assert connections.to_reconnect(boss) == []
+    (seen,) = connections.list_connections(boss)
+    assert (seen.person_id, seen.person_name) == (team.actor.person_id, team.actor.name)
+
+
 def test_testing_a_connection_calls_the_provider(database: Database, fake: FakeProvider) -> None:
     """A live call with its latency; a failure is an answer in words, and a dead grant is noticed."""
     team, account = _team(fake)

@@ -12,16 +12,20 @@ from hypothesis import strategies as st
 
 from calendar_app.domain.schedule import Schedule
 from calendar_app.errors import InvalidInput
+from calendar_app.providers.base import Capability, ProviderKind
 from calendar_app.services.booking_views import HistoryView
+from calendar_app.services.connections import AffectedBooking
 from calendar_app.services.event_types import HostView
 from calendar_app.services.members import ColleagueView
 from calendar_app.services.roles import Role
 from calendar_app.ui import oauth, session
 from calendar_app.ui.components.appointment import google_url
+from calendar_app.ui.components.connections import connection_rows
 from calendar_app.ui.components.month import add_months, month_cells
 from calendar_app.ui.components.questions import answers_of
 from calendar_app.ui.pages import availability, dashboard
 from calendar_app.ui.pages.bookings.rows import in_words, worst
+from calendar_app.ui.pages.calendars import state
 from calendar_app.ui.pages.event_types import draft
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -217,3 +221,68 @@ def test_the_google_link_carries_utc_instants() -> None:
     url = google_url("A & B", NOW, NOW + timedelta(minutes=30), "Here")
     assert "dates=20261121T120000Z%2F20261121T123000Z" in url
     assert "text=A+%26+B" in url
+
+
+def test_a_booking_to_be_disconnected_stands_on_the_viewers_day() -> None:
+    """Day and time are both of the viewer's zone, also where the day there is another one than in UTC."""
+    late = AffectedBooking(
+        "b", "Intro", "Ada", NOW.replace(hour=23), NOW.replace(hour=23, minute=30), "c", "Work"
+    )
+    line = state.booking_line(late, "Asia/Tokyo", False)
+    assert (line.title, line.when) == ("Intro with Ada", "Sunday, 22 November 2026, 08:00")
+
+
+@dataclass(frozen=True)
+class Account:
+    """As much of a connection as its card reads."""
+
+    status: str = "connected"
+    id: str = "1"
+    provider: str = "file"
+    provider_title: str = "Calendar file (.ics)"
+    account_email: str = "holidays"
+    last_sync_at: datetime | None = None
+    next_sync_at: datetime | None = None
+    last_error: str = ""
+    missing_features: tuple[str, ...] = ()
+    person_id: str = "ada"
+    person_name: str = "Ada"
+
+
+@dataclass(frozen=True)
+class OneCalendar:
+    """As much of a calendar as its line reads."""
+
+    id: str = "c"
+    connection_id: str = "1"
+    name: str = "Holidays"
+    color: str = ""
+    timezone: str = "UTC"
+    access_role: str = "reader"
+    is_primary: bool = True
+    checks_conflicts: bool = True
+    receives_bookings: bool = False
+    stale_policy: str = "keep"
+    synced_at: datetime | None = NOW
+    syncing: bool = False
+    sync_progress: int = 0
+    last_error: str = "Access ended."
+
+
+@pytest.mark.parametrize("key", ["file", "google"])
+def test_only_what_is_read_again_can_go_stale(key: str) -> None:
+    """A file that was imported once asks nobody what to do when it cannot be read."""
+    kinds = [
+        ProviderKind("file", "File", Capability(0), True),
+        ProviderKind("google", "G", Capability.READ, True),
+    ]
+    (row,) = connection_rows([Account(provider=key)], [OneCalendar()], kinds, viewer="ada")
+    assert (row.can_sync, row.calendars[0].can_go_stale, row.whose) == (key == "google", key == "google", "")
+
+
+def test_a_lost_account_says_so_once() -> None:
+    """What ails the account is not repeated at each calendar; a colleague's account says whose it is."""
+    (row,) = connection_rows([Account("needs_reconnect")], [OneCalendar()], [], viewer="somebody else")
+    assert (row.calendars[0].error, row.whose) == ("", "Ada")
+    (row,) = connection_rows([Account("error")], [OneCalendar()], [])
+    assert (row.calendars[0].error, row.whose) == ("Access ended.", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import reflex as rx
@@ -15,7 +15,8 @@ from calendar_app.ui.components.browser import ago
 
 @dataclass
 class CalendarRow:
-    """A calendar of a connection. ``progress`` is a sentence while its first sync runs."""
+    """A calendar of a connection. ``progress`` is a sentence while its first sync runs; ``can_go_stale``: it is read
+    again and again, so that a reading may fail."""
 
     id: str
     name: str
@@ -28,6 +29,7 @@ class CalendarRow:
     synced_at: str
     progress: str
     error: str
+    can_go_stale: bool = True
 
 
 @dataclass
@@ -36,7 +38,7 @@ class ConnectionRow:
 
     ``sign_in`` is how it is brought back (``oauth``, ``password``, ``address``, ``file``); ``can_sync``: there is
     something to read again; ``note``: what its provider cannot do,
-    ``ending``: how far its disconnection is.
+    ``ending``: how far its disconnection is, ``whose``: the colleague's name where it is not the viewer's own.
     """
 
     id: str
@@ -52,6 +54,7 @@ class ConnectionRow:
     can_sync: bool = True
     note: str = ""
     ending: str = ""
+    whose: str = ""
     missing: list[str] = field(default_factory=list)
     calendars: list[CalendarRow] = field(default_factory=list)
 
@@ -92,17 +95,19 @@ def calendar_row(view: Any) -> CalendarRow:
 
 
 def connection_rows(
-    connections: Iterable[Any], calendars: Iterable[Any], kinds: Iterable[Any]
+    connections: Iterable[Any], calendars: Iterable[Any], kinds: Iterable[Any], viewer: str = ""
 ) -> list[ConnectionRow]:
-    """Views of the services, put together; ``kinds`` are what the providers can do."""
+    """Views of the services, put together; ``kinds`` are what the providers can do, ``viewer`` is a person's id."""
     by_key = {kind.key: kind for kind in kinds}
     by_connection: dict[str, list[Any]] = {}
     for calendar in calendars:
         by_connection.setdefault(calendar.connection_id, []).append(calendar)
-    return [
-        _connection_row(view, by_connection.get(view.id, []), by_key.get(view.provider))
-        for view in connections
-    ]
+    rows = []
+    for view in connections:
+        row = _connection_row(view, by_connection.get(view.id, []), by_key.get(view.provider))
+        row.whose = view.person_name if viewer and view.person_id != viewer else ""
+        rows.append(row)
+    return rows
 
 
 def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow:
@@ -123,7 +128,15 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
         can_sync=bool(kind) and kind.reads,
         note=kind.note if kind else "",
         missing=list(view.missing_features),
-        calendars=[calendar_row(calendar) for calendar in calendars],
+        calendars=[
+            replace(
+                calendar_row(calendar),
+                can_go_stale=bool(kind) and kind.reads,
+                # What ails the whole account is said once, above its calendars.
+                **({"error": ""} if view.status == "needs_reconnect" else {}),
+            )
+            for calendar in calendars
+        ],
     )
 
 

@@ -6,8 +6,8 @@ import { createElement as h, useEffect, useState } from "react";
 const PATH = "/api/v1/feeds";
 const SORRY = "That did not work: check your connection, then try again.";
 
-async function call(method) {
-  const answer = await fetch(PATH, { method });
+async function call(method, workspace) {
+  const answer = await fetch(`${PATH}?workspace=${encodeURIComponent(workspace)}`, { method });
   const body = answer.status === 204 ? { feed: null } : await answer.json();
   return answer.ok ? { feed: body.feed, loaded: true } : { error: body.detail || SORRY };
 }
@@ -32,16 +32,16 @@ function Asking({ trigger, title, text, action, onConfirm }) {
   );
 }
 
-export function Feed() {
+export function Feed({ workspace }) {
   const [{ feed, loaded, error, copied, shown }, show] = useState({});
   const put = (change) => show((before) => ({ ...before, error: "", copied: false, ...change }));
   const act = (method, change) =>
-    call(method)
+    call(method, workspace)
       .catch(() => ({ error: SORRY }))
       .then((answer) => put({ ...answer, ...change }));
   useEffect(() => {
-    act("GET");
-  }, []);
+    if (workspace) act("GET");
+  }, [workspace]);
   const copy = () =>
     navigator.clipboard.writeText(feed.url).then(
       () => put({ copied: true }),

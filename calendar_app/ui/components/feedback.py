@@ -24,14 +24,18 @@ def callout(
     """A message that stands where it belongs; ``role`` decides whether it interrupts a screen reader."""
     return rx.callout.root(
         rx.callout.icon(rx.icon(icon, size=16, aria_hidden="true")),
-        rx.callout.text(text, class_name="wrap-anywhere"),
-        *actions,
+        _beside(rx.callout.text(text, class_name="wrap-anywhere"), *actions),
         color_scheme=color,
         high_contrast=True,
         role=role,
         size="1",
         width="100%",
     )
+
+
+def _beside(text: rx.Component, *actions: rx.Component) -> rx.Component:
+    """The text, and what can be done about it at the end of its line or below it."""
+    return rx.flex(text, *actions, spacing="3", align="center", wrap="wrap") if actions else text
 
 
 def error_callout(text: rx.Var[str], *actions: rx.Component) -> rx.Component:

@@ -128,7 +128,7 @@ def _row(row: BookingRow) -> rx.Component:
             rx.box(
                 rx.text(row.day, size="2", weight="medium"),
                 rx.text(row.time, size="2", color_scheme="gray", class_name="tabular"),
-                width="11rem",
+                width="12.5rem",
                 flex_shrink="0",
             ),
             rx.box(

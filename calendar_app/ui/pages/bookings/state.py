@@ -22,7 +22,7 @@ from calendar_app.services.roles import Actor
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components.picker import Picker
 from calendar_app.ui.pages.bookings.rows import BookingDetail, BookingRow, as_detail, as_row
-from calendar_app.ui.session import SessionState, acting, enter
+from calendar_app.ui.session import SessionState, acting, enter, note_pending
 
 VIEWS = {
     "upcoming": ("pending", "confirmed"),
@@ -69,21 +69,22 @@ class BookingsState(rx.State):
         found = await asyncio.to_thread(event_types.list_event_types, actor)
         self.kinds = [Option(view.id, view.title) for view in found]
         self.dialog = ""
-        await self._read(actor)
-        await live.follow(self, actor.workspace_id)
+        async with live.reading(self, actor.workspace_id):
+            await self._read(actor)
 
     @rx.event
     async def refresh(self) -> None:
         """Read again after a change."""
-        await self._read(await acting(self))
-        await live.keep(self)
+        actor = await acting(self)
+        async with live.reading(self, actor.workspace_id):
+            await self._read(actor)
 
     async def _read(self, actor: Actor) -> None:
         session = await self.get_state(SessionState)
         now = datetime.now(UTC)
         try:
             found = await asyncio.to_thread(_listed, actor, self.view, self.query, self.kind or None, now)
-            session.waiting = await asyncio.to_thread(booking_views.count_waiting, actor, now=now)
+            await note_pending(session, actor)
             odd = await asyncio.to_thread(deviations.bookings_with_one, actor, [view.id for view in found])
             self.rows = [
                 as_row(view, session.zone, session.hour12, now, differs=view.id in odd) for view in found

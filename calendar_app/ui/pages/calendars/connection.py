@@ -37,7 +37,15 @@ def connection_card(row: ConnectionRow) -> rx.Component:
                     wrap="wrap",
                 ),
                 rx.flex(
-                    rx.text(row.title, size="2", color_scheme="gray"), _times(row), spacing="4", wrap="wrap"
+                    rx.text(
+                        row.title,
+                        rx.cond(row.whose != "", " of " + row.whose, ""),
+                        size="2",
+                        color_scheme="gray",
+                    ),
+                    rx.cond(row.can_sync, _times(row)),
+                    spacing="4",
+                    wrap="wrap",
                 ),
                 rx.cond(row.note != "", rx.text(row.note, size="2", color_scheme="gray")),
                 flex="1 1 12rem",
@@ -56,7 +64,7 @@ def connection_card(row: ConnectionRow) -> rx.Component:
                 rx.cond(row.progress != "", rx.text(row.progress, size="2", role="status")),
                 rx.cond(
                     row.status == "needs_reconnect",
-                    warning_callout("Access ended. " + row.error),
+                    warning_callout(row.error + " Bookings made meanwhile are written then."),
                     error_callout(row.error),
                 ),
                 rx.foreach(row.missing, lambda text: warning_callout("Not permitted: " + text)),
@@ -97,7 +105,12 @@ def _buttons(row: ConnectionRow) -> rx.Component:
         rx.match(
             row.status,
             ("disconnected", reconnect_button(row, size="2")),
-            ("needs_reconnect", rx.fragment(reconnect_button(row, size="2"), disconnect_dialog(row))),
+            (
+                "needs_reconnect",
+                rx.fragment(
+                    rx.cond(row.whose == "", reconnect_button(row, size="2")), disconnect_dialog(row)
+                ),
+            ),
             rx.fragment(
                 rx.cond(
                     row.can_sync,
@@ -110,7 +123,7 @@ def _buttons(row: ConnectionRow) -> rx.Component:
                         ),
                         rx.button("Test connection", on_click=CalendarsState.test(row.id), **grey),
                         rx.button("Refresh list", on_click=CalendarsState.list_again(row.id), **grey),
-                        reconnect_button(row, **grey),
+                        rx.cond(row.whose == "", reconnect_button(row, **grey)),
                     ),
                 ),
                 disconnect_dialog(row),
@@ -157,7 +170,7 @@ def _calendar(row: CalendarRow) -> rx.Component:
             lambda value: CalendarsState.set_bookings(row.id, value),
             ~row.can_write,
         ),
-        rx.cond(row.checks_conflicts, _policy(row)),
+        rx.cond(row.checks_conflicts & row.can_go_stale, _policy(row)),
         class_name="row",
         style={"flexWrap": "wrap"},
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
 from calendar_app.services import calendars as calendar_service
 from calendar_app.services import connections, disconnecting, sync
+from calendar_app.services.connections import AffectedBooking
 from calendar_app.services.roles import Actor
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components.connections import (
@@ -61,18 +63,19 @@ class CalendarsState(rx.State):
         """Show everything, and how an attempt to connect has ended."""
         actor = await enter(self, zone, hour12)
         self.success, self.error = outcome(self.router.url.query_parameters)
-        await self._read(actor)
-        await live.follow(self, actor.workspace_id)
+        async with live.reading(self, actor.workspace_id):
+            await self._read(actor)
 
     @rx.event
     async def refresh(self) -> None:
         """Read again after a change."""
-        await self._read(await acting(self))
-        await live.keep(self)
+        actor = await acting(self)
+        async with live.reading(self, actor.workspace_id):
+            await self._read(actor)
 
     async def _read(self, actor: Actor) -> None:
         found, rows, kinds, ending = await asyncio.to_thread(_snapshot, actor)
-        shown = connection_rows(found, rows, kinds)
+        shown = connection_rows(found, rows, kinds, viewer=actor.person_id)
         for row in shown:
             row.ending = ending.get(row.id, "")
         self.connections = shown
@@ -143,24 +146,23 @@ class CalendarsState(rx.State):
         return None
 
     @rx.event
-    async def toggle_preview(self, connection_id: str, is_open: bool) -> None:
+    async def toggle_preview(self, connection_id: str, is_open: bool) -> Any:
         """Open the disconnect dialog with the bookings that live there, or close it."""
         if not is_open:
             self.preview_of = ""
-            return
+            return None
         session = await self.get_state(SessionState)
         actor = await acting(self)
-        found = await asyncio.to_thread(connections.disconnect_preview, actor, connection_id)
-        self.preview = [
-            BookingLine(
-                f"{line.title} with {line.name}",
-                f"{formats.day(line.start.date())}, {formats.clock(line.start, session.zone, hour12=session.hour12)}",
-            )
-            for line in found.bookings
-        ]
+        try:
+            found = await asyncio.to_thread(connections.disconnect_preview, actor, connection_id)
+        except AlmanacError as error:
+            await self._read(actor)
+            return notices.error(error.detail)
+        self.preview = [booking_line(line, session.zone, session.hour12) for line in found.bookings]
         self.targets = [Target(calendar.id, calendar.name) for calendar in found.move_targets]
         self.choice, self.target = "leave", self.targets[0].id if self.targets else ""
         self.preview_of = connection_id
+        return None
 
     @rx.event
     def set_choice(self, choice: str) -> None:
@@ -189,6 +191,13 @@ class CalendarsState(rx.State):
         if result.state != "done":
             return notices.info(result.message)
         return notices.success(result.message) if result.revoked else notices.warning(result.message)
+
+
+def booking_line(line: AffectedBooking, zone: str, hour12: bool) -> BookingLine:
+    """A booking as the disconnect dialog lists it, on the viewer's day."""
+    day = line.start.astimezone(ZoneInfo(zone)).date()
+    when = f"{formats.day(day)}, {formats.clock(line.start, zone, hour12=hour12)}"
+    return BookingLine(f"{line.title} with {line.name}", when)
 
 
 def _snapshot(actor: Actor) -> tuple[Any, Any, Any, dict[str, str]]:
