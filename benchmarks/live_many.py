@@ -18,7 +18,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,13 +64,13 @@ def processes(product: Product) -> list[psutil.Process]:
 
 def web_processes(product: Product) -> list[psutil.Process]:
     """The processes that serve: of the launcher's ``web``, those without children."""
-    return [
-        process
-        for process in processes(product)
-        if process.environ().get("ALMANAC_PROCESS") == "web"
-        and process.net_connections("tcp")
-        and not process.children()
-    ]
+    found = []
+    for process in processes(product):
+        with suppress(psutil.NoSuchProcess):  # a worker's job has a process of its own, for a moment
+            is_web = process.environ().get("ALMANAC_PROCESS") == "web"
+            if is_web and process.cmdline() and not process.children():
+                found.append(process)
+    return found
 
 
 def memory_kb(process: psutil.Process) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Many open dashboards without as many browsers: each speaks over its websocket what the compiled page speaks.
 
 An engine.io text frame per packet: hydrate in the CONNECT packet, then the events that the page sends when it stands,
-and one after each version that the server pushes. What arrives is searched for titles, not rendered.
+and one whenever it was told of more than it shows (``Lifecycle`` in ``browser.js``). What arrives is searched for
+titles, not rendered.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from calendar_app.ui.live import Live
 from calendar_app.ui.pages.dashboard import PATH, DashboardState
 
 TITLE = re.compile(r"Change \d{4}")
-VERSION = re.compile(re.escape(json.dumps(Live.get_full_name())) + r': ?\{[^}]*"version_rx_state_": ?(\d+)')
+LIVE = re.compile(re.escape(json.dumps(Live.get_full_name())) + r": ?(\{[^}]*\})")
 NAMESPACE = "/_event,"
 
 
@@ -36,7 +37,7 @@ class Dashboard:
     def __init__(self, url: str, cookie: str) -> None:
         self._url, self._cookie, self._token = url, cookie, str(uuid.uuid4())
         self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._version = 0
+        self._told = self._shown = self._asked = 0
         self.seen: dict[str, float] = {}
         self.received = 0
         self.loaded = asyncio.Event()
@@ -77,11 +78,13 @@ class Dashboard:
             self.seen.setdefault(title, now)
         if '"loaded_rx_state_":true' in packet.replace(": ", ":"):
             self.loaded.set()
-        found = VERSION.findall(packet)
-        if found and (version := int(found[-1])) != self._version:
-            before, self._version = self._version, version
-            if before and version:
-                await self._send("refresh")
+        for found in LIVE.findall(packet):
+            live = json.loads(found)
+            self._told = live.get("told_rx_state_", self._told)
+            self._shown = live.get("shown_rx_state_", self._shown)
+        if self._shown and self._told > self._shown >= self._asked:
+            self._asked = self._told
+            await self._send("refresh")
 
     async def _send(self, handler: str, **payload: Any) -> None:
         assert self._socket is not None

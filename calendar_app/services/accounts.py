@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -204,6 +204,26 @@ def identify(token: str, *, now: datetime | None = None) -> Identity | None:
             if fresh := session.get(AuthSession, row.id):
                 fresh.last_seen_at = now
     return identity
+
+
+def actors(workspace_id: str, sessions: Collection[str], *, now: datetime | None = None) -> dict[str, Actor]:
+    """Who acts in the workspace through each of these browser sessions, which are given as digests of their secrets.
+
+    Those that have ended, or whose person is no member any more, are left out. One query, however many.
+    """
+    with reading() as session:
+        rows = session.exec(
+            select(AuthSession.token_hash, Person, Membership.role)
+            .join(Person, col(Person.id) == col(AuthSession.person_id))
+            .join(Membership, col(Membership.person_id) == col(Person.id))
+            .where(Membership.workspace_id == workspace_id)
+            .where(col(AuthSession.token_hash).in_(sessions))
+            .where(AuthSession.expires_at > (now or datetime.now(UTC)))
+        )
+        return {
+            digested: Actor(person.id, workspace_id, Role(role), person.email, person.name, person.timezone)
+            for digested, person, role in rows
+        }
 
 
 def list_sessions(identity: Identity, *, now: datetime | None = None) -> list[SessionView]:

@@ -1,61 +1,88 @@
-"""Open pages follow their workspace: a published change bumps a version that every page linked to it sees.
+"""Open pages follow their workspace: what changes appears by itself.
 
-The shared state holds a number and nothing else; pages read again with their own rights. One listener per web process
-hears every message; the version in the message lets several processes act on it once.
+A published change reaches every web process, and each sends it to the pages whose sockets it holds
+(:mod:`calendar_app.ui.following`), past Reflex's stored states: those are brought up to date when the page next sends
+an event. So a page can meet an answer that was read before what was pushed to it; ``shown`` below ``told`` tells it to
+read again.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import reflex as rx
+from reflex.constants import SocketEvent
+from reflex_base.constants.state import FIELD_MARKER
 
+from calendar_app.services import accounts
 from calendar_app.services import live as changes
+from calendar_app.ui.following import Delta, Following, Page, View
+from calendar_app.ui.session import session_token
 
-log = logging.getLogger(__name__)
-
-
-_followed: set[str] = set()
-"""Workspaces that tabs of this process follow: whom to tell when it is unknown what was missed."""
+PRUNE_EVERY_S = 60
 
 
-class Live(rx.SharedState):
-    """The version of one workspace; 0 before the page is linked."""
+class Live(rx.State):
+    """How fresh a page is. ``shown``: the version that what it shows was read at; ``told``: the newest that it heard
+    of, which is only ever pushed, so that a page with a new socket starts at 0."""
 
-    version: int = 0
-
-
-async def follow(state: rx.State, workspace_id: str) -> None:
-    """Link this tab to a workspace whose membership has just been checked. Do slow reads before: it takes a lock."""
-    _followed.add(workspace_id)
-    live = await (await state.get_state(Live))._link_to(workspace_id)
-    if not live.version:
-        live.version = 1
+    told: int = 0
+    shown: int = 0
 
 
-async def keep(state: rx.State) -> None:
-    """Touch the link, so that a shared state which Redis has forgotten is linked again."""
-    await state.get_state(Live)
+class _Sockets:
+    """The websockets of the running application."""
+
+    app: rx.App | None = None
+
+    def is_open(self, sid: str) -> bool:
+        return bool(
+            self.app
+            and self.app.sio
+            and self.app.event_namespace
+            and self.app.sio.manager.is_connected(sid, self.app.event_namespace.namespace)
+        )
+
+    async def send(self, delta: Delta, sids: list[str]) -> None:
+        if self.app is None or self.app.event_namespace is None:
+            return
+        update = rx.state.StateUpdate(delta={name: _marked(values) for name, values in delta.items()})
+        await self.app.event_namespace.emit(str(SocketEvent.EVENT), update, to=sids)  # encoded once for all
 
 
-async def _bump(app: rx.App, workspace: str, version: int) -> None:
-    with app.set_contexts():
-        async with app.modify_state(rx.BaseStateToken(ident=workspace, cls=Live)) as root:
-            live = await root.get_state(Live)
-            if live.version != version:
-                live.version = version
+_sockets = _Sockets()
+_following = Following(_sockets, accounts.actors, Live.get_full_name())
+
+
+@asynccontextmanager
+async def reading(state: rx.State, workspace_id: str, view: View | None = None) -> AsyncIterator[None]:
+    """Around whatever reads what a page shows, after the person's membership was checked: from here on the tab follows
+    the workspace, and nothing else. With a ``view``, changes are sent to it; without, it is told to read again."""
+    page = Page(accounts.digest(session_token(state.router.headers.cookie)), workspace_id, view)
+    version = _following.follow(state.router.session.session_id, page)
+    yield
+    (await state.get_state(Live)).shown = version
+
+
+def _marked(values: dict[str, Any]) -> dict[str, Any]:
+    return {name + FIELD_MARKER: value for name, value in values.items()}
 
 
 def register(app: rx.App) -> None:
-    """Start the listener with each web process."""
+    """Start with each web process."""
 
     async def listen(app: rx.App) -> None:
+        _sockets.app = app
         async for change in changes.listen():
-            everywhere = change.workspace == changes.EVERYWHERE
-            for workspace in list(_followed) if everywhere else [change.workspace]:
-                try:
-                    await _bump(app, workspace, change.version)
-                except Exception:
-                    log.exception("a change could not be pushed to the open pages")
+            _following.changed(change.workspace, change.topic)
+
+    async def prune() -> None:
+        while True:
+            await asyncio.sleep(PRUNE_EVERY_S)
+            _following.prune()
 
     app.register_lifespan_task(listen)
+    app.register_lifespan_task(prune)

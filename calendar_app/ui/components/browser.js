@@ -8,8 +8,9 @@ const twelveHours = () =>
 let visited = false;
 
 /* Tells the page's state what only the browser knows, once it stands; then of changes that were pushed, and the time. */
-export function Lifecycle({ version, seconds, leaveTo, onReady, onChange, onLeave }) {
-  const last = useRef(0);
+export function Lifecycle({ told, shown, socket, seconds, leaveTo, onReady, onChange, onLeave }) {
+  const asked = useRef(0);
+  const last = useRef("");
   useEffect(() => {
     if (!onLeave) return undefined;
     return () => onLeave();
@@ -22,9 +23,19 @@ export function Lifecycle({ version, seconds, leaveTo, onReady, onChange, onLeav
     return () => clearTimeout(timer);
   }, []);
   useEffect(() => {
-    if (last.current && version && version !== last.current) onChange?.();
-    last.current = version;
-  }, [version]);
+    // What happened while the socket was away was told to nobody. Another process may count differently.
+    if (last.current && socket && socket !== last.current) {
+      asked.current = 0;
+      onChange?.();
+    }
+    last.current = socket || last.current;
+  }, [socket]);
+  useEffect(() => {
+    // One question at a time: what it is answered with has at least the version that it was asked for.
+    if (!shown || told <= shown || asked.current > shown) return;
+    asked.current = told;
+    onChange?.();
+  }, [told, shown]);
   useEffect(() => {
     // Once per address: the state that holds it outlives the page, and must not send the person away again.
     if (!leaveTo || sessionStorage.getItem("left") === leaveTo) return;

@@ -16,8 +16,9 @@ def _value(value: rx.Var[str]) -> tuple[rx.Var[str]]:
 
 
 class Lifecycle(rx.Component):
-    """Calls ``on_ready(zone, hour12)`` when the page stands, ``on_change`` on a new ``version`` and every ``seconds``,
-    ``on_leave`` when another page of the application follows.
+    """Calls ``on_ready(zone, hour12)`` when the page stands, ``on_leave`` when another page of the application follows,
+    and ``on_change`` when the page should be read again: every ``seconds``, on another ``socket``, and when it was
+    ``told`` of something newer than is ``shown``.
 
     ``leave_to`` makes the browser leave the application for that address, once; ``rx.redirect`` takes every address on
     our own host for a page. Within the application it also moves the focus to the new page's ``#main``, as a full page
@@ -26,7 +27,9 @@ class Lifecycle(rx.Component):
 
     library = _SOURCE.importable_path
     tag = "Lifecycle"
-    version: rx.Var[int]
+    told: rx.Var[int]
+    shown: rx.Var[int]
+    socket: rx.Var[str]
     seconds: rx.Var[int]
     leave_to: rx.Var[str]
     on_ready: rx.EventHandler[_ready]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import reflex as rx
@@ -35,6 +35,7 @@ from calendar_app.ui.components.feedback import (
     success_callout,
     warning_callout,
 )
+from calendar_app.ui.following import Delta
 from calendar_app.ui.layout import page
 from calendar_app.ui.oauth import outcome, start_connection
 from calendar_app.ui.session import SessionState, acting, enter
@@ -138,40 +139,29 @@ class DashboardState(rx.State):
         actor = await enter(self, zone, hour12)
         self.success, self.error = outcome(self.router.url.query_parameters)
         await self._read(actor)
-        await live.follow(self, actor.workspace_id)
 
     @rx.event
     async def refresh(self) -> None:
         """Read again after a change."""
         await self._read(await acting(self))
-        await live.keep(self)
 
     @rx.event
     async def show_range(self, start: str, end: str) -> None:
         """The calendar shows another stretch of time."""
         self._range = (start[:40], end[:40])
-        session = await self.get_state(SessionState)
-        actor = await acting(self)
-        self.events = await asyncio.to_thread(_grid_events, actor, self._range, session.zone)
+        await self._read(await acting(self))
 
     async def _read(self, actor: Actor) -> None:
         session = await self.get_state(SessionState)
-        now = datetime.now(UTC)
-        today = now.astimezone(ZoneInfo(session.zone)).date()
-        try:
-            found, rows, upcoming, kinds, events = await asyncio.to_thread(
-                _snapshot, actor, self._range, session.zone, now
-            )
-        except AlmanacError as error:
-            self.error = error.detail
-            return
-        self.connections = connection_rows(found, rows, kinds)
-        self.legend = [row for connection in self.connections for row in connection.calendars]
-        self.legend_providers = {calendar.id: calendar.provider for calendar in rows}
-        self.providers = [provider_row(kind) for kind in kinds]
-        self.days = agenda_days(upcoming, session.zone, session.hour12, today)
-        self.events = events
-        self.loaded = True
+        view = DashboardView(session.zone, session.hour12, self._range)
+        async with live.reading(self, actor.workspace_id, view):
+            try:
+                found = await asyncio.to_thread(view.read, actor)
+            except AlmanacError as error:
+                self.error = error.detail
+                return
+            for name, value in found.items():
+                setattr(self, name, value)
 
     @rx.event
     async def sync_now(self) -> Any:
@@ -205,6 +195,37 @@ class DashboardState(rx.State):
         self.picked_open = is_open
 
 
+@dataclass(frozen=True)
+class DashboardView:
+    """What a dashboard shows, besides who looks: in which zone, and ``shown``, the range of its calendar."""
+
+    zone: str
+    hour12: bool
+    shown: tuple[str, str]
+    topics: ClassVar[frozenset[str]] = frozenset({"events", "connections"})
+
+    def delta(self, viewer: Actor) -> Delta:
+        """As an open page takes it."""
+        return {DashboardState.get_full_name(): self.read(viewer)}
+
+    def read(self, viewer: Actor, *, now: datetime | None = None) -> dict[str, Any]:
+        """The variables of :class:`DashboardState` that come from the database."""
+        now = now or datetime.now(UTC)
+        kinds = connections.providers()
+        calendars_found = calendars.list_calendars(viewer, now=now)
+        rows = connection_rows(connections.list_connections(viewer, now=now), calendars_found, kinds)
+        upcoming = agenda.upcoming(viewer, limit=SHOWN, days=AHEAD_DAYS, now=now)
+        return {
+            "connections": rows,
+            "legend": [calendar for row in rows for calendar in row.calendars],
+            "legend_providers": {calendar.id: calendar.provider for calendar in calendars_found},
+            "providers": [provider_row(kind) for kind in kinds],
+            "days": agenda_days(upcoming, self.zone, self.hour12, now.astimezone(ZoneInfo(self.zone)).date()),
+            "events": [grid_event(view) for view in _between(viewer, self.shown, self.zone)],
+            "loaded": True,
+        }
+
+
 def _bounds(shown: tuple[str, str], zone: str) -> tuple[datetime, datetime] | None:
     """The calendar's range as aware instants; ``None`` if the browser sent nonsense or too much."""
     try:
@@ -228,22 +249,8 @@ def _between(actor: Actor, shown: tuple[str, str], zone: str) -> list[Occurrence
     return found
 
 
-def _grid_events(actor: Actor, shown: tuple[str, str], zone: str) -> list[dict[str, Any]]:
-    return [grid_event(view) for view in _between(actor, shown, zone)]
-
-
 def _occurrence(actor: Actor, shown: tuple[str, str], zone: str, occurrence_id: str) -> OccurrenceView | None:
     return next((view for view in _between(actor, shown, zone) if str(view.id) == occurrence_id), None)
-
-
-def _snapshot(actor: Actor, shown: tuple[str, str], zone: str, now: datetime) -> tuple[Any, ...]:
-    return (
-        connections.list_connections(actor),
-        calendars.list_calendars(actor),
-        agenda.upcoming(actor, limit=SHOWN, days=AHEAD_DAYS, now=now),
-        connections.providers(),
-        _grid_events(actor, shown, zone),
-    )
 
 
 def _agenda_item(item: AgendaItem) -> rx.Component:

@@ -65,14 +65,15 @@ class TeamState(rx.State):
     async def load(self, zone: str, hour12: bool) -> None:
         """Show everybody."""
         actor = await enter(self, zone, hour12)
-        await self._read(actor)
-        await live.follow(self, actor.workspace_id)
+        async with live.reading(self, actor.workspace_id):
+            await self._read(actor)
 
     @rx.event
     async def refresh(self) -> None:
         """Read again after a change."""
-        await self._read(await acting(self))
-        await live.keep(self)
+        actor = await acting(self)
+        async with live.reading(self, actor.workspace_id):
+            await self._read(actor)
 
     async def _read(self, actor: Actor) -> None:
         zone = (await self.get_state(SessionState)).zone

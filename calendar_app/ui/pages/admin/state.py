@@ -48,14 +48,15 @@ class AdminState(rx.State):
         self.operator = operators.is_operator(actor)
         self.tab = _tab(self.router.url.query_parameters.get("tab"))
         self.shown = ""
-        await self._read(actor)
-        await live.follow(self, actor.workspace_id)
+        async with live.reading(self, actor.workspace_id):
+            await self._read(actor)
 
     @rx.event
     async def refresh(self) -> None:
         """Read the open tab again."""
-        await self._read(await acting(self))
-        await live.keep(self)
+        actor = await acting(self)
+        async with live.reading(self, actor.workspace_id):
+            await self._read(actor)
 
     @rx.event
     async def open_tab(self, value: str) -> None:

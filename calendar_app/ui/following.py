@@ -1,0 +1,162 @@
+"""The pages whose websockets this process holds: which workspace each shows, and what is sent when that changes.
+
+What equal pages show is read once for all of them, encoded once, and written to their sockets; whether each of them
+may still see it is asked of the database every time. Pages without a :class:`View` are told that there is something
+newer, and read for themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from calendar_app.services.live import EVERYWHERE
+from calendar_app.services.roles import Actor, Role
+
+log = logging.getLogger(__name__)
+
+Delta = dict[str, dict[str, Any]]
+"""Values by variable by state, in the names of the wire."""
+
+
+class View(Protocol):
+    """What a page shows of its workspace, whoever looks. Equal ones must read the same; so they are hashable."""
+
+    topics: frozenset[str]
+    """The topics of changes after which it has to be read again."""
+
+    def delta(self, viewer: Actor) -> Delta:
+        """What ``viewer`` sees now; called in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that follows a workspace; ``session`` is the digest of its browser's session."""
+
+    session: str
+    workspace: str
+    view: View | None = None
+
+
+class Sockets(Protocol):
+    """The open websockets, by the id of their session."""
+
+    def is_open(self, sid: str) -> bool: ...
+
+    async def send(self, delta: Delta, sids: list[str]) -> None: ...
+
+
+class Following:
+    """Versions are this process's own count of changes: a page's socket never outlives the process that counts."""
+
+    def __init__(
+        self,
+        sockets: Sockets,
+        actors: Callable[[str, Collection[str]], dict[str, Actor]],
+        live: str,
+    ) -> None:
+        """``actors(workspace, sessions)`` tells who may act there; ``live`` names the state of ``told``, ``shown``."""
+        self._sockets, self._actors, self._live = sockets, actors, live
+        self._pages: dict[str, dict[str, Page]] = {}
+        self._homes: dict[str, str] = {}
+        self._version = 1
+        self._waiting: dict[str, set[str]] = {}
+        self._delivering: dict[str, asyncio.Task[None]] = {}
+
+    def follow(self, sid: str, page: Page) -> int:
+        """The socket now shows ``page`` and nothing else. Whatever is read next has at least the version returned."""
+        self._forget([sid])
+        self._homes[sid] = page.workspace
+        self._pages.setdefault(page.workspace, {})[sid] = page
+        return self._version
+
+    def changed(self, workspace: str, topic: str) -> None:
+        """Send what changed. Changes that come while one is being sent are sent together, once."""
+        for place in list(self._pages) if workspace == EVERYWHERE else [workspace]:
+            if place not in self._pages:
+                continue
+            self._version += 1
+            self._waiting.setdefault(place, set()).add(topic)
+            if place not in self._delivering:
+                self._delivering[place] = asyncio.create_task(self._deliver(place))
+
+    def prune(self) -> int:
+        """Forget pages whose sockets are closed; how many are left."""
+        self._forget([sid for sid in self._homes if not self._sockets.is_open(sid)])
+        return len(self._homes)
+
+    async def settled(self) -> None:
+        """Wait until everything that is known has been sent."""
+        while self._delivering:
+            await asyncio.gather(*self._delivering.values())
+
+    def _forget(self, sids: Iterable[str]) -> None:
+        for sid in sids:
+            home = self._homes.pop(sid, None)
+            if home is None:
+                continue
+            del self._pages[home][sid]
+            if not self._pages[home]:
+                del self._pages[home]
+
+    async def _deliver(self, workspace: str) -> None:
+        try:
+            while topics := self._waiting.pop(workspace, None):
+                await self._send(workspace, topics)
+        finally:
+            del self._delivering[workspace]
+
+    async def _send(self, workspace: str, topics: set[str]) -> None:
+        version = self._version
+        open_now = {
+            sid: page for sid, page in self._pages.get(workspace, {}).items() if self._sockets.is_open(sid)
+        }
+        self._forget([sid for sid in self._pages.get(workspace, {}) if sid not in open_now])
+        everything = EVERYWHERE in topics
+        concerned = {
+            sid: page
+            for sid, page in open_now.items()
+            if everything or page.view is None or topics & page.view.topics
+        }
+        if not concerned:
+            return
+        try:
+            alone = await self._send_views(workspace, concerned, version)
+        except Exception:
+            log.exception("a change could not be read for the open pages; each reads for itself")
+            alone = list(concerned)
+        if alone:
+            await self._sockets.send(self._told(version), alone)
+
+    async def _send_views(self, workspace: str, pages: dict[str, Page], version: int) -> list[str]:
+        """Send to pages with a view. Returns the others, and those whose session ended: reading, they will learn it."""
+        sessions = {page.session for page in pages.values() if page.view is not None}
+        actors = await asyncio.to_thread(self._actors, workspace, sessions) if sessions else {}
+        shared: dict[tuple[View, Actor], list[str]] = {}
+        alone = []
+        for sid, page in pages.items():
+            actor = actors.get(page.session)
+            if page.view is None or actor is None:
+                alone.append(sid)
+            else:
+                shared.setdefault((page.view, impersonal(actor)), []).append(sid)
+        for (view, viewer), sids in shared.items():
+            delta = await asyncio.to_thread(view.delta, viewer)
+            # Whoever shows something else by now has read it since.
+            same = [sid for sid in sids if self._pages.get(workspace, {}).get(sid) == pages[sid]]
+            if same:
+                await self._sockets.send(delta | self._told(version, shown=version), same)
+        return alone
+
+    def _told(self, version: int, **more: int) -> Delta:
+        return {self._live: {"told": version, **more}}
+
+
+def impersonal(actor: Actor) -> Actor:
+    """Managers and above see everybody's, and all of them the same; whoever sees only their own stays who they are."""
+    if actor.role < Role.MANAGER:
+        return actor
+    return replace(actor, person_id="", role=Role.MANAGER, email="", name="", timezone="UTC")
