@@ -25,8 +25,9 @@ from calendar_app.domain.timespan import Span, instant, merge, subtract, utc
 from calendar_app.domain.zones import is_zone
 from calendar_app.errors import Conflict, InvalidInput
 from calendar_app.services import snapshots
+from calendar_app.services.conflict_calendars import CalendarState, policy
 from calendar_app.services.roles import Actor, Role
-from calendar_app.services.snapshots import CalendarState, HostPerson, Snapshot
+from calendar_app.services.snapshots import HostPerson, Snapshot
 
 _LONGEST_WINDOW = timedelta(days=366)
 _EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -307,7 +308,7 @@ def _age(calendar: CalendarState, now: datetime, *, names: bool) -> CalendarAge:
         age,
         calendar.freshness.stale,
         calendar.trouble,
-        snapshots.policy(calendar),
+        policy(calendar),
     )
 
 

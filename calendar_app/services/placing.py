@@ -39,6 +39,7 @@ from calendar_app.services import (
     snapshots,
 )
 from calendar_app.services.availability import check_active
+from calendar_app.services.conflict_calendars import asks_for_approval, calendars_of
 from calendar_app.services.event_types import rules_of
 from calendar_app.services.roles import Actor
 from calendar_app.services.snapshots import Snapshot
@@ -201,7 +202,7 @@ def _ask_providers(tries: Sequence[_Try], now: datetime) -> None:
         for one in tries:
             row = session.get_one(EventType, one.wish.event_type_id)
             span = snapshots.reserved(one.wish.at, rules_of(row, one.wish.duration))
-            calendars = snapshots.calendars_of(session, one.team, now)
+            calendars = calendars_of(session, one.team, now)
             own = recheck.own_spans(session, [calendar.id for calendar in calendars], span)
             questions.append(recheck.Question(calendars, span, own))
     for one, seen in zip(tries, recheck.look(questions), strict=True):
@@ -242,7 +243,7 @@ def _book(session: Session, one: _Try, actor: Actor | None, now: datetime) -> Bo
     chosen = slot.hosts
     if snapshot.hosting is Hosting.ROUND_ROBIN:
         chosen = (pick_host(slot, hosts, snapshot.rules),)
-    wary = snapshots.asks_for_approval(c for c in snapshot.calendars if c.person_id in chosen)
+    wary = asks_for_approval(c for c in snapshot.calendars if c.person_id in chosen)
     wary = wary or not one.wary.isdisjoint(chosen)
     status = Status.PENDING if row.requires_approval or wary else Status.CONFIRMED
     if wish.hold is not None:

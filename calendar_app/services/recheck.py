@@ -24,7 +24,7 @@ from calendar_app.domain.timespan import Span, instant, subtract, utc
 from calendar_app.errors import AlmanacError, ProviderError
 from calendar_app.providers.base import CalendarProvider, Capability
 from calendar_app.services import grants
-from calendar_app.services.snapshots import CalendarState, policy
+from calendar_app.services.conflict_calendars import CalendarState, policy
 
 log = logging.getLogger(__name__)
 

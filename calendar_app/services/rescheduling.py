@@ -48,6 +48,7 @@ from calendar_app.services.changing import (
     swap,
     who_of,
 )
+from calendar_app.services.conflict_calendars import asks_for_approval, calendars_of
 from calendar_app.services.event_types import rules_of
 from calendar_app.services.placing import TAKEN
 from calendar_app.services.roles import Actor
@@ -113,7 +114,7 @@ def _reschedule(
         move = _Move(session, row, at, who, zone, now, length)
         if who.outside is None:  # the event that the booking follows is in the mirror, and in the way for now
             move.check(session, row)
-        span, calendars = move.span, snapshots.calendars_of(session, move.host_ids, now)
+        span, calendars = move.span, calendars_of(session, move.host_ids, now)
         own = recheck.own_spans(session, [c.id for c in calendars], span)
     here = Span(instant(row.start_at), instant(row.end_at))
     own = {calendar.id: [*own.get(calendar.id, ()), here] for calendar in calendars}
@@ -161,7 +162,7 @@ class _Move:
             )
         )
         mine = (calendar for calendar in snapshot.calendars if calendar.person_id in self.host_ids)
-        wary = self.wary or snapshots.asks_for_approval(mine)
+        wary = self.wary or asks_for_approval(mine)
         status = lifecycle.check_reschedule(
             Status(row.status),
             self.who.part,

@@ -16,11 +16,11 @@ from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import Conflict, Forbidden, InvalidInput, NotFound
 from calendar_app.services import (
     calendars,
+    conflict_calendars,
     connection_views,
     connections,
     imports,
     limits,
-    snapshots,
     sync,
 )
 from calendar_app.services.roles import Role
@@ -129,7 +129,7 @@ def test_an_imported_calendar_is_never_read_and_never_out_of_date(database: Data
     calendar = imports.import_file(team.actor, ics(vevent("a"))).calendar
     later = datetime.now(UTC) + timedelta(days=365)
     with reading() as session:
-        states = {one.id: one for one in snapshots.calendars_of(session, [team.person.id], later)}
+        states = {one.id: one for one in conflict_calendars.calendars_of(session, [team.person.id], later)}
         assert states[calendar.id].trouble == ""
         assert not states[calendar.id].freshness.stale
     factories_id = team.calendar.id
