@@ -212,23 +212,27 @@ def dead_letters(actor: Actor) -> list[DeadLetter]:
 
 
 def retry(actor: Actor, ids: Sequence[str] | None = None) -> Retried:
-    """Take dead letters up again from their first try: those named, or all that the actor sees.
+    """Take dead letters up again from their first try: those named, each by itself, or all that the actor sees.
 
-    A booking's parked writes are taken up together. :raises Forbidden: admins and owners only.
-    :raises InvalidInput: an id that names no kind.
+    :raises Forbidden: admins and owners only. :raises InvalidInput: an id that names no kind.
     """
     actor.require(Role.ADMIN)
     if unknown := [one for one in ids or () if one.partition(":")[0] not in (WRITE, LETTER, JOB)]:
         raise InvalidInput(f"{unknown[0][:40]!r} is no id of a dead letter.", field="ids")
     present = {letter.id: letter for letter in dead_letters(actor)}
     wanted = list(present) if ids is None else list(dict.fromkeys(ids))
-    letters = [present[one] for one in wanted if one in present]
-    bookings = {one.booking_id for one in letters if one.kind == WRITE and one.booking_id}
+    chosen: dict[str, list[str]] = {WRITE: [], LETTER: [], JOB: []}
+    for one in wanted:
+        if one in present:
+            kind, _, key = one.partition(":")
+            chosen[kind].append(key)
     with transaction() as session:
-        for booking_id in sorted(bookings):
-            calendar_writes.retry(session, booking_id)
-        mails.retry(session, [one.id.partition(":")[2] for one in letters if one.kind == LETTER])
-        if letters:
+        if ids is None:  # also those that are too many to be shown
+            chosen[WRITE] = calendar_writes.retry_workspace(session, actor.workspace_id)
+        else:
+            calendar_writes.retry_writes(session, actor.workspace_id, chosen[WRITE])
+        mails.retry(session, chosen[LETTER])
+        if any(chosen.values()):
             audit.record(
                 session,
                 actor.workspace_id,
@@ -236,12 +240,12 @@ def retry(actor: Actor, ids: Sequence[str] | None = None) -> Retried:
                 "dead_letters.retried",
                 "workspace",
                 actor.workspace_id,
-                number=len(letters),
+                number=sum(map(len, chosen.values())),
             )
-    gone = [one.id for one in letters if one.kind == JOB and not _requeued(one.id.partition(":")[2])]
+    gone = [f"{JOB}:{key}" for key in chosen[JOB] if not _requeued(key)]
     live.publish(actor.workspace_id, "bookings")
     missing = (*(one for one in wanted if one not in present), *gone)
-    return Retried(len(letters) - len(gone), missing)
+    return Retried(sum(map(len, chosen.values())) - len(gone), missing)
 
 
 def _writes(session: Session, actor: Actor) -> list[DeadLetter]:

@@ -12,7 +12,7 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import CalendarWrite, Channel, Mail
+from calendar_app.db.tables import Booking, CalendarWrite, Channel, Mail
 from calendar_app.services import accounts, audit
 from calendar_app.services.roles import Role
 from calendar_app.settings import Settings
@@ -131,6 +131,28 @@ def test_dead_letters_say_why_and_are_retried(
     assert Queue("writes", connection=redis_server).count == 1
     assert Queue("default", connection=redis_server).count == 1
     assert audit.list_entries(team.actor).items[0].action == "dead_letters.retried"
+
+
+def test_one_calendar_of_a_booking_is_retried_by_itself(
+    api: httpx.Client, database: Database, redis_server: Redis
+) -> None:
+    """A booking that two calendars refused: "Retry" of one leaves the other where it is, "Retry all" takes both."""
+    team = factories.team()
+    first = parked_write(team)
+    with reading() as session:
+        booking = session.get_one(Booking, first.booking_id)
+    second = factories.calendar_write(booking, factories.calendar(team.connection), state="failed")
+
+    def states() -> list[str]:
+        with reading() as session:
+            return [session.get_one(CalendarWrite, row.id).state for row in (first, second)]
+
+    headers = signed_in(team)
+    api.post(f"{ADMIN}/dead-letters/retry", json={"ids": [f"write:{first.id}"]}, headers=headers)
+    assert states() == ["queued", "failed"]
+    rest = api.post(f"{ADMIN}/dead-letters/retry", json={"all": True}, headers=headers)
+    assert rest.json() == {"retried": 1, "missing": []}
+    assert states() == ["queued", "queued"]
 
 
 def test_another_workspaces_dead_letters_are_not_there(
