@@ -18,7 +18,7 @@ from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.services import availability, booking_views, manage_links, snapshots
 from calendar_app.services.availability import SlotsView
-from calendar_app.services.event_types import rules_of
+from calendar_app.services.event_type_fields import rules_of
 from calendar_app.services.roles import Actor, Role
 
 

@@ -22,7 +22,7 @@ from calendar_app.domain.timespan import instant
 from calendar_app.errors import Conflict, InvalidInput, SlotUnavailable
 from calendar_app.services import audit, bookings, limits, live, placing, reservations, snapshots
 from calendar_app.services.availability import check_active, check_moment, check_zone
-from calendar_app.services.event_types import rules_of
+from calendar_app.services.event_type_fields import rules_of
 from calendar_app.services.order_views import (
     MOST,
     Find,

@@ -40,7 +40,7 @@ from calendar_app.services import (
 )
 from calendar_app.services.availability import check_active
 from calendar_app.services.conflict_calendars import asks_for_approval, calendars_of
-from calendar_app.services.event_types import rules_of
+from calendar_app.services.event_type_fields import rules_of
 from calendar_app.services.roles import Actor
 from calendar_app.services.snapshots import Snapshot
 from calendar_app.settings import get_settings

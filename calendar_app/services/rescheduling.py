@@ -49,7 +49,7 @@ from calendar_app.services.changing import (
     who_of,
 )
 from calendar_app.services.conflict_calendars import asks_for_approval, calendars_of
-from calendar_app.services.event_types import rules_of
+from calendar_app.services.event_type_fields import rules_of
 from calendar_app.services.placing import TAKEN
 from calendar_app.services.roles import Actor
 from calendar_app.services.snapshots import Snapshot

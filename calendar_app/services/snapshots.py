@@ -25,7 +25,7 @@ from calendar_app.domain.timespan import Span, merge
 from calendar_app.domain.zones import MINUTE
 from calendar_app.errors import NotFound
 from calendar_app.services.conflict_calendars import CalendarState, calendars_of, policy
-from calendar_app.services.event_types import rules_of
+from calendar_app.services.event_type_fields import rules_of
 from calendar_app.services.mirror_expansion import window_at
 from calendar_app.services.roles import Actor, Role
 from calendar_app.services.taken import claims_by_host, groups_by_host, with_history
