@@ -37,7 +37,7 @@ def rules_of(row: EventType, duration: int = 0) -> EventRules:
 
 
 def assign(row: EventType, fields: Mapping[str, Any]) -> None:
-    """Check and set what ``fields`` names. :raises InvalidInput: naming the field. :raises RulesError: as the engine."""
+    """Check and set what ``fields`` names. :raises InvalidInput: naming the field; a rule of the engine's too."""
     if "title" in fields or not row.title:
         row.title = clean_text(fields.get("title"), "title", 200)
         if not row.title:
