@@ -23,7 +23,8 @@ HIDDEN_TOKENS = (defer(Connection.access_token), defer(Connection.refresh_token)
 
 @dataclass(frozen=True, slots=True)
 class CalendarView:
-    """A calendar for people. ``sync_progress`` counts events read by a running sync; ``last_error`` is a sentence."""
+    """A calendar for people. ``sync_progress`` counts events read by a running sync; ``last_error`` is a sentence;
+    ``in_doubt``: most of it vanished at the provider, and a person has to say whether that is meant."""
 
     id: str
     connection_id: str
@@ -41,6 +42,11 @@ class CalendarView:
     syncing: bool
     last_error: str
     connection_status: str
+    in_doubt: bool
+
+
+MASS_DELETE = "mass_delete"
+"""``last_error_code`` of a calendar whose listing lacked most of its future; see :func:`mirror.apply`."""
 
 
 def list_calendars(
@@ -197,6 +203,7 @@ def view(calendar: Calendar, connection: Connection, now: datetime) -> CalendarV
         syncing=connection.status in ("connected", "error") and syncing(calendar, now),
         last_error=calendar.last_error,
         connection_status=connection.status,
+        in_doubt=calendar.last_error_code == MASS_DELETE,
     )
 
 

@@ -292,21 +292,26 @@ def _give_back(oauth: OAuthClient, provider: str, grant: Grant, attempt: Attempt
 
 
 def store(
-    attempt: Attempt, provider: str, grant: Grant, account: Account, listing: Sequence[RemoteCalendar]
+    attempt: Attempt,
+    provider: str,
+    grant: Grant,
+    account: Account,
+    listing: Sequence[RemoteCalendar],
+    *,
+    moved: bool = False,
 ) -> ConnectResult:
-    """Keep the account and its calendars, in the connection that it has already if there is one, and read them soon."""
+    """Keep the account and its calendars, in the connection that it has already if there is one, and read them soon.
+
+    ``moved``: the attempt's connection goes on under this account, whatever it was before. :raises Conflict:
+    ``already_connected``, another connection has the account.
+    """
     now = datetime.now(UTC)
     with transaction() as session:
         # Two callbacks of one person queue up here, so that the account is stored once.
         person = session.exec(select(Person).where(Person.id == attempt.person_id).with_for_update()).one()
-        row = session.exec(
-            select(Connection)
-            .where(Connection.workspace_id == attempt.workspace_id)
-            .where(Connection.person_id == attempt.person_id)
-            .where(Connection.provider == provider)
-            .where(Connection.account_id == account.account_id)
-            .with_for_update()
-        ).first()
+        row = _standing(session, attempt, provider, account)
+        if moved and (row is None or row.id != attempt.connection_id):
+            row = _moved(session, attempt, row, account)
         action = "connection.reconnected" if row else "connection.connected"
         row = row or Connection(
             workspace_id=attempt.workspace_id,
@@ -343,6 +348,36 @@ def store(
         next_path=attempt.next_path,
         missing_features=missing,
     )
+
+
+def _standing(session: Session, attempt: Attempt, provider: str, account: Account) -> Connection | None:
+    """The person's connection of the account, locked, whatever its state."""
+    return session.exec(
+        select(Connection)
+        .where(Connection.workspace_id == attempt.workspace_id)
+        .where(Connection.person_id == attempt.person_id)
+        .where(Connection.provider == provider)
+        .where(Connection.account_id == account.account_id)
+        .with_for_update()
+    ).first()
+
+
+def _moved(session: Session, attempt: Attempt, holder: Connection | None, account: Account) -> Connection:
+    """The attempt's connection under its new account, which ``holder`` gives up if it is history."""
+    if holder is not None and holder.status != "disconnected":
+        raise Conflict(
+            f"{account.email} is connected already, beside this one: disconnect one of the two.",
+            code="already_connected",
+        )
+    if holder is not None:
+        holder.account_id = holder.id
+        session.add(holder)
+        session.flush()
+    row = session.exec(
+        select(Connection).where(Connection.id == attempt.connection_id).with_for_update()
+    ).one()
+    row.account_id = account.account_id
+    return row
 
 
 def _message(provider: str, account: Account, count: int, missing: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from calendar_app.db.session import reading
 from calendar_app.errors import AuthExpired, CredentialsRejected, NotFound
 from calendar_app.providers import registry
-from calendar_app.providers.base import Credentials, Grant
+from calendar_app.providers.base import Credentials, Grant, SignIn
 from calendar_app.services import accounts, limits
 from calendar_app.services.connecting import Attempt, ConnectResult, require_same_account, store
 from calendar_app.services.connection_views import owned, title
@@ -38,9 +38,13 @@ def connect_with_credentials(
 ) -> ConnectResult:
     """Open the account and start to read its calendars. ``connection_id``: bring that connection back, in place.
 
+    Where an address is all there is to an account, the connection may come back under a new one: publishers change
+    their links.
+
     :raises Forbidden: customers connect nothing. :raises NotFound: no such provider or connection.
     :raises CredentialsRejected: wrong user name or password. :raises InvalidInput: the address is no such server, or
-        may not be called. :raises Conflict: ``wrong_account``, another account than the one to be brought back.
+        may not be called. :raises Conflict: ``wrong_account``, another account than the one to be brought back;
+        ``already_connected``, the new address is another connection's.
     :raises TooManyRequests: too many tries. :raises ProviderError: the server does not answer as it should.
     """
     actor.require(Role.STAFF)
@@ -63,6 +67,8 @@ def connect_with_credentials(
         limits.count("connect-failures", target, FAILURES)
         raise CredentialsRejected(f"{title(provider)} did not accept this user name and password.") from None
     attempt = Attempt(actor.workspace_id, actor.person_id, connection_id)
-    require_same_account(attempt, opened.account)
+    moved = connection_id is not None and registry.kind(provider).sign_in is SignIn.ADDRESS
+    if not moved:
+        require_same_account(attempt, opened.account)
     grant = Grant(opened.secret, refresh_token=None, expires_at=None, scopes=())
-    return store(attempt, provider, grant, opened.account, listing)
+    return store(attempt, provider, grant, opened.account, listing, moved=moved)

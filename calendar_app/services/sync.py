@@ -21,8 +21,9 @@ from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import GrantRevoked, NotFound
 from calendar_app.providers import registry
 from calendar_app.services import troubles
+from calendar_app.services.calendars import MASS_DELETE
 from calendar_app.services.roles import Actor, Role
-from calendar_app.services.sync_run import MASS_DELETE, USABLE, Outcome, SyncResult, sync_once
+from calendar_app.services.sync_run import USABLE, Outcome, SyncResult, sync_once
 from calendar_app.settings import get_settings
 
 __all__ = ["MASS_DELETE", "Outcome", "SyncResult"]

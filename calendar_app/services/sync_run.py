@@ -50,6 +50,7 @@ from calendar_app.errors import (
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Capability
 from calendar_app.services import grants, live, mirror, sightings, troubles
+from calendar_app.services.calendars import MASS_DELETE
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,6 @@ LEASE, BEAT_S = timedelta(seconds=45), 10.0
 """How long a sync may be silent before it is thought dead, and how often it says that it is not."""
 USABLE = ("connected", "error")
 """States of a connection whose calendars can be read."""
-MASS_DELETE = "mass_delete"
-"""``last_error_code`` of a calendar whose listing lacked most of its future; see :func:`mirror.apply`."""
 _FIRST_DELAY, _LONGEST_DELAY, _LONGEST_WAIT = 30.0, 3600.0, 86_400.0
 _FIRST_REFUSED, _LONGEST_REFUSED = 3600.0, 21_600.0
 

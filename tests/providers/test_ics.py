@@ -14,6 +14,7 @@ from calendar_app.db.tables import Calendar, Connection, Event
 from calendar_app.errors import (
     AuthExpired,
     CalendarNotFound,
+    Conflict,
     CredentialsRejected,
     InvalidInput,
     InvalidRequest,
@@ -235,3 +236,42 @@ def test_a_followed_calendar_is_mirrored_until_it_is_removed(
         with reading() as session:
             assert session.get(Connection, made.connection.id) is None
             assert session.get(Calendar, calendar.id) is None
+
+
+def test_a_followed_calendar_comes_back_under_a_new_link(
+    database: Database, configure: Callable[..., Settings]
+) -> None:
+    """A publisher who changes the link does not cost the subscription: same connection, same calendar, same events.
+    A link that is followed already, beside it, is refused, and one that once was is taken over."""
+    with published(configure) as (url, publisher):
+        configure(DATABASE_URL=database.url)
+        for name in ("old", "new", "other"):
+            publisher.files[f"/{name}.ics"] = ics(vevent("a"), vevent("b")).decode()
+        team = factories.team()
+        made = connections.connect(team.actor, "ics", address=f"{url}/old.ics")
+        (calendar,) = made.calendars
+        sync.sync_calendar(calendar.id)
+        with reading() as session:
+            before = sorted(row.id for row in session.exec(select(Event)).all() if row.id is not None)
+        del publisher.files["/old.ics"]
+        assert sync.sync_calendar(calendar.id).error
+
+        again = connections.connect(
+            team.actor, "ics", address=f"{url}/new.ics", connection_id=made.connection.id
+        )
+        assert (again.connection.id, again.calendars[0].id) == (made.connection.id, calendar.id)
+        assert sync.sync_calendar(calendar.id).removed == 0
+        with reading() as session:
+            assert sorted(row.id for row in session.exec(select(Event)).all() if row.id is not None) == before
+
+        other = connections.connect(team.actor, "ics", address=f"{url}/other.ics")
+        with pytest.raises(Conflict) as caught:
+            connections.connect(
+                team.actor, "ics", address=f"{url}/other.ics", connection_id=made.connection.id
+            )
+        assert caught.value.code == "already_connected"
+        connections.disconnect(team.actor, other.connection.id)
+        taken = connections.connect(
+            team.actor, "ics", address=f"{url}/other.ics", connection_id=made.connection.id
+        )
+        assert taken.connection.id == made.connection.id

@@ -267,6 +267,7 @@ class OneCalendar:
     syncing: bool = False
     sync_progress: int = 0
     last_error: str = "Access ended."
+    in_doubt: bool = False
 
 
 @pytest.mark.parametrize("key", ["file", "google"])

@@ -16,7 +16,7 @@ from calendar_app.ui.components.browser import ago
 @dataclass
 class CalendarRow:
     """A calendar of a connection. ``progress`` is a sentence while its first sync runs; ``can_go_stale``: it is read
-    again and again, so that a reading may fail."""
+    again and again, so that a reading may fail; ``in_doubt``: somebody has to say whether its events were deleted."""
 
     id: str
     name: str
@@ -30,6 +30,7 @@ class CalendarRow:
     progress: str
     error: str
     can_go_stale: bool = True
+    in_doubt: bool = False
 
 
 @dataclass
@@ -91,6 +92,7 @@ def calendar_row(view: Any) -> CalendarRow:
         synced_at=formats.rfc3339(view.synced_at),
         progress=f"Reading events: {view.sync_progress:,} so far" if first else "",
         error=view.last_error,
+        in_doubt=view.in_doubt,
     )
 
 

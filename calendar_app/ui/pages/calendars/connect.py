@@ -169,7 +169,11 @@ def _password_form(provider: rx.Var[str], connection_id: Any) -> rx.Component:
     )
 
 
-def _address_form(provider: rx.Var[str], connection_id: Any) -> rx.Component:
+_LINK_HINT = "The link to an .ics file. Its events count as busy; nothing is ever written there."
+_NEW_LINK_HINT = "The same link again, or the new one if its publisher has changed it."
+
+
+def _address_form(provider: rx.Var[str], connection_id: Any, hint: str = _LINK_HINT) -> rx.Component:
     return _form(
         provider,
         connection_id,
@@ -183,7 +187,7 @@ def _address_form(provider: rx.Var[str], connection_id: Any) -> rx.Component:
                 auto_complete="url",
             ),
             for_=unbound("connect-address"),
-            hint="The link to an .ics file. Its events count as busy; nothing is ever written there.",
+            hint=hint,
         ),
     )
 
@@ -255,7 +259,12 @@ def reconnect_button(row: ConnectionRow, **props: Any) -> rx.Component:
         ),
         (
             "address",
-            _dialog(rx.button("Reconnect", **props), row.id, title, _address_form(row.provider, row.id)),
+            _dialog(
+                rx.button("Reconnect", **props),
+                row.id,
+                title,
+                _address_form(row.provider, row.id, _NEW_LINK_HINT),
+            ),
         ),
         rx.fragment(),
     )

@@ -155,7 +155,11 @@ def _calendar(row: CalendarRow) -> rx.Component:
             rx.text(row.name, size="2", weight="medium", class_name="clip"),
             rx.text(row.detail, size="1", color_scheme="gray"),
             rx.cond(row.progress != "", rx.text(row.progress, size="1", color_scheme="gray", role="status")),
-            rx.cond(row.error != "", rx.text(row.error, size="1", color_scheme="red", role="alert")),
+            rx.cond(
+                row.error != "",
+                rx.text(row.error, size="1", color_scheme="red", role="alert", class_name="wrap-anywhere"),
+            ),
+            rx.cond(row.in_doubt, _doubt(row)),
             flex="1 1 10rem",
             min_width="0",
         ),
@@ -173,6 +177,18 @@ def _calendar(row: CalendarRow) -> rx.Component:
         rx.cond(row.checks_conflicts & row.can_go_stale, _policy(row)),
         class_name="row",
         style={"flexWrap": "wrap"},
+    )
+
+
+def _doubt(row: CalendarRow) -> rx.Component:
+    """Most of the calendar is gone at its provider; whether that is meant, only a person knows."""
+    return rx.button(
+        "They were deleted: remove them here too",
+        on_click=CalendarsState.accept_removal(row.id),
+        size="1",
+        variant="soft",
+        color_scheme="red",
+        margin_top=space(2),
     )
 
 

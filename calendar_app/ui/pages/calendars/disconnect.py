@@ -15,7 +15,14 @@ def disconnect_dialog(row: ConnectionRow) -> rx.Component:
         rx.alert_dialog.content(
             rx.alert_dialog.title("Disconnect ", row.account, "?"),
             rx.alert_dialog.description(
-                "Access is withdrawn at the provider and forgotten here. Past bookings keep their history.",
+                rx.match(
+                    row.sign_in,
+                    ("password", "The password is forgotten here; you can withdraw it at the provider, too."),
+                    ("address", "The link is forgotten here."),
+                    ("file", "The copy is given up here."),
+                    "Access is withdrawn at the provider and forgotten here.",
+                ),
+                " Its events no longer count as busy. Bookings and their history stay.",
                 size="2",
             ),
             rx.cond(

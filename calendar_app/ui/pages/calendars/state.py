@@ -135,6 +135,17 @@ class CalendarsState(rx.State):
         """Say what the calendar does while it cannot be read."""
         return await self._update(calendar_id, stale_policy=value)
 
+    @rx.event
+    async def accept_removal(self, calendar_id: str) -> Any:
+        """Say that the events which vanished at the provider were really deleted."""
+        actor = await acting(self)
+        try:
+            await asyncio.to_thread(sync.accept_mass_delete, actor, calendar_id)
+        except AlmanacError as error:
+            return notices.error(error.detail)
+        await self._read(actor)
+        return notices.info("Reading the calendar once more; what it no longer has goes here too.")
+
     async def _update(self, calendar_id: str, **changes: Any) -> Any:
         actor = await acting(self)
         try:
