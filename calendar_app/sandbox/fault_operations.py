@@ -143,4 +143,7 @@ def _report(path: str, body: bytes) -> Call:
     operation = _REPORTS[found[1]] if found else ""
     token = presented_token(body) if operation == "list" else ""
     continues = operation == "multiget" or token.startswith(PARTIAL)
-    return Call("caldav", operation, "REPORT", path, sha256(body).hexdigest(), continues, bool(token))
+    page = (
+        token or sha256(body).hexdigest()
+    )  # the same part may be asked for with and without the events themselves
+    return Call("caldav", operation, "REPORT", path, page, continues, bool(token))

@@ -18,7 +18,7 @@ from calendar_app.sandbox.fault_operations import PROVIDERS, operations
 from calendar_app.sandbox.faults import Faults, Switch, fault_from, kinds
 from calendar_app.sandbox.google.links import selected_event
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
-from calendar_app.sandbox.stand_in import Expires, HeldCalendar, HeldEvent, KeepsSeries, StandIn
+from calendar_app.sandbox.stand_in import Expires, HeldCalendar, HeldEvent, KeepsSeries, SendsNotices, StandIn
 
 Form = ImmutableMultiDict[str, str]
 
@@ -31,6 +31,8 @@ _DONE = {
     "broken": "Fault switched on.",
     "mended": "Fault switched off.",
     "expired": "Expired. The application will meet it at its next call.",
+    "noticed": "Notice sent to every open push channel.",
+    "unheard": "No notice was sent: no push channel is open.",
 }
 _EXPIRING = {
     "tokens": "Access tokens",
@@ -88,6 +90,7 @@ class SandboxPage:
             "delete-event": self.delete,
             "remove-access": self.remove_access,
             "expire": self.expire,
+            "notice": self.notice,
             "fault": self.switch_on,
             "fault-off": self.switch_off,
         }
@@ -181,6 +184,13 @@ class SandboxPage:
                 raise ValueError("Choose what expires.")
         return "expired"
 
+    def notice(self, form: Form) -> str:
+        stand_in = self._stand_in(form)
+        if not isinstance(stand_in, SendsNotices):
+            raise ValueError(f"{stand_in.title} sends no notices about its channels.")
+        sent = stand_in.send_notice(form.get("what", ""), form.get("account", "").strip() or None)
+        return "noticed" if sent else "unheard"
+
     def switch_on(self, form: Form) -> str:
         body: dict[str, Any] = {
             name: form.get(name, "").strip()
@@ -237,6 +247,7 @@ class SandboxPage:
             lines=_lines,
             keeps_series=isinstance(stand_in, KeepsSeries),
             can_expire=isinstance(stand_in, Expires),
+            notices=stand_in.notices if isinstance(stand_in, SendsNotices) else {},
             expiring=_EXPIRING,
             kinds=kinds(tab.key),
             operations=operations(tab.key),

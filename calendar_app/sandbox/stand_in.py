@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
@@ -136,3 +136,13 @@ class Expires(Protocol):
 
     def expire_channels(self, account: str | None) -> None:
         """Push channels end as if their time had come, silently."""
+
+
+@runtime_checkable
+class SendsNotices(Protocol):
+    """What a provider tells about its push channels themselves, brought about now; ``notices`` are kinds and texts."""
+
+    notices: Mapping[str, str]
+
+    def send_notice(self, kind: str, account: str | None) -> int:
+        """To the channels of one e-mail address, or all; how many. :raises ValueError: no such kind."""

@@ -10,9 +10,12 @@ PATCH    ``{provider}/calendars/{calendar}/events/{event}``      ``{"title"}`` o
 DELETE   ``{provider}/calendars/{calendar}/events/{event}``      deletes it
 POST     ``{provider}/remove-access``                            ``{"account": e-mail}``
 POST     ``{provider}/expire``                                   ``{"what": "tokens|sync|channels", "account": …}``
+POST     ``{provider}/notice``                                   ``{"kind": name, "account": …}``: ``{"sent": n}``
 =======  ======================================================  ===================================================
 
-Errors are ``{"error": sentence}`` with 400 or 404.
+``expire`` is silent; ``notice`` is what Microsoft says about a subscription: ``missed``, ``reauthorizationRequired``,
+or ``subscriptionRemoved``, which ends it. Without ``account`` it is everybody's. Errors are ``{"error": sentence}``
+with 400 or 404.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from starlette.routing import Route
 from calendar_app.sandbox.fault_operations import PROVIDERS, operations
 from calendar_app.sandbox.faults import Faults, fault_from, kinds
 from calendar_app.sandbox.pages import refuse_cross_site
-from calendar_app.sandbox.stand_in import Expires, StandIn
+from calendar_app.sandbox.stand_in import Expires, SendsNotices, StandIn
 
 Json = dict[str, Any]
 Handler = Callable[[Request, Json], Any]
@@ -57,6 +60,7 @@ class StandInControl:
             ("DELETE", f"{events}/{{event}}", self._delete),
             ("POST", "/{provider}/remove-access", self._remove_access),
             ("POST", "/{provider}/expire", self._expire),
+            ("POST", "/{provider}/notice", self._notice),
         ]
         return [Route(path, _endpoint(handler), methods=[method]) for method, path, handler in table]
 
@@ -105,6 +109,13 @@ class StandInControl:
                 stand_in.expire_channels(account)
             case _:
                 raise ValueError("what must be tokens, sync or channels.")
+
+    def _notice(self, request: Request, body: Json) -> Json:
+        stand_in = self._of(request)
+        if not isinstance(stand_in, SendsNotices):
+            raise ValueError(f"{stand_in.title} sends no notices about its channels.")
+        account = str(body["account"]) if body.get("account") else None
+        return {"sent": stand_in.send_notice(str(body.get("kind", "")), account)}
 
 
 def _moment(body: Json, name: str) -> datetime:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.sandbox.radicale import RadicaleProcess, Running, in_front_of
 from tests.sandbox.server import Sandbox, SharedServer, running_sandbox
 
 
@@ -32,3 +33,17 @@ def api(sandbox: Sandbox) -> httpx.Client:
 def raw_api(sandbox: Sandbox) -> httpx.Client:
     """The same without the contract, for requests that break it on purpose."""
     return sandbox.api(sandbox.sign_in(), checked=False)
+
+
+@pytest.fixture(scope="session")
+def radicale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RadicaleProcess]:
+    with RadicaleProcess(tmp_path_factory.mktemp("radicale")) as process:
+        yield process
+
+
+@pytest.fixture
+def running(radicale: RadicaleProcess, server: SharedServer) -> Iterator[Running]:
+    """A sandbox in front of the account as it is on the first start."""
+    radicale.renew()
+    with in_front_of(radicale, server) as found:
+        yield found

@@ -1,6 +1,9 @@
 """The sandbox's own Radicale for tests: one process for many, its account made anew for each.
 
-with RadicaleProcess(folder) as radicale, radicale.fresh(): ...
+with RadicaleProcess(folder) as radicale:
+    radicale.renew()
+    with in_front_of(radicale, server) as running:
+        running.provider().list_calendars()
 """
 
 from __future__ import annotations
@@ -10,6 +13,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -17,9 +23,20 @@ from typing import Any, Self
 import httpx
 
 from calendar_app.launcher.checks import free_port
-from calendar_app.sandbox.caldav.server import folder_of, prepare
+from calendar_app.providers.base import Credentials
+from calendar_app.providers.caldav.account import Secret
+from calendar_app.providers.caldav.discovery import CalDavSignIn
+from calendar_app.providers.caldav.provider import CalDavCalendar
+from calendar_app.providers.ics.provider import IcsCalendar, IcsOpener
+from calendar_app.providers.ics.provider import http as link_client
+from calendar_app.sandbox.caldav.server import PASSWORD, USERNAME, folder_of, prepare
 from calendar_app.sandbox.environment import caldav_environment
+from calendar_app.sandbox.stand_in import StandIn
+from calendar_app.settings import Settings
+from tests.sandbox.server import Sandbox, SharedServer, running_sandbox
 from tests.support.servers import dying_with_parent
+
+NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 class RadicaleProcess:
@@ -46,6 +63,9 @@ class RadicaleProcess:
         return self
 
     def __exit__(self, *details: Any) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(10)
@@ -63,3 +83,44 @@ class RadicaleProcess:
             return httpx.get(f"{self.url}.well-known/caldav", trust_env=False).status_code > 0
         except httpx.TransportError:
             return False
+
+
+@dataclass
+class Running:
+    """Radicale's process behind a sandbox, the settings that lead to it, and the stand-ins over it."""
+
+    radicale: RadicaleProcess
+    sandbox: Sandbox
+    settings: Settings
+
+    @property
+    def stand_in(self) -> StandIn:
+        found: StandIn = self.sandbox.app.state.stand_ins["caldav"]
+        return found
+
+    @property
+    def feed(self) -> Any:
+        return self.sandbox.app.state.stand_ins["ics"]
+
+    def provider(self, address: str = "/sandbox/caldav/") -> CalDavCalendar:
+        """The product's side, signed in as a person would."""
+        typed = Credentials(f"{self.sandbox.url}{address}", USERNAME, PASSWORD)
+        opened = CalDavSignIn(self.settings).open(typed)
+        return CalDavCalendar(self.settings, Secret.load(opened.secret))
+
+    def link(self) -> IcsCalendar:
+        """The product's side of the calendar link."""
+        client = link_client(self.settings)
+        opened = IcsOpener(client).open(Credentials(f"{self.sandbox.url}{self.feed.path}", "", ""))
+        return IcsCalendar(client, opened.secret)
+
+
+@contextmanager
+def in_front_of(radicale: RadicaleProcess, server: SharedServer) -> Iterator[Running]:
+    with running_sandbox(
+        server=server, clock=lambda: NOW, data_dir=radicale.data_dir, caldav_url=radicale.url
+    ) as sandbox:
+        port = httpx.URL(sandbox.url).port or 0
+        made = caldav_environment(radicale.port, port, "radicale.internal")
+        settings = Settings(ALLOWED_PRIVATE_HOSTS=made["ALLOWED_PRIVATE_HOSTS"], HTTP_TIMEOUT="2")  # type: ignore[call-arg]
+        yield Running(radicale, sandbox, settings)

@@ -2,83 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from calendar_app.errors import AuthExpired
-from calendar_app.providers.base import Credentials
-from calendar_app.providers.caldav.account import Secret
-from calendar_app.providers.caldav.discovery import CalDavSignIn
-from calendar_app.providers.caldav.provider import CalDavCalendar
-from calendar_app.providers.ics.provider import IcsCalendar, IcsOpener
-from calendar_app.providers.ics.provider import http as link_client
 from calendar_app.sandbox.caldav.server import PASSWORD, USERNAME, prepare
 from calendar_app.sandbox.environment import caldav_environment
 from calendar_app.sandbox.stand_in import StandIn
-from calendar_app.settings import Settings
-from tests.sandbox.radicale import RadicaleProcess
-from tests.sandbox.server import Sandbox, SharedServer, running_sandbox
-
-NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-@dataclass
-class Running:
-    """Radicale's process behind a sandbox, the settings that lead to it, and the stand-ins over it."""
-
-    radicale: RadicaleProcess
-    sandbox: Sandbox
-    settings: Settings
-
-    @property
-    def stand_in(self) -> StandIn:
-        found: StandIn = self.sandbox.app.state.stand_ins["caldav"]
-        return found
-
-    @property
-    def feed(self) -> Any:
-        return self.sandbox.app.state.stand_ins["ics"]
-
-    def provider(self, address: str = "/sandbox/caldav/") -> CalDavCalendar:
-        """The product's side, signed in as a person would."""
-        typed = Credentials(f"{self.sandbox.url}{address}", USERNAME, PASSWORD)
-        opened = CalDavSignIn(self.settings).open(typed)
-        return CalDavCalendar(self.settings, Secret.load(opened.secret))
-
-    def link(self) -> IcsCalendar:
-        """The product's side of the calendar link."""
-        client = link_client(self.settings)
-        opened = IcsOpener(client).open(Credentials(f"{self.sandbox.url}{self.feed.path}", "", ""))
-        return IcsCalendar(client, opened.secret)
-
-
-@pytest.fixture(scope="session")
-def radicale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RadicaleProcess]:
-    with RadicaleProcess(tmp_path_factory.mktemp("radicale")) as process:
-        yield process
-
-
-@pytest.fixture
-def running(radicale: RadicaleProcess, server: SharedServer) -> Iterator[Running]:
-    """A sandbox in front of the account as it is on the first start."""
-    radicale.renew()
-    yield from in_front_of(radicale, server)
-
-
-def in_front_of(radicale: RadicaleProcess, server: SharedServer) -> Iterator[Running]:
-    with running_sandbox(
-        server=server, clock=lambda: NOW, data_dir=radicale.data_dir, caldav_url=radicale.url
-    ) as sandbox:
-        port = httpx.URL(sandbox.url).port or 0
-        made = caldav_environment(radicale.port, port, "radicale.internal")
-        settings = Settings(ALLOWED_PRIVATE_HOSTS=made["ALLOWED_PRIVATE_HOSTS"], HTTP_TIMEOUT="2")  # type: ignore[call-arg]
-        yield Running(radicale, sandbox, settings)
+from tests.sandbox.radicale import NOW, RadicaleProcess, Running, in_front_of
+from tests.sandbox.server import SharedServer
 
 
 def test_the_page_and_the_product_see_the_same(running: Running) -> None:
@@ -144,17 +79,15 @@ def test_access_is_taken_away_with_the_password(running: Running) -> None:
 
 def test_the_page_survives_the_end_of_radicale(tmp_path: Path, server: SharedServer) -> None:
     """It says that nobody answers; the application hears a bad gateway, and the link's readers too."""
-    with RadicaleProcess(tmp_path) as radicale:
-        behind = in_front_of(radicale, server)
-        running = next(behind)
-    (account,) = running.stand_in.accounts()
-    assert "does not answer" in account.hint
-    assert not running.feed.accounts()[0].calendars
-    client = running.sandbox.client
-    assert client.request("PROPFIND", "/sandbox/caldav/").status_code == 502
-    assert client.get(running.feed.path).status_code == 502
-    assert "does not answer" in client.get("/sandbox?provider=caldav").text
-    behind.close()
+    with RadicaleProcess(tmp_path) as radicale, in_front_of(radicale, server) as running:
+        radicale.stop()
+        (account,) = running.stand_in.accounts()
+        assert "does not answer" in account.hint
+        assert not running.feed.accounts()[0].calendars
+        client, path = running.sandbox.client, running.feed.path
+        assert client.request("PROPFIND", "/sandbox/caldav/").status_code == 502
+        assert client.get(path).status_code == 502
+        assert "does not answer" in client.get("/sandbox?provider=caldav").text
 
 
 def test_the_account_is_found_from_its_server_alone(running: Running) -> None:

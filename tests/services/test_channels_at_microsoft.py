@@ -44,7 +44,7 @@ class Mailbox:
 
     def say(self, event: str) -> None:
         """Microsoft sends a lifecycle notice of every subscription to its webhook."""
-        self.act(lambda: self.microsoft.stand_in.lifecycle(event))
+        self.act(lambda: self.microsoft.stand_in.send_notice(event))
 
     def work(self) -> None:
         """What a worker does, once there is something to do."""

@@ -59,7 +59,7 @@ class RadicaleProxy:
         if request.method in _CHANGING and answer.is_success:
             self._changed()
         made = Response(answer.content, answer.status_code)
-        made.raw_headers = forwardable(answer.headers.raw)
+        made.raw_headers = [(name.lower(), value) for name, value in forwardable(answer.headers.raw)]
         if fault == "truncated" and answer.status_code == 207:
             return _multistatus(self._truncation.halved(answer.content))
         return weak_tags(made) if fault == "weak_etag" else made

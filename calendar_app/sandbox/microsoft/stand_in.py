@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,11 @@ class MicrosoftStandIn:
     """
 
     key, title = "microsoft", "Microsoft 365"
+    notices: Mapping[str, str] = {
+        "reauthorizationRequired": "Reauthorization required",
+        "missed": "Notifications were missed",
+        "subscriptionRemoved": "Subscription removed",
+    }
 
     def __init__(
         self,
@@ -78,7 +83,7 @@ class MicrosoftStandIn:
         self._oauth = OAuth(self.mailboxes, self.grants, pages, frozenset(redirect_uris))
         plant(self.mailboxes, self.events)
         self.store.on_change = self.subscriptions.changed
-        self.grants.on_withdrawn = lambda email: self.lifecycle("subscriptionRemoved", email)
+        self.grants.on_withdrawn = lambda email: self.send_notice("subscriptionRemoved", email)
 
     async def _send(self, address: str, body: Json | None) -> Reply:
         if self._push is None or body is None:
@@ -173,11 +178,7 @@ class MicrosoftStandIn:
     def expire_channels(self, account: str | None) -> None:
         self.subscriptions.expire(account)
 
-    def lifecycle(self, kind: str, account: str | None = None) -> int:
-        """Sends a lifecycle notification to the subscriptions of one account, or all; how many.
-
-        ``kind``: ``reauthorizationRequired``, ``missed`` or ``subscriptionRemoved`` (which removes them).
-        """
+    def send_notice(self, kind: str, account: str | None = None) -> int:
         return self.subscriptions.lifecycle(kind, account)
 
     def _calendar(self, calendar_id: str) -> Calendar:

@@ -299,10 +299,10 @@ def test_lifecycle_notices_can_be_brought_about(
     """By kind; an unknown kind is a mistake of the caller."""
     subscribe(graph, receiver)
     loop = in_the_loop(microsoft)
-    loop(lambda: microsoft.stand_in.lifecycle("missed"))
+    loop(lambda: microsoft.stand_in.send_notice("missed"))
     assert receiver.wait(1)[0]["lifecycleEvent"] == "missed"
     with pytest.raises(ValueError, match="Not a lifecycle event"):
-        microsoft.stand_in.lifecycle("lost")
+        microsoft.stand_in.send_notice("lost")
 
 
 def test_what_could_not_be_delivered_is_told_as_missed(server: SharedServer, receiver: Receiver) -> None:
