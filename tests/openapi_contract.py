@@ -4,8 +4,8 @@ The documents stand in ``../shared/contracts`` beside the repository, or below `
 folder skips. Google's API has a format of its own: :mod:`tests.contracts`.
 
 A breach is an ``AssertionError`` that names the operation, the place and what is wrong: an unknown path, method, query
-parameter or body field, a value of the wrong type, a missing required part, an undocumented status or answer. Unlike
-plain JSON Schema, objects are closed: a field the document does not name is a breach, in requests and in answers.
+parameter or body field, a value of the wrong type, a missing required part, an undocumented status or answer. Values
+are judged by :mod:`tests.openapi_schemas`.
 
 What the documents themselves get wrong or leave out is put right in :mod:`tests.openapi_corrections`, one commented
 edit each. Nothing else passes.
@@ -43,12 +43,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
-import jsonschema_rs
 import pytest
 import yaml
 
 from tests.contracts import SHARED_DIR
 from tests.openapi_corrections import CALENDLY_CORRECTIONS, GRAPH_CORRECTIONS, Correction
+from tests.openapi_schemas import Schemas
 from tests.support.recording import recorded
 
 Json = dict[str, Any]
@@ -99,12 +99,7 @@ class Contract:
         further_bodies: Mapping[str, Json] | None = None,
     ) -> None:
         self.document, self.base, self.continuations = document, base, continuations
-        self._notes: Json = {notes: {}} if notes else {}
-        self._validators: dict[tuple[str, ...], jsonschema_rs.Draft202012Validator] = {}
-        components = document["components"].get("schemas", {})
-        definitions = {f"{name}.closed": self._plain(item, True) for name, item in components.items()}
-        definitions |= {f"{name}.open": self._plain(item, False) for name, item in components.items()}
-        self._registry = jsonschema_rs.Registry([("urn:contract", {"$defs": definitions})])
+        self._schemas = Schemas(document["components"].get("schemas", {}), notes)
         self.operations = sorted(self._read_operations(), key=lambda found: -found.literal)
         self._further = {_shape(id): schema for id, schema in (further_bodies or {}).items()}
 
@@ -137,9 +132,9 @@ class Contract:
         _json_kind(headers, f"{operation.id} request")
         content = _json(body, f"{operation.id} request")
         schema = operation.body["content"]["application/json"]["schema"]
-        self._check_value((operation.id, "request"), content, schema)
+        self._schemas.check((operation.id, "request"), content, schema)
         if further := self._further.get(_shape(operation.id)):
-            self._check_value((operation.id, "request, second document"), content, further, plain=False)
+            self._schemas.check((operation.id, "request, second document"), content, further, plain=False)
         return operation
 
     def check_response(
@@ -157,7 +152,7 @@ class Contract:
             assert not body, f"{where}: must have no body, has {body[:80]!r}"
             return
         _json_kind(headers, where)
-        self._check_value((operation.id, str(status)), _json(body, where), content["schema"])
+        self._schemas.check((operation.id, str(status)), _json(body, where), content["schema"])
 
     def _check_query(self, operation: Operation, query: list[tuple[str, str]]) -> None:
         given: dict[str, list[str]] = {}
@@ -174,29 +169,13 @@ class Contract:
             else:
                 assert len(values) == 1, f"{where}: is repeated"
                 value = _typed(values[0], schema, where)
-            self._check_value((operation.id, f"query {name}"), value, schema)
+            self._schemas.check((operation.id, f"query {name}"), value, schema)
         if self.continuations & given.keys():
             return
         for name, parameter in operation.parameters.items():
             assert not parameter.get("required") or name in given, (
                 f"{operation.id}: query parameter {name!r} is required"
             )
-
-    def _check_value(self, place: tuple[str, str], value: Any, schema: Json, *, plain: bool = True) -> None:
-        validator = self._validators.get(place)
-        if validator is None:
-            validator = self._validators[place] = jsonschema_rs.Draft202012Validator(
-                self._plain(schema, True) if plain else schema,
-                formats={"time": _is_time},
-                validate_formats=True,
-                registry=self._registry,
-            )
-        breaches = [
-            f"{' '.join(place)} at {'/'.join(map(str, error.instance_path)) or 'top'}: {error.message[:400]}"
-            for error in validator.iter_errors(value)
-            if plain or error.instance is not None  # the second document does not say where null may stand
-        ]
-        assert not breaches, "\n".join(breaches)
 
     def _read_operations(self) -> Iterable[Operation]:
         for path, item in self.document["paths"].items():
@@ -225,47 +204,6 @@ class Contract:
             _, _, kind, name = node["$ref"].split("/")
             node = self.document["components"][kind][name]
         return node
-
-    def _plain(self, schema: Json, closed: bool) -> Json:
-        """An OpenAPI 3.0 schema as JSON Schema 2020-12; ``closed`` ones refuse fields that they do not name."""
-        if "$ref" in schema:
-            name = schema["$ref"].rpartition("/")[2]
-            return {"$ref": f"urn:contract#/$defs/{name}.{'closed' if closed else 'open'}"}
-        plain: Json = {name: schema[name] for name in _KEPT if name in schema}
-        if isinstance(schema.get("enum"), list):
-            plain["enum"] = schema["enum"]
-        if "items" in schema:
-            plain["items"] = self._plain(schema["items"], True)
-        if "properties" in schema:
-            plain["properties"] = {
-                name: self._plain(part, True) for name, part in schema["properties"].items()
-            }
-        if isinstance(schema.get("additionalProperties"), dict):
-            plain["additionalProperties"] = self._plain(schema["additionalProperties"], True)
-        elif "additionalProperties" in schema:
-            plain["additionalProperties"] = schema["additionalProperties"]
-        branches = [(kind, schema[kind]) for kind in ("allOf", "anyOf", "oneOf") if kind in schema]
-        alone = len(branches) == 1 and (branches[0][0] != "allOf" or len(branches[0][1]) == 1)
-        passed_on = alone and "properties" not in schema
-        for kind, parts in branches:
-            plain[kind] = [self._plain(part, closed and passed_on) for part in parts]
-        if closed and ("properties" in schema or (branches and not passed_on)):
-            if "additionalProperties" not in schema:
-                plain["unevaluatedProperties"] = False
-            if self._notes:
-                plain["patternProperties"] = self._notes
-        if not schema.get("nullable"):
-            return plain
-        if "type" in plain and not branches:
-            enum = {"enum": [*plain["enum"], None]} if "enum" in plain else {}
-            return plain | {"type": [plain["type"], "null"]} | enum
-        return {"anyOf": [plain, {"type": "null"}]}
-
-
-_KEPT = (
-    "type", "format", "required", "minimum", "maximum", "minLength", "maxLength", "pattern", "minItems", "maxItems",
-    "uniqueItems",
-)  # fmt: skip
 
 
 def _shape(id: str) -> str:
@@ -297,11 +235,6 @@ def _typed(value: str, schema: Json, where: str) -> Any:
         assert re.fullmatch(r"-?\d+(\.\d+)?", value), f"{where}: {value!r} is not a number"
         return float(value)
     return value
-
-
-def _is_time(value: str) -> bool:
-    """OData's ``Edm.TimeOfDay``, which unlike RFC 3339's time has no offset."""
-    return re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,12})?)?", value) is not None
 
 
 def _json(body: bytes, where: str) -> Any:
