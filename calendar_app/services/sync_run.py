@@ -224,7 +224,8 @@ def _progress(claim: _Claim, count: int) -> None:
         )
         if not answer.rowcount:
             raise _Superseded
-        after_commit(session, lambda: live.publish(claim.workspace_id, "connections"))
+        if claim.cursor is None:  # what changed since a cursor is read before anybody could follow its progress
+            after_commit(session, lambda: live.publish(claim.workspace_id, "connections"))
 
 
 def _commit(claim: _Claim, spool: IO[bytes], cursor: str | None, *, full: bool) -> tuple[SyncResult, bool]:

@@ -18,6 +18,9 @@ from calendar_app.services.roles import Actor, Role
 
 log = logging.getLogger(__name__)
 
+TOGETHER_S = 0.01
+"""How long a change waits for those of the same commit, which follow at once."""
+
 Delta = dict[str, dict[str, Any]]
 """Values by variable by state, in the names of the wire."""
 
@@ -25,8 +28,9 @@ Delta = dict[str, dict[str, Any]]
 class View(Protocol):
     """What a page shows of its workspace, whoever looks. Equal ones must read the same; so they are hashable."""
 
-    topics: frozenset[str]
-    """The topics of changes after which it has to be read again."""
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topics of changes after which it has to be read again."""
 
     def delta(self, viewer: Actor) -> Delta:
         """What ``viewer`` sees now; called in a thread."""
@@ -104,8 +108,9 @@ class Following:
 
     async def _deliver(self, workspace: str) -> None:
         try:
-            while topics := self._waiting.pop(workspace, None):
-                await self._send(workspace, topics)
+            while workspace in self._waiting:
+                await asyncio.sleep(TOGETHER_S)
+                await self._send(workspace, self._waiting.pop(workspace))
         finally:
             del self._delivering[workspace]
 
