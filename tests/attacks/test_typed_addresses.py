@@ -114,7 +114,7 @@ class Server:
             self._server.server_close()
 
 
-def _reply(to: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
+def reply(to: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
     try:
         to.send_response(status)
         for name, value in headers.items():
@@ -137,7 +137,7 @@ def ada(database: Database, configure: Callable[..., Settings], monkeypatch: pyt
 
 @pytest.fixture
 def inside() -> Iterator[Server]:
-    with Server(lambda request: _reply(request, 200, b"the crown jewels")).running() as server:
+    with Server(lambda request: reply(request, 200, b"the crown jewels")).running() as server:
         yield server
 
 
@@ -191,7 +191,7 @@ def test_redirects_lead_nowhere_inside(
     ]
     for status in (301, 302, 303, 307, 308) if LONG else (302, 307):
         for target in targets:
-            evil = Server(lambda request, to=target, s=status: _reply(request, s, location=to))  # type: ignore[misc]
+            evil = Server(lambda request, to=target, s=status: reply(request, s, location=to))  # type: ignore[misc]
             with evil.running():
                 configure(ALLOWED_PRIVATE_HOSTS=evil.host)
                 _nothing_came_of_it(_connect(api, ada, kind, f"http://{evil.host}/calendar"))
@@ -203,9 +203,9 @@ def test_a_password_reaches_no_other_host(
     api: httpx.Client, ada: User, configure: Callable[..., Settings]
 ) -> None:
     """Also where both servers may be called."""
-    second = Server(lambda request: _reply(request, 401, www_authenticate='Basic realm="x"'))
+    second = Server(lambda request: reply(request, 401, www_authenticate='Basic realm="x"'))
     with second.running():
-        first = Server(lambda request: _reply(request, 302, location=f"http://{second.host}/"))
+        first = Server(lambda request: reply(request, 302, location=f"http://{second.host}/"))
         with first.running():
             configure(ALLOWED_PRIVATE_HOSTS=f"{first.host},{second.host}")
             _nothing_came_of_it(_connect(api, ada, "caldav", f"http://{first.host}/"))
@@ -249,9 +249,9 @@ def test_bombs_are_bounded(
     bombs = _bombs(inside.host)
     for name, (body, headers) in bombs.items():
         content_type = "text/calendar" if kind == "ics" else "application/xml; charset=utf-8"
-        reply = {"content_type": content_type, **headers}
+        given = {"content_type": content_type, **headers}
         evil = Server(
-            lambda request, b=body, h=reply: _reply(request, 207 if kind == "caldav" else 200, b, **h)
+            lambda request, b=body, h=given: reply(request, 207 if kind == "caldav" else 200, b, **h)
         )  # type: ignore[misc]
         with evil.running():
             configure(ALLOWED_PRIVATE_HOSTS=evil.host)
