@@ -247,7 +247,7 @@ class SandboxPage:
             lines=_lines,
             keeps_series=isinstance(stand_in, KeepsSeries),
             can_expire=isinstance(stand_in, Expires),
-            notices=stand_in.notices if isinstance(stand_in, SendsNotices) else {},
+            notices=_notices(stand_in),
             expiring=_EXPIRING,
             kinds=kinds(tab.key),
             operations=operations(tab.key),
@@ -258,6 +258,12 @@ class SandboxPage:
             done=done,
             problem=problem,
         )
+
+
+def _notices(stand_in: StandIn | None) -> Mapping[str, str]:
+    if isinstance(stand_in, SendsNotices):
+        return stand_in.notices()
+    return {}
 
 
 def _moment(text: str, zone: ZoneInfo, problem: str) -> datetime:

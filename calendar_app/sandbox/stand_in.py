@@ -140,9 +140,10 @@ class Expires(Protocol):
 
 @runtime_checkable
 class SendsNotices(Protocol):
-    """What a provider tells about its push channels themselves, brought about now; ``notices`` are kinds and texts."""
+    """What a provider tells about its push channels themselves, brought about now."""
 
-    notices: Mapping[str, str]
+    def notices(self) -> Mapping[str, str]:
+        """Their names, and what pages call them."""
 
     def send_notice(self, kind: str, account: str | None) -> int:
         """To the channels of one e-mail address, or all; how many. :raises ValueError: no such kind."""

@@ -39,6 +39,11 @@ Json = dict[str, Any]
 SHOWN_PER_CALENDAR = 25
 DAYS_SHOWN = 60
 _OUTLOOK_BLUE = "#0f6cbd"
+_NOTICES = {
+    "reauthorizationRequired": "Reauthorization required",
+    "missed": "Notifications were missed",
+    "subscriptionRemoved": "Subscription removed",
+}
 Push = Callable[[Callable[[], Awaitable[int]]], Awaitable[int]]
 """Sends a notification, or spoils it: takes what sends it, gives the receiver's status."""
 
@@ -51,11 +56,6 @@ class MicrosoftStandIn:
     """
 
     key, title = "microsoft", "Microsoft 365"
-    notices: Mapping[str, str] = {
-        "reauthorizationRequired": "Reauthorization required",
-        "missed": "Notifications were missed",
-        "subscriptionRemoved": "Subscription removed",
-    }
 
     def __init__(
         self,
@@ -177,6 +177,9 @@ class MicrosoftStandIn:
 
     def expire_channels(self, account: str | None) -> None:
         self.subscriptions.expire(account)
+
+    def notices(self) -> Mapping[str, str]:
+        return _NOTICES
 
     def send_notice(self, kind: str, account: str | None = None) -> int:
         return self.subscriptions.lifecycle(kind, account)
