@@ -38,9 +38,6 @@ class Actor(StrEnum):
 HOLDING = frozenset({Status.PENDING, Status.CONFIRMED})
 """States that claim the host's time: exactly these have a reservation. A released booking never claims time again."""
 
-FINAL = frozenset({Status.DECLINED, Status.CANCELLED})
-"""States that nothing follows."""
-
 _ANYBODY = frozenset(Actor)
 _STAFF = frozenset({Actor.STAFF})
 _BUSINESS = frozenset({Actor.STAFF, Actor.SYSTEM})

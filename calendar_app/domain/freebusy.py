@@ -6,13 +6,12 @@ is. Both keep the name of their source, so that a slot's absence can be explaine
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from calendar_app.domain.event import CalendarEvent
-from calendar_app.domain.timespan import Span, merge
+from calendar_app.domain.timespan import Span
 
 
 class SourceKind(StrEnum):
@@ -36,39 +35,6 @@ class BusySource:
     id: str
     spans: Sequence[tuple[int, int]]
     label: str = ""
-
-
-def busy_spans(
-    occurrences: Iterable[tuple[CalendarEvent, Span]], window: Span | None = None, ignore: Container[str] = ()
-) -> list[Span]:
-    """Merged spans in which the occurrences block time, cut to ``window``; zero-length ones block nothing.
-
-    ``ignore`` holds the remote ids of events that we wrote for bookings whose reservation already claims the time.
-    """
-    found = [span for event, span in occurrences if event.blocks_time and event.remote_id not in ignore]
-    return merge(found if window is None else _cut(found, window))
-
-
-def busy_by_calendar(
-    calendars: Mapping[str, Iterable[tuple[CalendarEvent, Span]]],
-    window: Span | None = None,
-    ignore: Container[str] = (),
-) -> dict[str, list[Span]]:
-    """:func:`busy_spans` of each calendar, by calendar id."""
-    return {name: busy_spans(occurrences, window, ignore) for name, occurrences in calendars.items()}
-
-
-def busy_times(sources: Iterable[BusySource], window: Span) -> list[Span]:
-    """The union of all sources within ``window``, which tells nothing of what keeps the person busy."""
-    return merge(_cut((Span(*span) for source in sources for span in source.spans), window))
-
-
-def _cut(spans: Iterable[Span], window: Span) -> list[Span]:
-    return [
-        Span(max(start, window.start), min(end, window.end))
-        for start, end in spans
-        if start < window.end and end > window.start
-    ]
 
 
 class StalePolicy(StrEnum):

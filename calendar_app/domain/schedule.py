@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from types import MappingProxyType
@@ -117,10 +117,6 @@ class Schedule:
             "weekly": {name: _written(ranges) for name, ranges in zip(WEEKDAYS, self.weekly, strict=True)},
             "overrides": {day.isoformat(): _written(ranges) for day, ranges in self.overrides.items()},
         }
-
-    def with_holidays(self, days: Iterable[date]) -> Schedule:
-        """The same schedule closed on ``days``; an override that stands already wins over the holiday."""
-        return replace(self, overrides={**dict.fromkeys(days, ()), **self.overrides})
 
     def ranges_on(self, day: date) -> tuple[Range, ...]:
         """The nominal ranges of a date, whatever the clocks do on it."""

@@ -41,13 +41,6 @@ class SlotView(NamedTuple):
     hosts: tuple[str, ...]
 
 
-class BusyView(NamedTuple):
-    """``[start, end)`` in which nobody can be booked; what keeps them busy is not told."""
-
-    start: datetime
-    end: datetime
-
-
 @dataclass(frozen=True, slots=True)
 class CalendarAge:
     """How old our knowledge of a calendar is.
@@ -81,9 +74,10 @@ class FreshnessView:
 
 @dataclass(frozen=True)
 class SlotsView:
-    """Bookable slots in order; merged busy times; and how far both can be trusted. ``zone`` is the viewer's.
+    """Bookable slots in order; merged times in which nobody can be booked, without what keeps them busy; and how far
+    both can be trusted. ``zone`` is the viewer's.
 
-    ``found`` and ``busy`` are the same in instants, for who needs no datetimes. ``seats`` says how many are left at a
+    ``found`` and ``busy`` are instants; ``slots`` are those found with datetimes. ``seats`` says how many are left at a
     start, where an event has several.
     """
 
@@ -99,11 +93,6 @@ class SlotsView:
     def slots(self) -> tuple[SlotView, ...]:
         tz, at = ZoneInfo(self.zone), datetime.fromtimestamp
         return tuple([SlotView(at(slot.start, tz), at(slot.end, tz), slot.hosts) for slot in self.found])
-
-    @cached_property
-    def busy_times(self) -> tuple[BusyView, ...]:
-        tz, at = ZoneInfo(self.zone), datetime.fromtimestamp
-        return tuple([BusyView(at(start, tz), at(end, tz)) for start, end in self.busy])
 
 
 @dataclass(frozen=True, slots=True)

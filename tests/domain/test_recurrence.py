@@ -18,7 +18,6 @@ from calendar_app.domain.recurrence import (
     TooManyOccurrences,
     UnknownZone,
     expand,
-    first_times,
     parse_rule,
 )
 from calendar_app.domain.timespan import Span, instant
@@ -168,11 +167,9 @@ def test_until_is_inclusive_and_read_in_utc_or_locally(until: str, days: list[st
 )
 def test_count_is_the_same_from_near_and_far(start: str, rule: str) -> None:
     """Whether a window holds the last occurrences of a COUNT is told without the ones before, and rightly."""
-    numbers = first_times(parse_rule(f"FREQ={rule}"), 0, 500)
     begin = datetime.fromisoformat(start)
     master = event(start, None, f"RRULE:FREQ={rule};COUNT=400", zone="UTC")
     everything = expand(master, (), Span(0, instant(datetime(2090, 1, 1, tzinfo=UTC))), "UTC", limit=1000)
-    assert len(numbers) == 500
     assert len(everything) in (400, 401)  # 401: DTSTART is none of the rule's
     last = everything[-3:]
     assert expand(master, (), Span(last[0].start, last[-1].start + 10**8), "UTC", limit=10) == last

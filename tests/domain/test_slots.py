@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -252,7 +253,7 @@ def test_an_explanation_gives_every_rule_that_stands_against_a_start() -> None:
 
 def test_an_explanation_mentions_the_override_that_closed_a_day() -> None:
     """Working hours are told as they are on that date."""
-    closed = OFFICE.with_holidays([MONDAY])
+    closed = replace(OFFICE, overrides={MONDAY: ()})
     [reason] = explain(at("10:00"), EventRules(), [Host("h", closed)], NOW).reasons
     assert reason.rule is Rule.WORKING_HOURS
     assert "closed (an override of that date)" in reason.text

@@ -9,7 +9,7 @@ import pytest
 
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence
-from calendar_app.domain.timespan import instant
+from calendar_app.domain.timespan import instant, utc
 from calendar_app.errors import SlotUnavailable
 from calendar_app.services import availability
 from tests.support import factories
@@ -148,11 +148,11 @@ def test_round_robin_is_busy_when_all_are(fake: FakeProvider) -> None:
     _mirror(place.calendars[0], place.at(10), place.at(12))
     _mirror(place.calendars[1], place.at(11), place.at(13))
     view = availability.slots(place.event_type.id, place.at(0), place.at(23), zone="Europe/Berlin")
-    assert [tuple(busy) for busy in view.busy_times] == [(place.at(11), place.at(12))]
+    assert [tuple(map(utc, busy)) for busy in view.busy] == [(place.at(11), place.at(12))]
     assert {slot.start: len(slot.hosts) for slot in view.slots}[place.at(10)] == 1
     both = factories.event_type(place.workspace, *place.people, hosting="collective", durations=[30])
     view = availability.slots(both.id, place.at(0), place.at(23), zone="Europe/Berlin")
-    assert [tuple(busy) for busy in view.busy_times] == [(place.at(10), place.at(13))]
+    assert [tuple(map(utc, busy)) for busy in view.busy] == [(place.at(10), place.at(13))]
 
 
 def test_slots_of_a_clock_change(fake: FakeProvider) -> None:

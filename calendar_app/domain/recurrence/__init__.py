@@ -11,7 +11,7 @@ from calendar_app.domain.recurrence.errors import (
     UnknownZone,
 )
 from calendar_app.domain.recurrence.expansion import Occurrence, expand
-from calendar_app.domain.recurrence.generate import Recurrence, first_times
+from calendar_app.domain.recurrence.generate import Recurrence
 from calendar_app.domain.recurrence.rule import Frequency, Rule, parse_rule
 
 __all__ = [
@@ -26,6 +26,5 @@ __all__ = [
     "TooManyOccurrences",
     "UnknownZone",
     "expand",
-    "first_times",
     "parse_rule",
 ]

@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import date
-from itertools import islice, product
+from itertools import product
 
 from calendar_app.domain.recurrence.errors import InvalidRule, TooComplex
 from calendar_app.domain.recurrence.rule import Frequency, Rule
@@ -389,13 +389,3 @@ def _chosen_times(days: Sequence[int], times: Sequence[int], positions: Sequence
     """BYSETPOS on every time of every day, without building that set: there may be millions."""
     indices = sorted(_counted(positions, 0, len(days) * len(times)))
     return [days[index // len(times)] * DAY + times[index % len(times)] for index in indices]
-
-
-def first_times(rule: Rule, start: int, number: int, *, all_day: bool = False) -> list[int]:
-    """The first ``number`` occurrences of a rule in local seconds, UNTIL apart; fewer when it ends before.
-
-    For previews and for checking a rule before it is stored.
-    :raises InvalidRule, TooComplex: as :class:`Recurrence` does.
-    """
-    chunks = Recurrence(rule, start, all_day=all_day).between(start, (LAST_DAY + 1) * DAY - 1)
-    return list(islice((time for chunk in chunks for time in chunk), number))

@@ -169,11 +169,6 @@ def body_text(body: Json | None) -> str:
     return content.replace("\r\n", "\n").strip()
 
 
-def own_key(item: Json) -> str:
-    """The key that we wrote into an event, read with :data:`EXPAND_OWN`."""
-    return _properties(item).get(KEY_PROPERTY.lower(), "")
-
-
 def body_from(draft: EventDraft) -> dict[str, Any]:
     """The event resource that says what ``draft`` says.
 
