@@ -133,7 +133,7 @@ def create_app(
         await http.close()
         store.close()
 
-    page = SandboxPage(stand_ins, faults, pages, sequence, others={})
+    page = SandboxPage(stand_ins, faults, pages, sequence)
     control = Control(google.calendars, google.events, google.grants, google.channels)
     api = [
         *mailbox.api_routes(),

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from calendar_app.sandbox.fault_operations import PROVIDERS, operations
+from calendar_app.sandbox.fault_operations import operations
 from calendar_app.sandbox.faults import Faults, Switch, fault_from, kinds
 from calendar_app.sandbox.google.links import selected_event
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
@@ -52,12 +52,12 @@ class EventLine:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """One provider's part of the page; ``here`` is its address, ``stand_in`` missing where only faults are offered."""
+    """One provider's part of the page; ``here`` is its address."""
 
     key: str
     title: str
     here: str
-    stand_in: StandIn | None
+    stand_in: StandIn
 
 
 class SandboxPage:
@@ -69,17 +69,12 @@ class SandboxPage:
         faults: Faults,
         pages: Pages,
         sequence: Callable[[], int],
-        others: Mapping[str, str],
     ) -> None:
         self.stand_ins, self.faults, self.pages, self.sequence = stand_ins, faults, pages, sequence
         self._first = next(iter(stand_ins))
         self._tabs = [
-            Tab(key, title, "/sandbox" if key == self._first else f"/sandbox?provider={key}", found)
-            for key, title, found in (
-                *((key, one.title, one) for key, one in stand_ins.items()),
-                *((key, title, None) for key, title in others.items()),
-            )
-            if key in PROVIDERS
+            Tab(key, one.title, "/sandbox" if key == self._first else f"/sandbox?provider={key}", one)
+            for key, one in stand_ins.items()
         ]
 
     def routes(self) -> list[Route]:
@@ -243,7 +238,7 @@ class SandboxPage:
             status,
             tabs=self._tabs,
             tab=tab,
-            accounts=stand_in.accounts() if stand_in else [],
+            accounts=stand_in.accounts(),
             lines=_lines,
             keeps_series=isinstance(stand_in, KeepsSeries),
             can_expire=isinstance(stand_in, Expires),
@@ -260,7 +255,7 @@ class SandboxPage:
         )
 
 
-def _notices(stand_in: StandIn | None) -> Mapping[str, str]:
+def _notices(stand_in: StandIn) -> Mapping[str, str]:
     if isinstance(stand_in, SendsNotices):
         return stand_in.notices()
     return {}
