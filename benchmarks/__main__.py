@@ -13,6 +13,7 @@ ALL = (
     "recurrence",
     "slots_http",
     "bookings",
+    "jobs",
     "sync",
     "caldav",
     "ics_import",

@@ -74,12 +74,19 @@ def use_engine(engine: Engine | None) -> None:
         _current[:] = [] if engine is None else [engine]
 
 
+def _close_idle() -> None:
+    """SQLite connections must not be carried into another process (https://www.sqlite.org/howtocorrupt.html §2.6)."""
+    for engine in _current:
+        if engine.dialect.name == "sqlite":
+            engine.dispose()
+
+
 def _forget_connections() -> None:
     for engine in _current:
         engine.dispose(close=False)
 
 
-os.register_at_fork(after_in_child=_forget_connections)
+os.register_at_fork(before=_close_idle, after_in_child=_forget_connections)
 
 
 @contextmanager

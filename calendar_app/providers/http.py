@@ -7,6 +7,7 @@ carries ``retry_after`` and the job is rescheduled. Every call made through this
 
 from __future__ import annotations
 
+import os
 import random
 import ssl
 import time
@@ -102,6 +103,11 @@ def shared_client() -> httpx.Client:
         headers={"user-agent": "Almanac-Calendar/1"},
         follow_redirects=False,
     )
+
+
+os.register_at_fork(
+    after_in_child=shared_client.cache_clear
+)  # two processes on one connection mix up their answers
 
 
 def retry_after(

@@ -1,31 +1,54 @@
 """The worker class of the Procfile: RQ's own, whose jobs are named in the logs, counted, and fail without secrets.
 
-``rq worker --worker-class calendar_app.worker.runner.Worker``. RQ forks a process for each job, which ends without a
-farewell; so what it counted is handed on here, before that.
+``rq worker --worker-class calendar_app.worker.runner.Worker``. RQ forks a process for each job, so that one that eats
+up the memory or dies takes nobody along. Such a process starts with cold caches and without a connection, which costs
+several times what a short job does; so :data:`QUICK` jobs, which handle one row and an answer or two, are done in the
+worker itself. They are watched as forked ones are: heartbeats go on, and one that outlasts its time-out ends.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import rq
 from rq.job import Job
 from rq.queue import Queue
+from rq.worker import WorkerStatus
 
 from calendar_app import logs, metering
-from calendar_app.queues import REQUEST
+from calendar_app.queues import JOBS, REQUEST
 from calendar_app.services import metrics
 
 log = logging.getLogger(__name__)
+
+QUICK = frozenset(f"{JOBS}.{job}" for job in ("apply_write", "send_mail", "push", "settle_deviation"))
+"""What is done without a process of its own."""
+_GRACE_S = 60
+"""For how long a job may go on after its time-out has interrupted it, before the process ends."""
 
 
 class Worker(rq.Worker):
     """See the module's description."""
 
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Do a job: here if it is a quick one, else in a process of its own."""
+        if job.func_name not in QUICK:
+            super().execute_job(job, queue)
+            return
+        self.prepare_execution(job)
+        with self._watched(job):
+            self.perform_job(job, queue)
+        self.set_state(WorkerStatus.IDLE)
+
     def perform_job(self, job: Job, queue: Queue) -> bool:
-        """Do one job, in the process that was forked for it."""
+        """Do one job, in this process."""
         name = str(job.func_name).rpartition(".")[2]
         began = time.perf_counter()
         with logs.bound(request=str(job.meta.get(REQUEST) or logs.NOBODY), job=job.id):
@@ -44,3 +67,28 @@ class Worker(rq.Worker):
     ) -> None:
         """As RQ does it, which keeps the stack in Redis for a day: without secrets."""
         super().handle_job_failure(job, queue, started_job_registry, logs.redact(exc_string))
+
+    @contextmanager
+    def _watched(self, job: Job) -> Iterator[None]:
+        """What RQ's parent does for a forked job: heartbeats, and an end to one that does not heed its time-out.
+
+        The thread is gone before the worker forks again.
+        """
+        over = threading.Event()
+        ends = time.monotonic() + (job.timeout or self.queue_class.DEFAULT_TIMEOUT) + _GRACE_S
+
+        def watch() -> None:
+            while not over.wait(self.job_monitoring_interval):
+                if time.monotonic() > ends:
+                    log.critical("a job does not end: the worker does", extra={"job": job.func_name})
+                    os.kill(os.getpid(), signal.SIGKILL)
+                with suppress(Exception):  # Redis is away, or the job has just come to its end
+                    self.maintain_heartbeats(job)
+
+        watcher = threading.Thread(target=watch, name="watch", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
