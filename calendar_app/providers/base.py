@@ -326,3 +326,8 @@ class ProviderKind:
     def reads(self) -> bool:
         """Whether there is anything to read again."""
         return Capability.READ in self.capabilities
+
+    @property
+    def takes_bookings(self) -> bool:
+        """Whether customers can book at the provider itself."""
+        return Capability.APPOINTMENTS in self.capabilities

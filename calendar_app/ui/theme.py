@@ -26,6 +26,7 @@ STATUS_COLORS = {
     "needs_reconnect": "amber",
     "disconnected": "gray",
     "not_configured": "gray",
+    "draft": "gray",
     "confirmed": "green",
     "pending": "amber",
     "declined": "gray",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,18 +13,19 @@ from hypothesis import strategies as st
 
 from calendar_app.domain.schedule import Schedule
 from calendar_app.errors import InvalidInput
-from calendar_app.providers.base import Capability, ProviderKind
+from calendar_app.providers.base import AppointmentType, Capability, ProviderKind
 from calendar_app.services.booking_views import HistoryView
 from calendar_app.services.connections import AffectedBooking
 from calendar_app.services.event_types import HostView
 from calendar_app.services.members import ColleagueView
+from calendar_app.services.order_views import OrderLineView, OrderView
 from calendar_app.services.roles import Role
 from calendar_app.ui import oauth, session
 from calendar_app.ui.components.appointment import google_url
 from calendar_app.ui.components.connections import connection_rows
 from calendar_app.ui.components.month import add_months, month_cells
 from calendar_app.ui.components.questions import answers_of
-from calendar_app.ui.pages import availability, dashboard
+from calendar_app.ui.pages import appointments, availability, dashboard, orders
 from calendar_app.ui.pages.bookings.rows import in_words, worst
 from calendar_app.ui.pages.calendars import state
 from calendar_app.ui.pages.event_types import draft
@@ -60,6 +62,7 @@ class Seen:
     provider: str = "google"
     color: str = "#123456"
     booking_id: str | None = None
+    event_id: str = "7"
     html_link: str = ""
 
 
@@ -287,3 +290,48 @@ def test_a_lost_account_says_so_once() -> None:
     assert (row.calendars[0].error, row.whose) == ("", "Ada")
     (row,) = connection_rows([Account("error")], [OneCalendar()], [])
     assert (row.calendars[0].error, row.whose) == ("Access ended.", "")
+
+
+def test_an_orders_lines_are_where_they_are_now() -> None:
+    """A line that was moved since shows its booking's time and state; one that is not booked yet what was ordered."""
+    line = OrderLineView("t", "intro", "Intro", NOW, NOW + timedelta(minutes=30), 30, {}, "b")
+    moved = SimpleNamespace(
+        id="b",
+        start=NOW + timedelta(days=1),
+        end=NOW + timedelta(days=1, minutes=30),
+        status="confirmed",
+        sync=[SimpleNamespace(state="verified"), SimpleNamespace(state="failed")],
+    )
+    view: Any = OrderView(
+        "o",
+        "w",
+        "demo",
+        "confirmed",
+        "Ada",
+        "ada+1@example.org",
+        "UTC",
+        (line, replace(line, booking_id=None)),
+        (moved,),
+        "t",
+        NOW,
+        NOW,
+    )  # type: ignore[arg-type]  # as much of a booking as the page reads
+    row = orders.order_row(view, "Europe/Berlin", False)
+    assert [(one.when, one.status, one.sync) for one in row.lines] == [
+        ("Sunday, 22 November 2026, 13:00 – 13:30", "confirmed", "failed"),
+        ("Saturday, 21 November 2026, 13:00 – 13:30", "", ""),
+    ]
+    assert (row.summary, row.find) == (
+        "2 appointments, ordered 21 Nov 2026",
+        "/bookings?search=ada%2B1%40example.org",
+    )
+    assert orders.order_row(replace(view, bookings=()), "UTC", False).find == ""
+
+
+def test_what_others_take_bookings_for_reads_as_a_line() -> None:
+    """An event type of a provider says its length and whether it is switched off; an appointment its day here."""
+    kind = AppointmentType("r", "Intro", 45, "https://example.com/intro", active=False)
+    assert appointments.type_row(kind).detail == "45 min, switched off"
+    seen: Any = Seen(NOW.replace(hour=23), NOW.replace(hour=23, minute=30), title="")
+    row = appointments.appointment_row(seen, "Asia/Tokyo", False, NOW)
+    assert (row.title, row.when) == ("(no title)", "Tomorrow, 08:00 – 08:30")

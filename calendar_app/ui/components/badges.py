@@ -13,6 +13,7 @@ _LABELS = {
     "needs_reconnect": ("Needs reconnecting", "unplug"),
     "disconnected": ("Disconnected", "unplug"),
     "not_configured": ("Not configured", "settings-2"),
+    "draft": ("Draft", "pencil"),
     "confirmed": ("Confirmed", "circle-check"),
     "pending": ("Waiting for approval", "hourglass"),
     "declined": ("Declined", "circle-x"),

@@ -39,7 +39,8 @@ class ConnectionRow:
 
     ``sign_in`` is how it is brought back (``oauth``, ``password``, ``address``, ``file``); ``can_sync``: there is
     something to read again; ``note``: what its provider cannot do,
-    ``ending``: how far its disconnection is, ``whose``: the colleague's name where it is not the viewer's own.
+    ``ending``: how far its disconnection is, ``appointments``: the calendar whose provider takes bookings itself,
+    ``whose``: the colleague's name where it is not the viewer's own.
     """
 
     id: str
@@ -55,6 +56,7 @@ class ConnectionRow:
     can_sync: bool = True
     note: str = ""
     ending: str = ""
+    appointments: str = ""
     whose: str = ""
     missing: list[str] = field(default_factory=list)
     calendars: list[CalendarRow] = field(default_factory=list)
@@ -129,6 +131,7 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
         sign_in=str(kind.sign_in) if kind else "",
         can_sync=bool(kind) and kind.reads,
         note=kind.note if kind else "",
+        appointments=calendars[0].id if calendars and kind and kind.takes_bookings else "",
         missing=list(view.missing_features),
         calendars=[
             replace(

@@ -38,6 +38,10 @@ def bookings() -> rx.Component:
         path=PATH,
         on_ready=BookingsState.load,
         on_change=BookingsState.refresh,
+        actions=rx.cond(
+            BookingsState.has_orders,
+            rx.button(rx.el.a("Orders", href="/orders"), as_child=True, variant="soft", color_scheme="gray"),
+        ),
         lead=rx.text("Times in ", SessionState.zone, color_scheme="gray", size="2", margin_top=space(2)),
     )
 

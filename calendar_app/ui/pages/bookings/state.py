@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import booking_views, deviations, event_types, moving, outside
+from calendar_app.services import booking_views, deviations, event_types, moving, order_views, outside
 from calendar_app.services import bookings as service
 from calendar_app.services.availability import SlotsView
 from calendar_app.services.booking_views import BookingView, HistoryView
@@ -61,6 +61,7 @@ class BookingsState(rx.State):
     open_id: str = ""
     detail: BookingDetail = BookingDetail()
     dialog: str = ""
+    has_orders: bool = False
 
     @rx.event
     async def load(self, zone: str, hour12: bool) -> None:
@@ -69,6 +70,8 @@ class BookingsState(rx.State):
         found = await asyncio.to_thread(event_types.list_event_types, actor)
         self.kinds = [Option(view.id, view.title) for view in found]
         self.dialog = ""
+        self.query = self.router.url.query_parameters.get("search", "")[:100]
+        self.has_orders = bool((await asyncio.to_thread(order_views.list_orders, actor, limit=1)).items)
         async with live.reading(self, actor.workspace_id):
             await self._read(actor)
 

@@ -10,6 +10,7 @@ from calendar_app.ui.components.badges import color_dot, provider_tile, status_b
 from calendar_app.ui.components.browser import ago
 from calendar_app.ui.components.connections import CalendarRow, ConnectionRow
 from calendar_app.ui.components.feedback import error_callout, warning_callout
+from calendar_app.ui.pages.appointments import PATH as APPOINTMENTS
 from calendar_app.ui.pages.calendars.connect import reconnect_button
 from calendar_app.ui.pages.calendars.disconnect import disconnect_dialog
 from calendar_app.ui.pages.calendars.state import CalendarsState
@@ -112,6 +113,14 @@ def _buttons(row: ConnectionRow) -> rx.Component:
                 ),
             ),
             rx.fragment(
+                rx.cond(
+                    row.appointments != "",
+                    rx.button(
+                        rx.el.a("Appointments", href=f"{APPOINTMENTS}/" + row.appointments),
+                        as_child=True,
+                        **quiet,
+                    ),
+                ),
                 rx.cond(
                     row.can_sync,
                     rx.fragment(
