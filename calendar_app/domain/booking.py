@@ -77,13 +77,6 @@ def can_transition(current: Status, target: Status, actor: Actor) -> bool:
     return actor in TRANSITIONS.get((current, target), frozenset())
 
 
-def sources(target: Status, actor: Actor) -> frozenset[Status]:
-    """The states from which ``actor`` may reach ``target``: the WHERE of the compare-and-swap."""
-    return frozenset(
-        current for current, goal in TRANSITIONS if can_transition(current, goal, actor) and goal is target
-    )
-
-
 def check_transition(
     current: Status,
     target: Status,
