@@ -35,6 +35,7 @@ from benchmarks.product import Product, chromium, running
 TARGET_MS = 500
 SPREAD_OVER = 20
 PAUSE_S = 0.5
+ROOM, SETTLE_S = 10, 3.0
 GIVE_UP_S = 20.0
 POLL_S = 60
 
@@ -186,8 +187,8 @@ def real_pages(browser: Browser, product: Product, cookies: Sequence[str]) -> It
         context.close()
 
 
-def change(product: Product, account: str, title: str) -> float:
-    """Add an event from outside, within the hour; when it was posted, in ms since 1970."""
+def change(product: Product, account: str, title: str, added: list[str]) -> float:
+    """Add an event from outside, within the hour, and its address to ``added``; when it was posted, ms since 1970."""
     start = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
     body = {
         "summary": title,
@@ -195,20 +196,18 @@ def change(product: Product, account: str, title: str) -> float:
         "end": {"dateTime": (start + timedelta(minutes=15)).isoformat()},
     }
     posted = time.time() * 1000
-    answer = httpx.post(f"{product.url}/sandbox/api/calendars/{account}/events", json=body)
+    events = f"{product.url}/sandbox/api/calendars/{account}/events"
+    answer = httpx.post(events, json=body)
     answer.raise_for_status()
-    remove = f"{product.url}/sandbox/api/calendars/{account}/events/{answer.json()['id']}"
-    _removals.append(remove)
+    added.append(f"{events}/{answer.json()['id']}")
     return posted
 
 
-_removals: list[str] = []
-
-
-def tidy() -> None:
+def tidy(added: list[str]) -> None:
     """Take the changes away again, so that the list of what is coming stays short enough to show the next one."""
-    while _removals:
-        httpx.delete(_removals.pop()).raise_for_status()
+    while added:
+        httpx.delete(added.pop()).raise_for_status()
+    time.sleep(SETTLE_S)
 
 
 def measure(
@@ -227,6 +226,7 @@ def measure(
         memory = [memory_kb(process) for process in web_processes(product)]
         web, everything = web_processes(product), processes(product)
         web_before, all_before = cpu_ms(web), cpu_ms(everything)
+        added: dict[str, list[str]] = {home.account: [] for home in places}
         sockets: list[float] = []
         shown: list[float] = []
         for number in range(changes):
@@ -236,16 +236,16 @@ def measure(
             observed = pages if home is places[0] else []
             for page in observed:
                 page.evaluate("([watch, title]) => { window.seen = eval(watch)(title) }", [WATCH, title])
-            posted = change(product, home.account, title)
+            posted = change(product, home.account, title, added[home.account])
             sockets += [at - posted for at in _arrivals(audience, title)]
             for page in observed:
                 at = page.evaluate("() => window.seen")
                 shown.append(at - posted if at else float("inf"))
-            if number % 10 == 9:
-                tidy()
+            if len(added[home.account]) == ROOM:
+                tidy(added[home.account])
             time.sleep(PAUSE_S)
         outcome = Outcome(sockets, shown, cpu_ms(web) - web_before, cpu_ms(everything) - all_before)
-        tidy()
+        tidy([url for urls in added.values() for url in urls])
     return outcome, memory
 
 

@@ -1,0 +1,83 @@
+"""What is pushed to an open page is what its person could read, by rights that are asked of the database each time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from calendar_app.db.session import transaction
+from calendar_app.db.tables import AuthSession, Membership
+from calendar_app.domain.event import CalendarEvent, EventTime
+from calendar_app.services import accounts, mirror
+from calendar_app.services.roles import Role
+from calendar_app.ui.following import impersonal
+from calendar_app.ui.pages.dashboard import DashboardView
+from tests.support import factories
+from tests.support.databases import Database
+from tests.support.factories import Team
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+WEEK = DashboardView("Europe/Berlin", False, ("2026-03-02T00:00:00+01:00", "2026-03-09T00:00:00+01:00"))
+
+
+@pytest.fixture
+def team(database: Database) -> Team:
+    """A workspace with one calendar in Berlin."""
+    return factories.team()
+
+
+def meeting(calendar_id: str, title: str) -> None:
+    start = EventTime(datetime(2026, 3, 3, 10), "Europe/Berlin")  # noqa: DTZ001  # a wall clock
+    end = EventTime(datetime(2026, 3, 3, 11), "Europe/Berlin")  # noqa: DTZ001
+    with transaction() as session:
+        event = CalendarEvent(title, start=start, end=end, summary=title)
+        mirror.apply(session, calendar_id, [event], full=False, now=NOW)
+
+
+def signed_in(person_id: str, name: str, *, until: datetime = NOW + timedelta(days=1)) -> str:
+    """The digest of a session's secret."""
+    digest = accounts.digest(name)
+    factories.save(AuthSession(person_id=person_id, token_hash=digest, user_agent="", expires_at=until))
+    return digest
+
+
+def test_rights_are_asked_for_all_sessions_at_once(team: Team) -> None:
+    """A session counts while it lasts and its person is a member, with the role of this workspace."""
+    staff, stranger = factories.person(), factories.person()
+    member = factories.membership(staff, team.workspace, Role.STAFF)
+    elsewhere = factories.workspace()
+    factories.membership(stranger, elsewhere, Role.OWNER)
+    mine, theirs = signed_in(team.person.id, "owner"), signed_in(staff.id, "staff")
+    over = signed_in(team.person.id, "over", until=NOW)
+    foreign = signed_in(stranger.id, "stranger")
+    sessions = [mine, theirs, over, foreign, accounts.digest("unknown")]
+    found = accounts.actors(team.workspace.id, sessions, now=NOW)
+    assert {key: (actor.person_id, actor.role) for key, actor in found.items()} == {
+        mine: (team.person.id, Role.OWNER),
+        theirs: (staff.id, Role.STAFF),
+    }
+    assert found[mine] == team.actor
+    with transaction() as session:
+        session.delete(session.get_one(Membership, member.id))
+    assert set(accounts.actors(team.workspace.id, sessions, now=NOW)) == {mine}
+    assert accounts.actors(team.workspace.id, [], now=NOW) == {}
+
+
+def test_a_shared_dashboard_is_what_each_would_read(team: Team) -> None:
+    """Every manager and above reads the same as nobody in particular; staff see their own calendars and no others."""
+    colleague = factories.person()
+    factories.membership(colleague, team.workspace, Role.STAFF)
+    theirs = factories.calendar(factories.connection(colleague, team.workspace), name="Theirs")
+    meeting(team.calendar.id, "Of the owner")
+    meeting(theirs.id, "Of the colleague")
+    shared = WEEK.read(impersonal(team.actor), now=NOW)
+    assert [event["title"] for event in shared["events"]] == ["Of the owner", "Of the colleague"]
+    for role in (Role.MANAGER, Role.ADMIN, Role.OWNER):
+        assert WEEK.read(replace(team.actor, role=role), now=NOW) == shared
+    staff = impersonal(factories.actor(colleague, team.workspace, Role.STAFF))
+    assert staff.person_id == colleague.id
+    own = WEEK.read(staff, now=NOW)
+    assert [event["title"] for event in own["events"]] == ["Of the colleague"]
+    assert [row.name for row in own["legend"]] == ["Theirs"]
