@@ -13,6 +13,11 @@ from alembic import context
 from calendar_app.db.session import get_engine
 from calendar_app.db.types import EncryptedText, Json, UtcDateTime
 
+ONE_AT_A_TIME = 6_201_377_814
+"""A key of an advisory lock that nothing else in the database uses."""
+PATIENCE = "3s"
+"""How long a migration waits for a table that a long transaction holds, before it gives up and is run again."""
+
 
 def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Write our own column types by name, and SQLModel's string as plain ``sa.String``."""
@@ -35,6 +40,10 @@ def run(connection: Connection) -> None:
         compare_type=False,
     )
     with context.begin_transaction():
+        if connection.dialect.name == "postgresql":
+            # One at a time, wherever `release` is run; and whoever waits for a table has everybody else wait behind.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE}'")
         context.run_migrations()
 
 
