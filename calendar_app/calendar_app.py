@@ -19,6 +19,7 @@ from calendar_app.services import metrics
 from calendar_app.settings import get_settings
 from calendar_app.ui.errors import show
 from calendar_app.ui.routes import add_pages
+from calendar_app.ui.sealed import SealedCookies
 from calendar_app.ui.theme import STYLESHEETS
 
 STATIC_DIR = Path(".web/build/client")
@@ -48,7 +49,7 @@ def create_app() -> rx.App:
     api = create_api()
     sandbox = mount_proxy(api, settings.sandbox_url) if settings.sandbox and settings.sandbox_url else None
     app = rx.App(
-        api_transformer=[api, _behind_the_edge],
+        api_transformer=[api, SealedCookies, _behind_the_edge],
         html_lang="en",
         stylesheets=list(STYLESHEETS),
         backend_exception_handler=show,

@@ -188,12 +188,17 @@ def sign_out(token: str) -> None:
 
 def identify(token: str, *, now: datetime | None = None) -> Identity | None:
     """Who holds this cookie; ``None`` if the session is unknown, ended or expired."""
+    return identify_digest(digest(token), now=now)
+
+
+def identify_digest(token_digest: str, *, now: datetime | None = None) -> Identity | None:
+    """As :func:`identify`, for who was given the :func:`digest` of the cookie only (as pages are)."""
     now = now or datetime.now(UTC)
     with reading() as session:
         found = session.exec(
             select(AuthSession, Person)
             .join(Person, col(Person.id) == col(AuthSession.person_id))
-            .where(AuthSession.token_hash == digest(token))
+            .where(AuthSession.token_hash == token_digest)
         ).first()
         if found is None or found[0].expires_at <= now:
             return None

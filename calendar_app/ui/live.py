@@ -20,7 +20,7 @@ from reflex_base.constants.state import FIELD_MARKER
 from calendar_app.services import accounts
 from calendar_app.services import live as changes
 from calendar_app.ui.following import Delta, Following, Page, View
-from calendar_app.ui.session import session_token
+from calendar_app.ui.sealed import session_digest
 
 PRUNE_EVERY_S = 60
 
@@ -61,7 +61,7 @@ _following = Following(_sockets, accounts.actors, Live.get_full_name())
 async def reading(state: rx.State, workspace_id: str, view: View | None = None) -> AsyncIterator[None]:
     """Around whatever reads what a page shows, after the person's membership was checked: from here on the tab follows
     the workspace, and nothing else. With a ``view``, changes are sent to it; without, it is told to read again."""
-    page = Page(accounts.digest(session_token(state.router.headers.cookie)), workspace_id, view)
+    page = Page(session_digest(state.router.headers.cookie), workspace_id, view)
     version = _following.follow(state.router.session.session_id, page)
     yield
     (await state.get_state(Live)).shown = version

@@ -1,6 +1,6 @@
 """Who is looking at the page: every handler that touches data asks :func:`enter` or :func:`acting` first.
 
-The cookie is the only proof. It is read again from the request's headers in each event and checked against the
+The cookie is the only proof. Its digest is read again from the request's headers in each event and checked against the
 database in each event, because an open websocket outlives a session that was revoked meanwhile.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote
 
 import reflex as rx
@@ -20,6 +19,7 @@ from calendar_app.services.accounts import Identity
 from calendar_app.services.roles import Actor
 from calendar_app.settings import get_settings
 from calendar_app.ui.formats import known_zone
+from calendar_app.ui.sealed import session_digest
 
 
 class SignInFirst(NotSignedIn):
@@ -69,15 +69,6 @@ class SessionState(rx.State):
         return rx.redirect("/dashboard", replace=True)
 
 
-def session_token(cookie_header: str) -> str:
-    """The session's secret out of a raw ``Cookie`` header; empty if there is none."""
-    try:
-        morsel = SimpleCookie(cookie_header).get(accounts.SESSION_COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
-
-
 async def identify(state: rx.State) -> Identity | None:
     """The signed-in person behind an event, asked of the database; ``None`` without a live session.
 
@@ -85,15 +76,15 @@ async def identify(state: rx.State) -> Identity | None:
     """
     if logs.request_id.get() == logs.NOBODY:
         logs.request_id.set(logs.sane_id(""))
-    token = session_token(state.router.headers.cookie)
-    return await asyncio.to_thread(accounts.identify, token) if token else None
+    digest = session_digest(state.router.headers.cookie)
+    return await asyncio.to_thread(accounts.identify_digest, digest) if digest else None
 
 
 def sign_in_target(state: rx.State) -> str:
     """The sign-in page, with the way back to where the person is now."""
     url = state.router.url
     here = url.path + (f"?{url.query}" if url.query else "")
-    expired = "&error=expired" if session_token(state.router.headers.cookie) else ""
+    expired = "&error=expired" if session_digest(state.router.headers.cookie) else ""
     return f"/login?next={quote(here, safe='/')}{expired}"
 
 

@@ -101,13 +101,6 @@ def test_the_callbacks_answer_becomes_one_sentence() -> None:
     assert oauth.outcome({}) == ("", "")
 
 
-def test_the_session_is_read_out_of_the_cookie_header() -> None:
-    """Other cookies and broken headers do not confuse it."""
-    assert session.session_token("a=b; almanac_session=secret; c=d") == "secret"
-    assert session.session_token("almanac_sessionx=1") == ""
-    assert session.session_token("\x00;;;=") == ""
-
-
 def test_initials_are_one_or_two_letters() -> None:
     """First and last name; an address alone still gives letters."""
     assert session.initials("Olivia Maria Owner") == "OO"
