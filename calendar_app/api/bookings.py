@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from calendar_app.api.deps import CurrentActor, OptionalActor, client_address
+from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
 from calendar_app.api.fields import Instant, Key, Words
 from calendar_app.api.idempotency import Idempotent, Settle
 from calendar_app.errors import NotFound, NotSignedIn
@@ -94,7 +94,8 @@ class ReceiptOut(BaseModel):
 
 
 class BookingOut(BaseModel):
-    """A booking. ``calendar_event_id`` (by provider) and ``sync`` (by calendar) are told to staff only."""
+    """A booking. ``calendar_event_id`` (by provider) and ``sync`` (by calendar) are told to staff only. ``manage_url``
+    is empty for API tokens that may only read."""
 
     id: str
     status: str
@@ -123,9 +124,10 @@ class BookingOut(BaseModel):
     change_deadline: datetime
 
     @classmethod
-    def of(cls, view: BookingView) -> Self:
-        """The service's view without what only pages need."""
-        return cls.model_validate(asdict(view))
+    def of(cls, view: BookingView, *, links: bool = True) -> Self:
+        """The service's view without what only pages need; ``links``: with what lets its reader change the booking."""
+        found = cls.model_validate(asdict(view))
+        return found if links else found.model_copy(update={"manage_url": ""})
 
 
 class BookingList(BaseModel):
@@ -192,6 +194,7 @@ def create_booking(
 @router.get("/bookings")
 def list_bookings(
     actor: CurrentActor,
+    links: MayChange,
     status: Annotated[list[str] | None, Query()] = None,
     start: Annotated[Instant | None, Query(description="Bookings that start at or after this")] = None,
     end: Annotated[Instant | None, Query(description="Bookings that start before this")] = None,
@@ -215,7 +218,7 @@ def list_bookings(
         limit=limit,
         after=after,
     )
-    return BookingList(items=[BookingOut.of(view) for view in found.items], next=found.next)
+    return BookingList(items=[BookingOut.of(view, links=links) for view in found.items], next=found.next)
 
 
 @router.get("/bookings/{booking_id}.ics", response_class=Response)
@@ -231,9 +234,9 @@ def booking_ics(booking_id: Key, actor: OptionalActor, token: Token = None) -> R
 
 
 @router.get("/bookings/{booking_id}")
-def get_booking(booking_id: Key, actor: OptionalActor, token: Token = None) -> BookingOut:
+def get_booking(booking_id: Key, actor: OptionalActor, links: MayChange, token: Token = None) -> BookingOut:
     """One booking, with its receipts for staff."""
-    return BookingOut.of(_read(booking_id, actor, token))
+    return BookingOut.of(_read(booking_id, actor, token), links=links)
 
 
 @router.get("/bookings/{booking_id}/history")

@@ -140,6 +140,12 @@ def optional_actor(
     return caller.identity.actor(workspace)
 
 
+def may_change(caller: Annotated[Caller | None, Depends(optional_caller)]) -> bool:
+    """Whether an answer may hold what changes things by itself, as manage links do: not for tokens that only read."""
+    return caller is None or bool(set(caller.identity.scopes) & {"*", "write"})
+
+
+MayChange = Annotated[bool, Depends(may_change)]
 CurrentCaller = Annotated[Caller, Depends(current_caller)]
 OptionalCaller = Annotated[Caller | None, Depends(optional_caller)]
 AccountHolder = Annotated[Identity, Depends(account_holder)]

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.bookings import BookingOut, ReasonIn
-from calendar_app.api.deps import CurrentActor, OptionalActor, client_address
+from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
 from calendar_app.api.fields import Instant, Key
 from calendar_app.api.idempotency import Idempotent, Settle
 from calendar_app.errors import NotFound, NotSignedIn
@@ -61,7 +61,8 @@ class LineOut(BaseModel):
 
 
 class OrderOut(BaseModel):
-    """``status``: ``draft``, ``confirmed`` or ``cancelled``; ``bookings`` are what a confirmed order was made into."""
+    """``status``: ``draft``, ``confirmed`` or ``cancelled``; ``bookings`` are what a confirmed order was made into.
+    ``token`` is empty for API tokens that may only read."""
 
     id: str
     workspace_slug: str
@@ -76,9 +77,13 @@ class OrderOut(BaseModel):
     confirmed_at: datetime | None
 
     @classmethod
-    def of(cls, view: OrderView) -> Self:
-        """The service's view without what only pages need."""
-        return cls.model_validate(asdict(view))
+    def of(cls, view: OrderView, *, links: bool = True) -> Self:
+        """The service's view without what only pages need; ``links``: with what lets its reader change the order."""
+        found = cls.model_validate(asdict(view))
+        if links:
+            return found
+        made = [BookingOut.of(one, links=False) for one in view.bookings]
+        return found.model_copy(update={"token": "", "bookings": made})
 
 
 class OrderList(BaseModel):
@@ -107,22 +112,23 @@ def create_order(request: Request, actor: OptionalActor, body: OrderIn, idempote
 @router.get("")
 def list_orders(
     actor: CurrentActor,
+    links: MayChange,
     status: Annotated[list[str] | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=orders.MOST)] = 50,
     after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
 ) -> OrderList:
     """Orders, newest first: all for managers, their own for staff and customers."""
     found = orders.list_orders(actor, status=status or (), limit=limit, after=after)
-    return OrderList(items=[OrderOut.of(view) for view in found.items], next=found.next)
+    return OrderList(items=[OrderOut.of(view, links=links) for view in found.items], next=found.next)
 
 
 @router.get("/{order_id}")
-def get_order(order_id: Key, actor: OptionalActor, token: Token = None) -> OrderOut:
+def get_order(order_id: Key, actor: OptionalActor, links: MayChange, token: Token = None) -> OrderOut:
     """One order with its bookings."""
     if token is not None:
         _same(order_id, token)
-        return OrderOut.of(orders.by_token(token))
-    return OrderOut.of(orders.get(_signed_in(actor), order_id))
+        return OrderOut.of(orders.by_token(token), links=links)
+    return OrderOut.of(orders.get(_signed_in(actor), order_id), links=links)
 
 
 @router.post("/{order_id}/confirm")
