@@ -1,4 +1,4 @@
-"""Builds the pages, and only when something that they are made of has changed.
+"""Builds the pages, and only when something that they are made of has changed; ``python -m`` of this does just that.
 
 Reflex compiles Python to React and bundles it with Vite, which takes tens of seconds; the result depends on files
 only, not on PORT, BASE_URL or secrets. So a hash of those files stands beside the build, and decides.
@@ -10,11 +10,13 @@ import fcntl
 import hashlib
 import os
 import subprocess
+import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from calendar_app.launcher.checks import programs_path
 from calendar_app.launcher.errors import LaunchError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,3 +153,15 @@ def _run(
     if build.returncode:
         where = f" Its output is in {log}." if log else ""
         raise LaunchError(f"The pages could not be built (exit {build.returncode}).{where}")
+
+
+def main() -> None:
+    """Build if needed: what an image, or the first step of an upgrade, does."""
+    try:
+        ensure_built({**os.environ, "PATH": programs_path(os.environ)}, announce=print)
+    except LaunchError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""The web processes with pages that are built beforehand: the ``web`` line of ``Procfile.dev``.
+"""The web processes with pages that are built beforehand: the ``web`` line of ``Procfile.dev`` and of ``deploy/``.
 
 It serves what ``reflex run --env prod --single-port`` serves, by the same server and in the same way, but builds only
 when something changed, so that a start takes seconds. As there, the application is imported once and the processes
@@ -26,6 +26,8 @@ from calendar_app.launcher.checks import programs_path
 from calendar_app.launcher.errors import LaunchError
 
 APPLICATION = "calendar_app.calendar_app"
+STOP_S = 20
+"""Seconds that requests under way get when the server is asked to stop; it ends with the last of them."""
 SERVED_BY_REFLEX = {
     # The three switches that `reflex run --env prod --single-port` hands to its own server processes.
     "REFLEX_ENV_MODE": "prod",
@@ -45,7 +47,7 @@ def server(environment: Mapping[str, str]) -> AbstractServer[Any]:
         workers=int(environment.get("WEB_CONCURRENCY") or 2),
         respawn_failed_workers=True,
         respawn_interval=1.0,
-        workers_kill_timeout=4,
+        workers_kill_timeout=STOP_S,
         log_level=LogLevels.warning,
     )
     return made

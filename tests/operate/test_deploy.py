@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 RUNBOOK = ROOT / "docs" / "operations.md"
 PROCFILE = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
+LINES = PROCFILE | {"web": dict(parse_procfile((ROOT / "Procfile.dev").read_text()).processes)["web"]}
+"""What deployments run: the Procfile, but with pages that were built beforehand instead of at every start."""
 SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
 BESIDES = {"REFLEX_REDIS_URL", "WEB_HOST", "WEB_CONCURRENCY", "SANDBOX_PORT"}
 """Variables that processes read which are not the application's settings."""
@@ -36,19 +38,18 @@ def alerts() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", PROCFILE)
 def test_compose_runs_the_procfile(name: str) -> None:
-    """Each process of the Procfile is a service with its very line."""
+    """Each process of the Procfile is a service with its line, in which `exec` lets the program have the signals."""
     shell, flag, line = compose()["services"][name]["command"]
     assert (shell, flag) == ("sh", "-c")
-    assert line.replace("$$", "$") == PROCFILE[name]
+    assert line.replace("$$", "$") == f"exec {LINES[name]}"
 
 
 @pytest.mark.parametrize("name", PROCFILE)
 def test_systemd_runs_the_procfile(name: str) -> None:
-    """Each process of the Procfile is a unit with its line, in which `exec` lets the program have the signals."""
+    """Each process of the Procfile is a unit with its line."""
     (unit,) = (DEPLOY / "systemd").glob(f"almanac-{name}*.service")
     (line,) = re.findall(r"^ExecStart=/bin/sh -c '(.*)'$", unit.read_text(), re.M)
-    assert "exec " in line
-    assert line.replace("$$", "$").replace("exec ", "", 1) == PROCFILE[name]
+    assert line.replace("$$", "$") == f"exec {LINES[name]}"
     assert "EnvironmentFile=/etc/almanac.env" in unit.read_text()
 
 
