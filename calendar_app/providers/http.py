@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -35,6 +35,7 @@ gate: ContextVar[Gate] = ContextVar("gate", default=nullcontext)
 
 Query = Mapping[str, str | int | bool | list[str]]
 ErrorMap = Callable[[httpx.Response], ProviderError]
+Answer = TypeVar("Answer")
 
 
 @lru_cache(maxsize=1)
@@ -128,6 +129,31 @@ def retry_after(
     return max(0.0, (moment - now()).total_seconds())
 
 
+def repeated(
+    call: Callable[[], Answer],
+    *,
+    attempts: int,
+    sleep: Callable[[float], None],
+    final: Callable[[ProviderError], bool] = lambda _error: False,
+) -> Answer:
+    """What ``call`` gives, within so many attempts, as the module says; after a ``final`` error there is no other.
+
+    :raises ProviderError: the last attempt's.
+    """
+    attempt = 0
+    while True:
+        try:
+            return call()
+        except (RateLimited, ProviderUnavailable) as error:
+            wait = error.retry_after
+            if wait is None:
+                wait = BACKOFF[min(attempt, len(BACKOFF) - 1)] * random.uniform(0.75, 1.25)
+            attempt += 1
+            if attempt == attempts or wait > MAX_WAIT or final(error):
+                raise
+            sleep(wait)
+
+
 class ProviderHttp:
     """JSON calls to one API with one bearer token.
 
@@ -165,18 +191,9 @@ class ProviderHttp:
         :raises ProviderError: what ``to_error`` makes of a refusal, or :class:`ProviderUnavailable` for silence and
             for bodies that are cut short or no JSON object.
         """
-        for attempt in range(self._attempts):
-            try:
-                return self._once(method, path, query, body, headers)
-            except (RateLimited, ProviderUnavailable) as error:
-                last = attempt == self._attempts - 1
-                wait = error.retry_after
-                if wait is None:
-                    wait = BACKOFF[min(attempt, len(BACKOFF) - 1)] * random.uniform(0.75, 1.25)
-                if last or wait > MAX_WAIT:
-                    raise
-                self._sleep(wait)
-        raise AssertionError("unreachable")
+        return repeated(
+            lambda: self._once(method, path, query, body, headers), attempts=self._attempts, sleep=self._sleep
+        )
 
     def _once(
         self,

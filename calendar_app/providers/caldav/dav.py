@@ -18,7 +18,6 @@ other 4xx, 3xx              ``InvalidRequest``
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
@@ -39,7 +38,7 @@ from calendar_app.errors import (
 )
 from calendar_app.providers.caldav import servers, xml
 from calendar_app.providers.guard import GuardedClient
-from calendar_app.providers.http import BACKOFF, MAX_WAIT, retry_after
+from calendar_app.providers.http import BACKOFF, repeated, retry_after
 
 MAX_BYTES = 48 * 2**20
 """The most that one answer may hold: some 50,000 events with their texts."""
@@ -82,19 +81,14 @@ class Dav:
                 f"The server names {host}, another host, for this account: the password was not sent there.",
                 reason="other_host",
             )
-        for attempt in range(self._attempts):
-            try:
-                return self._once(method, url, headers, content, timeout)
-            except (RateLimited, ProviderUnavailable) as error:
-                wait = error.retry_after
-                if wait is None:
-                    wait = BACKOFF[min(attempt, len(BACKOFF) - 1)] * random.uniform(0.75, 1.25)
-                if attempt == self._attempts - 1 or wait > MAX_WAIT or error.reason in _PERMANENT:
-                    raise
-                if timeout is not None and error.reason == "timeout":
-                    raise  # what has taken that long once is not asked for again before the sync's lease ends
-                self._sleep(wait)
-        raise AssertionError("unreachable")
+        # What has taken its own, long time once is not asked for again before the sync's lease ends.
+        permanent = _PERMANENT if timeout is None else (*_PERMANENT, "timeout")
+        return repeated(
+            lambda: self._once(method, url, headers, content, timeout),
+            attempts=self._attempts,
+            sleep=self._sleep,
+            final=lambda error: error.reason in permanent,
+        )
 
     def multistatus(
         self, method: str, url: str, body: bytes, *, depth: str = "0", timeout: float | None = None

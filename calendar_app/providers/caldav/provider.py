@@ -16,7 +16,6 @@ import httpx
 from calendar_app.domain.event import CalendarEvent, EventDraft, is_write_key
 from calendar_app.domain.timespan import Span, merge, utc
 from calendar_app.errors import (
-    AuthExpired,
     CalendarNotFound,
     EventNotFound,
     InvalidRequest,
@@ -30,6 +29,7 @@ from calendar_app.providers.caldav.account import Secret
 from calendar_app.providers.caldav.dav import ICALENDAR, MAX_BYTES, Dav
 from calendar_app.providers.caldav.listing import Listing
 from calendar_app.providers.caldav.resource import merged_resource, new_resource
+from calendar_app.providers.freebusy import one_by_one
 from calendar_app.providers.guard import guarded_client
 from calendar_app.providers.http import BACKOFF
 from calendar_app.settings import Settings
@@ -163,19 +163,13 @@ class CalDavCalendar:
 
     def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
         """``free-busy-query`` (RFC 4791 §7.10), or the events of that time where the server does not have it."""
-        found: dict[str, list[Span] | ProviderError] = {}
-        for calendar_id in calendar_ids:
-            try:
-                busy = self._query_busy(calendar_id, span)
-                busy = self._expand_busy(calendar_id, span) if busy is None else busy
-                found[calendar_id] = merge((max(s, span.start), min(e, span.end)) for s, e in busy)
-            except AuthExpired:
-                raise  # it is the account's, and whoever asked has to learn of it
-            except EventNotFound as error:
-                found[calendar_id] = CalendarNotFound(reason=error.reason)
-            except ProviderError as error:
-                found[calendar_id] = error
-        return found
+
+        def busy(calendar_id: str) -> list[Span]:
+            found = self._query_busy(calendar_id, span)
+            found = self._expand_busy(calendar_id, span) if found is None else found
+            return merge((max(s, span.start), min(e, span.end)) for s, e in found)
+
+        return one_by_one(calendar_ids, busy)
 
     def watch(
         self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime

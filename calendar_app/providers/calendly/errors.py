@@ -20,16 +20,8 @@ from __future__ import annotations
 
 import httpx
 
-from calendar_app.errors import (
-    AuthExpired,
-    EventNotFound,
-    InvalidRequest,
-    PermissionDenied,
-    ProviderError,
-    ProviderUnavailable,
-    RateLimited,
-)
-from calendar_app.providers.http import retry_after
+from calendar_app.errors import ProviderError
+from calendar_app.providers.refusals import refusal
 
 ALREADY_EXISTS = "Already Exists"
 
@@ -37,27 +29,13 @@ ALREADY_EXISTS = "Already Exists"
 def to_error(response: httpx.Response) -> ProviderError:
     """The error that an answer of 400 and above means; ``reason`` is its ``title``."""
     title, message = _reason(response)
-    status = response.status_code
-    if status == 429:
-        return RateLimited("Calendly asked us to slow down.", reason=title, retry_after=_reset(response))
-    if status >= 500 or status == 424:
-        return ProviderUnavailable(
-            "Calendly cannot be reached right now.", reason=title, retry_after=retry_after(response)
-        )
-    if status == 401:
-        return AuthExpired(reason=title)
-    if status == 403:
-        return PermissionDenied(
-            _sentence("Calendly does not allow this for this account", message), reason=title
-        )
-    if status == 404:
-        return EventNotFound(reason=title)
-    return InvalidRequest(_sentence("Calendly refused the request", message), reason=title)
+    status = 503 if response.status_code == 424 else response.status_code
+    return refusal("Calendly", response, title, message, status=status, wait=_reset(response))
 
 
 def _reset(response: httpx.Response) -> float | None:
     left = response.headers.get("x-ratelimit-reset", "")
-    return retry_after(response) or (float(left) if left.isascii() and left.isdigit() else None)
+    return float(left) if left.isascii() and left.isdigit() else None
 
 
 def _reason(response: httpx.Response) -> tuple[str, str]:
@@ -67,8 +45,3 @@ def _reason(response: httpx.Response) -> tuple[str, str]:
         return str(body.get("title") or ""), "; ".join([str(body.get("message") or ""), *details])
     except (ValueError, TypeError, AttributeError):
         return "", ""
-
-
-def _sentence(what: str, message: str) -> str:
-    words = " ".join(message.split())[:200].rstrip(".")
-    return f"{what}: {words}." if words else f"{what}."

@@ -21,18 +21,8 @@ from __future__ import annotations
 
 import httpx
 
-from calendar_app.errors import (
-    AuthExpired,
-    EventNotFound,
-    InvalidRequest,
-    PermissionDenied,
-    PreconditionFailed,
-    ProviderError,
-    ProviderUnavailable,
-    RateLimited,
-    SyncTokenInvalid,
-)
-from calendar_app.providers.http import retry_after
+from calendar_app.errors import PermissionDenied, ProviderError, SyncTokenInvalid
+from calendar_app.providers.refusals import refusal
 
 DUPLICATE = "ErrorDuplicateTransactionId"
 _THROTTLED = frozenset(
@@ -49,30 +39,18 @@ def to_error(response: httpx.Response) -> ProviderError:
     reason, message = _reason(response)
     status, word = response.status_code, reason.lower()
     if status == 429 or word in _THROTTLED:
-        return RateLimited(
-            "Microsoft asked us to slow down.", reason=reason, retry_after=retry_after(response)
-        )
-    if status == 410 or word in _RESYNC:
+        status = 429
+    elif status == 410 or word in _RESYNC:
         return SyncTokenInvalid(reason=reason)
-    if status >= 500:
-        return ProviderUnavailable(
-            "Microsoft cannot be reached right now.", reason=reason, retry_after=retry_after(response)
-        )
-    if word in _NO_MAILBOX:
+    elif status < 500 and word in _NO_MAILBOX:
         return PermissionDenied(
             "This Microsoft account has no mailbox in Exchange Online, so it has no calendars.", reason=reason
         )
-    if status == 401:
-        return AuthExpired(reason=reason)
-    if status in (403, 423):
-        return PermissionDenied(
-            _sentence("Microsoft does not allow this for this account", message), reason=reason
-        )
-    if status == 404 or word in _NO_SUCH_ID:
-        return EventNotFound(reason=reason)
-    if status == 412 or word in _CONFLICT:
-        return PreconditionFailed(reason=reason)
-    return InvalidRequest(_sentence("Microsoft refused the request", message), reason=reason)
+    elif status == 423:
+        status = 403
+    elif status < 500 and status not in (401, 403, 404):
+        status = 404 if word in _NO_SUCH_ID else 412 if word in _CONFLICT else status
+    return refusal("Microsoft", response, reason, message, status=status)
 
 
 def _reason(response: httpx.Response) -> tuple[str, str]:
@@ -81,8 +59,3 @@ def _reason(response: httpx.Response) -> tuple[str, str]:
         return str(error.get("code") or ""), str(error.get("message") or "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return "", ""
-
-
-def _sentence(what: str, message: str) -> str:
-    words = " ".join(message.split())[:200].rstrip(".")
-    return f"{what}: {words}." if words else f"{what}."

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from calendar_app.domain.event import CalendarEvent, EventDraft, is_write_key
 from calendar_app.domain.timespan import Span, instant, merge, utc
 from calendar_app.errors import (
-    AuthExpired,
     CalendarNotFound,
     EventNotFound,
     InvalidRequest,
@@ -24,6 +23,7 @@ from calendar_app.errors import (
     ProviderUnavailable,
 )
 from calendar_app.providers.base import Capability, EventPage, PushChannel, RemoteCalendar, WrittenEvent
+from calendar_app.providers.freebusy import one_by_one
 from calendar_app.providers.http import ProviderHttp, Query
 from calendar_app.providers.microsoft.errors import DUPLICATE
 from calendar_app.providers.microsoft.graph import Graph, Json, calendar_path, event_path
@@ -131,25 +131,19 @@ class MicrosoftCalendar:
         ``getSchedule`` would answer for the whole mailbox, its default calendar only, and not for personal accounts;
         what we ask is whether *these* calendars are busy, so that our own events in each can be told apart.
         """
-        found: dict[str, list[Span] | ProviderError] = {}
         query: Query = {
             "startDateTime": graph_time(utc(span.start)),
             "endDateTime": graph_time(utc(span.end)),
             "$select": _BUSY_FIELDS,
             "$top": 250,
         }
-        for calendar_id in calendar_ids:
-            try:
-                pages = self._graph.pages(f"{calendar_path(calendar_id)}/calendarView", query)
-                events = [event_from(item) for page in pages for item in page]
-                found[calendar_id] = merge(self._span(event) for event in events if event.blocks_time)
-            except AuthExpired:
-                raise
-            except EventNotFound as error:
-                found[calendar_id] = CalendarNotFound(reason=error.reason)
-            except ProviderError as error:
-                found[calendar_id] = error
-        return found
+
+        def busy(calendar_id: str) -> list[Span]:
+            pages = self._graph.pages(f"{calendar_path(calendar_id)}/calendarView", query)
+            events = [event_from(item) for page in pages for item in page]
+            return merge(self._span(event) for event in events if event.blocks_time)
+
+        return one_by_one(calendar_ids, busy)
 
     def watch(
         self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime

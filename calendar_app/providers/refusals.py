@@ -1,0 +1,62 @@
+"""What the statuses of HTTP mean (RFC 9110 §15, RFC 6585 §4), in the same words for every vendor's API.
+
+A vendor's ``errors`` reads the body, and says which of its answers mean something else.
+"""
+
+from __future__ import annotations
+
+import httpx
+
+from calendar_app.errors import (
+    AuthExpired,
+    EventNotFound,
+    InvalidRequest,
+    PermissionDenied,
+    PreconditionFailed,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+)
+from calendar_app.providers.http import retry_after
+
+
+def refusal(
+    vendor: str,
+    response: httpx.Response,
+    reason: str,
+    message: str,
+    *,
+    status: int | None = None,
+    wait: float | None = None,
+) -> ProviderError:
+    """The error that an answer of 300 and above means; its sentence holds at most 200 characters of ``message``.
+
+    ``status``: what the answer really means, if not its own. ``wait``: seconds after which a rate limit ends, where
+    ``Retry-After`` does not say.
+    """
+    status = status or response.status_code
+    if status == 429:
+        after = retry_after(response)
+        return RateLimited(
+            f"{vendor} asked us to slow down.", reason=reason, retry_after=wait if after is None else after
+        )
+    if status >= 500:
+        return ProviderUnavailable(
+            f"{vendor} cannot be reached right now.", reason=reason, retry_after=retry_after(response)
+        )
+    if status == 401:
+        return AuthExpired(reason=reason)
+    if status == 403:
+        return PermissionDenied(
+            _sentence(f"{vendor} does not allow this for this account", message), reason=reason
+        )
+    if status == 404:
+        return EventNotFound(reason=reason)
+    if status == 412:
+        return PreconditionFailed(reason=reason)
+    return InvalidRequest(_sentence(f"{vendor} refused the request", message), reason=reason)
+
+
+def _sentence(what: str, message: str) -> str:
+    words = " ".join(message.split())[:200].rstrip(".")
+    return f"{what}: {words}." if words else f"{what}."
