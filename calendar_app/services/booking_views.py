@@ -132,13 +132,14 @@ def list_bookings(
     end: datetime | None = None,
     event_type_id: str | None = None,
     host_id: str | None = None,
+    given_up: bool = False,
     search: str = "",
     newest_first: bool = False,
     limit: int = 50,
     after: str | None = None,
 ) -> BookingPage:
     """The actor's bookings by start. ``[start, end)`` bounds their starts; ``search`` is a part of the name or
-    address.
+    address; ``given_up``: only those that a calendar does not take, see :func:`count_given_up`.
 
     ``after`` is the ``next`` of the page before. :raises InvalidInput: an unknown status, a cursor that is none, or a
     time that is too far away.
@@ -156,6 +157,8 @@ def list_bookings(
         query = query.where(Booking.event_type_id == event_type_id)
     if host_id is not None:
         query = query.where(_hosted_by(host_id))
+    if given_up:
+        query = query.where(_given_up(datetime.now(UTC)))
     for word in search.split()[:5]:
         part = _like(word)
         query = query.where(
@@ -179,6 +182,18 @@ def count_waiting(actor: Actor, *, now: datetime | None = None) -> int:
     )
     with reading() as session:
         return int(session.exec(query.where(col(Booking.start_at) > (now or datetime.now(UTC)))).one())
+
+
+def count_given_up(actor: Actor, *, now: datetime | None = None) -> int:
+    """How many of the actor's bookings are not over and stand in a calendar as they should not, or do not, because
+    writing it was given up."""
+    query = (
+        select(func.count())
+        .select_from(Booking)
+        .where(visible_to(actor), _given_up(now or datetime.now(UTC)))
+    )
+    with reading() as session:
+        return int(session.exec(query).one())
 
 
 def get(actor: Actor, booking_id: str) -> BookingView:
@@ -233,6 +248,11 @@ def visible_to(actor: Actor) -> ColumnElement[bool]:
 def _hosted_by(person_id: str) -> ColumnElement[bool]:
     mine = select(BookingHost.booking_id).where(BookingHost.person_id == person_id)
     return col(Booking.id).in_(mine)
+
+
+def _given_up(now: datetime) -> ColumnElement[bool]:
+    parked = select(CalendarWrite.booking_id).where(CalendarWrite.state == "failed")
+    return and_(col(Booking.end_at) > now, col(Booking.id).in_(parked))
 
 
 def _like(word: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import AuditEntry, Booking, Calendar
+from calendar_app.db.tables import AuditEntry, Booking, Calendar, CalendarWrite
 from calendar_app.domain.booking import TransitionRefused
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import (
@@ -23,7 +23,7 @@ from calendar_app.errors import (
     StateChanged,
     TooManyRequests,
 )
-from calendar_app.services import bookings, holds, manage_links
+from calendar_app.services import booking_views, bookings, holds, manage_links
 from calendar_app.services.bookings import BookingView
 from calendar_app.services.roles import Role
 from calendar_app.settings import Settings
@@ -371,6 +371,23 @@ def test_lists_filter_and_page(place: Place) -> None:
         bookings.list_bookings(place.owner, after="nonsense")
     with pytest.raises(InvalidInput):
         bookings.list_bookings(place.owner, status=["lost"])
+
+
+def test_what_a_calendar_does_not_take_is_listed_for_its_host(fake: FakeProvider, place: Place) -> None:
+    """A booking whose event was given up is counted and found until it is retried or over; a colleague sees none."""
+    made, _other = (place.book(place.at(hour)) for hour in (9, 11))
+    with transaction() as session:
+        row = session.exec(select(CalendarWrite).where(CalendarWrite.booking_id == made.id)).one()
+        row.state, row.last_error = "failed", "The calendar is full."
+        session.add(row)
+    listed = bookings.list_bookings(place.owner, given_up=True)
+    assert [view.id for view in listed.items] == [made.id]
+    assert booking_views.count_given_up(place.owner) == 1
+    assert booking_views.count_given_up(place.owner, now=made.end) == 0
+    colleague = factories.actor(factories.person(), place.workspace, Role.STAFF)
+    assert booking_views.count_given_up(colleague) == 0
+    bookings.retry_sync(place.owner, made.id)
+    assert booking_views.count_given_up(place.owner) == 0
 
 
 def test_round_robin_is_fair_and_uses_everybody(fake: FakeProvider) -> None:

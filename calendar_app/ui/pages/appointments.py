@@ -205,7 +205,7 @@ def _appointment(row: AppointmentRow) -> rx.Component:
             min_width="0",
         ),
         reason_dialog(
-            "Cancel",
+            "Cancel appointment",
             title="Cancel “" + row.title + "”?",
             text="It is called off where it was booked, for everybody who takes part. They are told, with your "
             "reason if you give one.",
@@ -215,7 +215,7 @@ def _appointment(row: AppointmentRow) -> rx.Component:
             size="2",
             variant="outline",
             color_scheme="red",
-            aria_label="Cancel " + row.title + ", " + row.when,
+            aria_label="Cancel appointment: " + row.title + ", " + row.when,
         ),
         class_name="row",
         style={"flexWrap": "wrap"},

@@ -180,9 +180,13 @@ def _receipt(receipt: Receipt) -> rx.Component:
                 receipt.attempts,
                 ")",
                 size="1",
-                color_scheme="red",
+                color_scheme=rx.cond(receipt.state == "queued", "gray", "red"),
                 class_name="wrap-anywhere",
             ),
+        ),
+        rx.cond(
+            receipt.next_try != "",
+            rx.text(ago(instant=receipt.next_try, prefix="Next try"), size="1", color_scheme="gray"),
         ),
     )
 

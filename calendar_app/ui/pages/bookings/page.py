@@ -5,7 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from calendar_app.ui.components.badges import status_badge
-from calendar_app.ui.components.feedback import empty_state, error_callout, loading
+from calendar_app.ui.components.feedback import empty_state, error_callout, loading, warning_callout
 from calendar_app.ui.layout import page
 from calendar_app.ui.pages.bookings.details import details
 from calendar_app.ui.pages.bookings.rows import BookingRow
@@ -21,6 +21,7 @@ def bookings() -> rx.Component:
     return page(
         "Bookings",
         error_callout(BookingsState.error),
+        _given_up(),
         _filters(),
         rx.cond(
             BookingsState.loaded,
@@ -74,7 +75,30 @@ def _nothing() -> rx.Component:
                 "history", "Nothing has taken place yet", "Past bookings stay here with their receipts."
             ),
         ),
+        (
+            "given_up",
+            empty_state("check-check", "Every calendar is as it should be", "Nothing was given up."),
+        ),
         empty_state("circle-x", "Nothing was cancelled", "Cancelled bookings stay here with their reasons."),
+    )
+
+
+def _given_up() -> rx.Component:
+    """What no worker will try again by itself is said where the host looks, not to operators alone."""
+    return rx.cond(
+        BookingsState.given_up > 0,
+        rx.box(
+            warning_callout(
+                rx.cond(
+                    BookingsState.given_up == 1,
+                    "1 booking does not stand in a calendar as it should.",
+                    f"{BookingsState.given_up} bookings do not stand in a calendar as they should.",
+                ),
+                rx.button("Show", size="1", variant="soft", on_click=BookingsState.set_view("given_up")),
+                rx.button("Retry all", size="1", on_click=BookingsState.retry_all),
+            ),
+            margin_bottom=space(4),
+        ),
     )
 
 

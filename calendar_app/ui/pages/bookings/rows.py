@@ -17,7 +17,7 @@ HOLDING = ("pending", "confirmed")
 
 @dataclass
 class Receipt:
-    """How far one calendar has come with the booking; ``verified_at`` is RFC 3339 or empty."""
+    """How far one calendar has come with the booking; ``verified_at`` and ``next_try`` are RFC 3339 or empty."""
 
     calendar: str
     provider: str
@@ -25,6 +25,7 @@ class Receipt:
     attempts: str
     error: str
     verified_at: str
+    next_try: str
     html_link: str
 
 
@@ -149,6 +150,7 @@ def as_detail(
             attempts=formats.count(receipt.attempts, "attempt"),
             error=receipt.last_error or "",
             verified_at=formats.rfc3339(receipt.verified_at),
+            next_try=formats.rfc3339(receipt.next_attempt_at) if receipt.state == "queued" else "",
             html_link=receipt.html_link or "",
         )
         for receipt in view.sync

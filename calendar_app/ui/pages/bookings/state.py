@@ -29,8 +29,9 @@ VIEWS = {
     "waiting": ("pending",),
     "past": ("pending", "confirmed", "completed", "no_show"),
     "cancelled": ("cancelled", "declined"),
+    "given_up": (),
 }
-"""Which states each tab is about."""
+"""Which states each tab is about; ``given_up``, which has none, is about what a calendar does not take."""
 SETTLED = {
     "follow": "Done: booking and calendar say the same. The customer is told by e-mail.",
     "restore": "The event is being put back.",
@@ -62,6 +63,7 @@ class BookingsState(rx.State):
     detail: BookingDetail = BookingDetail()
     dialog: str = ""
     has_orders: bool = False
+    given_up: int = 0
 
     @rx.event
     async def load(self, zone: str, hour12: bool) -> None:
@@ -88,6 +90,7 @@ class BookingsState(rx.State):
         try:
             found = await asyncio.to_thread(_listed, actor, self.view, self.query, self.kind or None, now)
             await note_pending(session, actor)
+            self.given_up = await asyncio.to_thread(booking_views.count_given_up, actor, now=now)
             odd = await asyncio.to_thread(deviations.bookings_with_one, actor, [view.id for view in found])
             self.rows = [
                 as_row(view, session.zone, session.hour12, now, differs=view.id in odd) for view in found
@@ -152,6 +155,11 @@ class BookingsState(rx.State):
         )
 
     @rx.event
+    async def retry_all(self) -> Any:
+        """Bring everything that was given up back into the queue."""
+        return await self._do(_retry_all, "Trying again. The receipts follow by themselves.")
+
+    @rx.event
     async def approve(self) -> Any:
         """Confirm a booking that waits for approval."""
         return await self._do(
@@ -191,6 +199,11 @@ class BookingsState(rx.State):
         )
 
 
+def _retry_all(actor: Actor) -> None:
+    for view in booking_views.list_bookings(actor, given_up=True, limit=booking_views.MOST).items:
+        service.retry_sync(actor, view.id)
+
+
 def _listed(actor: Actor, which: str, search: str, kind: str | None, now: datetime) -> list[BookingView]:
     """The bookings of one tab; what goes on right now is still upcoming."""
     listed = partial(
@@ -201,6 +214,8 @@ def _listed(actor: Actor, which: str, search: str, kind: str | None, now: dateti
         event_type_id=kind,
         limit=booking_views.MOST,
     )
+    if which == "given_up":
+        return list(listed(given_up=True).items)
     if which == "cancelled":
         return list(listed(newest_first=True).items)
     if which == "past":
