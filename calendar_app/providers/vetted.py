@@ -1,8 +1,8 @@
 """Connections to addresses of the public internet only, for :mod:`calendar_app.providers.guard`.
 
 A name is resolved once, every address it has is looked at, and the connection goes to one of these: nobody asks the DNS
-a second time, when it could answer otherwise (DNS rebinding). No wait on a connection outlasts the call it serves. The
-system's resolver has a time limit of its own, of some seconds, which comes on top.
+a second time, when it could answer otherwise (DNS rebinding). No wait outlasts the call it serves, the one for a name
+included: the system's resolver knows no limit, so it is asked in a thread that is left behind when the time is up.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import atexit
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -36,6 +39,8 @@ _REFUSED = tuple(
     )
 )
 
+_lookups = threading.BoundedSemaphore(32)
+"""Names that are looked up at once, those that nobody waits for any more included."""
 Resolve = Callable[[str, int], Sequence[str]]
 _deadline: ContextVar[float] = ContextVar("guard_deadline")
 
@@ -81,6 +86,28 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+def _in_time(work: Callable[[], Sequence[str]], seconds: float) -> Sequence[str]:
+    """What ``work`` comes to. :raises httpcore.ConnectTimeout: not within ``seconds``; it goes on by itself then."""
+    began = time.monotonic()
+    answer: Future[Sequence[str]] = Future()
+    if not _lookups.acquire(timeout=seconds):
+        raise httpcore.ConnectTimeout("too many names are being looked up")
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except Exception as error:  # noqa: BLE001  # told to whoever waits
+            answer.set_exception(error)
+        finally:
+            _lookups.release()
+
+    threading.Thread(target=run, name="resolve", daemon=True).start()
+    try:
+        return answer.result(max(0.0, began + seconds - time.monotonic()))
+    except FutureTimeout:
+        raise httpcore.ConnectTimeout("the name was not found in time") from None
+
+
 def is_listed(allowed: frozenset[str], host: str, port: int) -> bool:
     name = host.lower()
     return name in allowed or f"{name}:{port}" in allowed
@@ -107,7 +134,7 @@ class VettedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """:raises InvalidInput: the name has an address that is not public, and is not listed."""
-        addresses = self._resolve(host, port)
+        addresses = _in_time(lambda: self._resolve(host, port), time_left(timeout))
         if not is_listed(self._allowed, host, port):
             for address in addresses:
                 check_address(host, address)

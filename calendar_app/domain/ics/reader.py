@@ -222,7 +222,7 @@ class _Reader:
             summary=_text(lines, "SUMMARY"),
             description=_text(lines, "DESCRIPTION"),
             location=_text(lines, "LOCATION"),
-            html_link=_text(lines, "URL"),
+            html_link=_link(_text(lines, "URL")),
             color=_text(lines, "COLOR"),
             ical_uid=uid,
             sequence=_sequence(lines),
@@ -260,6 +260,12 @@ class _Reader:
 
 def _text(lines: dict[str, list[Line]], name: str) -> str:
     return unescape(lines[name][0].value) if name in lines else ""
+
+
+def _link(text: str) -> str:
+    """``text``, if it leads to the web and nowhere else: it is shown as a link to click on."""
+    text = text.strip()
+    return text if text.lower().startswith(("https://", "http://")) else ""
 
 
 def _time(lines: dict[str, list[Line]], name: str, zones: ZoneNames) -> EventTime | None:
