@@ -43,6 +43,8 @@ MAX_ATTEMPTS = 60
 REMINDER = "reminder"
 """The kind of letter that is only worth sending while its booking is confirmed and has not begun."""
 _FIRST_DELAY, _LONGEST_DELAY = 15.0, 3600.0
+_EMPTIED = {"body": "", "ics": ""}
+"""Of a letter that is out, or never will be: its links open bookings and workspaces to whoever reads the database."""
 _GIVEN_UP = "Sending this letter was tried for two days without success."
 
 
@@ -100,7 +102,7 @@ def drop_reminders(session: Session, booking_id: str) -> None:
     waiting = update(Mail).where(
         col(Mail.booking_id) == booking_id, col(Mail.kind) == REMINDER, col(Mail.state) == QUEUED
     )
-    session.execute(waiting.values(state=DROPPED))
+    session.execute(waiting.values(state=DROPPED, **_EMPTIED))
 
 
 def deliver(mail_id: str, *, now: datetime | None = None) -> str:
@@ -178,7 +180,7 @@ def _claim(mail_id: str, now: datetime) -> _Claim | None:
         if (row.lease_until and row.lease_until > now) or (row.next_attempt_at and row.next_attempt_at > now):
             return None
         if row.kind == REMINDER and not _still_ahead(session, row, now):
-            row.state = DROPPED
+            row.state, row.body, row.ics = DROPPED, "", ""
             return None
         if row.attempts >= MAX_ATTEMPTS:
             row.state, row.last_error = FAILED, row.last_error or _GIVEN_UP
@@ -195,7 +197,9 @@ def _claim(mail_id: str, now: datetime) -> _Claim | None:
 
 def _record(claim: _Claim, state: str, **values: object) -> None:
     mine = update(Mail).where(col(Mail.id) == claim.mail_id)
-    if state != SENT:
+    if state == SENT:
+        values |= _EMPTIED
+    else:
         mine = mine.where(col(Mail.fence) == claim.fence, col(Mail.state) == QUEUED)
     with transaction() as session:
         session.execute(mine.values(state=state, lease_until=None, **values))

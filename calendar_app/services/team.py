@@ -35,7 +35,8 @@ from calendar_app.services.roles import Actor, Role
 from calendar_app.settings import get_settings
 
 LIFE = timedelta(days=7)
-PER_WORKSPACE = "50/day"
+PER_WORKSPACE, PER_ADDRESS = "50/day", "5/day"
+"""Invitations of one workspace, and those to one address from all of them, as anybody can make a workspace."""
 INVITABLE = (Role.STAFF, Role.MANAGER, Role.ADMIN, Role.OWNER)
 _GONE = "This invitation is not valid any more. Ask whoever invited you for a new one."
 
@@ -128,6 +129,7 @@ def invite(actor: Actor, email: str, role: str, *, now: datetime | None = None) 
     actor.require(Role.ADMIN)
     address, wanted = accounts.normal_email(email), _role(actor, role)
     limits.check("invitations", actor.workspace_id, PER_WORKSPACE)
+    limits.check("invitations-to", address, PER_ADDRESS)
     now, token = now or datetime.now(UTC), secrets.token_urlsafe(32)
     with transaction() as session:
         workspace = session.exec(
