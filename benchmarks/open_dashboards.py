@@ -28,6 +28,7 @@ from calendar_app.ui.pages.dashboard import PATH, DashboardState
 
 TITLE = re.compile(r"Change \d{4}")
 LIVE = re.compile(re.escape(json.dumps(Live.get_full_name())) + r": ?(\{[^}]*\})")
+LOADED = re.compile(r'"loaded_rx_state_": ?true')
 NAMESPACE = "/_event,"
 
 
@@ -39,7 +40,7 @@ class Dashboard:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._told = self._shown = self._asked = 0
         self.seen: dict[str, float] = {}
-        self.received = 0
+        self.packets = 0
         self.loaded = asyncio.Event()
 
     async def run(self, session: aiohttp.ClientSession) -> None:
@@ -73,10 +74,10 @@ class Dashboard:
 
     async def _updated(self, packet: str) -> None:
         now = time.time() * 1000
-        self.received += len(packet)
+        self.packets += 1
         for title in TITLE.findall(packet):
             self.seen.setdefault(title, now)
-        if '"loaded_rx_state_":true' in packet.replace(": ", ":"):
+        if LOADED.search(packet):
             self.loaded.set()
         for found in LIVE.findall(packet):
             live = json.loads(found)
@@ -84,7 +85,11 @@ class Dashboard:
             self._shown = live.get("shown_rx_state_", self._shown)
         if self._shown and self._told > self._shown >= self._asked:
             self._asked = self._told
-            await self._send("refresh")
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Ask as the page does each minute."""
+        await self._send("refresh")
 
     async def _send(self, handler: str, **payload: Any) -> None:
         assert self._socket is not None
@@ -120,6 +125,21 @@ class Dashboards:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def refresh(self) -> bool:
+        """Have all of them read for themselves, at once; whether each was answered."""
+        before = [dashboard.packets for dashboard in self.all]
+
+        async def ask() -> None:
+            await asyncio.gather(*(dashboard.refresh() for dashboard in self.all))
+
+        self._submit(ask()).result(60)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if all(d.packets > had for d, had in zip(self.all, before, strict=True)):
+                return True
+            time.sleep(0.01)
+        return False
 
     def _submit(self, work: Coroutine[Any, Any, None]) -> Future[None]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
