@@ -4,6 +4,7 @@
 * ``database``: runs the test on SQLite and on PostgreSQL (``--db sqlite`` or ``--db postgresql`` picks one). The
   server is an embedded PostgreSQL 18, or the one at ``TEST_DATABASE_URL``.
 * ``redis_server``: an empty Valkey; without it ``REDIS_URL`` leads nowhere, as on a machine whose Redis is down.
+* ``fake``: a calendar provider in memory; ``place``: a business that can be booked, whose host has a calendar there.
 * ``clock``: the present, set by hand.
 * ``api``: an HTTP client of the API, served on a loopback port.
 """
@@ -29,6 +30,8 @@ from calendar_app.settings import Settings, get_settings
 from tests.support import databases, servers, web
 from tests.support.clock import Clock
 from tests.support.databases import Database
+from tests.support.fake_provider import FakeProvider
+from tests.support.scheduling import Place, bookable
 
 KINDS = ("sqlite", "postgresql")
 
@@ -156,6 +159,19 @@ def redis_server(_valkey_url: str, configure: Callable[..., Settings]) -> Iterat
     configure(REDIS_URL=_valkey_url)
     yield client
     client.close()
+
+
+@pytest.fixture
+def fake(database: Database) -> Iterator[FakeProvider]:
+    """A calendar provider in memory."""
+    with FakeProvider().installed() as provider:
+        yield provider
+
+
+@pytest.fixture
+def place(fake: FakeProvider) -> Place:
+    """A business with one host and an event type that is open to the public; see :func:`bookable`."""
+    return bookable(fake)
 
 
 @pytest.fixture

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
 import pytest
 
 from calendar_app.services import sync
-from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem
-from tests.support.scheduling import Place, bearer, bookable
-
-
-@pytest.fixture
-def fake(database: Database) -> Iterator[FakeProvider]:
-    with FakeProvider().installed() as provider:
-        yield provider
-
-
-@pytest.fixture
-def place(fake: FakeProvider) -> Place:
-    return bookable(fake)
+from tests.support.scheduling import Place, bearer
 
 
 def test_without_the_capability_nothing_is_attempted(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,23 +15,11 @@ from calendar_app.db.tables import AuthSession
 from calendar_app.services import accounts
 from calendar_app.settings import Settings
 from tests.support import factories
-from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem
 from tests.support.scheduling import ZONE, Place, bearer, bookable, carry_out, reservations, writes
 
 BOOKINGS = "/api/v1/bookings"
-
-
-@pytest.fixture
-def fake(database: Database) -> Iterator[FakeProvider]:
-    with FakeProvider().installed() as provider:
-        yield provider
-
-
-@pytest.fixture
-def place(fake: FakeProvider) -> Place:
-    return bookable(fake)
 
 
 def _body(place: Place, start: datetime, /, **changes: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,23 +11,11 @@ from sqlmodel import col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Mail
-from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem
-from tests.support.scheduling import Place, bearer, bookable, carry_out, ours
+from tests.support.scheduling import Place, bearer, carry_out, ours
 
 TYPES = "/api/v1/event-types"
-
-
-@pytest.fixture
-def fake(database: Database) -> Iterator[FakeProvider]:
-    with FakeProvider().installed() as provider:
-        yield provider
-
-
-@pytest.fixture
-def place(fake: FakeProvider) -> Place:
-    return bookable(fake)
 
 
 def _changed(api: httpx.Client, place: Place, **fields: Any) -> httpx.Response:

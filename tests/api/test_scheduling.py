@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,23 +12,11 @@ from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar
 from calendar_app.services.roles import Role
 from tests.support import factories
-from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem
 from tests.support.scheduling import Place, bearer, bookable, host
 
 V1 = "/api/v1"
-
-
-@pytest.fixture
-def fake(database: Database) -> Iterator[FakeProvider]:
-    with FakeProvider().installed() as provider:
-        yield provider
-
-
-@pytest.fixture
-def place(fake: FakeProvider) -> Place:
-    return bookable(fake)
 
 
 def _slots(api: httpx.Client, place: Place, **params: Any) -> httpx.Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,20 +12,8 @@ from calendar_app.domain.timespan import instant, utc
 from calendar_app.errors import SlotUnavailable
 from calendar_app.services import availability
 from tests.support import factories
-from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import Place, bookable
-
-
-@pytest.fixture
-def fake(database: Database) -> Iterator[FakeProvider]:
-    with FakeProvider().installed() as provider:
-        yield provider
-
-
-@pytest.fixture
-def place(fake: FakeProvider) -> Place:
-    return bookable(fake)
 
 
 def _mirror(calendar: Calendar, start: datetime, end: datetime, *, busy: bool = True) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,19 +13,12 @@ from calendar_app.errors import NotFound, ProviderUnavailable
 from calendar_app.services import bookings, connections, disconnecting, disconnections
 from calendar_app.services.roles import Role
 from tests.support import factories
-from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import Place, bookable, carry_out, ours
 
 
 class Killed(BaseException):
     """The process ends here."""
-
-
-@pytest.fixture
-def fake(database: Database) -> Iterator[FakeProvider]:
-    with FakeProvider().installed() as provider:
-        yield provider
 
 
 @pytest.fixture

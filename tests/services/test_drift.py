@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,22 +13,10 @@ from calendar_app.errors import Forbidden, PermissionDenied, RateLimited
 from calendar_app.services import bookings, drift, outside, sync
 from calendar_app.services.roles import Role
 from tests.support import factories
-from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import Place, bookable, carry_out, host, ours, writes
 
 from .test_outside import booking, delete, event_of, move, rows, rule, settle_all, written
-
-
-@pytest.fixture
-def fake(database: Database) -> Iterator[FakeProvider]:
-    with FakeProvider().installed() as provider:
-        yield provider
-
-
-@pytest.fixture
-def place(fake: FakeProvider) -> Place:
-    return bookable(fake)
 
 
 def check(place: Place, *, now: datetime | None = None) -> int:

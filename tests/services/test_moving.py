@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -12,17 +11,10 @@ from calendar_app.errors import Forbidden, InvalidInput, NotFound, ProviderUnava
 from calendar_app.services import availability, booking_views, bookings, members, moving, sync
 from calendar_app.services.roles import Role
 from tests.support import factories
-from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import ZONE, bookable
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture
-def fake(database: Database) -> Iterator[FakeProvider]:
-    with FakeProvider().installed() as provider:
-        yield provider
 
 
 def starts(view: availability.SlotsView) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,19 +17,12 @@ from calendar_app.errors import GrantRevoked, SlotUnavailable
 from calendar_app.services import bookings, grants, mails, notifications
 from calendar_app.services.roles import Role
 from tests.support import factories
-from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.mail_server import mail_server
 from tests.support.scheduling import GUEST, Place, bookable
 
 pytestmark = pytest.mark.usefixtures("database")
 GRACE = GUEST[1]
-
-
-@pytest.fixture
-def fake(database: Database) -> Iterator[FakeProvider]:
-    with FakeProvider().installed() as provider:
-        yield provider
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -12,16 +11,9 @@ from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar
 from calendar_app.errors import InvalidInput, ProviderUnavailable, SlotUnavailable
 from calendar_app.services import availability, bookings, calendars, sync
-from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem
 from tests.support.scheduling import Place, bearer, bookable, reservations
-
-
-@pytest.fixture
-def fake(database: Database) -> Iterator[FakeProvider]:
-    with FakeProvider().installed() as provider:
-        yield provider
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,20 +14,8 @@ from calendar_app.domain.event import CalendarEvent
 from calendar_app.errors import GrantRevoked, PermissionDenied, ProviderUnavailable
 from calendar_app.services import abandoned, connections, sync, sync_run, troubles
 from calendar_app.services.sync import Outcome
-from tests.support.databases import Database
 from tests.support.fake_provider import FakeClient, FakeProvider
-from tests.support.scheduling import Place, bookable, carry_out, writes
-
-
-@pytest.fixture
-def fake(database: Database) -> Iterator[FakeProvider]:
-    with FakeProvider().installed() as provider:
-        yield provider
-
-
-@pytest.fixture
-def place(fake: FakeProvider) -> Place:
-    return bookable(fake)
+from tests.support.scheduling import Place, carry_out, writes
 
 
 def row(place: Place) -> Connection:
