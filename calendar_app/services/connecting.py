@@ -263,12 +263,19 @@ def require_same_account(attempt: Attempt, account: Account) -> None:
         row = session.exec(
             select(Connection).where(Connection.id == attempt.connection_id).options(*calendars.HIDDEN_TOKENS)
         ).first()
-    if row is not None and row.account_id != account.account_id:
-        raise Conflict(
-            f"You chose {account.email}, but this connection is {row.account_email}. "
-            f"Reconnect and choose {row.account_email}, or add {account.email} as a new connection.",
-            code="wrong_account",
+    if row is None or row.account_id == account.account_id:
+        return
+    if row.account_email == account.email:
+        text = (
+            f"This {account.email} is not the account that was connected here, but another of the same name: at "
+            "another server, or made anew. Add it as a new connection, then disconnect this one."
         )
+    else:
+        text = (
+            f"You chose {account.email}, but this connection is {row.account_email}. "
+            f"Reconnect and choose {row.account_email}, or add {account.email} as a new connection."
+        )
+    raise Conflict(text, code="wrong_account")
 
 
 def _give_back(oauth: OAuthClient, provider: str, grant: Grant, attempt: Attempt) -> None:

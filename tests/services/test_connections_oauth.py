@@ -340,6 +340,19 @@ def test_reconnecting_with_another_account_is_refused(actor: factories.Actor, fa
     assert [row.model_dump() for row in _stored()] == [row.model_dump() for row in before]
 
 
+def test_an_account_of_the_same_name_is_told_apart_in_words(
+    actor: factories.Actor, fake: FakeProvider
+) -> None:
+    """Where both addresses are the same, naming them would say nothing: the sentence says what differs."""
+    first = _connect(fake, actor)
+    with transaction() as session:
+        session.get_one(Connection, first.connection.id).account_id = "the account before it was made anew"
+    url = connections.start(actor, "fake", binding=BROWSER, connection_id=first.connection.id)
+    with pytest.raises(Conflict, match="another of the same name") as refused:
+        _finish(fake.allow(url, fake.account(first.connection.account_email)))
+    assert refused.value.code == "wrong_account"
+
+
 def test_two_callbacks_for_one_account_make_one_connection(
     actor: factories.Actor, fake: FakeProvider
 ) -> None:

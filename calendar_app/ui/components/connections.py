@@ -15,8 +15,12 @@ from calendar_app.ui.components.browser import ago
 
 @dataclass
 class CalendarRow:
-    """A calendar of a connection. ``progress`` is a sentence while its first sync runs; ``can_go_stale``: it is read
-    again and again, so that a reading may fail; ``in_doubt``: somebody has to say whether its events were deleted."""
+    """A calendar of a connection.
+
+    ``progress`` is a sentence while its first sync runs; ``can_go_stale``: it is read again and again, so that a
+    reading may fail; ``in_doubt``: somebody has to say whether its events were deleted; ``is_file``: it was imported, and is
+    removed by itself.
+    """
 
     id: str
     name: str
@@ -31,6 +35,7 @@ class CalendarRow:
     error: str
     can_go_stale: bool = True
     in_doubt: bool = False
+    is_file: bool = False
 
 
 @dataclass
@@ -137,6 +142,7 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
             replace(
                 calendar_row(calendar),
                 can_go_stale=bool(kind) and kind.reads,
+                is_file=bool(kind) and kind.sign_in == "file",
                 # What ails the whole account is said once, above its calendars.
                 **({"error": ""} if view.status == "needs_reconnect" else {}),
             )

@@ -46,7 +46,7 @@ class Difference:
 
 @dataclass
 class BookingRow:
-    """A booking in the list; ``differs``: a calendar does not say the same."""
+    """A booking in the list; ``differs``: a calendar does not say the same, whatever was verified before."""
 
     id: str
     title: str
@@ -96,6 +96,7 @@ def worst(states: list[str]) -> str:
 def as_row(view: BookingView, zone: str, hour12: bool, now: datetime, *, differs: bool = False) -> BookingRow:
     day = view.start.astimezone(ZoneInfo(zone)).date()
     today = now.astimezone(ZoneInfo(zone)).date()
+    state = worst([receipt.state for receipt in view.sync])
     return BookingRow(
         id=view.id,
         title=view.title,
@@ -103,7 +104,7 @@ def as_row(view: BookingView, zone: str, hour12: bool, now: datetime, *, differs
         day=formats.relative_day(day, today),
         time=formats.span(view.start, view.end, zone, hour12=hour12),
         status=view.status,
-        sync=worst([receipt.state for receipt in view.sync]),
+        sync="" if differs and state == "verified" else state,
         differs=differs,
     )
 

@@ -101,10 +101,20 @@ class ConnectState(rx.State):
         yield CalendarsState.refresh
 
 
+_PARTS = {
+    "VEVENT": "event",
+    "VTODO": "task",
+    "VJOURNAL": "journal entry",
+    "VFREEBUSY": "free/busy list",
+    "VTIMEZONE": "time zone",
+}
+
+
 def _skipped(part: imports.Skipped) -> SkippedLine:
-    what = f"{part.component} {part.summary}".strip()
+    what = _PARTS.get(part.component, part.component)
     return SkippedLine(
-        f"Line {part.line}: {what}", part.reason + (" The rest of it was kept." if part.kept else "")
+        f"Line {part.line}, {what} “{part.summary}”" if part.summary else f"Line {part.line}, {what}",
+        part.reason + (" The rest of it was kept." if part.kept else ""),
     )
 
 

@@ -135,7 +135,7 @@ def _buttons(row: ConnectionRow) -> rx.Component:
                         rx.cond(row.whose == "", reconnect_button(row, **grey)),
                     ),
                 ),
-                disconnect_dialog(row),
+                rx.cond(row.sign_in != "file", disconnect_dialog(row)),
             ),
         ),
         spacing="2",
@@ -183,9 +183,46 @@ def _calendar(row: CalendarRow) -> rx.Component:
             lambda value: CalendarsState.set_bookings(row.id, value),
             ~row.can_write,
         ),
+        rx.cond(row.is_file, _remove(row)),
         rx.cond(row.checks_conflicts & row.can_go_stale, _policy(row)),
         class_name="row",
         style={"flexWrap": "wrap"},
+    )
+
+
+def _remove(row: CalendarRow) -> rx.Component:
+    return rx.alert_dialog.root(
+        rx.alert_dialog.trigger(
+            rx.button(
+                "Remove", variant="outline", color_scheme="red", size="1", aria_label="Remove " + row.name
+            )
+        ),
+        rx.alert_dialog.content(
+            rx.alert_dialog.title("Remove this calendar?"),
+            rx.alert_dialog.description(
+                "“"
+                + row.name
+                + "” and its events are removed here, and no longer count as busy. The file itself "
+                "stays where you have it.",
+                size="2",
+                class_name="wrap-anywhere",
+            ),
+            rx.flex(
+                rx.alert_dialog.cancel(rx.button("Keep", variant="soft", color_scheme="gray")),
+                rx.alert_dialog.action(
+                    rx.button(
+                        "Remove",
+                        color_scheme="red",
+                        high_contrast=True,
+                        on_click=CalendarsState.remove(row.id),
+                    )
+                ),
+                spacing="3",
+                justify="end",
+                margin_top=space(4),
+            ),
+            max_width="28rem",
+        ),
     )
 
 

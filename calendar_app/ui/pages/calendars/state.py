@@ -11,7 +11,7 @@ import reflex as rx
 
 from calendar_app.errors import AlmanacError
 from calendar_app.services import calendars as calendar_service
-from calendar_app.services import connections, disconnecting, sync
+from calendar_app.services import connections, disconnecting, imports, sync
 from calendar_app.services.connections import AffectedBooking
 from calendar_app.services.roles import Actor
 from calendar_app.ui import formats, live, notices
@@ -145,6 +145,17 @@ class CalendarsState(rx.State):
             return notices.error(error.detail)
         await self._read(actor)
         return notices.info("Reading the calendar once more; what it no longer has goes here too.")
+
+    @rx.event
+    async def remove(self, calendar_id: str) -> Any:
+        """Remove an imported calendar with its events."""
+        actor = await acting(self)
+        try:
+            await asyncio.to_thread(imports.delete_calendar, actor, calendar_id)
+        except AlmanacError as error:
+            return notices.error(error.detail)
+        await self._read(actor)
+        return notices.success("Removed.")
 
     async def _update(self, calendar_id: str, **changes: Any) -> Any:
         actor = await acting(self)
