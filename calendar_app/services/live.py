@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -28,20 +27,23 @@ _PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
 class Change(NamedTuple):
-    """``topic`` (``events``, ``bookings`` or ``connections``) of a workspace changed.
+    """``topic`` (``events``, ``bookings``, ``connections`` or ``team``) of a workspace changed.
 
-    ``version`` is the same for everybody who hears of this change, and differs from that of any other.
+    ``person`` is the id of the member whose calendars it is about and nobody else's, empty where it may be anybody.
     """
 
     workspace: str
     topic: str
-    version: int
+    person: str = ""
 
 
-def publish(workspace_id: str, topic: str) -> None:
-    """Say that ``topic`` of a workspace changed; call it after the commit. A dead Redis is logged, not raised."""
+def publish(workspace_id: str, topic: str, person_id: str = "") -> None:
+    """Say that ``topic`` of a workspace changed, for :class:`Change`; call it after the commit.
+
+    A dead Redis is logged, not raised.
+    """
     try:
-        client().publish(CHANNEL, json.dumps(_change(workspace_id, topic)._asdict()))
+        client().publish(CHANNEL, json.dumps(Change(workspace_id, topic, person_id)._asdict()))
     except (RedisError, OSError):
         log.warning("open pages were not told of a change: Redis is out of reach")
 
@@ -61,7 +63,7 @@ async def listen() -> AsyncIterator[Change]:
             async with server, server.pubsub(ignore_subscribe_messages=True) as subscription:
                 await subscription.subscribe(CHANNEL)
                 if missed:
-                    yield _change(EVERYWHERE, EVERYWHERE)
+                    yield Change(EVERYWHERE, EVERYWHERE)
                 failures = 0
                 async for message in subscription.listen():
                     if found := _read(message["data"]):
@@ -73,13 +75,9 @@ async def listen() -> AsyncIterator[Change]:
         failures += 1
 
 
-def _change(workspace: str, topic: str) -> Change:
-    return Change(workspace, topic, time.time_ns() // 1000)
-
-
 def _read(data: bytes) -> Change | None:
     try:
         message = json.loads(data)
-        return Change(str(message["workspace"]), str(message["topic"]), int(message["version"]))
+        return Change(str(message["workspace"]), str(message["topic"]), str(message["person"]))
     except (ValueError, TypeError, KeyError):
         return None

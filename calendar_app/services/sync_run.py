@@ -91,6 +91,7 @@ class _Claim:
     calendar_id: str
     workspace_id: str
     connection_id: str
+    person_id: str
     remote_id: str
     cursor: str | None
     fence: int
@@ -181,6 +182,7 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
             row.id,
             row.workspace_id,
             row.connection_id,
+            connection.person_id,
             row.remote_id,
             row.sync_cursor,
             row.sync_fence,
@@ -224,8 +226,10 @@ def _progress(claim: _Claim, count: int) -> None:
         )
         if not answer.rowcount:
             raise _Superseded
-        if claim.cursor is None:  # what changed since a cursor is read before anybody could follow its progress
-            after_commit(session, lambda: live.publish(claim.workspace_id, "connections"))
+        if (
+            claim.cursor is None
+        ):  # what changed since a cursor is read before anybody could follow its progress
+            after_commit(session, lambda: live.publish(claim.workspace_id, "connections", claim.person_id))
 
 
 def _commit(claim: _Claim, spool: IO[bytes], cursor: str | None, *, full: bool) -> tuple[SyncResult, bool]:
@@ -257,7 +261,7 @@ def _commit(claim: _Claim, spool: IO[bytes], cursor: str | None, *, full: bool) 
         troubles.recovered(session, claim.connection_id, now)
         topics = ["events"] * bool(applied.changed or applied.removed) + ["connections"]
         for topic in topics:
-            after_commit(session, partial(live.publish, claim.workspace_id, topic))
+            after_commit(session, partial(live.publish, claim.workspace_id, topic, claim.person_id))
     return SyncResult(Outcome.DONE, full, applied.changed, applied.removed, applied.kept), again
 
 
@@ -279,7 +283,7 @@ def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
         session.add(row)
         if not isinstance(error, GrantRevoked):
             troubles.failed(session, claim.connection_id, error, now)
-        after_commit(session, lambda: live.publish(claim.workspace_id, "connections"))
+        after_commit(session, lambda: live.publish(claim.workspace_id, "connections", claim.person_id))
     log.warning("a calendar was not read", extra={"calendar": claim.calendar_id, "code": error.code})
     return SyncResult(Outcome.FAILED, error=error.detail)
 

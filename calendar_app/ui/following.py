@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from calendar_app.services.live import EVERYWHERE
+from calendar_app.services.live import EVERYWHERE, Change
 from calendar_app.services.roles import Actor, Role
 
 log = logging.getLogger(__name__)
@@ -28,9 +28,8 @@ Delta = dict[str, dict[str, Any]]
 class View(Protocol):
     """What a page shows of its workspace, whoever looks. Equal ones must read the same; so they are hashable."""
 
-    @property
-    def topics(self) -> frozenset[str]:
-        """The topics of changes after which it has to be read again."""
+    def concerns(self, viewer: Actor, change: Change) -> bool:
+        """Whether ``viewer`` may see something else after this change."""
 
     def delta(self, viewer: Actor) -> Delta:
         """What ``viewer`` sees now; called in a thread."""
@@ -67,7 +66,7 @@ class Following:
         self._pages: dict[str, dict[str, Page]] = {}
         self._homes: dict[str, str] = {}
         self._version = 1
-        self._waiting: dict[str, set[str]] = {}
+        self._waiting: dict[str, set[Change]] = {}
         self._delivering: dict[str, asyncio.Task[None]] = {}
 
     def follow(self, sid: str, page: Page) -> int:
@@ -77,13 +76,13 @@ class Following:
         self._pages.setdefault(page.workspace, {})[sid] = page
         return self._version
 
-    def changed(self, workspace: str, topic: str) -> None:
+    def changed(self, change: Change) -> None:
         """Send what changed. Changes that come while one is being sent are sent together, once."""
-        for place in list(self._pages) if workspace == EVERYWHERE else [workspace]:
+        for place in list(self._pages) if change.workspace == EVERYWHERE else [change.workspace]:
             if place not in self._pages:
                 continue
             self._version += 1
-            self._waiting.setdefault(place, set()).add(topic)
+            self._waiting.setdefault(place, set()).add(change)
             if place not in self._delivering:
                 self._delivering[place] = asyncio.create_task(self._deliver(place))
 
@@ -114,29 +113,24 @@ class Following:
         finally:
             del self._delivering[workspace]
 
-    async def _send(self, workspace: str, topics: set[str]) -> None:
+    async def _send(self, workspace: str, changes: set[Change]) -> None:
         version = self._version
-        open_now = {
-            sid: page for sid, page in self._pages.get(workspace, {}).items() if self._sockets.is_open(sid)
-        }
-        self._forget([sid for sid in self._pages.get(workspace, {}) if sid not in open_now])
-        everything = EVERYWHERE in topics
-        concerned = {
-            sid: page
-            for sid, page in open_now.items()
-            if everything or page.view is None or topics & page.view.topics
-        }
-        if not concerned:
+        followers = self._pages.get(workspace, {})
+        self._forget([sid for sid in followers if not self._sockets.is_open(sid)])
+        pages = dict(self._pages.get(workspace, {}))
+        if not pages:
             return
         try:
-            alone = await self._send_views(workspace, concerned, version)
+            alone = await self._send_views(workspace, pages, changes, version)
         except Exception:
             log.exception("a change could not be read for the open pages; each reads for itself")
-            alone = list(concerned)
+            alone = list(pages)
         if alone:
             await self._sockets.send(self._told(version), alone)
 
-    async def _send_views(self, workspace: str, pages: dict[str, Page], version: int) -> list[str]:
+    async def _send_views(
+        self, workspace: str, pages: dict[str, Page], changes: set[Change], version: int
+    ) -> list[str]:
         """Send to pages with a view. Returns the others, and those whose session ended: reading, they will learn it."""
         sessions = {page.session for page in pages.values() if page.view is not None}
         actors = await asyncio.to_thread(self._actors, workspace, sessions) if sessions else {}
@@ -146,7 +140,7 @@ class Following:
             actor = actors.get(page.session)
             if page.view is None or actor is None:
                 alone.append(sid)
-            else:
+            elif _concerns(page.view, actor, changes):
                 shared.setdefault((page.view, impersonal(actor)), []).append(sid)
         for (view, viewer), sids in shared.items():
             delta = await asyncio.to_thread(view.delta, viewer)
@@ -158,6 +152,10 @@ class Following:
 
     def _told(self, version: int, **more: int) -> Delta:
         return {self._live: {"told": version, **more}}
+
+
+def _concerns(view: View, viewer: Actor, changes: Iterable[Change]) -> bool:
+    return any(change.workspace == EVERYWHERE or view.concerns(viewer, change) for change in changes)
 
 
 def impersonal(actor: Actor) -> Actor:

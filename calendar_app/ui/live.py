@@ -77,7 +77,7 @@ def register(app: rx.App) -> None:
     async def listen(app: rx.App) -> None:
         _sockets.app = app
         async for change in changes.listen():
-            _following.changed(change.workspace, change.topic)
+            _following.changed(change)
 
     async def prune() -> None:
         while True:

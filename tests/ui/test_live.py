@@ -11,11 +11,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calendar_app.services.live import EVERYWHERE
+from calendar_app.services.live import EVERYWHERE, Change
 from calendar_app.services.roles import Actor, Role
 from calendar_app.ui.following import Delta, Following, Page
 
 HERE = "w1"
+EVENTS = Change(HERE, "events")
 
 
 def actor(person: str, role: Role = Role.MANAGER) -> Actor:
@@ -38,7 +39,9 @@ class Seen:
 
     source: Source = field(hash=False, compare=False)
     kind: str = "week"
-    topics: frozenset[str] = frozenset({"events"})
+
+    def concerns(self, viewer: Actor, change: Change) -> bool:
+        return change.topic == "events" and change.person in ("", viewer.person_id)
 
     def delta(self, viewer: Actor) -> Delta:
         self.source.reads.append(viewer)
@@ -91,7 +94,7 @@ def test_what_equal_pages_show_is_read_once() -> None:
     async def work() -> None:
         for one in people:
             following.follow(one.person_id, Page(one.person_id, HERE, Seen(source)))
-        following.changed(HERE, "events")
+        following.changed(EVENTS)
         await following.settled()
 
     run(work)
@@ -110,7 +113,7 @@ def test_everybody_sees_with_their_own_rights() -> None:
     async def work() -> None:
         for sid in sorted(wire.open):
             following.follow(sid, Page(sid, HERE, Seen(source)))
-        following.changed(HERE, "events")
+        following.changed(EVENTS)
         await following.settled()
 
     run(work)
@@ -123,7 +126,7 @@ def test_everybody_sees_with_their_own_rights() -> None:
 
 
 def test_a_page_is_told_of_what_it_shows() -> None:
-    """A topic that a view does not show is not read for it; a page without a view, or one that may have missed
+    """A change that does not concern a view is not read for it; a page without a view, or one that may have missed
     something, always hears."""
     boss = actor("m")
     wire, source = Wire("m", "plain"), Source(1)
@@ -132,15 +135,16 @@ def test_a_page_is_told_of_what_it_shows() -> None:
     async def work() -> None:
         following.follow("m", Page("m", HERE, Seen(source)))
         following.follow("plain", Page("m", HERE))
-        following.changed(HERE, "bookings")
-        following.changed("elsewhere", "events")
+        following.changed(Change(HERE, "bookings"))
+        following.changed(Change(HERE, "events", "somebody else"))
+        following.changed(Change("elsewhere", "events"))
         await following.settled()
-        assert (wire.to("m"), wire.to("plain")) == ([], [{"live": {"told": 2}}])
-        following.changed(EVERYWHERE, EVERYWHERE)
+        assert (wire.to("m"), wire.to("plain")) == ([], [{"live": {"told": 3}}])
+        following.changed(Change(EVERYWHERE, EVERYWHERE))
         await following.settled()
 
     run(work)
-    assert wire.to("m") == [{"page": {"value": 1}, "live": {"told": 3, "shown": 3}}]
+    assert wire.to("m") == [{"page": {"value": 1}, "live": {"told": 4, "shown": 4}}]
 
 
 def test_a_burst_is_sent_together() -> None:
@@ -151,11 +155,11 @@ def test_a_burst_is_sent_together() -> None:
     async def work() -> None:
         assert source.gate is not None
         following.follow("m", Page("m", HERE, Seen(source)))
-        following.changed(HERE, "events")
+        following.changed(EVENTS)
         await asyncio.to_thread(source.entered.wait, 10)
         for number in range(250):
             source.value = number
-            following.changed(HERE, "events")
+            following.changed(EVENTS)
         source.gate.set()
         await following.settled()
 
@@ -172,7 +176,7 @@ def test_who_moved_on_is_not_sent_what_they_showed() -> None:
     async def work() -> None:
         assert source.gate is not None
         following.follow("m", Page("m", HERE, Seen(source)))
-        following.changed(HERE, "events")
+        following.changed(EVENTS)
         await asyncio.to_thread(source.entered.wait, 10)
         assert following.follow("m", Page("m", HERE, Seen(source, "next week"))) == 2
         source.gate.set()
@@ -189,7 +193,7 @@ def test_a_failed_read_is_left_to_the_pages() -> None:
 
     async def work() -> None:
         following.follow("m", Page("m", HERE, Seen(source)))
-        following.changed(HERE, "events")
+        following.changed(EVENTS)
         await following.settled()
 
     run(work)
@@ -207,7 +211,7 @@ def test_closed_pages_leave_nothing_behind() -> None:
             sid = f"socket{number}"
             wire.open.add(sid)
             following.follow(sid, Page("m", HERE if number % 2 else f"w{number}", Seen(source)))
-            following.changed(HERE, "events")
+            following.changed(EVENTS)
             wire.open.discard(sid)
         await following.settled()
         wire.open.add("still")
@@ -278,7 +282,7 @@ def test_no_page_is_left_at_the_older_of_two_changes(steps: list[str]) -> None:
         for step in steps:
             if step == "change":
                 source.value += 1
-                following.changed(HERE, "events")
+                following.changed(EVENTS)
             elif step == "tick":
                 await asyncio.sleep(0)
             elif step == "settle":

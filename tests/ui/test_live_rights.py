@@ -11,7 +11,8 @@ from calendar_app.db.session import transaction
 from calendar_app.db.tables import AuthSession, Membership
 from calendar_app.domain.event import CalendarEvent, EventTime
 from calendar_app.services import accounts, mirror
-from calendar_app.services.roles import Role
+from calendar_app.services.live import Change
+from calendar_app.services.roles import Actor, Role
 from calendar_app.ui.following import impersonal
 from calendar_app.ui.pages.dashboard import DashboardView
 from tests.support import factories
@@ -81,3 +82,20 @@ def test_a_shared_dashboard_is_what_each_would_read(team: Team) -> None:
     own = WEEK.read(staff, now=NOW)
     assert [event["title"] for event in own["events"]] == ["Of the colleague"]
     assert [row.name for row in own["legend"]] == ["Theirs"]
+
+
+@pytest.mark.parametrize(
+    ("role", "change", "concerned"),
+    [
+        (Role.STAFF, Change("w", "events"), True),
+        (Role.STAFF, Change("w", "connections", "me"), True),
+        (Role.STAFF, Change("w", "events", "somebody else"), False),
+        (Role.MANAGER, Change("w", "events", "somebody else"), True),
+        (Role.OWNER, Change("w", "bookings"), False),
+        (Role.OWNER, Change("w", "team"), False),
+    ],
+)
+def test_whom_a_change_concerns(role: Role, change: Change, concerned: bool) -> None:
+    """A dashboard is read again after changes of what it shows: staff's own calendars, everybody's from managers on."""
+    viewer = Actor("me", "w", role, "me@example.com", "Me", "UTC")
+    assert WEEK.concerns(viewer, change) is concerned

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import reflex as rx
@@ -14,7 +14,8 @@ import reflex as rx
 from calendar_app.errors import AlmanacError
 from calendar_app.services import agenda, calendars, connections, sync
 from calendar_app.services.agenda import OccurrenceView
-from calendar_app.services.roles import Actor
+from calendar_app.services.live import Change
+from calendar_app.services.roles import Actor, Role
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.badges import color_dot, provider_icon
@@ -202,7 +203,11 @@ class DashboardView:
     zone: str
     hour12: bool
     shown: tuple[str, str]
-    topics: ClassVar[frozenset[str]] = frozenset({"events", "connections"})
+
+    def concerns(self, viewer: Actor, change: Change) -> bool:
+        """Staff see their own calendars, managers everybody's."""
+        whose = viewer.role >= Role.MANAGER or change.person in ("", viewer.person_id)
+        return whose and change.topic in ("events", "connections")
 
     def delta(self, viewer: Actor) -> Delta:
         """As an open page takes it."""
