@@ -36,7 +36,7 @@ MARGIN = timedelta(seconds=60)
 AHEAD = timedelta(minutes=20)
 """The job refreshes what ends within this; it runs every 15 minutes."""
 NEVER = datetime.max.replace(tzinfo=UTC)
-"""When a password or an address ends: there is nothing to refresh, and a refusal of it is final."""
+"""When a password or an address ends: there is nothing to refresh, and the second refusal of it is final."""
 LEASE = timedelta(seconds=60)
 """How long one refresh may take before somebody else tries; more than the time-outs of the call it covers."""
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -68,7 +68,8 @@ class _Claim:
 def call(connection_id: str, work: Callable[[CalendarProvider], Result]) -> Result:
     """Run ``work`` on the connection's provider with a token that is good; call it outside of any transaction.
 
-    A 401 refreshes once and repeats ``work``, which must bear that.
+    A 401 refreshes once and repeats ``work``, which must bear that. Where there is nothing to refresh it is only
+    repeated: servers that take passwords say 401 on a bad moment too, and a person should not have to answer for that.
 
     :raises GrantRevoked: the person has to reconnect; the connection says so from now on.
     :raises NotFound: no such connection. :raises ProviderError: whatever else ``work`` met.
@@ -80,7 +81,8 @@ def call(connection_id: str, work: Callable[[CalendarProvider], Result]) -> Resu
         try:
             return work(registry.calendar_provider(access.provider, access.token))
         except AuthExpired:
-            access = _refreshed(connection_id, access, rejected=True)
+            never_ends = access.expires_at == NEVER
+            access = _access(connection_id) if never_ends else _refreshed(connection_id, access, rejected=True)
         try:
             return work(registry.calendar_provider(access.provider, access.token))
         except AuthExpired:
