@@ -1,4 +1,4 @@
-"""A business whose calendar is at the sandbox's Google, behind fault switches, reached over real HTTP."""
+"""A business whose calendar is at one of the sandbox's providers, behind fault switches, reached over real HTTP."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from sqlmodel import col, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Event, IdempotencyRecord
-from calendar_app.domain.event import BOOKING_MARK
+from calendar_app.providers import registry
+from calendar_app.providers.base import Capability
 from calendar_app.services.bookings import BookingView
+from tests.faults.vendors import VENDORS, Held, Vendor
 from tests.sandbox.server import OWNER, Sandbox
 from tests.support import factories
 from tests.support.scheduling import ZONE, Place, next_monday
@@ -26,16 +29,17 @@ FAULTS = "/sandbox/api/faults"
 
 @dataclass
 class Office:
-    """The business, and what the provider holds of it. ``place`` books; ``sandbox`` is the provider."""
+    """The business, and what the provider holds of it. ``place`` books; ``vendor`` is the account in ``sandbox``."""
 
     sandbox: Sandbox
     place: Place
     connection: Connection
     calendar: Calendar
+    vendor: Vendor
 
     def fault(self, kind: str, operation: str = "", **fields: Any) -> str:
         """Switch a fault on; its id."""
-        body = {"provider": "google", "kind": kind, "operation": operation} | fields
+        body = {"provider": self.vendor.key, "kind": kind, "operation": operation} | fields
         answer = self.sandbox.client.post(FAULTS, json=body)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
@@ -57,36 +61,48 @@ class Office:
         items = self.sandbox.client.get(FAULTS).json()["items"]
         return next(item for item in items if item["id"] == fault)
 
-    def remote(self) -> list[dict[str, Any]]:
-        """Every standing event of the calendar, as Google holds it."""
-        path = f"/sandbox/api/calendars/{OWNER}/events"
-        items: list[dict[str, Any]] = self.sandbox.client.get(
-            path, params={"limit": "100000"}, timeout=60
-        ).json()["items"]
-        return items
+    def remote(self) -> list[Held]:
+        """Every standing event of the calendar, as the provider holds it."""
+        return self.vendor.held()
 
-    def ours(self) -> dict[str, dict[str, Any]]:
+    def ours(self) -> dict[str, Held]:
         """Events of bookings, by booking; two of one booking are a failure."""
-        found = [(mark, item) for item in self.remote() if (mark := _mark(item))]
-        doubled = [mark for mark, count in Counter(mark for mark, _ in found).items() if count > 1]
-        assert not doubled, f"doubled events of bookings {doubled}"
-        return dict(found)
+        found = [held for held in self.remote() if held.booking]
+        counts = Counter(held.booking for held in found)
+        assert max(counts.values(), default=1) == 1, f"doubled events of bookings {counts}"
+        return {held.booking: held for held in found}
 
-    def times(self, event: dict[str, Any]) -> tuple[datetime, datetime]:
-        """Start and end of an event at Google."""
-        start, end = (datetime.fromisoformat(event[side]["dateTime"]) for side in ("start", "end"))
-        return start, end
+    def times(self, event: Held) -> tuple[datetime, datetime]:
+        """Start and end of an event at the provider."""
+        return event.start, event.end
 
     def add_remote(self, count: int, days: int = 300) -> None:
-        """Many outside events at once."""
+        """Many outside events at once, at Google."""
         body = {"count": count, "days": days}
         path = f"/sandbox/api/calendars/{OWNER}/generate"
         assert self.sandbox.client.post(path, json=body, timeout=60).status_code == 200
 
-    def change_remote(self, event_id: str, **patch: Any) -> None:
-        """An outside change to one event."""
-        answer = self.sandbox.client.patch(f"/sandbox/api/calendars/{OWNER}/events/{event_id}", json=patch)
-        assert answer.status_code == 200, answer.text
+    def add_outside(self, title: str, start: datetime, minutes: int = 30) -> str:
+        """An event that its owner makes; its id."""
+        end = start + timedelta(minutes=minutes)
+        body = {"title": title, "start": start.isoformat(), "end": end.isoformat()}
+        answer = self.sandbox.client.post(self._events, json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def rename_outside(self, event_id: str, title: str) -> None:
+        """The owner gives an event another title."""
+        answer = self.sandbox.client.patch(f"{self._events}/{quote(event_id, safe='')}", json={"title": title})
+        assert answer.status_code == 204, answer.text
+
+    def remove_outside(self, event_id: str) -> None:
+        """The owner deletes an event."""
+        answer = self.sandbox.client.delete(f"{self._events}/{quote(event_id, safe='')}")
+        assert answer.status_code == 204, answer.text
+
+    @property
+    def _events(self) -> str:
+        return f"/sandbox/api/{self.vendor.key}/calendars/{quote(self.vendor.shown, safe='')}/events"
 
     def mirrored(self) -> Counter[str]:
         """Ids in our mirror of the calendar, with how often each is there."""
@@ -96,7 +112,7 @@ class Office:
 
     def assert_mirrored(self) -> None:
         """Our mirror holds exactly what the provider holds."""
-        assert self.mirrored() == Counter(item["id"] for item in self.remote())
+        assert self.mirrored() == Counter(held.id for held in self.remote())
 
     def row(self) -> Calendar:
         with reading() as session:
@@ -143,31 +159,30 @@ class Office:
                 session.add(connection)
 
 
-def opened(sandbox: Sandbox) -> Office:
-    """A workspace whose owner has connected the sandbox's account; open around the clock, half an hour each."""
+def opened(sandbox: Sandbox, provider: str = "google", radicale: str = "") -> Office:
+    """A workspace whose owner has connected the account; open around the clock, half an hour each.
+
+    ``radicale``: the address behind the sandbox's CalDAV, where the provider is over that.
+    """
     workspace = factories.workspace(timezone=ZONE)
     person = factories.person(timezone=ZONE, email=OWNER)
     factories.membership(person, workspace)
     factories.schedule(person, workspace, weekly=DAYS)
-    tokens = sandbox.tokens()
+    vendor = VENDORS[provider](sandbox, radicale)
     connection = factories.connection(
-        person,
-        workspace,
-        provider="google",
-        account_email=OWNER,
-        access_token=tokens["access_token"],
-        refresh_token=tokens["refresh_token"],
+        person, workspace, provider=provider, account_email=OWNER, **vendor.columns()
     )
+    writes = Capability.WRITE in registry.kind(provider).capabilities
     calendar = factories.calendar(
-        connection, remote_id=OWNER, is_primary=True, receives_bookings=True, checks_conflicts=True
+        connection,
+        remote_id=vendor.calendar,
+        is_primary=True,
+        receives_bookings=writes,
+        checks_conflicts=True,
+        access_role="owner" if writes else "reader",
     )
     kind = factories.event_type(workspace, person, title="Intro call", durations=[30], step_minutes=30)
     owner = factories.actor(person, workspace)
     clear = next_monday() + timedelta(weeks=3)  # of what the provider's newcomer finds
     place = Place(workspace, kind, (person,), (calendar,), owner, clear)
-    return Office(sandbox, place, connection, calendar)
-
-
-def _mark(item: dict[str, Any]) -> str:
-    private = item.get("extendedProperties", {}).get("private", {})
-    return str(private.get(BOOKING_MARK, ""))
+    return Office(sandbox, place, connection, calendar, vendor)

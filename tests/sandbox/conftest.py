@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.sandbox.radicale import RadicaleProcess, Running, in_front_of
+from tests.sandbox.radicale import RadicaleProcess, Running, in_front_of, shared
 from tests.sandbox.server import Sandbox, SharedServer, running_sandbox
 
 
@@ -36,9 +36,8 @@ def raw_api(sandbox: Sandbox) -> httpx.Client:
 
 
 @pytest.fixture(scope="session")
-def radicale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RadicaleProcess]:
-    with RadicaleProcess(tmp_path_factory.mktemp("radicale")) as process:
-        yield process
+def radicale(tmp_path_factory: pytest.TempPathFactory) -> RadicaleProcess:
+    return shared(lambda: tmp_path_factory.mktemp("radicale"))
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ with RadicaleProcess(folder) as radicale:
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ from tests.sandbox.server import Sandbox, SharedServer, running_sandbox
 from tests.support.servers import dying_with_parent
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+_shared: list[RadicaleProcess] = []
 
 
 class RadicaleProcess:
@@ -124,3 +126,12 @@ def in_front_of(radicale: RadicaleProcess, server: SharedServer) -> Iterator[Run
         made = caldav_environment(radicale.port, port, "radicale.internal")
         settings = Settings(ALLOWED_PRIVATE_HOSTS=made["ALLOWED_PRIVATE_HOSTS"], HTTP_TIMEOUT="2")  # type: ignore[call-arg]
         yield Running(radicale, sandbox, settings)
+
+
+def shared(folder: Callable[[], Path]) -> RadicaleProcess:
+    """One for the whole run, which ends with it; ``folder`` gives it a place if it has none yet."""
+    if not _shared:
+        process = RadicaleProcess(folder()).__enter__()
+        atexit.register(process.stop)
+        _shared.append(process)
+    return _shared[0]
