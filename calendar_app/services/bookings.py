@@ -105,7 +105,7 @@ def create(
     with reading() as session:
         actor = snapshots.colleague(session, event_type_id, actor)
     if client and actor is None:
-        allow(client)
+        allow(client, email)
     now = now or clock()
     wish = _wish(event_type_id, start, zone, name, email, answers or {}, duration, hold_id, actor, now)
 
@@ -120,21 +120,33 @@ def create(
     except placing.Refused as refused:
         raise refused.reason from None
     if client and actor is None:
-        booked(client)
+        booked(client, email)
     return made
 
 
-def allow(client: str) -> None:
-    """Let ``client`` try to book once more. :raises TooManyRequests: it tries, or has booked, too often."""
+def allow(client: str, email: str) -> None:
+    """Let ``client`` try to book once more for whoever reads ``email``.
+
+    :raises TooManyRequests: it tries, or has booked, too often; or that person has got too many letters by visitors.
+    """
     most = get_settings().bookings_per_minute
     limits.check("booking-tries", client, f"{10 * most}/minute")
     limits.peek("bookings", client, f"{most}/minute")
+    limits.peek("bookings-for", _inbox(email), f"{2 * most}/hour")
 
 
-def booked(client: str, count: int = 1) -> None:
-    """``client`` has made so many bookings."""
+def booked(client: str, email: str, count: int = 1) -> None:
+    """``client`` has made so many bookings for whoever reads ``email``."""
+    most = get_settings().bookings_per_minute
     for _ in range(count):
-        limits.count("bookings", client, f"{get_settings().bookings_per_minute}/minute")
+        limits.count("bookings", client, f"{most}/minute")
+        limits.count("bookings-for", _inbox(email), f"{2 * most}/hour")
+
+
+def _inbox(email: str) -> str:
+    """Where letters to ``email`` arrive, as far as its text tells: ``me+anything@`` is ``me@``."""
+    local, _, domain = email.strip().lower()[:320].rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
 
 
 def _wish(

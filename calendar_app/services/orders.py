@@ -189,7 +189,7 @@ def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None)
             return _settled(session, order, full=actor is not None)
         wishes = [_wish(order, line) for line in lines_of(session, [order.id])[order.id]]
     if client:
-        bookings.allow(client)
+        bookings.allow(client, order.email)
 
     def begin(session: Session) -> None:
         if _locked(session, order.id).status != OrderStatus.DRAFT:
@@ -218,7 +218,7 @@ def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None)
             raise _named(error, wishes) from error
         raise
     if client:
-        bookings.booked(client, len(wishes))
+        bookings.booked(client, order.email, len(wishes))
     return made
 
 

@@ -24,6 +24,8 @@ from calendar_app.errors import SlotUnavailable
 from calendar_app.services import (
     audit,
     calendar_writes,
+    limits,
+    manage_links,
     mirror,
     notifications,
     placing,
@@ -54,6 +56,9 @@ from calendar_app.services.placing import TAKEN
 from calendar_app.services.roles import Actor
 from calendar_app.services.snapshots import Snapshot
 
+MOVES = "20/hour"
+"""How often the customer may try to move one booking."""
+
 
 def reschedule(
     actor: Actor, booking_id: str, start: datetime, *, zone: str | None = None, now: datetime | None = None
@@ -71,7 +76,11 @@ def reschedule_by_token(
     token: str, start: datetime, *, zone: str | None = None, now: datetime | None = None
 ) -> BookingView:
     """As :func:`reschedule`, for whoever has the manage link: only to a time that is offered, within the notice
-    limit."""
+    limit, and so often.
+
+    :raises TooManyRequests: each try asks the providers, and each move writes to everybody.
+    """
+    limits.check("booking-moves", manage_links.booking_id(token), MOVES)
     return _reschedule(by_link(token), start, CUSTOMER, zone, now)
 
 

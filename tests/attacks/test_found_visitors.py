@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from calendar_app.services import holds, limits
+from calendar_app.errors import TooManyRequests
+from calendar_app.services import bookings, holds, limits, rescheduling
 from calendar_app.settings import Settings
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
@@ -98,3 +99,28 @@ def test_a_hold_that_replaces_nothing_is_counted(
 
 def _hold(place: Place, hour: int, **more: Any) -> dict[str, Any]:
     return {"event_type_id": place.event_type.id, "start": place.at(hour).isoformat()} | more
+
+
+# --- letters and providers --------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_flooded_with_confirmations(place: Place, configure: Callable[..., Settings]) -> None:
+    """Bookings that visitors make for one person are limited over all visitors, whatever follows a plus sign."""
+    configure(BOOKINGS_PER_MINUTE="1")
+    for number, email in enumerate(("victim@example.org", "Victim+1@example.org")):
+        place.book(place.at(9 + number), guest=("V", email), client=f"192.0.2.{number}")
+    with pytest.raises(TooManyRequests):
+        place.book(place.at(12), guest=("V", "victim+2@example.org"), client="192.0.2.9")
+    place.book(place.at(12), guest=("O", "other@example.org"), client="192.0.2.9")
+    place.book(place.at(13), guest=("V", "victim@example.org"), actor=place.owner, client="192.0.2.9")
+
+
+def test_one_booking_is_moved_only_so_often(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each move writes to customer and hosts, and each try asks their providers."""
+    monkeypatch.setattr(rescheduling, "MOVES", "2/hour")
+    booked = place.book(place.at(9))
+    for hour in (10, 11):
+        bookings.reschedule_by_token(booked.manage_token, place.at(hour))
+    with pytest.raises(TooManyRequests):
+        bookings.reschedule_by_token(booked.manage_token, place.at(12))
+    assert bookings.reschedule(place.owner, booked.id, place.at(13)).start == place.at(13)
