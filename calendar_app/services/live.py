@@ -51,10 +51,10 @@ def publish(workspace_id: str, topic: str, person_id: str = "") -> None:
 async def listen() -> AsyncIterator[Change]:
     """Every change from now on, without end; for the web process's event loop.
 
-    A lost Redis is waited for. Having it back yields a change of :data:`EVERYWHERE`: nobody knows what was missed.
+    A lost Redis is waited for. Having it, again or at first, yields a change of :data:`EVERYWHERE`: nobody knows what
+    was missed.
     """
     failures = 0
-    missed = False
     while True:
         server = redis.asyncio.Redis.from_url(
             get_settings().redis_url, socket_connect_timeout=2, health_check_interval=30
@@ -62,15 +62,13 @@ async def listen() -> AsyncIterator[Change]:
         try:
             async with server, server.pubsub(ignore_subscribe_messages=True) as subscription:
                 await subscription.subscribe(CHANNEL)
-                if missed:
-                    yield Change(EVERYWHERE, EVERYWHERE)
+                yield Change(EVERYWHERE, EVERYWHERE)
                 failures = 0
                 async for message in subscription.listen():
                     if found := _read(message["data"]):
                         yield found
         except (RedisError, OSError):
             log.warning("open pages are not told of changes: Redis is out of reach")
-        missed = True
         await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
         failures += 1
 
