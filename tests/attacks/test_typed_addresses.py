@@ -69,6 +69,7 @@ LAUGHS = (
     f'<?xml version="1.0"?><!DOCTYPE m [<!ENTITY a "{"lol" * 20}">{ENTITIES}]>'
     '<D:multistatus xmlns:D="DAV:">&m;</D:multistatus>'
 )
+SHORT = ("gzip", "a billion laughs", "an external entity")
 EXTERNAL = (
     '<?xml version="1.0"?><!DOCTYPE m [<!ENTITY x SYSTEM "{inside}">]>'
     '<D:multistatus xmlns:D="DAV:"><D:response><D:href>&x;</D:href></D:response></D:multistatus>'
@@ -226,7 +227,7 @@ def _bombs(inside: str) -> dict[str, tuple[bytes, dict[str, str]]]:
     return {
         "gzip": (_packed(), {"content_encoding": "gzip"}),
         "gzip in gzip": (gzip.compress(_packed()), {"content_encoding": "gzip, gzip"}),
-        "gzip of a calendar": (_packed(ics), {"content_encoding": "gzip"}),
+        "gzip of a calendar": (_packed(ics) if LONG else b"", {"content_encoding": "gzip"}),
         "a billion laughs": (LAUGHS.encode(), {}),
         "an external entity": (EXTERNAL.format(inside=f"http://{inside}/").encode(), {}),
         "a file entity": (EXTERNAL.format(inside="file:///etc/passwd").encode(), {}),
@@ -246,7 +247,7 @@ def test_bombs_are_bounded(
     """Compressed bombs, entities that grow or that fetch, and depth: refused soon, within memory, and nothing is
     fetched or read from this machine."""
     longest = 0.0
-    bombs = _bombs(inside.host)
+    bombs = {name: bomb for name, bomb in _bombs(inside.host).items() if LONG or name in SHORT}
     for name, (body, headers) in bombs.items():
         content_type = "text/calendar" if kind == "ics" else "application/xml; charset=utf-8"
         given = {"content_type": content_type, **headers}
