@@ -1,9 +1,13 @@
-"""Bookings for half an hour while everything fails: ``make soak`` (``SOAK_MINUTES=5`` for less).
+"""Bookings for half an hour while everything fails: ``make soak`` (``SOAK_MINUTES``, ``SOAK_RATE`` wishes a second).
 
-Two web processes, two workers, the clock, PostgreSQL, Valkey and the sandbox with four Google accounts. Clients book,
-repeat, and cancel over HTTP; meanwhile faults are switched on and off at random, processes are killed or stopped, the
-queue is flushed and people change their calendars. At the end the faults stop, what was parked is retried, and the
-checker compares what the clients were told with the database and with every calendar.
+Two web processes, a writer, two workers, the clock, PostgreSQL, Valkey, the sandbox with accounts at Google and
+Microsoft, and Radicale. Clients book, repeat, and cancel over HTTP; meanwhile faults are switched on and off at random,
+processes are killed or stopped, Redis is emptied or killed, the database restarted, and people change their calendars
+and reconnect accounts when a letter asks them to. What ends is started again, as a supervisor would. At the end the
+faults stop, what was parked is retried, and the checker compares what the clients were told with the database, with
+every calendar at its provider, with our mirror of it, and with the letters that arrived.
+
+A line each minute tells how far it is.
 """
 
 from __future__ import annotations
@@ -25,40 +29,34 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 from cryptography.fernet import Fernet
-from redis import Redis
-from sqlmodel import col, select
 
-from calendar_app.providers.base import Grant
+from calendar_app.sandbox.environment import caldav_environment, sandbox_environment
+from tests.faults import soak_business
+from tests.faults.soak_business import Place
+from tests.faults.soak_check import backlog, check, settle
+from tests.faults.soak_trouble import Server, Trouble, reconnect, until_up
+from tests.support import databases, servers
+from tests.support.mail_server import mail_server
 from tests.worker.processes import signal_session
 
 _TLS = ssl.create_default_context()  # made once: httpx would make one per request
-ACCOUNTS, CLIENTS, DAYS, WEBS, WORKERS = 4, 6, 25, 2, 2
-SETTLE_S = 3_600
-KINDS = [
-    *(
-        "unauthorized",
-        "rate_forbidden",
-        "not_found",
-        "precondition",
-        "throttled",
-        "error",
-        "bad_gateway",
-        "unavailable",
-    ),
-    *("hang", "cut", "malformed", "drip", "push_lost", "push_duplicate", "push_late", "push_reordered"),
-]
+CLIENTS, DAYS, WEBS, WORKERS = 12, 45, 2, 2
+RATE = float(os.environ.get("SOAK_RATE", "6"))
+"""Wishes a second, of all clients together; about half of them can be fulfilled."""
 
 
 @dataclass
 class Wish:
     """One booking as its client knows it: ``unknown`` until an answer came."""
 
-    account: int
+    place: int
     start: datetime
     email: str
+    name: str
     key: str
     outcome: str = "unknown"
     booking: str = ""
@@ -70,17 +68,35 @@ class Soak:
 
     folder: Path
     sandbox_url: str = ""
+    database: str = ""
+    first: datetime = field(
+        default_factory=lambda: (
+            datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
+        )
+    )
+    days: int = DAYS
     ports: list[int] = field(default_factory=list)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     commands: dict[str, list[str]] = field(default_factory=dict)
-    kinds: list[str] = field(default_factory=list)
-    calendars: list[str] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
     wishes: list[Wish] = field(default_factory=list)
     chaos: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
+    letters: list[str] = field(default_factory=list)
+    again: int = 0
     over: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
     failures: list[str] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str) -> None:
+        passed = int(time.monotonic() - self.begun)
+        print(f"{passed // 60:>3}:{passed % 60:02} {text}", flush=True)  # noqa: T201
+
+    def count(self, what: str) -> None:
+        with self.lock:
+            self.chaos[what] += 1
 
     def start(self, name: str) -> None:
         log = (self.folder / f"{name}.log").open("ab")
@@ -91,39 +107,57 @@ class Soak:
 
     def kill(self, name: str) -> None:
         signal_session(self.processes[name].pid, signal.SIGKILL)
-        self.processes[name].wait(10)
+
+    def supervise(self) -> None:
+        """Start again what has ended, until everything is over."""
+        while not self.ended.wait(0.5):
+            for name, process in list(self.processes.items()):
+                if process.poll() is not None:
+                    signal_session(process.pid, signal.SIGKILL)  # children that it left behind
+                    self.count(f"started again: {name.rstrip('0123456789')}")
+                    self.start(name)
 
     def control(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        return httpx.request(method, f"{self.sandbox_url}/sandbox/api/{path}", json=body, timeout=30)
+        return httpx.request(
+            method, f"{self.sandbox_url}/sandbox/api/{path}", json=body, timeout=30, verify=_TLS
+        )
 
-    # what clients do
+    # what people do
 
     def client(self, number: int) -> None:
         chance = random.Random(number)
-        base = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
         mine: list[tuple[Wish, str]] = []
-        while not self.over.is_set():
+        while not self.over.wait(chance.expovariate(RATE / CLIENTS)):
             if mine and chance.random() < 0.1:
                 self.cancel(*mine.pop(chance.randrange(len(mine))))
                 continue
-            account = chance.randrange(ACCOUNTS)
-            start = base + timedelta(minutes=30 * chance.randrange(DAYS * 48))
+            place = chance.randrange(len(self.places))
+            start = self.first + timedelta(minutes=30 * chance.randrange(self.days * 48))
             if self.wishes and chance.random() < 0.3:  # what somebody else wants, or has
                 rival = chance.choice(self.wishes[-20:])
-                account, start = rival.account, rival.start
-            wish = Wish(account, start, f"c{number}-{secrets.token_hex(4)}@example.org", secrets.token_hex(8))
+                place, start = rival.place, rival.start
+            key = secrets.token_hex(8)
+            wish = Wish(place, start, f"c{number}-{key}@example.org", f"Soaked {key[:8]}", key)
             with self.lock:
                 self.wishes.append(wish)
             if token := self.book(wish, chance):
                 mine.append((wish, token))
 
+    def owners(self) -> None:
+        """People read their letters, and reconnect."""
+        while not self.over.wait(10):
+            try:
+                reconnect(self)
+            except Exception as error:  # noqa: BLE001  # faults meet people, too; they try again
+                self.count(f"reconnecting failed: {type(error).__name__}")
+
     def book(self, wish: Wish, chance: random.Random, tries: int = 8) -> str:
         """Until an answer says what became of it; a client that gives up leaves it unknown."""
         body = {
-            "event_type_id": self.kinds[wish.account],
+            "event_type_id": self.places[wish.place].kind,
             "start": wish.start.isoformat(),
             "timezone": "Europe/Berlin",
-            "name": "Soaked",
+            "name": wish.name,
             "email": wish.email,
         }
         for attempt in range(tries):
@@ -166,80 +200,6 @@ class Soak:
         self.statuses[answer.status_code] += 1
         return answer
 
-    # what goes wrong
-
-    def trouble(self) -> None:
-        chance = random.Random(4242)
-        acts = (
-            [self.fault] * 6
-            + [self.kill_one] * 3
-            + [self.outside] * 4
-            + [self.freeze, self.flush, self.expire]
-        )
-        while not self.over.wait(chance.uniform(0.5, 4)):
-            act = chance.choice(acts)
-            try:
-                act(chance)
-            except httpx.HTTPError as error:
-                self.failures.append(f"{act.__name__}: {type(error).__name__}")
-
-    def fault(self, chance: random.Random) -> None:
-        kind = chance.choice(KINDS)
-        operations = ["create", "update", "delete", "get", "list", "freebusy", "token", ""]
-        operation = "" if kind.startswith("push") else chance.choice(operations)
-        if kind in ("unauthorized", "not_found") and operation not in ("create", "list", "freebusy"):
-            operation = "freebusy"  # "it is gone" of what stands would be a lie that nobody can see through
-        if kind == "not_found":
-            operation = "freebusy"
-        body = {
-            "provider": "google",
-            "kind": kind,
-            "operation": operation,
-            "times": 1 if kind == "unauthorized" else chance.randint(1, 12),  # a second 401 ends a connection
-            "probability": chance.choice([1.0, 0.5]),
-            "after": chance.random() < 0.5,
-            "seconds": chance.uniform(0.5, 6),
-            "retry_after": chance.choice(["", "1", "date:2"]) if kind == "throttled" else "",
-        }
-        self.control("POST", "faults", body).raise_for_status()
-        self.chaos["faults"] += 1
-
-    def kill_one(self, chance: random.Random) -> None:
-        name = chance.choice([n for n in self.processes if n != "sandbox"])
-        self.kill(name)
-        self.chaos[f"kill -9 {name.rstrip('0123456789')}"] += 1
-        time.sleep(chance.uniform(0, 1))
-        self.start(name)
-
-    def freeze(self, chance: random.Random) -> None:
-        name = chance.choice([n for n in self.processes if n.startswith("worker")])
-        signal_session(self.processes[name].pid, signal.SIGSTOP)
-        time.sleep(chance.uniform(1, 6))
-        signal_session(self.processes[name].pid, signal.SIGCONT)
-        self.chaos["SIGSTOP worker"] += 1
-
-    def flush(self, _: random.Random) -> None:
-        Redis.from_url(os.environ["REDIS_URL"]).flushall()
-        self.chaos["FLUSHALL"] += 1
-
-    def expire(self, chance: random.Random) -> None:
-        what = chance.choice(["tokens", "sync", "channels"])
-        self.control("POST", "google/expire", {"what": what}).raise_for_status()
-        self.chaos[f"expired {what}"] += 1
-
-    def outside(self, chance: random.Random) -> None:
-        """Somebody adds an event of their own, where a booking may be on its way to."""
-        start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(
-            hours=chance.randrange(48, 24 * DAYS)
-        )
-        times = {
-            "start": {"dateTime": start.isoformat()},
-            "end": {"dateTime": (start + timedelta(minutes=30)).isoformat()},
-        }
-        account = f"host{chance.randrange(ACCOUNTS)}@example.com"
-        self.control("POST", f"calendars/{account}/events", {"summary": "Own", **times}).raise_for_status()
-        self.chaos["outside changes"] += 1
-
 
 def _port() -> int:
     with socket.socket() as probe:
@@ -251,7 +211,7 @@ def _answers(url: str, seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            if httpx.get(url, timeout=5).status_code == 200:
+            if httpx.get(url, timeout=5).status_code < 500:
                 return
         except httpx.TransportError:
             if time.monotonic() > deadline:
@@ -259,194 +219,132 @@ def _answers(url: str, seconds: float = 90) -> None:
         time.sleep(0.1)
 
 
-def _business(soak: Soak) -> None:
-    """Four people, each with an account at the sandbox and an event type, open around the clock."""
-    from tests.faults.office import DAYS as OPEN
-    from tests.sandbox.server import Sandbox
-    from tests.support import factories
-
-    with httpx.Client(base_url=soak.sandbox_url) as client, ExitStack() as closing:
-        sandbox = Sandbox(soak.sandbox_url, None, None, client, closing)  # type: ignore[arg-type]
-        workspace = factories.workspace(timezone="Europe/Berlin")
-        for number in range(ACCOUNTS):
-            email = f"host{number}@example.com"
-            person = factories.person(timezone="UTC", email=email)
-            factories.membership(person, workspace)
-            factories.schedule(person, workspace, weekly=OPEN, timezone="UTC")
-            tokens = sandbox.tokens(email=email)
-            connection = factories.connection(
-                person,
-                workspace,
-                provider="google",
-                account_email=email,
-                access_token=tokens["access_token"],
-                refresh_token=tokens["refresh_token"],
-            )
-            factories.calendar(
-                connection, remote_id=email, is_primary=True, receives_bookings=True, checks_conflicts=True
-            )
-            kind = factories.event_type(workspace, person, durations=[30], step_minutes=30)
-            soak.kinds.append(kind.id)
-            soak.calendars.append(email)
-
-
-def _settled(soak: Soak) -> tuple[int, int]:
-    """Wait until nothing is left to write; how many writes had been parked, and how many are left."""
-    from calendar_app.db.session import reading, transaction
-    from calendar_app.db.tables import CalendarWrite, Connection
-    from calendar_app.services import calendar_writes, grants
-    from tests.sandbox.server import Sandbox
-
-    with httpx.Client(base_url=soak.sandbox_url) as client, ExitStack() as closing, transaction() as session:
-        sandbox = Sandbox(soak.sandbox_url, None, None, client, closing)  # type: ignore[arg-type]
-        for row in session.exec(select(Connection).where(col(Connection.status) != "connected")):
-            tokens = sandbox.tokens(email=row.account_email)
-            expires = datetime.now(UTC) + timedelta(hours=1)
-            grants.save(session, row, Grant(tokens["access_token"], tokens["refresh_token"], expires, ()))
-            row.status, row.last_error, row.last_error_code = "connected", "", ""
-            soak.chaos["reconnected at the end"] += 1
-    parked: set[str] = set()
-    deadline = time.monotonic() + SETTLE_S
-    left = 1
-    while left and time.monotonic() < deadline:
-        with transaction() as session:
-            for row in session.exec(select(CalendarWrite).where(col(CalendarWrite.state) == "failed")):
-                parked.add(row.id)
-                row.state, row.attempts = "queued", 0
-                session.add(row)
-            for row in session.exec(select(CalendarWrite).where(col(CalendarWrite.state) == "queued")):
-                row.next_attempt_at = None
-                session.add(row)
-            for row in session.exec(select(CalendarWrite).where(col(CalendarWrite.state) == "written")):
-                row.next_attempt_at, row.last_error_code = None, ""
-                session.add(row)
-        calendar_writes.sweep()
-        time.sleep(3)
-        with reading() as session:
-            states = Counter(session.exec(select(CalendarWrite.state)))
-        left = sum(states.values()) - states["verified"] - states["removed"]
-    return len(parked), left
-
-
-def check(soak: Soak) -> list[str]:
-    """What does not agree: clients' knowledge, database and calendars; empty where everything holds."""
-    from calendar_app.db.session import reading
-    from calendar_app.db.tables import Booking
-    from calendar_app.domain.event import BOOKING_MARK
-    from tests.support.scheduling import assert_consistent
-
-    assert_consistent()
-    with reading() as session:
-        rows = {row.id: row for row in session.exec(select(Booking))}
-    by_email = Counter(row.email for row in rows.values())
-    held: Counter[str] = Counter()
-    for calendar in soak.calendars:
-        items = soak.control("GET", f"calendars/{calendar}/events?limit=100000").json()["items"]
-        marks = (item.get("extendedProperties", {}).get("private", {}).get(BOOKING_MARK) for item in items)
-        held.update(mark for mark in marks if mark)
-    wrong = list(soak.failures)
-    for wish in soak.wishes:
-        count, row = by_email[wish.email], rows.get(wish.booking)
-        if wish.outcome in ("ok", "cancelled", "cancelling"):
-            if count != 1 or row is None:
-                wrong.append(f"{wish} was acknowledged and is there {count} times")
-            elif wish.outcome == "ok" and row.status != "confirmed":
-                wrong.append(f"{wish} was acknowledged and is {row.status}")
-            elif wish.outcome == "cancelled" and row.status != "cancelled":
-                wrong.append(f"{wish} was cancelled and is {row.status}")
-        elif wish.outcome == "unknown":
-            if count > 1:
-                wrong.append(f"{wish} is unknown and is there {count} times")
-        elif count:
-            wrong.append(f"{wish} was refused and is there {count} times")
-    for key, row in rows.items():
-        expected = 1 if row.status == "confirmed" else 0
-        if held[key] != expected:
-            wrong.append(f"booking {key} ({row.status}) is {held[key]} times in its calendar")
-    wrong += [f"an event of no booking: {mark}" for mark in held if mark not in rows]
-    return wrong
+def _commands(soak: Soak, sandbox_port: int) -> dict[str, list[str]]:
+    """The Procfile's processes, the web ones without pages."""
+    served = ["uvicorn", "--log-level", "critical", "--port"]
+    work = ["rq.cli", "worker", "--quiet", "--worker-class", "calendar_app.worker.runner.Worker"]
+    work += ["--worker-ttl", "90", "--config", "calendar_app.worker.config"]
+    commands = {"sandbox": [*served, str(sandbox_port), "calendar_app.sandbox.app:app"]}
+    commands["caldav"] = ["calendar_app.sandbox.caldav.server"]
+    for number, port in enumerate(soak.ports):
+        commands[f"web{number}"] = [*served, str(port), "--factory", "calendar_app.api.app:create_api"]
+    commands["writer"] = [*work, "writes"]
+    commands |= {f"worker{number}": [*work, "--with-scheduler"] for number in range(WORKERS)}
+    commands["cron"] = ["calendar_app.worker.cron"]
+    return commands
 
 
 def run(minutes: float) -> int:
     """The whole soak; 0 where everything held."""
-    from tests.support import databases, servers
-
     with ExitStack() as stack:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True))
         )
         soak = Soak(folder)
         server = stack.enter_context(servers.postgres_server())
-        url = databases.postgres_database(server, "soak")
+        soak.database = databases.postgres_database(server, "soak")
+        redis = stack.enter_context(servers.valkey_server())
+        mail = stack.enter_context(mail_server())
+        mail.received = _Heard(soak.letters)
         sandbox_port, soak.ports = _port(), [_port() for _ in range(WEBS)]
         soak.sandbox_url = f"http://127.0.0.1:{sandbox_port}"
-        from calendar_app.sandbox.environment import sandbox_environment
-
         os.environ |= sandbox_environment("http://localhost:3000", soak.sandbox_url, _port())
+        os.environ |= caldav_environment(_port(), sandbox_port)
         os.environ |= {
             "BASE_URL": f"http://localhost:{soak.ports[0]}",
             "DATA_DIR": str(folder),
-            "DATABASE_URL": url,
-            "REDIS_URL": stack.enter_context(servers.valkey_server()),
+            "DATABASE_URL": soak.database,
+            "REDIS_URL": redis,
+            "SMTP_URL": mail.url,
             "SECRET_KEY": secrets.token_hex(32),
             "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
             "HTTP_TIMEOUT": "3",
             "BOOKINGS_PER_MINUTE": "100000",
-            "SANDBOX_REDIRECT_URIS": "http://localhost:3000/api/v1/connections/google/callback",
+            "SANDBOX_REDIRECT_URIS": "http://localhost:3000/api/v1/connections/google/callback,"
+            "http://localhost:3000/api/v1/connections/microsoft/callback",
         }
-        web = ["uvicorn", "--factory", "calendar_app.api.app:create_api", "--log-level", "warning", "--port"]
-        soak.commands["sandbox"] = [
-            *(
-                "uvicorn",
-                "calendar_app.sandbox.app:app",
-                "--log-level",
-                "critical",
-                "--port",
-                str(sandbox_port),
-            )
-        ]
-        soak.commands |= {f"web{n}": [*web, str(port)] for n, port in enumerate(soak.ports)}
-        work = ["rq.cli", "worker", "--quiet", "--worker-class", "calendar_app.worker.runner.Worker"]
-        work += ["--with-scheduler", "--config", "calendar_app.worker.config"]
-        soak.commands |= {f"worker{n}": work for n in range(WORKERS)}
-        soak.commands["cron"] = ["calendar_app.worker.cron"]
+        soak.commands = _commands(soak, sandbox_port)
         stack.callback(lambda: [soak.kill(name) for name in soak.processes])
-        soak.start("sandbox")
+        stack.callback(soak.ended.set)
+        for name in ("caldav", "sandbox"):
+            soak.start(name)
         _answers(f"{soak.sandbox_url}/sandbox/api/state")
-        stack.enter_context(databases.in_use("postgresql", url))
-        _business(soak)
+        _answers(os.environ["SANDBOX_CALDAV_URL"])
+        stack.enter_context(databases.in_use("postgresql", soak.database))
+        soak.places = soak_business.opened(soak.sandbox_url)
         for name in soak.commands:
-            if name != "sandbox":
+            if name not in soak.processes:
                 soak.start(name)
         for port in soak.ports:
             _answers(f"http://127.0.0.1:{port}/health")
-        return _report(soak, minutes)
+        soak_business.ask_for_all(soak.places)
+        homes = redis.removeprefix("unix://").rpartition("/")[0], parse_qs(urlsplit(server).query)["host"][0]
+        # An immediate end of the database would lose what it was told not to sync (synchronous_commit=off).
+        trouble = Trouble(soak, Server(homes[0], signal.SIGKILL), Server(homes[1], signal.SIGINT))
+        stack.callback(trouble.redis.stop)
+        stack.callback(trouble.database.stop)
+        return _report(soak, trouble, minutes)
 
 
-def _report(soak: Soak, minutes: float) -> int:
+class _Heard(list[Any]):
+    """Letters that arrive, of which only the Message-ID is kept."""
+
+    def __init__(self, ids: list[str]) -> None:
+        self._ids = ids
+
+    def append(self, letter: Any) -> None:
+        self._ids.append(str(letter.message["Message-ID"]).strip())
+
+
+def _report(soak: Soak, trouble: Trouble, minutes: float) -> int:
     threads = [threading.Thread(target=soak.client, args=(n,), daemon=True) for n in range(CLIENTS)]
-    threads.append(threading.Thread(target=soak.trouble, daemon=True))
+    threads += [threading.Thread(target=work, daemon=True) for work in (trouble.loop, soak.owners)]
+    threading.Thread(target=soak.supervise, daemon=True).start()
+    soak.begun = time.monotonic()
     for thread in threads:
         thread.start()
-    soak.over.wait(minutes * 60)
+    while (left := minutes * 60 - (time.monotonic() - soak.begun)) > 0:
+        soak.over.wait(min(left, 60))
+        _progress(soak)
     soak.over.set()
     for thread in threads:
         thread.join()
     soak.control("DELETE", "faults")
-    print(f"{len(soak.wishes)} wishes in {minutes:g} minutes; settling ...", flush=True)  # noqa: T201
-    parked, left = _settled(soak)
+    until_up(soak.database)
+    soak.say(f"{len(soak.wishes)} wishes in {minutes:g} minutes")
+    parked, left = settle(soak)
     wrong = check(soak)
-    outcomes = Counter(wish.outcome for wish in soak.wishes)
     lines = [
-        f"clients were told: {dict(outcomes)}",
+        f"clients were told: {dict(Counter(wish.outcome for wish in soak.wishes))}",
         f"HTTP statuses: {dict(sorted(soak.statuses.items()))} (0: no answer)",
-        f"went wrong: {dict(soak.chaos)}",
+        f"went wrong: {dict(sorted(soak.chaos.items()))}",
         f"writes parked on the way: {parked}, left unwritten: {left}",
+        f"letters: {len(soak.letters)}, of them handed over a second time after a crash: {soak.again}",
         f"disagreements: {len(wrong)}",
-        *wrong[:20],
+        *wrong[:40],
     ]
-    print("\n".join(lines), flush=True)  # noqa: T201
+    soak.say("\n".join(lines))
+    if wrong and (kept := os.environ.get("SOAK_KEEP")):
+        _keep(soak.folder, Path(kept))
     return 1 if wrong or left else 0
+
+
+def _keep(folder: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for log in folder.glob("*.log"):
+        (target / log.name).write_bytes(log.read_bytes())
+
+
+def _progress(soak: Soak) -> None:
+    outcomes = Counter(wish.outcome for wish in list(soak.wishes))
+    try:
+        unwritten: Any = backlog()
+    except Exception as error:  # noqa: BLE001  # the database may be down at the moment
+        unwritten = type(error).__name__
+    soak.say(
+        f"booked {outcomes['ok']}, cancelled {outcomes['cancelled']}, refused {outcomes['refused']}, "
+        f"unknown {outcomes['unknown']}; unwritten {unwritten}; troubles {sum(soak.chaos.values())}"
+    )
 
 
 if __name__ == "__main__":
