@@ -9,7 +9,7 @@ from sqlmodel import Session, col, delete, select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuthSession, Membership, Person, Workspace
 from calendar_app.errors import InvalidInput, NotFound
-from calendar_app.services import accounts, audit, passwords, starter
+from calendar_app.services import accounts, audit, passwords, security, starter
 from calendar_app.services.roles import Role
 
 
@@ -48,7 +48,7 @@ def make_owner(
 
 
 def reset_password(email: str, password: str) -> int:
-    """A new password for an account; how many sessions that ended.
+    """A new password for an account; how many sessions that ended. Tokens that may manage the account end as well.
 
     :raises NotFound: nobody has this address. :raises InvalidInput: the password is too weak.
     """
@@ -63,6 +63,7 @@ def reset_password(email: str, password: str) -> int:
         person.password_hash = kept
         session.add(person)
         ended = session.exec(delete(AuthSession).where(col(AuthSession.person_id) == person.id)).rowcount
+        security.end_mighty_tokens(session, person.id)
         for workspace_id in session.exec(
             select(Membership.workspace_id).where(Membership.person_id == person.id)
         ).all():

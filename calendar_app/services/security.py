@@ -108,7 +108,8 @@ def sign_out_others(identity: Identity) -> int:
 
 
 def change_password(identity: Identity, present: str, wanted: str) -> int:
-    """A new password, which ends every other browser session; how many those were. Tokens stay.
+    """A new password, which ends every other browser session; how many those were. Every other token that may manage the
+    account ends too, as whoever knew the old password could make one; tokens for less stay.
 
     :raises InvalidInput: the present one is wrong, or the new one too weak. :raises TooManyRequests: too many tries.
     """
@@ -124,8 +125,16 @@ def change_password(identity: Identity, present: str, wanted: str) -> int:
         fresh.password_hash = kept
         session.add(fresh)
         ended = _others(session, identity)
+        end_mighty_tokens(session, person.id, but=identity.session_id)
         _note(session, identity, "password.changed", "person", person.id, sessions_ended=ended)
     return ended
+
+
+def end_mighty_tokens(session: Session, person_id: str, *, but: str = "") -> None:
+    """End the person's tokens that may manage the account, except the one with the id ``but``."""
+    for row in session.exec(select(ApiToken).where(ApiToken.person_id == person_id, ApiToken.id != but)):
+        if "*" in row.scopes:
+            session.delete(row)
 
 
 def _others(session: Session, identity: Identity) -> int:

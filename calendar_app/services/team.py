@@ -224,6 +224,7 @@ def change_role(actor: Actor, person_id: str, role: str) -> None:
             _keep_an_owner(session, member)
         before, member.role = member.role, wanted.value
         session.add(member)
+        _take_back_invitations(session, member)
         _record(session, actor, "team.role_changed", "person", person_id, before=before, role=wanted.value)
 
 
@@ -260,6 +261,7 @@ def remove(actor: Actor, person_id: str, *, now: datetime | None = None) -> None
             )
         )
         session.delete(member)
+        _take_back_invitations(session, member, everything=True)
         _record(session, actor, "team.removed", "person", person_id)
 
 
@@ -324,6 +326,19 @@ def _locked(session: Session, actor: Actor, person_id: str) -> Membership:
     if actor.role < member.role:
         raise Forbidden("Their role is above yours.")
     return member
+
+
+def _take_back_invitations(session: Session, member: Membership, *, everything: bool = False) -> None:
+    """End the open invitations that the member sent and could not send any more: no way back in, nor for friends."""
+    mine = select(Invitation).where(
+        Invitation.workspace_id == member.workspace_id,
+        Invitation.invited_by == member.person_id,
+        col(Invitation.accepted_at).is_(None),
+    )
+    role = Role(member.role)
+    for row in session.exec(mine):
+        if everything or role < Role.ADMIN or role < row.role:
+            session.delete(row)
 
 
 def _keep_an_owner(session: Session, member: Membership) -> None:
