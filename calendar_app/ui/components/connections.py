@@ -18,8 +18,8 @@ class CalendarRow:
     """A calendar of a connection.
 
     ``progress`` is a sentence while its first sync runs; ``can_go_stale``: it is read again and again, so that a
-    reading may fail; ``in_doubt``: somebody has to say whether its events were deleted; ``is_file``: it was imported, and is
-    removed by itself.
+    reading may fail; ``in_doubt``: somebody has to say whether its events were deleted; ``is_file``: it was imported,
+    and is removed by itself.
     """
 
     id: str

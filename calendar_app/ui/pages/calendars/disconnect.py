@@ -29,17 +29,23 @@ def disconnect_dialog(row: ConnectionRow) -> rx.Component:
                 CalendarsState.preview.length() > 0,
                 rx.box(
                     rx.text(
-                        "Future bookings in these calendars", size="2", weight="medium", margin_top=space(4)
+                        "Future bookings in these calendars: ",
+                        CalendarsState.preview.length(),
+                        size="2",
+                        weight="medium",
+                        margin_top=space(4),
                     ),
                     rx.el.ul(
                         rx.foreach(
                             CalendarsState.preview,
                             lambda line: rx.el.li(
-                                rx.text(line.title, size="2"),
+                                rx.text(line.title, size="2", class_name="wrap-anywhere"),
                                 rx.text(line.when, size="2", color_scheme="gray"),
                             ),
                         ),
-                        class_name="plain",
+                        class_name="plain stack",
+                        tab_index=0,
+                        aria_label="Future bookings in these calendars",
                         style={"maxHeight": "var(--rail)", "overflowY": "auto", "margin": "var(--space-2) 0"},
                     ),
                     rx.radio_group.root(
@@ -56,6 +62,7 @@ def disconnect_dialog(row: ConnectionRow) -> rx.Component:
                         value=CalendarsState.choice,
                         on_change=CalendarsState.set_choice,
                         aria_label="What becomes of the bookings",
+                        margin_top=space(4),
                     ),
                     rx.cond(
                         CalendarsState.choice == "move",
@@ -68,6 +75,7 @@ def disconnect_dialog(row: ConnectionRow) -> rx.Component:
                             class_name="select",
                             aria_label="Calendar to move to",
                             margin_top=space(2),
+                            max_width="100%",
                         ),
                     ),
                 ),
@@ -75,13 +83,12 @@ def disconnect_dialog(row: ConnectionRow) -> rx.Component:
             ),
             rx.flex(
                 rx.alert_dialog.cancel(rx.button("Keep connected", variant="soft", color_scheme="gray")),
-                rx.alert_dialog.action(
-                    rx.button(
-                        "Disconnect",
-                        color_scheme="red",
-                        high_contrast=True,
-                        on_click=CalendarsState.disconnect,
-                    )
+                rx.button(
+                    "Disconnect",
+                    color_scheme="red",
+                    high_contrast=True,
+                    loading=CalendarsState.disconnecting,
+                    on_click=CalendarsState.disconnect,
                 ),
                 spacing="3",
                 justify="end",

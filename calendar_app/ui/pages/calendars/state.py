@@ -57,6 +57,7 @@ class CalendarsState(rx.State):
     targets: list[Target] = []  # noqa: RUF012
     choice: str = "leave"
     target: str = ""
+    disconnecting: bool = False
 
     @rx.event
     async def load(self, zone: str, hour12: bool) -> None:
@@ -181,7 +182,11 @@ class CalendarsState(rx.State):
             await self._read(actor)
             return notices.error(error.detail)
         self.preview = [booking_line(line, session.zone, session.hour12) for line in found.bookings]
-        self.targets = [Target(calendar.id, calendar.name) for calendar in found.move_targets]
+        titles = {kind.key: kind.title for kind in connections.providers()}
+        self.targets = [
+            Target(calendar.id, f"{calendar.name} ({titles.get(calendar.provider, calendar.provider)})")
+            for calendar in found.move_targets
+        ]
         self.choice, self.target = "leave", self.targets[0].id if self.targets else ""
         self.preview_of = connection_id
         return None
@@ -201,18 +206,22 @@ class CalendarsState(rx.State):
         """Withdraw the grant, forget the tokens, keep the history."""
         actor = await acting(self)
         move_to = self.target if self.choice == "move" else None
+        self.disconnecting = True
+        yield
         try:
             result = await asyncio.to_thread(
                 connections.disconnect, actor, self.preview_of, bookings=self.choice, move_to=move_to
             )
         except AlmanacError as error:
-            return notices.error(error.detail)
+            yield notices.error(error.detail)
+            return
         finally:
-            self.preview_of = ""
+            self.preview_of, self.disconnecting = "", False
             await self._read(actor)
         if result.state != "done":
-            return notices.info(result.message)
-        return notices.success(result.message) if result.revoked else notices.warning(result.message)
+            yield notices.info(result.message)
+            return
+        yield notices.success(result.message) if result.revoked else notices.warning(result.message)
 
 
 def booking_line(line: AffectedBooking, zone: str, hour12: bool) -> BookingLine:
