@@ -101,5 +101,5 @@ def revoke_session(identity: AccountHolder, session_id: Key) -> None:
 
 @router.put("/me/password")
 def change_password(identity: AccountHolder, body: PasswordIn) -> Ended:
-    """Set a new password, which signs every other browser out."""
+    """Set a new password, which signs every other browser out and ends other tokens that manage the account."""
     return Ended(sessions_ended=security.change_password(identity, body.present, body.new))

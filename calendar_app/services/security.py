@@ -108,8 +108,8 @@ def sign_out_others(identity: Identity) -> int:
 
 
 def change_password(identity: Identity, present: str, wanted: str) -> int:
-    """A new password, which ends every other browser session; how many those were. Every other token that may manage the
-    account ends too, as whoever knew the old password could make one; tokens for less stay.
+    """A new password, which ends every other browser session; how many those were. Every other token that may manage
+    the account ends too, as whoever knew the old password could make one; tokens for less stay.
 
     :raises InvalidInput: the present one is wrong, or the new one too weak. :raises TooManyRequests: too many tries.
     """
