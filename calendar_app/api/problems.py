@@ -15,6 +15,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
 from calendar_app.errors import (
@@ -98,6 +99,19 @@ def install(app: FastAPI) -> None:
         detail = title if error.detail == phrase else str(error.detail)
         code = _CODES.get(error.status_code, phrase.lower().replace(" ", "_"))
         return problem(error.status_code, code, title, f"{detail}.".replace("..", "."), headers=error.headers)
+
+    @app.exception_handler(InterfaceError)
+    @app.exception_handler(OperationalError)
+    def no_database(_request: Request, _error: Exception) -> ProblemResponse:
+        """It is away or too busy; whether the request took effect is not known, as with any answer that is lost."""
+        log.warning("request failed: the database is out of reach", exc_info=True)
+        return problem(
+            503,
+            "unavailable",
+            "Almanac is not available at the moment",
+            "The database cannot be reached right now. Please try again in a few seconds.",
+            headers={"Retry-After": "3"},
+        )
 
     @app.exception_handler(Exception)
     def unforeseen(_request: Request, _error: Exception) -> ProblemResponse:

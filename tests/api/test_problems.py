@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from calendar_app.api import problems
 from calendar_app.api.middleware import MAX_BODY, RequestId
@@ -154,6 +155,18 @@ def test_waiting_times_are_passed_on(
     response = failing(error)
     problem(response, status, code)
     assert response.headers.get("retry-after") == retry_after
+
+
+@pytest.mark.parametrize("kind", [OperationalError, InterfaceError])
+def test_a_database_that_is_away_is_no_mistake_of_ours(
+    failing: Callable[[Exception], httpx.Response], kind: type[OperationalError]
+) -> None:
+    """Programs are told to come again, and nothing of the statement or the server."""
+    response = failing(kind("SELECT secret", {}, Exception("server closed the connection")))
+    problem(response, 503, "unavailable")
+    assert response.headers["retry-after"] == "3"
+    assert "secret" not in response.text
+    assert "closed" not in response.text
 
 
 def test_an_unforeseen_failure_gives_nothing_away(
