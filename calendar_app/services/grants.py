@@ -4,9 +4,22 @@ Refreshing is single-flight across threads and processes, because a provider tha
 use of one as theft and ends the whole grant (RFC 9700 §4.14.2). Whoever claims the lease in the connection's row asks
 the provider; the others wait for ``token_version`` to rise. The new tokens are saved before anybody uses them.
 
-One gap cannot be closed from here: a process that is killed after the provider has answered and before the answer is
-saved takes the new refresh token with it. Providers that keep the old one for a while (Google, Microsoft) are asked
-again when the lease is over; with one that does not (Calendly) the grant is lost, and its person is asked to reconnect.
+One gap cannot be closed from here. A server may retire the old refresh token as soon as it has sent a new one (RFC 6749
+§6), so a process that is killed after the answer and before it is saved, a few milliseconds, takes the grant with it
+wherever the server does. When the lease is over the next one asks with the old token, once, and what follows is:
+
+=========  ============================================================================================================
+provider   what the old refresh token is worth by then
+=========  ============================================================================================================
+Google     everything: refreshing brings no new one (developers.google.com/identity/protocols/oauth2/web-server#offline)
+Microsoft  everything: each use brings a new one and leaves the old one valid, 90 days for an application with a secret
+           (learn.microsoft.com/entra/identity-platform/refresh-tokens)
+Calendly   nothing: it ends with the first successful use (developer.calendly.com/refresh-token-rotation-guide)
+=========  ============================================================================================================
+
+So it is one at Calendly whose person is then asked to connect it again, as after any other end of a grant: the
+connection says so, pages show a banner, and one letter goes out. CalDAV and calendar links have a password or an
+address instead, and nothing to refresh.
 """
 
 from __future__ import annotations
