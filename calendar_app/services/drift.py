@@ -12,12 +12,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import and_, delete, or_, update
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from calendar_app import queues
 from calendar_app.db.session import after_commit, reading, transaction
@@ -28,22 +28,21 @@ from calendar_app.db.tables import (
     CalendarWrite,
     Connection,
     Deviation,
-    Event,
-    Occurrence,
 )
 from calendar_app.domain.timespan import instant
-from calendar_app.errors import EventNotFound, NotFound, ProviderError
+from calendar_app.errors import NotFound, ProviderError
 from calendar_app.services import (
     audit,
-    booking_events,
+    calendars,
     deviations,
-    grants,
+    drift_strays,
     live,
     outside,
     outside_cases,
     sightings,
 )
 from calendar_app.services.calendar_writes import FAILED, VERIFIED, WRITTEN
+from calendar_app.services.connection_views import title
 from calendar_app.services.deviations import DISMISSED, MISSING, STRAY, DeviationView
 from calendar_app.services.mirror_own import Sighting
 from calendar_app.services.roles import Actor, Role
@@ -55,25 +54,42 @@ MOST, BUDGET_S, ROUNDS = 300, 240.0, 20
 """Events that one job looks at, how long it may take, and how many jobs one run of a connection may come to."""
 TIMEOUT_S = 600
 _PAUSE = timedelta(minutes=1)
-_MOST_STRAYS = 100
 _CHECKED = "drift.checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An account whose events could not all be looked at: ``number`` of them, for the ``reason`` of a sentence."""
+
+    connection_id: str
+    provider: str
+    provider_title: str
+    account: str
+    number: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
     """Open deviations, oldest first; when the calendars were last held against the bookings (``None``: never), and
-    how many events were looked at then."""
+    how many events were looked at then. Of what stands in ``unread`` the report knows nothing."""
 
     items: tuple[DeviationView, ...]
     checked_at: datetime | None
     checked: int
+    unread: tuple[Unread, ...] = ()
 
 
 @dataclass(slots=True)
 class _Run:
-    """What one job finds. ``more``: something is left over, not to be asked for before ``pause`` is over."""
+    """What one job finds. ``more``: something is left over, not to be asked for before ``pause`` is over.
+
+    ``reason``: why what was not ``looked`` at was not, the last one if there were several.
+    """
 
     looked: int = 0
+    left: int = 0
+    reason: str = ""
     healthy: list[tuple[str, int]] = field(default_factory=list)
     agreed: list[tuple[str, str]] = field(default_factory=list)
     odd: dict[str, list[Sighting]] = field(default_factory=lambda: defaultdict(list))
@@ -81,7 +97,7 @@ class _Run:
     pause: timedelta = timedelta(0)
 
 
-def report(actor: Actor) -> DriftReport:
+def report(actor: Actor, *, now: datetime | None = None) -> DriftReport:
     """What is open in the workspace. :raises Forbidden: only managers and above."""
     actor.require(Role.MANAGER)
     items = tuple(deviations.listed(actor))
@@ -89,12 +105,45 @@ def report(actor: Actor) -> DriftReport:
         query = select(AuditEntry).where(
             AuditEntry.workspace_id == actor.workspace_id, AuditEntry.action == _CHECKED
         )
-        entries = session.exec(query).all()
-    return DriftReport(
-        items,
-        max((entry.at for entry in entries), default=None),
-        sum(int(entry.detail.get("checked", 0)) for entry in entries),
+        entries = {entry.subject_id: entry for entry in session.exec(query)}
+        return DriftReport(
+            items,
+            max((entry.at for entry in entries.values()), default=None),
+            sum(int(entry.detail.get("checked", 0)) for entry in entries.values()),
+            tuple(_unread(session, actor.workspace_id, entries, now or datetime.now(UTC))),
+        )
+
+
+def _unread(
+    session: Session, workspace_id: str, entries: Mapping[str, AuditEntry], now: datetime
+) -> Iterator[Unread]:
+    """Accounts of which the last run left something, and those that nobody can look at until they are reconnected."""
+    waiting = dict(
+        session.exec(
+            select(Calendar.connection_id, func.count())
+            .join(CalendarWrite, col(CalendarWrite.calendar_id) == col(Calendar.id))
+            .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
+            .where(Calendar.workspace_id == workspace_id, col(CalendarWrite.present).is_(True))
+            .where(Booking.status == "confirmed", col(Booking.end_at) > now)
+            .group_by(col(Calendar.connection_id))
+        ).all()
     )
+    rows = session.exec(
+        select(Connection)
+        .where(Connection.workspace_id == workspace_id, Connection.status != "disconnected")
+        .order_by(col(Connection.created_at))
+        .options(*calendars.HIDDEN_TOKENS)
+    )
+    for row in rows:
+        detail = entries[row.id].detail if row.id in entries else {}
+        number, reason = int(detail.get("left", 0)), str(detail.get("reason", ""))
+        if row.status not in USABLE:
+            number, reason = (
+                waiting.get(row.id, 0),
+                row.last_error or "The account has to be connected again.",
+            )
+        if number:
+            yield Unread(row.id, row.provider, title(row.provider), row.account_email, number, reason)
 
 
 def run(actor: Actor, *, now: datetime | None = None) -> int:
@@ -142,11 +191,11 @@ def check_connection(
             )
         }
         due = _due(session, list(calendars), begun, now)
-        strays = _strays(session, list(calendars), now) if number == 0 else []
+        strays = drift_strays.find(session, list(calendars), now) if number == 0 else []
     found = _Run(more=len(due) > MOST)
     _look(connection_id, calendars, due[:MOST], found)
     _record(connection, calendars, found, number, now)
-    _note_strays(connection, calendars, strays, now)
+    drift_strays.note(connection, calendars, strays, now)
     if found.more and number + 1 < ROUNDS:
         at = datetime.now(UTC) + found.pause if found.pause else None
         queues.enqueue(
@@ -206,16 +255,17 @@ def _look(
 ) -> None:
     """Ask for one event after the other; a provider that is busy is left alone for as long as it wants."""
     deadline = time.monotonic() + BUDGET_S
-    for write, booking in due:
+    asked_for = [(write, booking) for write, booking in due if write.state != FAILED]
+    found.left = len(asked_for)
+    for write, booking in asked_for:
         calendar = calendars[write.calendar_id]
-        if write.state == FAILED:
-            continue
         if time.monotonic() > deadline:
-            found.more = True
+            found.more, found.reason = True, "There are many events; the rest is looked at in a moment."
             return
         try:
             seen = outside_cases.look(connection_id, calendar.remote_id, write, booking, calendar.timezone)
         except ProviderError as error:
+            found.reason = error.detail
             if error.retryable:
                 asked = getattr(error, "retry_after", None) or 0.0
                 found.more, found.pause = True, max(_PAUSE, timedelta(seconds=min(asked, 3600.0)))
@@ -224,9 +274,10 @@ def _look(
             if error.code == "needs_reconnect":
                 return
             continue
-        except NotFound:
+        except NotFound as error:
+            found.reason = error.detail
             return
-        found.looked += 1
+        found.looked, found.left = found.looked + 1, found.left - 1
         if seen.kind:
             found.odd[calendar.id].append(Sighting(write.remote_id, gone=seen.kind == deviations.DELETED))
         else:
@@ -271,7 +322,15 @@ def _record(
         looked = found.looked + (sum(int(one.detail.get("checked", 0)) for one in before) if number else 0)
         session.execute(delete(AuditEntry).where(col(AuditEntry.id).in_([one.id for one in before])))
         audit.record(
-            session, connection.workspace_id, None, _CHECKED, "connection", connection.id, checked=looked
+            session,
+            connection.workspace_id,
+            None,
+            _CHECKED,
+            "connection",
+            connection.id,
+            checked=looked,
+            left=found.left,
+            reason=found.reason if found.left else "",
         )
         after_commit(session, lambda: live.publish(connection.workspace_id, "bookings"))
 
@@ -322,71 +381,3 @@ def _close_past(session: Session, calendar_ids: Sequence[str], now: datetime) ->
         )
         .values(resolved_at=now, resolution=deviations.VANISHED)
     )
-
-
-# --- strays -----------------------------------------------------------------------------------------------------------
-
-
-def _strays(session: Session, calendar_ids: Sequence[str], now: datetime) -> list[Event]:
-    """Mirrored events of ours, not over, that no booking wants there: left behind, restored by hand, or copied."""
-    written = select(CalendarWrite.id).where(
-        col(CalendarWrite.calendar_id) == col(Event.calendar_id),
-        or_(
-            and_(col(CalendarWrite.remote_id) == col(Event.remote_id), col(CalendarWrite.present).is_(True)),
-            and_(
-                col(CalendarWrite.booking_id) == col(Event.booking_id),
-                col(CalendarWrite.applied_version) < col(CalendarWrite.desired_version),
-            ),
-        ),
-    )
-    ahead = select(Occurrence.id).where(
-        col(Occurrence.event_id) == col(Event.id), col(Occurrence.ends) > instant(now)
-    )
-    settled = select(Deviation.id).where(
-        col(Deviation.calendar_id) == col(Event.calendar_id),
-        col(Deviation.remote_id) == col(Event.remote_id),
-        or_(col(Deviation.resolved_at).is_(None), col(Deviation.resolution) == DISMISSED),
-    )
-    query = (
-        select(Event)
-        .where(col(Event.calendar_id).in_(calendar_ids), col(Event.booking_id).is_not(None))
-        .where(col(Event.master_id).is_(None), ahead.exists(), ~written.exists(), ~settled.exists())
-        .order_by(col(Event.id))
-        .limit(_MOST_STRAYS)
-    )
-    return list(session.exec(query))
-
-
-def _note_strays(
-    connection: Connection, calendars: dict[str, Calendar], strays: Sequence[Event], now: datetime
-) -> None:
-    for event in strays:
-        calendar = calendars[event.calendar_id]
-        try:
-            seen = grants.call(
-                connection.id,
-                lambda api, place=calendar.remote_id, key=event.remote_id: api.get_event(place, key),  # type: ignore[misc]
-            )
-        except EventNotFound:
-            continue  # the mirror is behind: the next sync removes it
-        except (ProviderError, NotFound):
-            return
-        start = booking_events.moment(seen.start, calendar.timezone)
-        end = booking_events.moment(seen.end, calendar.timezone)
-        with transaction() as session:
-            session.add(
-                Deviation(
-                    workspace_id=connection.workspace_id,
-                    booking_id=event.booking_id,
-                    calendar_id=calendar.id,
-                    remote_id=event.remote_id,
-                    kind=STRAY,
-                    detail={
-                        "summary": seen.summary[:200],
-                        "start": start.isoformat() if start else "",
-                        "end": end.isoformat() if end else "",
-                    },
-                    found_at=now,
-                )
-            )
-            after_commit(session, lambda: live.publish(connection.workspace_id, "bookings"))

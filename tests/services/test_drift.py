@@ -9,7 +9,7 @@ import pytest
 
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Booking, Connection
-from calendar_app.errors import Forbidden, PermissionDenied, RateLimited
+from calendar_app.errors import Forbidden, PermissionDenied, ProviderError, ProviderUnavailable, RateLimited
 from calendar_app.services import bookings, drift, outside, sync
 from calendar_app.services.roles import Role
 from tests.support import factories
@@ -152,6 +152,38 @@ def test_a_provider_that_wants_rest_gets_it(fake: FakeProvider, place: Place) ->
     looked = drift.check_connection(place.calendars[0].connection_id, begun, 1)
     assert looked >= 2
     assert len(made) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ProviderUnavailable(), RateLimited(), PermissionDenied("This calendar is no longer shared with you.")],
+)
+def test_what_could_not_be_looked_at_is_said(fake: FakeProvider, place: Place, error: ProviderError) -> None:
+    """A provider that fails in the middle is no agreement: the report says how many, and why, until it heals."""
+    for hour in (9, 10, 11):
+        written(place, hour)
+    fake.fail("get_event", error)
+    check(place)
+    found = drift.report(place.owner)
+    (unread,) = found.unread
+    assert (found.items, unread.reason) == ((), error.detail)
+    assert found.checked + unread.number == 3
+    check(place, now=datetime.now(UTC) + timedelta(minutes=10))
+    assert (drift.report(place.owner).unread, drift.report(place.owner).checked) == ((), 3)
+
+
+def test_an_account_that_has_to_be_reconnected_is_not_called_in_order(
+    fake: FakeProvider, place: Place
+) -> None:
+    """Nobody can look there: the report says of how many events it knows nothing."""
+    written(place)
+    check(place)
+    with transaction() as session:
+        row = session.get_one(Connection, place.calendars[0].connection_id)
+        row.status, row.last_error = "needs_reconnect", "Access was withdrawn."
+        session.add(row)
+    (unread,) = drift.report(place.owner).unread
+    assert (unread.number, unread.reason) == (1, "Access was withdrawn.")
 
 
 def test_bookings_that_are_over_close_what_was_open(fake: FakeProvider, place: Place) -> None:

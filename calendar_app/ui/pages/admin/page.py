@@ -9,6 +9,7 @@ from calendar_app.ui.components.browser import ago
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading
 from calendar_app.ui.layout import page
 from calendar_app.ui.pages.admin import rows
+from calendar_app.ui.pages.admin.parts import bar, grey, line, listed, moment, section, state_badge, texts
 from calendar_app.ui.pages.admin.state import AdminState
 from calendar_app.ui.theme import space
 
@@ -22,6 +23,8 @@ _NAMES = (
     ("health", "Health"),
     ("audit", "Audit trail"),
 )
+_CHANNEL = {"open": ("Open", "green"), "ending": ("Renewed soon", "blue"), "expired": ("Expired", "red")}
+_HEALTH = {"ok": ("Works", "green"), "warning": ("Look at this", "amber")}
 
 
 def admin() -> rx.Component:
@@ -64,46 +67,11 @@ def admin() -> rx.Component:
     )
 
 
-def _listed(items: rx.Var[list[object]], row: object, *empty: str) -> rx.Component:
-    icon, title, text = empty
-    return rx.cond(
-        items.length() > 0,
-        rx.el.ul(rx.foreach(items, row), class_name="plain list"),
-        empty_state(icon, title, text),
-    )
-
-
-def _line(*parts: rx.Component) -> rx.Component:
-    return rx.el.li(*parts, class_name="row", style={"flexWrap": "wrap"})
-
-
-def _texts(title: object, *below: rx.Component) -> rx.Component:
-    return rx.box(
-        rx.text(title, size="2", weight="medium", class_name="wrap-anywhere"),
-        *below,
-        flex_grow="1",
-        flex_basis="16rem",
-        min_width="0",
-    )
-
-
-def _grey(*text: object) -> rx.Component:
-    return rx.text(*text, size="2", color_scheme="gray", class_name="wrap-anywhere")
-
-
-def _section(title: str, *content: rx.Component) -> rx.Component:
-    return rx.el.section(
-        rx.heading(title, as_="h2", size="4", margin_bottom=space(3)),
-        *content,
-        style={"margin-bottom": space(6)},
-    )
-
-
 # --- connections -----------------------------------------------------------------------------------------------------
 
 
 def _connections() -> rx.Component:
-    return _listed(
+    return listed(
         AdminState.connections,
         _connection,
         "plug",
@@ -113,11 +81,11 @@ def _connections() -> rx.Component:
 
 
 def _connection(item: rows.ConnectionItem) -> rx.Component:
-    return _line(
+    return line(
         provider_tile(item.provider),
-        _texts(
+        texts(
             f"{item.title} · {item.account}",
-            _grey(rx.cond(item.person != "", item.person + " · ", ""), item.facts),
+            grey(rx.cond(item.person != "", item.person + " · ", ""), item.facts),
             rx.cond(
                 item.error != "",
                 rx.text(item.error, size="2", color_scheme="red", class_name="wrap-anywhere"),
@@ -125,10 +93,7 @@ def _connection(item: rows.ConnectionItem) -> rx.Component:
         ),
         rx.flex(
             status_badge(item.status),
-            rx.cond(
-                item.last_sync != "",
-                rx.text(ago(instant=item.last_sync, prefix="read"), size="1", color_scheme="gray"),
-            ),
+            moment(item.last_sync, "read", size="1"),
             direction="column",
             align="end",
             spacing="1",
@@ -141,10 +106,10 @@ def _connection(item: rows.ConnectionItem) -> rx.Component:
 
 def _jobs() -> rx.Component:
     return rx.fragment(
-        _section("Queues", rx.el.ul(rx.foreach(AdminState.queues, _queue), class_name="plain list")),
-        _section(
+        section("Queues", rx.el.ul(rx.foreach(AdminState.queues, _queue), class_name="plain list")),
+        section(
             "Workers",
-            _listed(
+            listed(
                 AdminState.workers,
                 _worker,
                 "circle-alert",
@@ -152,7 +117,7 @@ def _jobs() -> rx.Component:
                 "Bookings stand, but nothing reaches calendars. Start the processes of the Procfile.",
             ),
         ),
-        _section(
+        section(
             "By the clock",
             rx.cond(
                 AdminState.cron_seen != "",
@@ -164,20 +129,15 @@ def _jobs() -> rx.Component:
                 ),
                 error_callout(rx.Var.create("No cron process runs: nothing is done by the clock.")),
             ),
-            _listed(
-                AdminState.ran, _ran, "clock", "Nothing has run yet", "Jobs of the schedule appear here."
-            ),
+            listed(AdminState.ran, _ran, "clock", "Nothing has run yet", "Jobs of the schedule appear here."),
         ),
     )
 
 
 def _queue(item: rows.QueueItem) -> rx.Component:
-    return _line(
-        _texts(item.what, _grey(item.name)),
-        rx.cond(
-            item.oldest != "",
-            rx.text(ago(instant=item.oldest, prefix="first since"), size="2", color_scheme="gray"),
-        ),
+    return line(
+        texts(item.what, grey(item.name)),
+        moment(item.oldest, "first since"),
         rx.text(
             item.counts,
             size="2",
@@ -188,17 +148,15 @@ def _queue(item: rows.QueueItem) -> rx.Component:
 
 
 def _worker(item: rows.WorkerItem) -> rx.Component:
-    return _line(
-        _texts(item.name, _grey(item.detail)),
+    return line(
+        texts(item.name, grey(item.detail)),
         rx.badge(item.doing, variant="soft", color_scheme="gray", high_contrast=True),
-        rx.text(ago(instant=item.seen, prefix="seen"), size="2", color_scheme="gray"),
+        moment(item.seen, "seen"),
     )
 
 
 def _ran(item: rows.RanItem) -> rx.Component:
-    return _line(
-        _texts(item.job), rx.text(ago(instant=item.at, prefix="done"), size="2", color_scheme="gray")
-    )
+    return line(texts(item.job), moment(item.at, "done"))
 
 
 # --- dead letters ----------------------------------------------------------------------------------------------------
@@ -208,19 +166,11 @@ def _letters() -> rx.Component:
     return rx.cond(
         AdminState.letters.length() > 0,
         rx.fragment(
-            rx.flex(
+            bar(
                 rx.text("What gave up, and why. Bookings stand in any case.", size="2", color_scheme="gray"),
-                rx.button(
-                    rx.icon("rotate-cw", size=14, aria_hidden="true"),
-                    "Retry all",
-                    variant="soft",
-                    on_click=AdminState.retry_all,
-                ),
-                justify="between",
-                align="center",
-                spacing="3",
-                wrap="wrap",
-                margin_bottom=space(3),
+                "rotate-cw",
+                "Retry all",
+                AdminState.retry_all,
             ),
             rx.el.ul(rx.foreach(AdminState.letters, _letter), class_name="plain list"),
         ),
@@ -233,16 +183,16 @@ def _letters() -> rx.Component:
 
 
 def _letter(item: rows.LetterItem) -> rx.Component:
-    return _line(
-        _texts(
+    return line(
+        texts(
             item.title,
-            _grey(
+            grey(
                 rx.badge(item.kind, variant="soft", color_scheme="gray", high_contrast=True),
                 " ",
                 item.place,
             ),
             rx.text(item.reason, size="2", color_scheme="red", class_name="wrap-anywhere"),
-            _grey(item.advice),
+            grey(item.advice),
             rx.text(
                 item.attempts + " · ",
                 ago(instant=item.at, prefix=""),
@@ -263,7 +213,7 @@ def _letter(item: rows.LetterItem) -> rx.Component:
 
 
 def _channels() -> rx.Component:
-    return _listed(
+    return listed(
         AdminState.channels,
         _channel,
         "radio",
@@ -273,23 +223,13 @@ def _channels() -> rx.Component:
 
 
 def _channel(item: rows.ChannelItem) -> rx.Component:
-    return _line(
+    return line(
         provider_tile(item.provider),
-        _texts(item.calendar, _grey(item.account)),
-        rx.match(
-            item.state,
-            ("open", rx.badge("Open", color_scheme="green", variant="soft", high_contrast=True)),
-            ("ending", rx.badge("Renewed soon", color_scheme="blue", variant="soft", high_contrast=True)),
-            ("expired", rx.badge("Expired", color_scheme="red", variant="soft", high_contrast=True)),
-            rx.badge("Not granted", color_scheme="amber", variant="soft", high_contrast=True),
-        ),
+        texts(item.calendar, grey(item.account)),
+        state_badge(item.state, _CHANNEL, ("Not granted", "amber")),
         rx.box(
             rx.text("ends ", item.ends, size="1", color_scheme="gray"),
-            rx.cond(
-                item.last_push != "",
-                rx.text(ago(instant=item.last_push, prefix="last push"), size="1", color_scheme="gray"),
-                rx.text("no push yet", size="1", color_scheme="gray"),
-            ),
+            moment(item.last_push, "last push", otherwise="no push yet", size="1"),
         ),
     )
 
@@ -299,46 +239,56 @@ def _channel(item: rows.ChannelItem) -> rx.Component:
 
 def _drift() -> rx.Component:
     return rx.fragment(
-        rx.flex(
-            rx.cond(
-                AdminState.drift_checked != "",
-                rx.text(
-                    ago(instant=AdminState.drift_checked, prefix="Held against the calendars"),
-                    size="2",
-                    color_scheme="gray",
-                ),
-                rx.text("Calendars are held against bookings every night.", size="2", color_scheme="gray"),
+        bar(
+            moment(
+                AdminState.drift_checked,
+                "Held against the calendars",
+                otherwise="Calendars are held against bookings every night.",
             ),
-            rx.button(
-                rx.icon("scan-search", size=14, aria_hidden="true"),
-                "Check now",
-                variant="soft",
-                on_click=AdminState.run_drift,
-            ),
-            justify="between",
-            align="center",
-            spacing="3",
-            wrap="wrap",
-            margin_bottom=space(3),
+            "scan-search",
+            "Check now",
+            AdminState.run_drift,
         ),
-        _listed(
+        rx.cond(
+            AdminState.unread.length() > 0,
+            rx.callout.root(
+                rx.callout.icon(rx.icon("eye-off", size=16, aria_hidden="true")),
+                rx.callout.text("Of these accounts the report does not know everything."),
+                rx.el.ul(rx.foreach(AdminState.unread, _unread), class_name="plain"),
+                color_scheme="amber",
+                margin_bottom=space(4),
+                high_contrast=True,
+            ),
+        ),
+        listed(
             AdminState.drift,
             _deviation,
             "circle-check",
-            "Bookings and calendars agree",
+            rx.cond(
+                AdminState.unread.length() > 0,
+                "Nothing else was found",
+                "Bookings and calendars agree",
+            ),
             "Events that somebody moved or deleted in a calendar, or that never arrived there, appear here.",
         ),
     )
 
 
+def _unread(item: rows.UnreadItem) -> rx.Component:
+    return rx.el.li(
+        rx.text(item.account, size="2", weight="medium", class_name="wrap-anywhere"),
+        rx.text(item.sentence, size="2", class_name="wrap-anywhere"),
+    )
+
+
 def _deviation(item: rows.DriftItem) -> rx.Component:
-    return _line(
+    return line(
         provider_tile(item.provider),
-        _texts(
+        texts(
             item.title,
             rx.text(item.sentence, size="2", class_name="wrap-anywhere"),
-            _grey(item.times),
-            _grey(item.place, rx.cond(item.reason != "", " · " + item.reason, "")),
+            grey(item.times),
+            grey(item.place, rx.cond(item.reason != "", " · " + item.reason, "")),
         ),
         rx.flex(
             _choice(item.follow, item, "follow", "soft"),
@@ -380,20 +330,15 @@ def _health() -> rx.Component:
 
 
 def _check(item: rows.CheckItem) -> rx.Component:
-    return _line(
-        _texts(item.name, _grey(item.detail)),
-        rx.match(
-            item.status,
-            ("ok", rx.badge("Works", color_scheme="green", variant="soft", high_contrast=True)),
-            ("warning", rx.badge("Look at this", color_scheme="amber", variant="soft", high_contrast=True)),
-            rx.badge("Does not work", color_scheme="red", variant="soft", high_contrast=True),
-        ),
+    return line(
+        texts(item.name, grey(item.detail)),
+        state_badge(item.status, _HEALTH, ("Does not work", "red")),
     )
 
 
 def _audit() -> rx.Component:
     return rx.fragment(
-        _listed(
+        listed(
             AdminState.audit, _entry, "history", "Nothing has happened yet", "Who does what is noted here."
         ),
         rx.cond(
@@ -404,8 +349,8 @@ def _audit() -> rx.Component:
 
 
 def _entry(item: rows.AuditItem) -> rx.Component:
-    return _line(
-        _texts(item.what, rx.cond(item.detail != "", _grey(item.detail))),
+    return line(
+        texts(item.what, rx.cond(item.detail != "", grey(item.detail))),
         rx.text(item.who, size="2", class_name="wrap-anywhere"),
         rx.text(item.when, size="2", color_scheme="gray", class_name="tabular"),
     )

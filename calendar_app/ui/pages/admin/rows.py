@@ -12,6 +12,7 @@ from calendar_app.queues import QueueState, WorkerState
 from calendar_app.services.admin import ChannelState, ConnectionState, DeadLetter
 from calendar_app.services.audit import AuditView
 from calendar_app.services.deviations import FOLLOW, KEEP, RESTORE, DeviationView
+from calendar_app.services.drift import Unread
 from calendar_app.services.health import Check
 from calendar_app.ui import formats
 
@@ -217,6 +218,26 @@ def channel_item(view: ChannelState, zone: str, hour12: bool) -> ChannelItem:
         state=view.state,
         ends=_moment(view.expires_at, zone, hour12),
         last_push=formats.rfc3339(view.last_push_at),
+    )
+
+
+@dataclass
+class UnreadItem:
+    """An account whose events could not all be looked at."""
+
+    id: str
+    provider: str
+    account: str
+    sentence: str
+
+
+def unread_item(one: Unread) -> UnreadItem:
+    number = formats.count(one.number, "event")
+    return UnreadItem(
+        one.connection_id,
+        one.provider,
+        f"{one.provider_title} · {one.account}",
+        f"{number} could not be looked at: {one.reason}",
     )
 
 

@@ -36,6 +36,7 @@ class AdminState(rx.State):
     letters: list[rows.LetterItem] = []  # noqa: RUF012
     channels: list[rows.ChannelItem] = []  # noqa: RUF012
     drift: list[rows.DriftItem] = []  # noqa: RUF012
+    unread: list[rows.UnreadItem] = []  # noqa: RUF012
     drift_checked: str = ""
     checks: list[rows.CheckItem] = []  # noqa: RUF012
     audit: list[rows.AuditItem] = []  # noqa: RUF012
@@ -174,6 +175,7 @@ def _drift(actor: Actor, zone: str, hour12: bool) -> Found:
     report = drift.report(actor)
     return {
         "drift": [rows.drift_item(one, zone, hour12) for one in report.items],
+        "unread": [rows.unread_item(one) for one in report.unread],
         "drift_checked": formats.rfc3339(report.checked_at),
     }
 
