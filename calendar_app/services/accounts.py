@@ -141,6 +141,9 @@ def sign_up(
     person = Person(
         email=normal_email(email), name=_text(name, "name"), timezone=zone(timezone), password_hash=""
     )
+    if place is None and person.email in get_settings().operators:
+        # Nobody has shown that it is theirs, and whoever has it looks after the whole installation.
+        raise _taken()
     workspace_name = _text(workspace_name or f"{name}’s workspace", "workspace_name")
     person.password_hash = passwords.hashed(passwords.checked(password))
     token = secrets.token_urlsafe(32)
@@ -157,9 +160,7 @@ def sign_up(
     except IntegrityError as error:
         if "email" not in str(error.orig):
             raise Conflict("Somebody else was just given this workspace's address: try again.") from None
-        raise Conflict(
-            "There is already an account with this e-mail address: sign in instead.", code="email_taken"
-        ) from None
+        raise _taken() from None
     with reading() as session:
         return SignedIn(token, _identity(session, person, sign_in_row.id))
 
@@ -333,6 +334,12 @@ def _authenticate(email: str, password: str, client: str, device: str = "") -> P
             limits.count(*limit)
         raise NotSignedIn("The e-mail address or the password is wrong.", code="invalid_credentials")
     return person
+
+
+def _taken() -> Conflict:
+    return Conflict(
+        "There is already an account with this e-mail address: sign in instead.", code="email_taken"
+    )
 
 
 def _new_session(session: Session, person: Person, token: str, user_agent: str) -> AuthSession:

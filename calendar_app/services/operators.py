@@ -1,6 +1,8 @@
 """Who looks after the installation itself: its queues, workers and health, which no single workspace owns.
 
-An operator is who is named in ``OPERATORS`` and can sign in; in development every owner of a workspace is one.
+An operator is who is named in ``OPERATORS`` and can sign in; in development every owner of a workspace is one. As
+signing up proves no address, nobody signs up with one of these: their accounts are made from the shell
+(:mod:`calendar_app.services.owners`), or by an invitation that arrived there.
 """
 
 from __future__ import annotations

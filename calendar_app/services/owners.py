@@ -43,8 +43,12 @@ def make_owner(
             session.flush()
         place = _workspace(session, workspace, person)
         audit.record(session, place.id, None, "owner.made", "person", person.id, email=address)
-    what = "A new account" if created else "The account"
-    return MadeOwner(created, f"{what} {address} owns the workspace {place.slug}.")
+    what = (
+        f"A new account {address}"
+        if created
+        else f"The account {address}, which existed and keeps its password,"
+    )
+    return MadeOwner(created, f"{what} owns the workspace {place.slug}.")
 
 
 def reset_password(email: str, password: str) -> int:
