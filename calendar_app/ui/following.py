@@ -109,7 +109,10 @@ class Following:
         try:
             while workspace in self._waiting:
                 await asyncio.sleep(TOGETHER_S)
-                await self._send(workspace, self._waiting.pop(workspace))
+                try:
+                    await self._send(workspace, self._waiting.pop(workspace))
+                except Exception:
+                    log.exception("a change could not be sent to the open pages")
         finally:
             del self._delivering[workspace]
 
