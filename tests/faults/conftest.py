@@ -70,8 +70,14 @@ def sandbox(
     with running_sandbox(
         server=server, clock=lambda: datetime.now(UTC), wrap=past_switches, **behind
     ) as running:
-        allowed = [httpx.URL(url).netloc.decode() for url in (running.url, behind.get("caldav_url", running.url))]
-        configure(**running.environment, HTTP_TIMEOUT="1", ALLOWED_PRIVATE_HOSTS=",".join(allowed))
+        allowed = [
+            httpx.URL(url).netloc.decode() for url in (running.url, behind.get("caldav_url", running.url))
+        ]
+        configure(
+            **running.environment,
+            HTTP_TIMEOUT="2" if behind else "1",
+            ALLOWED_PRIVATE_HOSTS=",".join(allowed),
+        )
         yield running
         running.client.delete("/sandbox/api/faults")
 

@@ -33,11 +33,13 @@ from calendar_app.providers.microsoft.mapping import KEY_PROPERTY
 from calendar_app.providers.microsoft.provider import MicrosoftCalendar
 from calendar_app.sandbox.caldav.server import PASSWORD, USERNAME
 from calendar_app.services import mirror
-from calendar_app.settings import get_settings
+from calendar_app.settings import Settings, get_settings
 from tests.sandbox.calendly_server import Receiver, RunningCalendly
 from tests.sandbox.microsoft.client import Microsoft
 from tests.sandbox.server import OWNER, Sandbox
 
+PATIENCE_S = 30.0
+"""What we ask past the switches may take its time."""
 PAST = {"x-past-switches": "1"}
 
 
@@ -96,14 +98,14 @@ class Google:
 
     def held(self) -> list[Held]:
         path = f"/sandbox/api/calendars/{OWNER}/events"
-        answer = self._sandbox.client.get(path, params={"limit": "100000"}, timeout=60)
+        answer = self._sandbox.client.get(path, params={"limit": "100000"}, timeout=PATIENCE_S)
         return [self._held(item) for item in answer.json()["items"]]
 
     def crowd(self, count: int = 2_600) -> int:
         """Google gives us at most 2,500 at once."""
         path = f"/sandbox/api/calendars/{OWNER}/generate"
         body = {"count": count, "days": 300}
-        assert self._sandbox.client.post(path, json=body, timeout=60).status_code == 200
+        assert self._sandbox.client.post(path, json=body, timeout=PATIENCE_S).status_code == 200
         return count
 
     def _held(self, item: dict[str, Any]) -> Held:
@@ -179,11 +181,11 @@ class CalDavAccount(_Read):
     def __init__(self, sandbox: Sandbox, url: str) -> None:
         self._sandbox = sandbox
         self.secret = self._opened(f"{sandbox.url}/sandbox/caldav/")
-        behind = CalDavCalendar(get_settings(), Secret.load(self.secret))
+        behind = CalDavCalendar(_patient(), Secret.load(self.secret))
         self.calendar = next(
             one.remote_id for one in behind.list_calendars() if one.remote_id.endswith("/studio/")
         )
-        self._behind = CalDavCalendar(get_settings(), Secret.load(self._opened(url)))
+        self._behind = CalDavCalendar(_patient(), Secret.load(self._opened(url)))
         self._there = self.calendar.replace(f"{sandbox.url}/sandbox/caldav/", url)  # at Radicale itself
 
     def columns(self) -> Mapping[str, Any]:
@@ -200,7 +202,7 @@ class CalDavAccount(_Read):
         return 0
 
     def _opened(self, url: str) -> str:
-        return CalDavSignIn(get_settings()).open(Credentials(url, USERNAME, PASSWORD)).secret
+        return CalDavSignIn(_patient()).open(Credentials(url, USERNAME, PASSWORD)).secret
 
 
 class CalendlyAccount(_Read):
@@ -241,7 +243,7 @@ class Link(_Read):
 
     def __init__(self, sandbox: Sandbox, _url: str) -> None:
         address = f"{sandbox.url}{sandbox.app.state.stand_ins['ics'].path}"
-        opened = IcsOpener(link_client(get_settings())).open(Credentials(address, "", ""))
+        opened = IcsOpener(link_client(_patient())).open(Credentials(address, "", ""))
         self.secret = opened.secret
         self._past = sandbox.closing.enter_context(_Past())
 
@@ -253,7 +255,7 @@ class Link(_Read):
         return 0
 
     def _reader(self) -> CalendarProvider:
-        return IcsCalendar(link_client(get_settings(), transport=self._past), self.secret)
+        return IcsCalendar(link_client(_patient(), transport=self._past), self.secret)
 
 
 class _Past(httpx.HTTPTransport):
@@ -264,9 +266,13 @@ class _Past(httpx.HTTPTransport):
         return super().handle_request(request)
 
 
+def _patient() -> Settings:
+    return get_settings().model_copy(update={"http_timeout": PATIENCE_S})
+
+
 def _client(sandbox: Sandbox) -> httpx.Client:
     return sandbox.closing.enter_context(
-        httpx.Client(headers=PAST, verify=tls(), trust_env=False, timeout=60)
+        httpx.Client(headers=PAST, verify=tls(), trust_env=False, timeout=PATIENCE_S)
     )
 
 
