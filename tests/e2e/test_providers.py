@@ -136,6 +136,25 @@ def test_the_story_with(provider: str, product: Product, visitors: Visitors) -> 
     assert not [title for title in held.titles() if f"Ada {name}" in title]
 
 
+def test_the_story_with_calendly(product: Product, visitors: Visitors) -> None:
+    """Connect, see what customers can book there and what they booked; call one off, and find it gone at Calendly."""
+    held = Held(product, "calendly")
+    owner, _ = newcomer(visitors, "Calendlyfan")
+    connect(owner, product, "calendly")
+    owner.get_by_role("link", name="Appointments").click()
+    offered = owner.get_by_role("region", name="What customers can book")
+    expect(offered.get_by_text("Intro call")).to_be_visible()
+    held.add("Rehearsal calendly", evening())
+    booked = owner.get_by_role("region", name="Coming up").get_by_role("listitem")
+    mine = booked.filter(has_text="Rehearsal calendly")
+    expect(mine).to_be_visible(timeout=PATIENCE_MS)
+    mine.get_by_role("button", name="Cancel appointment").click()
+    owner.get_by_label("Reason (optional)").fill("Something came up")
+    owner.get_by_role("button", name="Cancel appointment", exact=True).click()
+    expect(mine).to_have_count(0)
+    assert "Rehearsal calendly" not in held.titles()
+
+
 def test_four_accounts_block_and_receive(product: Product, visitors: Visitors) -> None:
     """With Google, Microsoft, CalDAV and Calendly in one workspace an event in any of them closes its time, and a
     booking lands once in each calendar that takes bookings."""
