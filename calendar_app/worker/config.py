@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import gc
 
-from sqlalchemy.orm import configure_mappers
-
 import calendar_app.worker.jobs  # noqa: F401  # see above
 from calendar_app import logs, queues
-from calendar_app.db.session import get_engine
+from calendar_app.services import warm_up
 from calendar_app.settings import get_settings
 
 logs.configure(get_settings(), "worker")
-configure_mappers()
-get_engine()
+warm_up.database()
 gc.collect()
 gc.freeze()
 

@@ -1,0 +1,13 @@
+"""What a process loads before it forks, so that none of its children has to do it anew."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import configure_mappers
+
+from calendar_app.db.session import get_engine
+
+
+def database() -> None:
+    """The mapping of the tables and the database's driver; no connection is opened."""
+    configure_mappers()
+    get_engine()
