@@ -64,7 +64,7 @@ lint: $(DEV)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-faults: $(DEV)
+faults: $(BROWSER)
 	@$(BIN)/python -m tests.faults
 
 soak: $(DEV)

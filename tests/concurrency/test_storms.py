@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from tests.support.scheduling import ZONE, assert_consistent, next_monday
 pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(180)]
 
 CLIENTS = 16
+LONG = os.environ.get("FAULTS") == "long"
 DAY = {"mon": [["00:00", "24:00"]], "tue": [["00:00", "24:00"]]}
 
 
@@ -92,16 +94,26 @@ def _check_rows(*, hosts_each: int = 1) -> None:
         assert all(write.present == (booking.status == "confirmed") for write in mine)
 
 
-def test_one_slot_one_winner(office: Office, storm: Storm) -> None:
-    """16 clients want the same time at the same moment, forty times over: one gets it each time."""
+def test_one_slot_one_winner(
+    office: Office, storm: Storm, record_property: Callable[[str, object], None]
+) -> None:
+    """16 clients want the same time at the same moment, forty times over: one gets it each time, and soon."""
     kind = office.kind(office.host())
-    rounds = 40
+    rounds = 60 if LONG else 40
     for number in range(rounds):
         storm.rush(CLIENTS, kind, office.at(2 * number))
     assert len(storm.ok()) == rounds
     storm.check_answers()
     storm.check_history(_claims())
     _check_rows()
+    took = sorted(operation.ended - operation.begun for operation in storm.operations)
+    slow = took[len(took) * 99 // 100]
+    if LONG:
+        busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+        assert slow < max(1.0, busy), (
+            "99 of 100 requests are answered within a second, if nobody else needs the machine"
+        )
+    record_property("count", f"{CLIENTS} clients, {rounds} rounds, {rounds} winners, p99 {slow:.2f} s")
 
 
 def test_staggered_starts_lengths_buffers_and_types(office: Office, storm: Storm) -> None:

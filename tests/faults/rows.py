@@ -7,6 +7,7 @@ test may say more with ``record_property("count", "10 callers, 1 refresh")``.
 from __future__ import annotations
 
 STORMS, MACHINE = "tests/concurrency/test_storms.py", "tests/services/test_booking_machine.py"
+HISTORY = "tests/faults/test_history.py"
 CRASHES, PROVIDER = "tests/faults/test_crashes.py", "tests/faults/test_provider.py"
 WRITES, GRANTS, SYNC = (f"tests/services/test_{name}.py" for name in ("calendar_writes", "grants", "sync"))
 JOBS, WORKERS = "tests/worker/test_jobs.py", "tests/worker/test_processes.py"
@@ -17,12 +18,15 @@ KEYS, HTTP, GUARD = (
     "tests/providers/test_guard.py",
 )
 ATTACKS = "tests/attacks"
+PUSH, CLOCKS, MAILBOX = (f"tests/faults/test_{name}.py" for name in ("push", "clocks", "mailbox"))
+ADDRESSES, FILES = f"{ATTACKS}/test_typed_addresses.py", f"{ATTACKS}/test_hostile_files.py"
+CODES = f"{ATTACKS}/test_oauth.py"
 
 ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
-    1: ("Everybody wants one slot at once", (f"{STORMS}::test_one_slot_one_winner",)),
+    1: ("Everybody wants one slot at once", (f"{STORMS}::test_one_slot_one_winner", HISTORY)),
     2: (
         "Overlapping starts, buffers, event types of one host",
-        (f"{STORMS}::test_staggered_starts_lengths_buffers_and_types",),
+        (f"{STORMS}::test_staggered_starts_lengths_buffers_and_types", HISTORY),
     ),
     3: (
         "Deadlocks are retried and never shown",
@@ -38,13 +42,20 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     ),
     5: (
         "Move, cancel and new booking have a serial order",
-        (f"{STORMS}::test_bookings_moves_and_cancellations_have_a_serial_order", MACHINE),
+        (f"{STORMS}::test_bookings_moves_and_cancellations_have_a_serial_order", HISTORY, MACHINE),
     ),
     6: (
         "Collective and round-robin hosts in opposite orders",
         (f"{STORMS}::test_hosts_in_opposite_orders", f"{STORMS}::test_a_round_robin_fills_every_host"),
     ),
-    7: ("The same Idempotency-Key again", (KEYS,)),
+    7: (
+        "The same Idempotency-Key again",
+        (
+            KEYS,
+            "tests/api/test_bookings.py::test_a_repetition_gets_the_first_answer",
+            "tests/api/test_bookings.py::test_two_repetitions_in_flight_make_one_booking",
+        ),
+    ),
     8: (
         "kill -9 of a web process around the commit of a booking",
         (
@@ -67,6 +78,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     12: (
         "Clocks that differ",
         (
+            CLOCKS,
             f"{SYNC}::test_clock_of_another_machine_is_ahead",
             "tests/services/test_reservations.py::test_expired_holds_give_way_under_the_lock",
             "tests/services/test_bookings.py::test_the_past_is_refused_in_words",
@@ -92,8 +104,13 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             f"{CRASHES}::test_a_worker_killed_at_every_step_of_a_write",
             f"{CRASHES}::test_a_worker_killed_between_the_answer_and_its_record",
+            f"{CRASHES}::test_a_worker_killed_before_it_claims",
             f"{CRASHES}::test_a_worker_killed_while_it_reads",
+            f"{CRASHES}::test_a_worker_killed_before_it_commits_what_it_read",
+            f"{CRASHES}::test_a_worker_killed_after_it_committed_what_it_read",
             f"{CRASHES}::test_a_worker_killed_while_it_refreshes",
+            f"{CRASHES}::test_a_worker_killed_before_it_saves_new_tokens",
+            f"{CRASHES}::test_a_worker_killed_after_it_saved_new_tokens",
             f"{WRITES}::test_every_crash_point_ends_in_one_event",
         ),
     ),
@@ -180,6 +197,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     30: (
         "Push lost, doubled, late, out of order",
         (
+            PUSH,
             f"{SYNC}::test_polling_finds_what_push_missed",
             f"{CHANNELS}::test_push_is_queued_once_and_read",
             f"{CHANNELS}::test_push_without_a_usable_number_is_ignored",
@@ -191,36 +209,58 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             f"{CHANNELS}::test_renewal_opens_the_new_channel_first",
             f"{CHANNELS}::test_failed_renewal_leaves_the_old_channel",
+            "tests/services/test_channels_at_microsoft.py",
         ),
     ),
-    32: ("Too many calls to one mailbox at once", ("tests/services/test_parallel.py",)),
+    32: ("Too many calls to one mailbox at once", (MAILBOX, "tests/services/test_parallel.py")),
     33: (
         "The provider cannot be reached when times are asked for",
         (f"{PROVIDER}::test_an_unreachable_provider_never_means_free", "tests/services/test_stale_policy.py"),
     ),
     34: ("CalDAV servers as they are", ("tests/providers/test_caldav*",)),
-    35: ("OAuth: state, session, issuer, PKCE", (OAUTH,)),
+    35: ("OAuth: state, session, issuer, PKCE", (CODES, OAUTH)),
     36: (
         "Redirects to elsewhere",
         (
+            f"{CODES}::test_nobody_is_sent_elsewhere",
             "tests/api/test_auth.py::test_next_stays_on_this_site",
             f"{OAUTH}::test_only_local_paths_are_followed",
         ),
     ),
     37: ("Forged webhooks", (f"{ATTACKS}/test_forged.py", f"{CHANNELS}::test_forged_push_does_nothing")),
-    38: ("Calendly webhooks: bad, old, replayed signatures", ("tests/providers/test_calendly*",)),
-    39: ("Addresses that lead inside", (GUARD,)),
+    38: (
+        "Calendly webhooks: bad, old, replayed signatures",
+        (
+            "tests/api/test_calendly_story.py::test_a_webhook_brings_a_booking_at_once_and_only_once",
+            "tests/providers/test_calendly*",
+        ),
+    ),
+    39: (
+        "Addresses that lead inside",
+        (
+            f"{ADDRESSES}::test_addresses_inside_are_refused",
+            f"{ADDRESSES}::test_redirects_lead_nowhere_inside",
+            f"{ADDRESSES}::test_a_password_reaches_no_other_host",
+            GUARD,
+        ),
+    ),
     40: (
         "Hostile calendar files",
-        ("tests/domain/test_recurrence_bounds.py", "tests/domain/test_ics_reader.py"),
+        (FILES, "tests/domain/test_recurrence_bounds.py", "tests/domain/test_ics_reader.py"),
     ),
     41: (
         "Hostile XML and compression",
-        ("tests/providers/test_caldav*", f"{GUARD}::test_bodies_are_bounded"),
+        (
+            f"{ADDRESSES}::test_bombs_are_bounded",
+            "tests/providers/test_caldav*",
+            f"{GUARD}::test_bodies_are_bounded",
+        ),
     ),
     42: (
         "Injection",
         (
+            f"{ATTACKS}/test_injection.py",
+            "tests/e2e/test_attacks.py::test_markup_is_shown_and_never_run",
             "tests/domain/test_ics_writer.py",
             "tests/services/test_notifications.py::test_hostile_texts_stay_texts",
             f"{ATTACKS}/test_schema.py",
@@ -230,11 +270,17 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     43: ("Other people's objects", (f"{ATTACKS}/test_access.py", f"{ATTACKS}/test_schema.py")),
     44: (
         "Secrets in clear",
-        (f"{ATTACKS}/test_secrets.py", "tests/db/test_session.py::test_tokens_are_encrypted_and_keys_rotate"),
+        (
+            f"{ATTACKS}/test_secrets.py",
+            "tests/worker/test_secrets.py",
+            "tests/test_logs.py",
+            "tests/db/test_session.py::test_tokens_are_encrypted_and_keys_rotate",
+        ),
     ),
     45: (
         "Floods of bookings and holds",
         (
+            f"{ATTACKS}/test_floods.py",
             "tests/services/test_bookings.py::test_nobody_keeps_a_whole_calendar_with_holds",
             "tests/api/test_bookings.py::test_one_address_cannot_book_without_end",
             "tests/services/test_bookings.py::test_holds_are_replaced_released_and_swept",
