@@ -12,7 +12,7 @@ error                  what follows
 =====================  ==============================================================================================
 retryable              again later: 5 s, doubling to an hour, with jitter; ``Retry-After`` wins; parked after ten tries
 ``GrantRevoked``       parked as ``needs_reconnect``; :func:`sweep` takes it up when the account is connected again
-``PreconditionFailed`` the event is read and what its owner changed is kept (see :func:`merged`), at once
+``PreconditionFailed`` the event is read and what its owner changed is kept (see :func:`event_writing.merged`)
 ``EventNotFound``      written anew
 any other              parked with the reason; staff see it and may retry
 =====================  ==============================================================================================
@@ -25,7 +25,6 @@ import random
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import and_, or_
 from sqlmodel import Session, col, select
@@ -43,11 +42,12 @@ from calendar_app.db.tables import (
     Workspace,
 )
 from calendar_app.domain.booking import Status
-from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventDraft, write_key
+from calendar_app.domain.event import EventDraft, write_key
 from calendar_app.errors import EventNotFound, GrantRevoked, NotFound, PreconditionFailed, ProviderError
 from calendar_app.providers import registry
-from calendar_app.providers.base import AccessRole, CalendarProvider, Capability, WrittenEvent
+from calendar_app.providers.base import AccessRole, Capability, WrittenEvent
 from calendar_app.services import booking_events, deviations, grants, live, mirror, sightings
+from calendar_app.services.event_writing import Seen, put, read_back
 from calendar_app.services.mirror_own import Sighting
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,6 @@ LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 10
 _FIRST_DELAY, _LONGEST_DELAY = 5.0, 3600.0
 _VERIFY_AGAIN, _VERIFY_WITHIN = timedelta(minutes=2), timedelta(days=1)
-_MERGES = 3
 _SWEEP_LIMIT = 500
 
 QUEUED, WRITTEN, VERIFIED, FAILED, REMOVED = "queued", "written", "verified", "failed", "removed"
@@ -81,21 +80,12 @@ class _Claim:
     verify_only: bool
 
 
-class _Seen(StrEnum):
-    """What the provider shows when a written event is read back."""
-
-    SAME = "same"
-    OTHER = "other"
-    MISSING = "missing"
-    UNREAD = "unread"
-
-
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     """What came of a claim: an event as written, what was read back of it, or an error."""
 
     written: WrittenEvent | None = None
-    seen: _Seen = _Seen.UNREAD
+    seen: Seen = Seen.UNREAD
     error: ProviderError | None = None
 
 
@@ -350,7 +340,7 @@ def _carry_out(claim: _Claim) -> _Outcome:
             return _Outcome(seen=_read_back(claim, None))
         draft = claim.draft
         return _Outcome(
-            grants.call(claim.connection_id, lambda api: _put(api, claim.calendar, draft, claim.etag))
+            grants.call(claim.connection_id, lambda api: put(api, claim.calendar, draft, claim.etag))
         )
     except EventNotFound as error:
         return _Outcome() if claim.draft is None else _Outcome(error=error)
@@ -360,66 +350,10 @@ def _carry_out(claim: _Claim) -> _Outcome:
         return _Outcome(error=GrantRevoked(error.detail))
 
 
-def _put(api: CalendarProvider, calendar: str, draft: EventDraft, etag: str) -> WrittenEvent:
-    """Write, keeping what the calendar's owner changed since our last write."""
-    for _ in range(_MERGES):
-        try:
-            return api.put_event(calendar, draft, etag=etag)
-        except EventNotFound:
-            draft, etag = replace(draft, remote_id=draft.key), ""
-        except PreconditionFailed:
-            try:
-                current = api.get_event(calendar, draft.remote_id)
-            except EventNotFound:  # what changed the version was its deletion
-                draft, etag = replace(draft, remote_id=draft.key), ""
-            else:
-                draft, etag = merged(draft, current), current.etag
-    return api.put_event(calendar, draft, etag=etag)
-
-
-def merged(draft: EventDraft, current: CalendarEvent) -> EventDraft:
-    """``draft`` with what the owner of the calendar wrote into our event; time and place in the booking's life stay
-    ours.
-
-    Title, description, location and colour are the owner's once they touched the event; guests whom the owner added
-    stay, and everybody keeps the answer they gave to the invitation.
-    """
-    answers = {attendee.email.lower(): attendee for attendee in current.attendees}
-    ours = {attendee.email.lower() for attendee in draft.attendees}
-    attendees = [
-        replace(attendee, response=answers[attendee.email.lower()].response)
-        if attendee.email.lower() in answers
-        else attendee
-        for attendee in draft.attendees
-    ]
-    attendees += [attendee for email, attendee in answers.items() if email not in ours]
-    return replace(
-        draft,
-        summary=current.summary or draft.summary,
-        description=current.description or draft.description,
-        location=current.location or draft.location,
-        color=current.color or draft.color,
-        attendees=tuple(attendees),
-        private={**current.private, **draft.private},
-    )
-
-
-def _read_back(claim: _Claim, written: WrittenEvent | None) -> _Seen:
-    """What the provider shows of the event now; trouble in reading is no news about what was written."""
-    draft = claim.draft
-    assert draft is not None
+def _read_back(claim: _Claim, written: WrittenEvent | None) -> Seen:
+    assert claim.draft is not None
     remote_id = written.remote_id if written else claim.remote_id
-    try:
-        event = grants.call(claim.connection_id, lambda api: api.get_event(claim.calendar, remote_id))
-    except EventNotFound:
-        return _Seen.MISSING
-    except (ProviderError, NotFound):
-        return _Seen.UNREAD
-    times = booking_events.moment(event.start, draft.zone), booking_events.moment(event.end, draft.zone)
-    same = (
-        times == (draft.start, draft.end) and event.private.get(BOOKING_MARK) == draft.private[BOOKING_MARK]
-    )
-    return _Seen.SAME if same else _Seen.OTHER
+    return read_back(claim.connection_id, claim.calendar, remote_id, claim.draft)
 
 
 def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = False) -> bool:
@@ -465,12 +399,12 @@ def _succeeded(row: CalendarWrite, claim: _Claim, outcome: _Outcome, now: dateti
     elif claim.draft is None:
         row.state, row.etag, row.html_link, row.attempts = REMOVED, "", "", 0
         row.remote_id = write_key(row.booking_id, row.calendar_id)
-    elif outcome.seen is _Seen.SAME:
+    elif outcome.seen is Seen.SAME:
         row.state, row.verified_at, row.attempts = VERIFIED, now, 0
-    elif outcome.seen is _Seen.MISSING:
+    elif outcome.seen is Seen.MISSING:
         row.applied_version -= 1
         _failed(row, EventNotFound("The event was written, but the calendar does not show it."), now)
-    elif outcome.seen is _Seen.OTHER:
+    elif outcome.seen is Seen.OTHER:
         row.state, row.last_error_code = WRITTEN, DIFFERS
         row.last_error = "The event was changed in the calendar since it was written."
     else:

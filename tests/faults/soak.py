@@ -44,7 +44,7 @@ from tests.support.mail_server import mail_server
 from tests.worker.processes import signal_session
 
 _TLS = ssl.create_default_context()  # made once: httpx would make one per request
-CLIENTS, DAYS, WEBS, WORKERS = 12, 45, 2, 2
+CLIENTS, DAYS, WEBS, WORKERS = 24, 45, 2, 2
 RATE = float(os.environ.get("SOAK_RATE", "6"))
 """Wishes a second, of all clients together; about half of them can be fulfilled."""
 
@@ -151,7 +151,7 @@ class Soak:
             except Exception as error:  # noqa: BLE001  # faults meet people, too; they try again
                 self.count(f"reconnecting failed: {type(error).__name__}")
 
-    def book(self, wish: Wish, chance: random.Random, tries: int = 8) -> str:
+    def book(self, wish: Wish, chance: random.Random, tries: int = 20) -> str:
         """Until an answer says what became of it; a client that gives up leaves it unknown."""
         body = {
             "event_type_id": self.places[wish.place].kind,
@@ -163,7 +163,7 @@ class Soak:
         for attempt in range(tries):
             answer = self.send(chance, "/bookings", body, wish.key)
             if answer is None or answer.status_code in (429, 502, 503):
-                time.sleep(0.5 * (attempt + 1))
+                time.sleep(min(4.0, 0.5 * (attempt + 1)))
                 continue
             code = answer.json().get("code", "")
             if answer.status_code == 201:

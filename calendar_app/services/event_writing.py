@@ -1,0 +1,84 @@
+"""The provider's side of a booking's event: written so that what its owner changed stays, and read back afterwards.
+
+Nothing here knows of rows and claims (:mod:`calendar_app.services.calendar_writes`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+
+from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventDraft
+from calendar_app.errors import EventNotFound, NotFound, PreconditionFailed, ProviderError
+from calendar_app.providers.base import CalendarProvider, WrittenEvent
+from calendar_app.services import booking_events, grants
+
+_MERGES = 3
+
+
+class Seen(StrEnum):
+    """What the provider shows when a written event is read back."""
+
+    SAME = "same"
+    OTHER = "other"
+    MISSING = "missing"
+    UNREAD = "unread"
+
+
+def put(api: CalendarProvider, calendar: str, draft: EventDraft, etag: str) -> WrittenEvent:
+    """Write, keeping what the calendar's owner changed since our last write."""
+    for _ in range(_MERGES):
+        try:
+            return api.put_event(calendar, draft, etag=etag)
+        except EventNotFound:
+            draft, etag = replace(draft, remote_id=draft.key), ""
+        except PreconditionFailed:
+            try:
+                current = api.get_event(calendar, draft.remote_id)
+            except EventNotFound:  # what changed the version was its deletion
+                draft, etag = replace(draft, remote_id=draft.key), ""
+            else:
+                draft, etag = merged(draft, current), current.etag
+    return api.put_event(calendar, draft, etag=etag)
+
+
+def merged(draft: EventDraft, current: CalendarEvent) -> EventDraft:
+    """``draft`` with what the owner of the calendar wrote into our event; time and place in the booking's life stay
+    ours.
+
+    Title, description, location and colour are the owner's once they touched the event; guests whom the owner added
+    stay, and everybody keeps the answer they gave to the invitation.
+    """
+    answers = {attendee.email.lower(): attendee for attendee in current.attendees}
+    ours = {attendee.email.lower() for attendee in draft.attendees}
+    attendees = [
+        replace(attendee, response=answers[attendee.email.lower()].response)
+        if attendee.email.lower() in answers
+        else attendee
+        for attendee in draft.attendees
+    ]
+    attendees += [attendee for email, attendee in answers.items() if email not in ours]
+    return replace(
+        draft,
+        summary=current.summary or draft.summary,
+        description=current.description or draft.description,
+        location=current.location or draft.location,
+        color=current.color or draft.color,
+        attendees=tuple(attendees),
+        private={**current.private, **draft.private},
+    )
+
+
+def read_back(connection_id: str, calendar: str, remote_id: str, draft: EventDraft) -> Seen:
+    """What the provider shows of the event now; trouble in reading is no news about what was written."""
+    try:
+        event = grants.call(connection_id, lambda api: api.get_event(calendar, remote_id))
+    except EventNotFound:
+        return Seen.MISSING
+    except (ProviderError, NotFound):
+        return Seen.UNREAD
+    times = booking_events.moment(event.start, draft.zone), booking_events.moment(event.end, draft.zone)
+    same = (
+        times == (draft.start, draft.end) and event.private.get(BOOKING_MARK) == draft.private[BOOKING_MARK]
+    )
+    return Seen.SAME if same else Seen.OTHER
