@@ -15,7 +15,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
 from calendar_app.errors import (
@@ -28,6 +27,7 @@ from calendar_app.errors import (
 )
 from calendar_app.errors import ProviderUnavailable as Unavailable
 from calendar_app.logs import request_id
+from calendar_app.services.outages import DATABASE_AWAY
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +100,6 @@ def install(app: FastAPI) -> None:
         code = _CODES.get(error.status_code, phrase.lower().replace(" ", "_"))
         return problem(error.status_code, code, title, f"{detail}.".replace("..", "."), headers=error.headers)
 
-    @app.exception_handler(InterfaceError)
-    @app.exception_handler(OperationalError)
     def no_database(_request: Request, _error: Exception) -> ProblemResponse:
         """It is away or too busy; whether the request took effect is not known, as with any answer that is lost."""
         log.warning("request failed: the database is out of reach", exc_info=True)
@@ -112,6 +110,9 @@ def install(app: FastAPI) -> None:
             "The database cannot be reached right now. Please try again in a few seconds.",
             headers={"Retry-After": "3"},
         )
+
+    for away in DATABASE_AWAY:
+        app.add_exception_handler(away, no_database)
 
     @app.exception_handler(Exception)
     def unforeseen(_request: Request, _error: Exception) -> ProblemResponse:
