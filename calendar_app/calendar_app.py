@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from calendar_app import logs
 from calendar_app.api.app import create_api
+from calendar_app.api.pages import MissingPages
 from calendar_app.edge import Edge, behind_proxies
 from calendar_app.sandbox.proxy import mount_proxy
 from calendar_app.services import metrics
@@ -49,7 +50,7 @@ def create_app() -> rx.App:
     api = create_api()
     sandbox = mount_proxy(api, settings.sandbox_url) if settings.sandbox and settings.sandbox_url else None
     app = rx.App(
-        api_transformer=[api, SealedCookies, _behind_the_edge],
+        api_transformer=[api, MissingPages, SealedCookies, _behind_the_edge],
         html_lang="en",
         stylesheets=list(STYLESHEETS),
         backend_exception_handler=show,
