@@ -21,6 +21,7 @@ from calendar_app.settings import get_settings
 router = APIRouter(tags=["operations"])
 _lookouts = ThreadPoolExecutor(2, "health")
 """Threads of their own: all others may be waiting for a database or a Redis that does not answer."""
+_STOPPING = Check("process", health.Status.FAILED, "This process is being stopped.", serving=True)
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
@@ -47,7 +48,8 @@ async def numbers(request: Request) -> Response:
 
 
 async def _looked() -> tuple[Check, ...]:
-    return await asyncio.get_running_loop().run_in_executor(_lookouts, health.checks)
+    found = await asyncio.get_running_loop().run_in_executor(_lookouts, health.checks)
+    return (*found, _STOPPING) if health.stopping() else found
 
 
 def _answer(found: tuple[Check, ...], status: int) -> JSONResponse:

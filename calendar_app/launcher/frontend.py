@@ -89,6 +89,8 @@ def ensure_built(
 
     :raises LaunchError: if the build fails.
     """
+    if is_current(root):  # also where the files belong to somebody else
+        return False
     (root / "build").mkdir(exist_ok=True)
     with (root / "build" / "frontend.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -11,19 +11,21 @@ import gc
 import multiprocessing
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
-from granian.server import Server
-from granian.server.common import AbstractServer
+from granian.server.mp import MPServer
 
 from calendar_app.launcher import frontend
 from calendar_app.launcher.checks import programs_path
 from calendar_app.launcher.errors import LaunchError
+from calendar_app.services import health
 
 APPLICATION = "calendar_app.calendar_app"
 STOP_S = 20
@@ -36,9 +38,30 @@ SERVED_BY_REFLEX = {
 }
 
 
-def server(environment: Mapping[str, str]) -> AbstractServer[Any]:
+class DrainingServer(MPServer):
+    """A server that says so for a while before it stops: ``/ready`` is 503 already, and requests are still served.
+
+    A proxy that watches ``/ready`` has then stopped sending requests here before any could be refused. A second
+    signal ends the wait.
+    """
+
+    drain_s = 0.0
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        """SIGTERM or SIGINT."""
+        notice = os.environ.get(health.STOPPING)
+        if not self.drain_s or not notice or health.stopping():
+            super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
+            return
+        Path(notice).touch()
+        timer = threading.Timer(self.drain_s, super().signal_handler_interrupt)
+        timer.daemon = True
+        timer.start()
+
+
+def server(environment: Mapping[str, str]) -> DrainingServer:
     """The server at ``WEB_HOST`` and ``PORT`` with ``WEB_CONCURRENCY`` processes; one that dies is replaced."""
-    made: AbstractServer[Any] = Server(
+    made = DrainingServer(
         f"{APPLICATION}:app",
         factory=True,
         interface=Interfaces.ASGI,
@@ -50,6 +73,7 @@ def server(environment: Mapping[str, str]) -> AbstractServer[Any]:
         workers_kill_timeout=STOP_S,
         log_level=LogLevels.warning,
     )
+    made.drain_s = float(environment.get("WEB_DRAIN_SECONDS") or 0)
     return made
 
 
@@ -75,8 +99,10 @@ def main() -> None:
         sys.exit(str(error))
     os.chdir(frontend.ROOT)
     os.environ.update(environment | SERVED_BY_REFLEX)
-    preload()
-    server(environment).serve()
+    with tempfile.TemporaryDirectory(prefix="almanac-web-") as folder:
+        os.environ[health.STOPPING] = str(Path(folder) / "stopping")
+        preload()
+        server(environment).serve()
 
 
 if __name__ == "__main__":

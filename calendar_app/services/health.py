@@ -6,6 +6,7 @@ started a second time while it hangs. A short memory keeps watchers from being a
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -32,6 +33,8 @@ CRON_LATE = timedelta(minutes=3)
 """The clock gives a sign of life every minute."""
 SWEEP_LATE = timedelta(minutes=5)
 """The sweeper runs every 30 seconds, so a workless queue shows here even where workers seem alive."""
+STOPPING = "ALMANAC_STOPPING"
+"""The environment variable that names a file which appears when this web server is about to stop."""
 LAST_RUNS = "almanac:ran"
 """A hash in Redis: job -> epoch seconds at which it was last done."""
 
@@ -84,6 +87,12 @@ def checks(*, now: datetime | None = None, fresh: bool = False) -> tuple[Check, 
     if now is None:
         _remembered["checks"] = (time.monotonic(), found)
     return found
+
+
+def stopping() -> bool:
+    """Whether this web server has been asked to stop and only ends what it is at."""
+    notice = os.environ.get(STOPPING, "")
+    return notice != "" and os.path.exists(notice)
 
 
 def serves(found: Iterable[Check]) -> bool:

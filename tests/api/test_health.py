@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -40,6 +41,23 @@ def test_alive_and_not_ready_without_redis(api: httpx.Client, database: Database
         "cron": "failed",
     }
     assert checks(alive)["mode"] == "warning", "the sandbox is on"
+
+
+def test_a_server_that_is_about_to_stop_wants_no_traffic(
+    api: httpx.Client,
+    database: Database,
+    redis_server: Redis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From the notice on, /ready is 503 and says why, while everything is still answered."""
+    notice = tmp_path / "stopping"
+    monkeypatch.setenv(health.STOPPING, str(notice))
+    assert api.get("/ready").status_code == 200
+    notice.touch()
+    response = api.get("/ready")
+    assert (response.status_code, checks(response)["process"]) == (503, "failed")
+    assert api.get("/health").status_code == 200
 
 
 def test_missing_workers_are_told_but_serve(

@@ -88,6 +88,7 @@ def environment(database: Database, redis_server: Redis, tmp_path: Path) -> dict
         "ENCRYPTION_KEYS": settings.encryption_keys[0].get_secret_value(),
         "ALMANAC_SANDBOX": "off",
         "WEB_CONCURRENCY": "1",
+        "WEB_DRAIN_SECONDS": "6",
         "LOG_FORMAT": "json",
     }
 
@@ -115,7 +116,10 @@ def test_servers_share_their_work_and_restart_one_by_one(
             wait_until(lambda: 'almanac_jobs_total{job="send_mail",outcome="done"}' in numbers(one))
             booked = 'almanac_http_requests_total{method="POST",route="/api/v1/bookings",status="201"} 1.0'
             wait_until(lambda: booked in numbers(one))
-            first.stop()
+            first.terminate()
+            wait_until(lambda: answers(one, "/ready") == 503)
+            book(one, "Edsger at a server that is about to stop")
+            wait_until(lambda: not first.running, 30)
         assert answers(one, "/ready") == 0
         assert answers(two, "/ready") == 200
         book(two, "Ada during the restart")

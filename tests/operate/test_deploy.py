@@ -22,7 +22,7 @@ PROCFILE = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
 LINES = PROCFILE | {"web": dict(parse_procfile((ROOT / "Procfile.dev").read_text()).processes)["web"]}
 """What deployments run: the Procfile, but with pages that were built beforehand instead of at every start."""
 SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
-BESIDES = {"REFLEX_REDIS_URL", "WEB_HOST", "WEB_CONCURRENCY", "SANDBOX_PORT"}
+BESIDES = {"REFLEX_REDIS_URL", "WEB_HOST", "WEB_CONCURRENCY", "WEB_DRAIN_SECONDS", "SANDBOX_PORT"}
 """Variables that processes read which are not the application's settings."""
 
 

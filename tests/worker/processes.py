@@ -77,6 +77,10 @@ class Process:
         """``SIGCONT``."""
         signal_session(self._process.pid, signal.SIGCONT)
 
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM), as a supervisor does, and do not wait."""
+        self._process.terminate()
+
     def kill(self) -> None:
         """``kill -9`` for the program and all its children."""
         signal_session(self._process.pid, signal.SIGKILL)
