@@ -120,7 +120,9 @@ def create_app(
     }
 
     def sequence() -> int:
-        return sum(one.sequence() for one in stand_ins.values() if isinstance(one, Counts))
+        return faults.sequence() + sum(
+            one.sequence() for one in stand_ins.values() if isinstance(one, Counts)
+        )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -216,16 +216,22 @@ class Faults:
         self._numbers = itertools.count(1)
         self._pages: dict[tuple[str, str], tuple[int, str]] = {}
         self._overtaken: dict[str, asyncio.Event] = {}
+        self._sequence = 0
         self.account_of: dict[str, AccountOf] = {}
 
     def all(self) -> list[Switch]:
         """Newest last; those that have met all their calls stay to be looked at."""
         return list(self._switches.values())
 
+    def sequence(self) -> int:
+        """Grows with every switch and every call that met one."""
+        return self._sequence
+
     def switch_on(self, fault: Fault) -> Switch:
         if len(self._switches) >= MOST_FAULTS:
             spent = next((s for s in self.all() if s.used and not s.waiting), self.all()[0])
             self.switch_off(spent.id)
+        self._sequence += 1
         switch = Switch(str(next(self._numbers)), fault)
         self._switches[switch.id] = switch
         return switch
@@ -234,6 +240,7 @@ class Faults:
         """One, or all. :raises KeyError: no such fault."""
         for key in list(self._switches) if switch_id is None else [switch_id]:
             self._switches.pop(key).over.set()
+            self._sequence += 1
 
     def meeting(self, call: Call, headers: Headers) -> Switch | None:
         """The first switch that meets this call, counted."""
@@ -245,6 +252,7 @@ class Faults:
             if fault.probability < 1 and random.random() >= fault.probability:
                 continue
             switch.hits += 1
+            self._sequence += 1
             return switch
         return None
 
@@ -255,6 +263,7 @@ class Faults:
             mine = fault.provider == provider and fault.is_push and not switch.used
             if mine and random.random() < fault.probability:
                 switch.hits += 1
+                self._sequence += 1
                 return await self._disturbed(switch, send)
         overtaken = self._overtaken.pop(provider, None)  # one that was held back before this one set out
         status = await send()

@@ -27,7 +27,7 @@ _DONE = {
     "moved": "Event moved.",
     "renamed": "Title saved.",
     "deleted": "Event deleted.",
-    "removed": "Access removed. The application can no longer read or write this account.",
+    "removed": "Access ended. The application can no longer read or write this account.",
     "broken": "Fault switched on.",
     "mended": "Fault switched off.",
     "expired": "Expired. The application will meet it at its next call.",

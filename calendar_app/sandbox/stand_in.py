@@ -43,7 +43,10 @@ class HeldCalendar:
 
 @dataclass(frozen=True, slots=True)
 class HeldAccount:
-    """An account; ``connected`` tells whether it has given consent. ``hint`` says how to sign in, where needed."""
+    """An account; ``connected`` tells whether it has given consent. ``hint`` says how to sign in, where needed.
+
+    ``access`` says that it is open to the application, ``end_access`` what its owner does to change that.
+    """
 
     email: str
     name: str
@@ -51,6 +54,8 @@ class HeldAccount:
     connected: bool
     channels: int = 0
     hint: str = ""
+    access: str = "connected to the application"
+    end_access: str = "Remove access"
 
 
 class StandIn(Protocol):

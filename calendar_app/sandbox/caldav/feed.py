@@ -72,7 +72,17 @@ class FeedStandIn:
         (account,) = self._caldav.accounts()
         held = tuple(calendar for calendar in account.calendars if calendar.id == CALENDAR)
         hint = f"Link {self._origin}{self.path}" if held else account.hint
-        return [HeldAccount(PUBLISHER, "Studio timetable", held, connected=bool(held), hint=hint)]
+        return [
+            HeldAccount(
+                PUBLISHER,
+                "Studio timetable",
+                held,
+                connected=bool(held),
+                hint=hint,
+                access="open to whoever has the link",
+                end_access="Publish at another link",
+            )
+        ]
 
     def add_event(self, calendar_id: str, title: str, start: datetime, end: datetime) -> str:
         return self._caldav.add_event(calendar_id, title, start, end)

@@ -88,7 +88,17 @@ class CalDavStandIn:
             held = tuple(self._calendar(element) for element in self._collections())
         except httpx.HTTPError:
             held, hint = (), f"Radicale does not answer at {self._url}"
-        return [HeldAccount(USERNAME, "Olivia Owner", held, connected=bool(held), hint=hint)]
+        return [
+            HeldAccount(
+                USERNAME,
+                "Olivia Owner",
+                held,
+                connected=bool(held),
+                hint=hint,
+                access="open to whoever has the password",
+                end_access="Change the password",
+            )
+        ]
 
     def add_event(self, calendar_id: str, title: str, start: datetime, end: datetime) -> str:
         if end <= start:

@@ -15,6 +15,7 @@ async function look() {
 setInterval(look, 2000);
 
 for (const form of document.querySelectorAll("form.add")) {
+  if (!form.elements.start) continue;
   form.elements.start.addEventListener("change", () => {
     const { start, end } = form.elements;
     if (!start.value || end.value > start.value) return;
