@@ -161,6 +161,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             f"{PROVIDER}::test_a_write_whose_answer_fails_makes_one_event",
             f"{PROVIDER}::test_a_page_that_fails_stores_nothing",
+            f"{PROVIDER}::test_changes_that_cannot_be_read_move_nothing_on",
         ),
     ),
     24: (
@@ -184,6 +185,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             f"{PROVIDER}::test_a_token_that_ends_in_the_middle_of_a_listing",
             f"{PROVIDER}::test_a_revoked_grant_is_said_and_fails_closed",
+            f"{PROVIDER}::test_one_refusal_of_a_password_is_not_believed",
         ),
     ),
     29: (
@@ -198,6 +200,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         "Push lost, doubled, late, out of order",
         (
             PUSH,
+            f"{PROVIDER}::test_polling_finds_what_no_push_told",
             f"{SYNC}::test_polling_finds_what_push_missed",
             f"{CHANNELS}::test_push_is_queued_once_and_read",
             f"{CHANNELS}::test_push_without_a_usable_number_is_ignored",
@@ -217,7 +220,14 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         "The provider cannot be reached when times are asked for",
         (f"{PROVIDER}::test_an_unreachable_provider_never_means_free", "tests/services/test_stale_policy.py"),
     ),
-    34: ("CalDAV servers as they are", ("tests/providers/test_caldav*",)),
+    34: (
+        "CalDAV servers as they are",
+        (
+            f"{PROVIDER}::test_a_calendar_that_comes_in_parts",
+            f"{PROVIDER}::test_a_server_with_weak_entity_tags",
+            "tests/providers/test_caldav*",
+        ),
+    ),
     35: ("OAuth: state, session, issuer, PKCE", (CODES, OAUTH)),
     36: (
         "Redirects to elsewhere",
