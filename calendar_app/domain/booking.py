@@ -72,11 +72,6 @@ class TransitionRefused(Conflict):
     code, title = "transition_refused", "The booking cannot be changed that way any more"
 
 
-def can_transition(current: Status, target: Status, actor: Actor) -> bool:
-    """Whether ``actor`` may ever take a booking from ``current`` to ``target``, times aside."""
-    return actor in TRANSITIONS.get((current, target), frozenset())
-
-
 def check_transition(
     current: Status,
     target: Status,
