@@ -25,7 +25,8 @@ from calendar_app.ui.components.appointment import google_url
 from calendar_app.ui.components.connections import connection_rows
 from calendar_app.ui.components.month import add_months, month_cells
 from calendar_app.ui.components.questions import answers_of
-from calendar_app.ui.pages import appointments, availability, dashboard, orders
+from calendar_app.ui.pages import appointments, dashboard, orders
+from calendar_app.ui.pages.availability import rows as hours
 from calendar_app.ui.pages.bookings.rows import in_words, worst
 from calendar_app.ui.pages.calendars import state
 from calendar_app.ui.pages.event_types import draft
@@ -112,9 +113,9 @@ def test_the_week_survives_the_form() -> None:
     """What the editor shows goes back as it came, and midnight as an end is 24:00."""
     weekly = {"mon": [["09:00", "12:00"], ["13:00", "24:00"]], "sun": []}
     stored = Schedule.from_json({"weekly": weekly}, "Europe/Berlin").to_json()["weekly"]
-    assert availability.as_json(availability.week_rows(stored)) == stored
-    late = [availability.DayRow("mon", "Monday", [availability.HoursRow("20:00", "00:00")])]
-    assert availability.as_json(late) == {"mon": [["20:00", "24:00"]]}
+    assert hours.as_json(hours.week_rows(stored)) == stored
+    late = [hours.DayRow("mon", "Monday", [hours.HoursRow("20:00", "00:00")])]
+    assert hours.as_json(late) == {"mon": [["20:00", "24:00"]]}
 
 
 FORM = {

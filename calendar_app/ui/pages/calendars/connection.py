@@ -177,13 +177,16 @@ def _calendar(row: CalendarRow) -> rx.Component:
             row.checks_conflicts,
             lambda value: CalendarsState.set_conflicts(row.id, value),
         ),
-        toggle(
-            "Write bookings here",
-            row.receives_bookings,
-            lambda value: CalendarsState.set_bookings(row.id, value),
-            ~row.can_write,
+        rx.cond(
+            row.is_file,
+            _remove(row),
+            toggle(
+                "Write bookings here",
+                row.receives_bookings,
+                lambda value: CalendarsState.set_bookings(row.id, value),
+                ~row.can_write,
+            ),
         ),
-        rx.cond(row.is_file, _remove(row)),
         rx.cond(row.checks_conflicts & row.can_go_stale, _policy(row)),
         class_name="row",
         style={"flexWrap": "wrap"},
