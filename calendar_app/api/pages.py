@@ -55,6 +55,8 @@ async def _nothing_at(path: str) -> bool:
 
 def is_missing(path: str) -> bool:
     """Whether ``path`` is one of a public page that leads nowhere."""
+    if "\x00" in path:  # which PostgreSQL cannot even look for
+        return True
     try:
         match path.strip("/").split("/"):
             case ["book", workspace]:
