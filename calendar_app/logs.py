@@ -36,7 +36,7 @@ _SHORTEST_SECRET = 6
 
 _NAMES = (
     r"(?:access_|refresh_|id_|api_|client_|sync_)?(?:token|secret)|password|passwd|code_verifier|authorization"
-    r"|almanac_session|almanac_connect|encryption_keys?|secret_key"
+    r"|almanac_session|almanac_connect|almanac_device|encryption_keys?|secret_key"
 )
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # "name": "value", name='value', name=value (a query string or a form), Name: value (a header)
@@ -55,7 +55,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:ya29\.|1//0)[A-Za-z0-9._/-]{10,}"), HIDDEN),  # Google's tokens
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"), HIDDEN),  # JSON Web Tokens
     (
-        re.compile(r"(/(?:manage|feeds)/)[A-Za-z0-9._~-]{16,}"),
+        re.compile(r"(/(?:manage|feeds|join)/)[A-Za-z0-9._~-]{16,}"),
         rf"\1{HIDDEN}",
     ),  # addresses that are keys themselves
 )

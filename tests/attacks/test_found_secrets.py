@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
+from calendar_app import logs
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Mail
 from calendar_app.errors import TooManyRequests
@@ -62,3 +63,11 @@ def test_an_address_is_not_flooded_with_invitations(place: Place, monkeypatch: p
     with pytest.raises(TooManyRequests):
         team.invite(elsewhere.owner, "victim@example.org", "staff")
     team.invite(elsewhere.owner, "other@example.org", "staff")
+
+
+def test_invitations_are_not_logged() -> None:
+    """The address of an invitation is a key like that of a booking, and a known browser's cookie is nobody else's."""
+    line = logs.redact(
+        "GET /join/bUVcSNASNXBCB6gdnzJVqeqCudjDUsxNP4eTMG9uuMc, almanac_device=WyJhIl0.abc.def"
+    )
+    assert line == f"GET /join/{logs.HIDDEN}, almanac_device={logs.HIDDEN}"
