@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import time
 from collections import Counter
 from glob import glob
 from pathlib import Path
 
 os.environ["FAULTS"] = "long"  # before tests are collected: they choose their variants by it
+os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = tempfile.mkdtemp(prefix="hypothesis-")
 
 import pytest
 
@@ -20,12 +23,21 @@ from tests.faults.rows import ROWS
 ROOT = Path(__file__).resolve().parents[2]
 
 
+PATIENCE = 4
+"""How many times its own time-out a test may take here: this run is for what holds, however busy the machine is."""
+
+
 class Table:
     """A pytest plugin that remembers how each test ended."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, str] = {}
         self.counts: dict[str, str] = {}
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        given = item.get_closest_marker("timeout")
+        seconds = float(given.args[0]) if given else float(item.config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(PATIENCE * seconds), append=False)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
@@ -65,8 +77,10 @@ def main(arguments: list[str]) -> int:
     rows = {number: (title, expanded(tests)) for number, (title, tests) in chosen.items()}
     wanted = dict.fromkeys(test for _, tests in rows.values() for test in tests)
     there = [test for test in wanted if (ROOT / test.partition("::")[0]).exists()]
-    table = Table()
-    pytest.main(["-q", "-p", "no:cacheprovider", "--no-header", *there], plugins=[table])
+    table, begun = Table(), time.monotonic()
+    # A test that takes too long fails, by a signal; the other method would end the run, and there were no table.
+    options = ["-q", "-p", "no:cacheprovider", "--no-header", "-o", "timeout_method=signal"]
+    pytest.main([*options, *there], plugins=[table])
     failed = 0
     print()  # noqa: T201
     for number, (title, tests) in rows.items():
@@ -74,7 +88,8 @@ def main(arguments: list[str]) -> int:
         failed += not held
         how = ", ".join(dict.fromkeys(Path(test.partition("::")[0]).stem for test in tests))
         print(f"{number:>3}  {'held' if held else 'NOT HELD':8}  {title}  [{how}]  {counts}")  # noqa: T201
-    print(f"\n{len(rows) - failed} of {len(rows)} rows held.")  # noqa: T201
+    minutes = (time.monotonic() - begun) / 60
+    print(f"\n{len(rows) - failed} of {len(rows)} rows held, in {minutes:.0f} minutes.")  # noqa: T201
     return 1 if failed else 0
 
 
