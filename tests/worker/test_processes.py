@@ -14,10 +14,12 @@ from urllib.parse import parse_qs
 import anyio.to_thread
 import pytest
 from redis import Redis
+from rq import Queue
 from sqlmodel import col, func, select
 
+from calendar_app import queues
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import Calendar, Event, Occurrence
+from calendar_app.db.tables import Calendar, Channel, Event, Occurrence
 from calendar_app.services import sync
 from calendar_app.settings import Settings
 from tests.sandbox.server import OWNER, Sandbox, running_sandbox
@@ -168,6 +170,35 @@ def test_worker_killed_in_the_middle_of_a_sync(place: Place) -> None:
             .where(col(Occurrence.calendar_id) == place.team.calendar.id)
         )
         assert (session.scalar(singles) or 0) >= EVENTS
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_worker_that_is_asked_to_stop_ends_its_job_first(
+    place: Place, redis_server: Redis, database: Database, quick: bool
+) -> None:
+    """SIGTERM in the middle of a job, in a process of its own or not: it is done to its end, and no other is begun."""
+    if database.kind == "sqlite":
+        pytest.skip("the same on both")
+    generate(place, 2_600)
+    calendar_id = place.team.calendar.id
+    if quick:
+        ends = datetime.now(UTC) + timedelta(days=3)
+        channel = factories.save(
+            Channel(calendar_id=calendar_id, secret="s", resource_id="r", expires_at=ends)
+        )
+        queues.enqueue(queues.SYNC, "push", channel.id, 1, "changed")
+    else:
+        sync.request(calendar_id)
+    with place.worker() as process:
+        assert place.gate.held.wait(60), process.output
+        process.terminate()
+        queues.enqueue(queues.SYNC, "sync_calendar", calendar_id)
+        place.gate.open.set()
+        wait_until(lambda: not process.running, 60)
+    assert synced(place), process.output
+    assert place.gate.listings == 1
+    assert stored(place) == at_provider(place)
+    assert Queue(queues.SYNC, connection=redis_server).count == 1
 
 
 def test_redis_flushed_under_a_running_worker(place: Place, redis_server: Redis) -> None:
