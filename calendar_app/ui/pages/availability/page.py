@@ -190,7 +190,7 @@ def _which() -> rx.Component:
             class_name="select",
         ),
         for_="schedule",
-        hint="Save what you have changed before you go to another one.",
+        hint="Event types use the default unless they name another. Save your changes before you switch.",
     )
 
 

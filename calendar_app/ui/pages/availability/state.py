@@ -39,7 +39,7 @@ class Choice:
 
 def choice_name(view: ScheduleView) -> str:
     """What a schedule is called where there are several."""
-    return f"{view.name} (used unless an event type says otherwise)" if view.is_default else view.name
+    return f"{view.name} (default)" if view.is_default else view.name
 
 
 class AvailabilityState(rx.State):
