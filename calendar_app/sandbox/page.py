@@ -18,7 +18,16 @@ from calendar_app.sandbox.fault_operations import operations
 from calendar_app.sandbox.faults import Faults, Switch, fault_from, kinds
 from calendar_app.sandbox.google.links import selected_event
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
-from calendar_app.sandbox.stand_in import Expires, HeldCalendar, HeldEvent, KeepsSeries, SendsNotices, StandIn
+from calendar_app.sandbox.stand_in import (
+    Expires,
+    HeldCalendar,
+    HeldEvent,
+    KeepsSeries,
+    SendsNotices,
+    StandIn,
+    let_expire,
+    send_notice,
+)
 
 Form = ImmutableMultiDict[str, str]
 
@@ -164,26 +173,11 @@ class SandboxPage:
         return "removed"
 
     def expire(self, form: Form) -> str:
-        stand_in = self._stand_in(form)
-        if not isinstance(stand_in, Expires):
-            raise ValueError(f"{stand_in.title} has nothing that expires on demand.")
-        account = form.get("account", "").strip() or None
-        match form.get("what", ""):
-            case "tokens":
-                stand_in.expire_access_tokens(account)
-            case "sync":
-                stand_in.expire_sync_tokens(None)
-            case "channels":
-                stand_in.expire_channels(account)
-            case _:
-                raise ValueError("Choose what expires.")
+        let_expire(self._stand_in(form), form.get("what", ""), form.get("account", "").strip())
         return "expired"
 
     def notice(self, form: Form) -> str:
-        stand_in = self._stand_in(form)
-        if not isinstance(stand_in, SendsNotices):
-            raise ValueError(f"{stand_in.title} sends no notices about its channels.")
-        sent = stand_in.send_notice(form.get("what", ""), form.get("account", "").strip() or None)
+        sent = send_notice(self._stand_in(form), form.get("what", ""), form.get("account", "").strip())
         return "noticed" if sent else "unheard"
 
     def switch_on(self, form: Form) -> str:

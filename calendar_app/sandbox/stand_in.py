@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
+
+Push = Callable[[Callable[[], Awaitable[int]]], Awaitable[int]]
+"""Sends a notification, or spoils it: takes what sends it, gives the receiver's status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +155,28 @@ class SendsNotices(Protocol):
 
     def send_notice(self, kind: str, account: str | None) -> int:
         """To the channels of one e-mail address, or all; how many. :raises ValueError: no such kind."""
+
+
+def let_expire(stand_in: StandIn, what: str, account: str) -> None:
+    """``what``: ``tokens``, ``sync`` or ``channels``, of one e-mail address or, if that is empty, of everybody.
+
+    :raises ValueError: for anything else, and where nothing expires.
+    """
+    if not isinstance(stand_in, Expires):
+        raise ValueError(f"{stand_in.title} has nothing that expires on demand.")
+    match what:
+        case "tokens":
+            stand_in.expire_access_tokens(account or None)
+        case "sync":
+            stand_in.expire_sync_tokens(None)
+        case "channels":
+            stand_in.expire_channels(account or None)
+        case _:
+            raise ValueError("What expires must be tokens, sync or channels.")
+
+
+def send_notice(stand_in: StandIn, kind: str, account: str) -> int:
+    """To the channels of one e-mail address, or of everybody; how many. :raises ValueError: it is not sent here."""
+    if not isinstance(stand_in, SendsNotices):
+        raise ValueError(f"{stand_in.title} sends no notices about its channels.")
+    return stand_in.send_notice(kind, account or None)

@@ -33,7 +33,7 @@ from starlette.routing import Route
 from calendar_app.sandbox.fault_operations import PROVIDERS, operations
 from calendar_app.sandbox.faults import Faults, fault_from, kinds
 from calendar_app.sandbox.pages import refuse_cross_site
-from calendar_app.sandbox.stand_in import Expires, SendsNotices, StandIn
+from calendar_app.sandbox.stand_in import StandIn, let_expire, send_notice
 
 Json = dict[str, Any]
 Handler = Callable[[Request, Json], Any]
@@ -96,26 +96,11 @@ class StandInControl:
         self._of(request).remove_access(str(body.get("account", "")))
 
     def _expire(self, request: Request, body: Json) -> None:
-        stand_in = self._of(request)
-        account = str(body["account"]) if body.get("account") else None
-        if not isinstance(stand_in, Expires):
-            raise ValueError(f"{stand_in.title} has nothing that expires on demand.")
-        match body.get("what"):
-            case "tokens":
-                stand_in.expire_access_tokens(account)
-            case "sync":
-                stand_in.expire_sync_tokens(None)
-            case "channels":
-                stand_in.expire_channels(account)
-            case _:
-                raise ValueError("what must be tokens, sync or channels.")
+        let_expire(self._of(request), str(body.get("what", "")), str(body.get("account") or ""))
 
     def _notice(self, request: Request, body: Json) -> Json:
-        stand_in = self._of(request)
-        if not isinstance(stand_in, SendsNotices):
-            raise ValueError(f"{stand_in.title} sends no notices about its channels.")
-        account = str(body["account"]) if body.get("account") else None
-        return {"sent": stand_in.send_notice(str(body.get("kind", "")), account)}
+        kind, account = str(body.get("kind", "")), str(body.get("account") or "")
+        return {"sent": send_notice(self._of(request), kind, account)}
 
 
 def _moment(body: Json, name: str) -> datetime:

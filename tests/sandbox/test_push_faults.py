@@ -190,6 +190,7 @@ def test_notices_by_request_and_by_button(sandbox: Sandbox, hook: Hook, kind: st
     assert notice["lifecycleEvent"] == kind
     still = sandbox.client.post(url, json={"kind": kind}).json()["sent"]
     assert still == (0 if kind == "subscriptionRemoved" else 1)
+    hook.expect(1 + still)
     if not still:
         assert "no push channel is open" in sandbox.client.post("/sandbox/actions/notice", data=form).text
 

@@ -7,13 +7,11 @@ with its first use). Codes and tokens are stored as digests only.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
-from hmac import compare_digest
 from typing import Any
 
+from calendar_app.sandbox.pkce import proves
 from calendar_app.sandbox.store import Store, digest
 
 CODE_LIFE_MS = 600_000
@@ -32,12 +30,7 @@ class CodeGrant:
 
     def proves(self, verifier: str) -> bool:
         """RFC 7636 §4.6; true as well where no challenge was sent: Calendly does not demand one of web applications."""
-        if not self.challenge:
-            return True
-        proof = verifier
-        if self.challenge_method == "S256":
-            proof = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-        return compare_digest(proof, self.challenge)
+        return proves(verifier, self.challenge, self.challenge_method)
 
 
 @dataclass(frozen=True, slots=True)

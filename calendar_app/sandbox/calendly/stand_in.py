@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,11 @@ from calendar_app.sandbox.calendly.oauth import OAuth
 from calendar_app.sandbox.calendly.schema import SCHEMA
 from calendar_app.sandbox.calendly.webhooks import RETRY_AFTER_S, Deliver, HttpDelivery, Webhooks
 from calendar_app.sandbox.pages import Pages
-from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent
+from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent, Push
 from calendar_app.sandbox.store import Clock, Store
 
 OWNER, OWNER_NAME = "owner@example.com", "Olivia Owner"
 SHOWN = 25
-Push = Callable[[Callable[[], Awaitable[int]]], Awaitable[int]]
-"""Sends a notification, or spoils it: takes what sends it, gives the receiver's status."""
 _COLOR = "#006bff"
 
 

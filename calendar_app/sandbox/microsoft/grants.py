@@ -7,14 +7,12 @@ so that a client which does not keep the newest is found out.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import sqlite3
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from hmac import compare_digest
 
+from calendar_app.sandbox.pkce import proves
 from calendar_app.sandbox.store import Store, digest
 
 CODE_LIFE_MS = 600_000
@@ -44,8 +42,7 @@ class CodeGrant:
 
     def proves(self, verifier: str) -> bool:
         """RFC 7636 §4.6, S256."""
-        proof = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-        return compare_digest(proof, self.challenge)
+        return proves(verifier, self.challenge)
 
 
 class Grants:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from calendar_app.sandbox.microsoft.subscriptions import (
 )
 from calendar_app.sandbox.microsoft.zones import windows_name, written
 from calendar_app.sandbox.pages import Pages
-from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent
+from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent, Push
 from calendar_app.sandbox.store import Clock, Store
 
 Json = dict[str, Any]
@@ -44,8 +44,6 @@ _NOTICES = {
     "missed": "Notifications were missed",
     "subscriptionRemoved": "Subscription removed",
 }
-Push = Callable[[Callable[[], Awaitable[int]]], Awaitable[int]]
-"""Sends a notification, or spoils it: takes what sends it, gives the receiver's status."""
 
 
 class MicrosoftStandIn:
