@@ -282,8 +282,25 @@ def test_a_lost_account_says_so_once() -> None:
     """What ails the account is not repeated at each calendar; a colleague's account says whose it is."""
     (row,) = connection_rows([Account("needs_reconnect")], [OneCalendar()], [], viewer="somebody else")
     assert (row.calendars[0].error, row.whose) == ("", "Ada")
-    (row,) = connection_rows([Account("error")], [OneCalendar()], [])
-    assert (row.calendars[0].error, row.whose) == ("Access ended.", "")
+
+
+@pytest.mark.parametrize(
+    ("errors", "above", "below"),
+    [
+        (("", ""), "Down.", ("", "")),
+        (("Down.", ""), "", ("Down.", "")),
+        (("Down.", "Down."), "Down.", ("", "")),
+        (("Down.", "Gone."), "", ("Down.", "Gone.")),
+        (("Gone.", ""), "Down.", ("Gone.", "")),
+    ],
+)
+def test_an_error_is_said_once_where_it_matters(
+    errors: tuple[str, str], above: str, below: tuple[str, str]
+) -> None:
+    """At the calendar that it is about; above all of them where it is about all, or about the account itself."""
+    failing = [OneCalendar(id=str(at), last_error=text) for at, text in enumerate(errors)]
+    (row,) = connection_rows([Account("error", last_error="Down.")], failing, [])
+    assert (row.error, tuple(one.error for one in row.calendars)) == (above, below)
 
 
 def test_an_orders_lines_are_where_they_are_now() -> None:

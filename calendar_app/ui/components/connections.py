@@ -123,6 +123,10 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
     waiting = [calendar for calendar in calendars if calendar.syncing and calendar.synced_at is None]
     read = sum(calendar.sync_progress for calendar in waiting)
     progress = f"First sync: {formats.count(read, 'event')} read. You can leave this page." if waiting else ""
+    lost = view.status == "needs_reconnect"
+    ailing = [calendar.last_error for calendar in calendars]
+    # Said once: at the calendars that it is about, or above them where it is about all, or the account is lost.
+    above = lost or view.last_error not in ailing or len(set(ailing)) == 1
     return ConnectionRow(
         id=view.id,
         provider=view.provider,
@@ -131,7 +135,7 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
         status=view.status,
         last_sync=formats.rfc3339(view.last_sync_at),
         next_sync=formats.rfc3339(view.next_sync_at),
-        error=view.last_error,
+        error=view.last_error if above else "",
         progress=progress,
         sign_in=str(kind.sign_in) if kind else "",
         can_sync=bool(kind) and kind.reads,
@@ -143,8 +147,9 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
                 calendar_row(calendar),
                 can_go_stale=bool(kind) and kind.reads,
                 is_file=bool(kind) and kind.sign_in == "file",
-                # What ails the whole account is said once, above its calendars.
-                **({"error": ""} if view.status == "needs_reconnect" else {}),
+                error=""
+                if lost or (above and calendar.last_error == view.last_error)
+                else calendar.last_error,
             )
             for calendar in calendars
         ],
