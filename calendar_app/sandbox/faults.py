@@ -1,7 +1,7 @@
 """Fault switches of the stand-ins: what a provider may do wrong, brought about on demand.
 
 One middleware stands before every stand-in; a switched-on :class:`Fault` decides by provider, operation, method, path,
-account and page which calls it meets, and how often. Operators rehearse with it on ``/sandbox/faults``; tests and
+account and page which calls it meets, and how often. Operators rehearse with it on ``/sandbox``; tests and
 rehearsal scripts use JSON below ``/sandbox/api``:
 
 ========  ==================  ==========================================================================================
