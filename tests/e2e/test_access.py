@@ -22,6 +22,7 @@ PUBLIC = {
 PRIVATE = {
     "/dashboard": "Dashboard",
     "/bookings": "Bookings",
+    "/orders": "Orders",
     "/settings/event-types": "Event types",
     "/settings/availability": "Availability",
     "/settings/calendars": "Calendars",
