@@ -402,6 +402,7 @@ def test_an_unreachable_provider_never_means_free(office: Office, kind: str) -> 
     """With the provider down, known events still close their times, at submit as well."""
     office.add_outside("Known", office.place.at(11))
     assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    office.add_outside("Meanwhile", office.place.at(13))  # else a link has nothing to say that could be cut
     office.fault(kind, times=None, seconds=2)
     assert sync.sync_calendar(office.calendar.id).outcome is Outcome.FAILED
     assert_closed(office, office.place.at(11))
