@@ -33,6 +33,7 @@ FULL_EVERY = timedelta(hours=20)
 TIMEOUT_S = 1800
 """How long one sync may take."""
 _TICK = timedelta(milliseconds=1)
+_PAGED = ("google", "microsoft")
 
 
 class SyncState(StrEnum):
@@ -78,6 +79,18 @@ def sync_calendar(calendar_id: str) -> SyncResult:
     if again:
         enqueue(calendar_id)
     return result
+
+
+def is_delta(calendar_id: str) -> bool:
+    """Whether a reading will be short: of what changed, and of a provider that gives it in pages of its own."""
+    query = (
+        select(col(Connection.provider), col(Calendar.sync_cursor))
+        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
+        .where(col(Calendar.id) == calendar_id)
+    )
+    with reading() as session:
+        found = session.execute(query).first()
+    return found is not None and bool(found.sync_cursor) and found.provider in _PAGED
 
 
 def request(calendar_id: str, *, queue: bool = True, now: datetime | None = None) -> None:

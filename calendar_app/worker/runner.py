@@ -2,8 +2,9 @@
 
 ``rq worker --worker-class calendar_app.worker.runner.Worker``. RQ forks a process for each job, so that one that eats
 up the memory or dies takes nobody along. Such a process starts with cold caches and without a connection, which costs
-several times what a short job does; so :data:`QUICK` jobs, which handle one row and an answer or two, are done in the
-worker itself. They are watched as forked ones are: heartbeats go on, and one that outlasts its time-out ends.
+several times what a short job does; so :data:`QUICK` jobs, which handle one row and an answer or two, and readings of
+what changed since the last one, are done in the worker itself. They are watched as forked ones are: heartbeats go on,
+and one that outlasts its time-out ends.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from rq.worker import WorkerStatus
 
 from calendar_app import logs, metering
 from calendar_app.queues import JOBS, REQUEST
-from calendar_app.services import metrics
+from calendar_app.services import metrics, sync
 
 log = logging.getLogger(__name__)
 
 QUICK = frozenset(f"{JOBS}.{job}" for job in ("apply_write", "send_mail", "push", "settle_deviation"))
 """What is done without a process of its own."""
+_SYNC = f"{JOBS}.sync_calendar"
 _GRACE_S = 60
 """For how long a job may go on after its time-out has interrupted it, before the process ends."""
 
@@ -39,7 +41,7 @@ class Worker(rq.Worker):
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Do a job: here if it is a quick one, else in a process of its own."""
-        if job.func_name not in QUICK:
+        if not _is_quick(job):
             super().execute_job(job, queue)
             return
         self.prepare_execution(job)
@@ -92,3 +94,13 @@ class Worker(rq.Worker):
         finally:
             over.set()
             watcher.join()
+
+
+def _is_quick(job: Job) -> bool:
+    if job.func_name != _SYNC:
+        return job.func_name in QUICK
+    try:
+        return sync.is_delta(str(job.args[0]))
+    except Exception:
+        log.warning("it cannot be told whether a job is quick", extra={"job": job.id}, exc_info=True)
+        return False

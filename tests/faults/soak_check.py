@@ -23,7 +23,7 @@ from tests.support.scheduling import assert_consistent
 if TYPE_CHECKING:
     from tests.faults.soak import Soak, Wish
 
-SETTLE_S = 900
+SETTLE_S = 1_800
 _NAME = re.compile(r"Soaked [0-9a-f]{8}")
 HELD = (calendar_writes.VERIFIED, calendar_writes.REMOVED)
 

@@ -16,11 +16,13 @@ from rq import Queue
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
-from calendar_app.db.session import get_engine, reading
+from calendar_app.db.session import get_engine, make_engine, reading, transaction, use_engine
+from calendar_app.db.tables import Calendar
 from calendar_app.providers.http import shared_client
 from calendar_app.settings import Settings
 from calendar_app.worker import runner
 from calendar_app.worker.runner import Worker
+from tests.support import factories
 from tests.support.databases import Database
 from tests.worker.processes import ROOT
 
@@ -137,3 +139,31 @@ def test_a_forked_process_shares_no_connection(database: Database) -> None:
     assert os.waitstatus_to_exitcode(status) == 0
     assert shared_client() is client
     assert get_engine().pool.checkedin() == (0 if database.kind == "sqlite" else 1)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("provider", "cursor", "quick"),
+    [
+        ("google", "token", True),
+        ("microsoft", "link", True),
+        ("google", None, False),
+        ("caldav", "token", False),
+    ],
+)
+def test_only_readings_of_changes_are_quick(
+    database: Database, redis_server: Redis, provider: str, cursor: str | None, quick: bool
+) -> None:
+    """A full listing, and what servers of anybody's may answer, is read behind a wall."""
+    team = factories.team(provider=provider)
+    with transaction() as session:
+        session.get_one(Calendar, team.calendar.id).sync_cursor = cursor
+    job = Job.create("calendar_app.worker.jobs.sync_calendar", [team.calendar.id], connection=redis_server)
+    assert runner._is_quick(job) is quick
+
+
+def test_a_reading_is_forked_for_where_nobody_can_tell(database: Database, redis_server: Redis) -> None:
+    """A database that is away, or a calendar that is gone, ends no worker."""
+    job = Job.create("calendar_app.worker.jobs.sync_calendar", ["0" * 26], connection=redis_server)
+    assert runner._is_quick(job) is False
+    use_engine(make_engine("sqlite:////nowhere/at/all.db"))
+    assert runner._is_quick(job) is False
