@@ -41,11 +41,13 @@ class WorkspaceOption:
 class SessionState(rx.State):
     """What every page shows of the person and the workspace. Nothing here is trusted: it is display only.
 
-    ``zone`` is the browser's zone, in which times are shown; ``chosen`` the workspace picked in the menu,
-    ``leave_to`` the provider's address that the browser is on its way to, ``waiting`` how many bookings wait for
-    approval, ``lost`` names the person's accounts that they have to reconnect, empty where there are none.
+    ``person_id`` tells what is theirs from what is a colleague's, ``zone`` is the browser's zone, in which times are
+    shown; ``chosen`` the workspace picked in the menu, ``leave_to`` the provider's address that the browser is on its
+    way to, ``waiting`` how many bookings wait for approval, ``lost`` names the person's accounts that they have to
+    reconnect, empty where there are none.
     """
 
+    person_id: str = ""
     name: str = ""
     email: str = ""
     initials: str = ""
@@ -111,6 +113,7 @@ async def enter(state: rx.State, zone: str, hour12: bool) -> Actor:
     identity, actor = await signed_in(state)
     session = await state.get_state(SessionState)
     workspace = next(ref for ref in identity.workspaces if ref.id == actor.workspace_id)
+    session.person_id = identity.person_id
     session.name, session.email = identity.name or identity.email, identity.email
     session.initials = initials(session.name)
     session.role = str(actor.role)

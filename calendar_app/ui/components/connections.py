@@ -45,7 +45,7 @@ class ConnectionRow:
     ``sign_in`` is how it is brought back (``oauth``, ``password``, ``address``, ``file``); ``can_sync``: there is
     something to read again; ``note``: what its provider cannot do,
     ``ending``: how far its disconnection is, ``appointments``: the calendar whose provider takes bookings itself,
-    ``whose``: the colleague's name where it is not the viewer's own.
+    ``whose``: the colleague's name where it is not the viewer's own. ``person_id`` and ``person`` are its owner.
     """
 
     id: str
@@ -63,6 +63,8 @@ class ConnectionRow:
     ending: str = ""
     appointments: str = ""
     whose: str = ""
+    person_id: str = ""
+    person: str = ""
     missing: list[str] = field(default_factory=list)
     calendars: list[CalendarRow] = field(default_factory=list)
 
@@ -140,6 +142,8 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
         sign_in=str(kind.sign_in) if kind else "",
         can_sync=bool(kind) and kind.reads,
         note=kind.note if kind else "",
+        person_id=view.person_id,
+        person=view.person_name,
         appointments=calendars[0].id if calendars and kind and kind.takes_bookings else "",
         missing=list(view.missing_features),
         calendars=[
@@ -170,7 +174,8 @@ def freshness(row: ConnectionRow) -> rx.Component:
         rx.text(row.title, size="2", weight="medium"),
         rx.text(row.account, size="2", color_scheme="gray", class_name="clip"),
         rx.match(
-            row.status,
+            rx.cond(row.can_sync, row.status, "file"),
+            ("file", rx.text("imported", size="2", color_scheme="gray")),
             (
                 "connected",
                 rx.text(ago(instant=row.last_sync, prefix="synced"), size="2", color_scheme="gray"),

@@ -323,7 +323,7 @@ def _legend() -> rx.Component:
             "display": "flex",
             "flexWrap": "wrap",
             "gap": "var(--space-2) var(--space-4)",
-            "marginTop": space(3),
+            "marginTop": space(4),
         },
     )
 
@@ -334,12 +334,23 @@ def _status_lines() -> rx.Component:
             DashboardState.connections,
             lambda row: rx.cond(
                 row.status == "needs_reconnect",
-                warning_callout(
-                    row.title
-                    + " account "
-                    + row.account
-                    + " is not connected any more. Its last known events still count as busy.",
-                    rx.button("Reconnect", size="1", on_click=rx.redirect("/settings/calendars")),
+                rx.cond(
+                    row.person_id == SessionState.person_id,
+                    warning_callout(
+                        row.title
+                        + " account "
+                        + row.account
+                        + " is not connected any more. Bookings are written there once it is reconnected.",
+                        rx.button(rx.el.a("Reconnect", href="/settings/calendars"), size="1", as_child=True),
+                    ),
+                    warning_callout(
+                        row.title
+                        + " account "
+                        + row.account
+                        + " is not connected any more. "
+                        + row.person
+                        + " has been asked to reconnect it.",
+                    ),
                 ),
             ),
         ),
