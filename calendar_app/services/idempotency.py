@@ -65,6 +65,8 @@ def begin(scope: str, key: str, body: bytes, *, now: datetime | None = None) -> 
                     field="Idempotency-Key",
                     code="idempotency_key_reused",
                 )
+            if found.status is not None and found.answer is not None:
+                return Answer(found.status, found.answer)
             if found.status is not None and found.response is not None:
                 return Answer(found.status, str(found.response["content"]))
     except IntegrityError:
@@ -82,7 +84,7 @@ def keep_in(session: Session, record_id: str, answer: Answer) -> None:
     """Remember the answer if, and only if, the caller's transaction commits."""
     record = session.get(IdempotencyRecord, record_id)
     if record is not None:
-        record.status, record.response = answer.status, {"content": answer.content}
+        record.status, record.answer = answer.status, answer.content
         session.add(record)
 
 

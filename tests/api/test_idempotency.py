@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
+from sqlalchemy import text
 from sqlmodel import select
 
 from calendar_app.api import problems
@@ -120,6 +121,25 @@ def test_a_storm_does_the_work_once(client: httpx.Client, shop: Shop) -> None:
     assert {answer.status_code for answer in answers} <= {201, 409}
     assert {answer.json()["number"] for answer in answers if answer.status_code == 201} == {1}
     assert next(shop.numbers) == 2
+
+
+def test_kept_answers_are_encrypted(client: httpx.Client) -> None:
+    """A booking's answer has the link that cancels it: who reads the database has not got it."""
+    _order(client, item="first flush")
+    with reading() as session:
+        kept = repr(session.execute(text("SELECT * FROM idempotency_record")).one())
+    assert "first flush" not in kept
+    assert _order(client, item="first flush").json()["item"] == "first flush"
+
+
+def test_answers_of_the_release_before_are_repeated(client: httpx.Client) -> None:
+    """Kept in clear for what is left of their day."""
+    first = _order(client)
+    with transaction() as session:
+        record = session.exec(select(IdempotencyRecord)).one()
+        record.answer, record.response = None, {"content": first.text}
+        session.add(record)
+    assert _order(client).content == first.content
 
 
 def test_failed_work_may_be_tried_again(client: httpx.Client) -> None:

@@ -9,11 +9,15 @@ from sqlalchemy import Column, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from calendar_app.db.tables.columns import json, ref, row_id, when
-from calendar_app.db.types import Json
+from calendar_app.db.types import EncryptedText, Json
 
 
 class IdempotencyRecord(SQLModel, table=True):
-    """The first answer to an ``Idempotency-Key``; ``scope`` is who sent it and where to; no ``response``: running."""
+    """The first answer to an ``Idempotency-Key``; ``scope`` is who sent it and where to; no ``status``: running.
+
+    ``answer`` is encrypted, for a booking's answer has the link by which whoever holds it cancels the booking.
+    ``response`` is how the release before kept it; nothing fills it any more.
+    """
 
     __tablename__ = "idempotency_record"
     __table_args__ = (UniqueConstraint("scope", "key"),)
@@ -23,6 +27,7 @@ class IdempotencyRecord(SQLModel, table=True):
     body_hash: str = Field(max_length=64)
     status: int | None = None
     response: dict[str, Any] | None = Field(default=None, sa_column=Column(Json, nullable=True))
+    answer: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True))
     created_at: datetime = when(index=True)
 
 
