@@ -92,7 +92,16 @@ class Office:
 
     def rename_outside(self, event_id: str, title: str) -> None:
         """The owner gives an event another title."""
-        answer = self.sandbox.client.patch(f"{self._events}/{quote(event_id, safe='')}", json={"title": title})
+        answer = self.sandbox.client.patch(
+            f"{self._events}/{quote(event_id, safe='')}", json={"title": title}
+        )
+        assert answer.status_code == 204, answer.text
+
+    def move_outside(self, event_id: str, start: datetime) -> None:
+        """The owner drags an event to another time; it keeps its length."""
+        answer = self.sandbox.client.patch(
+            f"{self._events}/{quote(event_id, safe='')}", json={"start": start.isoformat()}
+        )
         assert answer.status_code == 204, answer.text
 
     def remove_outside(self, event_id: str) -> None:
