@@ -39,26 +39,34 @@ def admin() -> rx.Component:
     }
     return page(
         "Operations",
-        rx.tabs.root(
-            rx.tabs.list(
-                *(rx.tabs.trigger(name, value=key) for key, name in _NAMES),
-                size=rx.breakpoints(initial="1", sm="2"),
-                class_name="tabs-scroll",
+        rx.cond(
+            AdminState.allowed,
+            rx.tabs.root(
+                rx.tabs.list(
+                    *(rx.tabs.trigger(name, value=key) for key, name in _NAMES),
+                    size=rx.breakpoints(initial="1", sm="2"),
+                    class_name="tabs-scroll",
+                ),
+                *(
+                    rx.tabs.content(
+                        rx.cond(
+                            AdminState.shown == key,
+                            rx.cond(AdminState.error != "", error_callout(AdminState.error), contents[key]),
+                            loading(),
+                        ),
+                        value=key,
+                        padding_top=space(5),
+                    )
+                    for key, _ in _NAMES
+                ),
+                value=AdminState.tab,
+                on_change=AdminState.open_tab,
             ),
-            *(
-                rx.tabs.content(
-                    rx.cond(
-                        AdminState.shown == key,
-                        rx.cond(AdminState.error != "", error_callout(AdminState.error), contents[key]),
-                        loading(),
-                    ),
-                    value=key,
-                    padding_top=space(5),
-                )
-                for key, _ in _NAMES
+            empty_state(
+                "lock",
+                "For managers, admins and owners",
+                "How connections, queues and calendars fare is shown to those who look after this workspace.",
             ),
-            value=AdminState.tab,
-            on_change=AdminState.open_tab,
         ),
         path=PATH,
         on_ready=AdminState.load,

@@ -11,7 +11,7 @@ import reflex as rx
 
 from calendar_app.errors import AlmanacError
 from calendar_app.services import admin, audit, drift, health, operators
-from calendar_app.services.roles import Actor
+from calendar_app.services.roles import Actor, Role
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.pages.admin import rows
 from calendar_app.ui.session import SessionState, acting, enter
@@ -20,14 +20,15 @@ TABS = ("connections", "jobs", "letters", "channels", "drift", "health", "audit"
 
 
 class AdminState(rx.State):
-    """The open tab and its lines. ``shown`` is the tab whose lines are there; ``busy`` while something is done."""
+    """The open tab and its lines. ``shown`` is the tab whose lines are there; ``busy`` while something is done;
+    ``allowed``: there is something here for the person (what exactly, each service decides)."""
 
     tab: str = "connections"
     shown: str = ""
     error: str = ""
     busy: bool = False
+    allowed: bool = True
     operator: bool = False
-    letters_count: int = 0
     connections: list[rows.ConnectionItem] = []  # noqa: RUF012 - Reflex copies defaults per session
     queues: list[rows.QueueItem] = []  # noqa: RUF012
     workers: list[rows.WorkerItem] = []  # noqa: RUF012
@@ -47,6 +48,7 @@ class AdminState(rx.State):
         """Show the tab that the address names, then follow the workspace."""
         actor = await enter(self, zone, hour12)
         self.operator = operators.is_operator(actor)
+        self.allowed = actor.role >= Role.MANAGER
         self.tab = _tab(self.router.url.query_parameters.get("tab"))
         self.shown = ""
         async with live.reading(self, actor.workspace_id):
@@ -164,7 +166,7 @@ def _jobs(actor: Actor, _zone: str, _hour12: bool) -> Found:
 
 def _letters(actor: Actor, _zone: str, _hour12: bool) -> Found:
     found = [rows.letter_item(one) for one in admin.dead_letters(actor)]
-    return {"letters": found, "letters_count": len(found)}
+    return {"letters": found}
 
 
 def _channels(actor: Actor, zone: str, hour12: bool) -> Found:
