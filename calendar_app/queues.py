@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -39,6 +39,8 @@ REQUEST = "request_id"
 _LEFT_ALONE_S = 5.0
 _LOST_AFTER = 3600
 """Seconds after which a job that nobody took makes room for another of its id."""
+_SILENT_AFTER = timedelta(seconds=90)
+"""A worker gives a sign of life for its job every 30 seconds; RQ itself looks for dead ones every ten minutes only."""
 _WAITING = (JobStatus.CREATED, JobStatus.QUEUED, JobStatus.DEFERRED)
 
 
@@ -101,7 +103,7 @@ def enqueue(
     """Queue ``calendar_app.worker.jobs.<job>(*arguments)``, now or ``at`` an aware time; false without Redis.
 
     Jobs of one ``job_id`` (letters, digits, ``-``, ``_``) coalesce: while one waits no other joins it, and
-    while one runs one more may wait. ``timeout`` in seconds.
+    while one runs one more may wait. One whose worker died makes room. ``timeout`` in seconds.
     """
     options: dict[str, Any] = {"job_timeout": timeout, "result_ttl": 0, "failure_ttl": 86_400}
     if request_id.get() != NOBODY:
@@ -150,13 +152,18 @@ def _put_once(
             status = found.get_status() if found else None
             if status in _WAITING or (status == JobStatus.SCHEDULED and at is not None):
                 return True
-            if status == JobStatus.STARTED:
+            if found and status == JobStatus.STARTED and not _is_silent(found):
                 return False
             if found:
                 found.delete()
         else:
             return True
     return True
+
+
+def _is_silent(job: Job) -> bool:
+    """Whether nobody is at a started job any more: its worker died, or stopped, with it."""
+    return job.last_heartbeat is None or datetime.now(UTC) - job.last_heartbeat > _SILENT_AFTER
 
 
 # --- what stands in the queues, for operators -------------------------------------------------------------------------

@@ -5,8 +5,12 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
+from redis import Redis
+from rq.job import Job, JobStatus
+from rq.utils import now, utcformat
 
 from calendar_app import queues
 from calendar_app.services import limits, live
@@ -34,3 +38,26 @@ def test_a_hung_redis_is_waited_for_once() -> None:
         limits.check("bucket", "key", "100/minute")
         live.publish("workspace", "events")
     assert time.monotonic() - asked < 1.5
+
+
+def test_workers_that_died_with_a_job_do_not_hold_it_up(redis_server: Redis) -> None:
+    """While one runs one more may wait; where both were begun by workers that are dead, the next is queued anew."""
+
+    def begun(job_id: str, ago: timedelta) -> None:
+        redis_server.lpop("rq:queue:default")
+        job = Job.fetch(job_id, connection=redis_server)
+        job.set_status(JobStatus.STARTED)
+        redis_server.hset(job.key, "last_heartbeat", utcformat(now() - ago))
+
+    def waiting() -> list[bytes]:
+        queues.enqueue(queues.DEFAULT, "carry_on_disconnection", "one", job_id="once")
+        return list(redis_server.lrange("rq:queue:default", 0, -1))
+
+    assert waiting() == [b"once"]
+    begun("once", timedelta(seconds=60))
+    assert waiting() == [b"once-next"]
+    begun("once-next", timedelta(seconds=60))
+    assert waiting() == []
+    begun("once", timedelta(minutes=2))
+    assert waiting() == [b"once"]
+    assert waiting() == [b"once"]
