@@ -139,7 +139,7 @@ def disconnect(
             done.done if done.bookings == "move" else 0,
             done.done if done.bookings == "cancel" else 0,
             done.revoked,
-            _message(connection, revoked=done.revoked) if done.state == DONE else _running(connection, done),
+            _ended(connection, done) if done.state == DONE else _running(connection, done),
             done.id,
             done.state,
             done.total,
@@ -169,7 +169,7 @@ def disconnection(actor: Actor, connection_id: str) -> DisconnectionView:
             revoked=row.revoked,
             state=row.state,
             last_error=row.last_error,
-            message=_message(connection, revoked=row.revoked) if finished else _running(connection, row),
+            message=_ended(connection, row) if finished else _running(connection, row),
             created_at=row.created_at,
             finished_at=row.finished_at,
         )
@@ -232,6 +232,10 @@ def _message(row: Connection, *, revoked: bool) -> str:
         f"{name} account {row.account_email} is disconnected here, but {name} could not be told: "
         f"remove Almanac’s access {where}."
     )
+
+
+def _ended(row: Connection, work: Disconnection) -> str:
+    return f"{_message(row, revoked=work.revoked)} {work.last_error}".rstrip()
 
 
 def _running(row: Connection, work: Disconnection) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app import queues
 from calendar_app.db.session import after_commit, reading, transaction
@@ -287,17 +288,21 @@ def _move(session: Session, row: Disconnection, work: _Work, booking_id: str) ->
 # --- the calendars, and the end ---------------------------------------------------------------------------------------
 
 
+def _there_still(work: _Work) -> SelectOfScalar[str]:
+    """Writes whose events no longer belong in the connection's calendars and have not been taken out."""
+    return (
+        select(CalendarWrite.id)
+        .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
+        .where(Calendar.connection_id == work.connection_id, col(CalendarWrite.present).is_(False))
+        .where(col(CalendarWrite.applied_version) < col(CalendarWrite.desired_version))
+        .order_by(col(CalendarWrite.id))
+    )
+
+
 def _take_out(work: _Work, now: datetime) -> datetime | None:
     """Remove what no longer belongs there while we still may; a time to go on at if that has to be tried again."""
     with reading() as session:
-        query = (
-            select(CalendarWrite.id)
-            .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
-            .where(Calendar.connection_id == work.connection_id, col(CalendarWrite.present).is_(False))
-            .where(col(CalendarWrite.applied_version) < col(CalendarWrite.desired_version))
-            .where(CalendarWrite.state != calendar_writes.FAILED)
-        )
-        ids = session.exec(query.order_by(col(CalendarWrite.id))).all()
+        ids = session.exec(_there_still(work).where(CalendarWrite.state != calendar_writes.FAILED)).all()
     behind = 0
     for write_id in ids:
         if work.is_late:
@@ -310,9 +315,6 @@ def _take_out(work: _Work, now: datetime) -> datetime | None:
     if not behind:
         return None
     if now - work.created_at > PATIENCE:
-        log.warning(
-            "events were left behind in a disconnected calendar", extra={"connection": work.connection_id}
-        )
         return None
     return datetime.now(UTC) + _PAUSE
 
@@ -356,6 +358,11 @@ def _end(work: _Work) -> None:
         if fresh.status == "disconnected":
             fresh.access_token = fresh.refresh_token = fresh.access_expires_at = None
             session.add(fresh)
+        if left := len(session.exec(_there_still(work)).all()):
+            log.warning("events were left behind", extra={"connection": work.connection_id, "count": left})
+            events = "event of ours" if left == 1 else "events of ours"
+            said = f"{left} {events} could not be taken out of its calendars: delete what is left there."
+            done.last_error = f"{done.last_error} {said}".strip()
         done.revoked, done.state, done.finished_at = revoked, DONE, datetime.now(UTC)
 
     work.step(finish)

@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, Connection, Disconnection
-from calendar_app.errors import NotFound, ProviderUnavailable
+from calendar_app.errors import NotFound, PermissionDenied, ProviderUnavailable
 from calendar_app.services import bookings, connections, disconnecting, disconnections
 from calendar_app.services.roles import Role
 from tests.support import factories
@@ -139,6 +139,21 @@ def test_patience_ends(fake: FakeProvider, place: Place) -> None:
     later = datetime.now(UTC) + timedelta(hours=2)
     assert disconnections.carry_on(started.id, now=later) == "done"
     assert row(connection_of(place)).status == "disconnected"
+
+
+def test_events_that_stay_behind_are_told(fake: FakeProvider, place: Place) -> None:
+    """A calendar that no longer lets us delete keeps its events: whoever disconnects it is told how many."""
+    target = other_calendar(fake, place)
+    fake.fail("delete_event", *[PermissionDenied("Not yours.")] * 2)
+    ended = connections.disconnect(
+        place.owner, connection_of(place), bookings="move", move_to=target, at_once=60
+    )
+    assert (ended.state, ended.moved) == ("done", 5)
+    assert len(ours(fake, place.calendars)) == 2
+    shown = connections.disconnection(place.owner, connection_of(place))
+    assert shown.last_error.startswith("2 events of ours could not be taken out")
+    assert ended.message == shown.message
+    assert shown.message.endswith(f"is disconnected. {shown.last_error}")
 
 
 def test_a_booking_that_cannot_be_cancelled_does_not_hold_up_the_others(
