@@ -163,7 +163,7 @@ def _put_once(
 
 def _is_silent(job: Job) -> bool:
     """Whether nobody is at a started job any more: its worker died, or stopped, with it."""
-    return job.last_heartbeat is None or datetime.now(UTC) - job.last_heartbeat > _SILENT_AFTER
+    return job.last_heartbeat is not None and datetime.now(UTC) - job.last_heartbeat > _SILENT_AFTER
 
 
 # --- what stands in the queues, for operators -------------------------------------------------------------------------
