@@ -95,7 +95,9 @@ def call(connection_id: str, work: Callable[[CalendarProvider], Result]) -> Resu
             return work(registry.calendar_provider(access.provider, access.token))
         except AuthExpired:
             never_ends = access.expires_at == NEVER
-            access = _access(connection_id) if never_ends else _refreshed(connection_id, access, rejected=True)
+            access = (
+                _access(connection_id) if never_ends else _refreshed(connection_id, access, rejected=True)
+            )
         try:
             return work(registry.calendar_provider(access.provider, access.token))
         except AuthExpired:
