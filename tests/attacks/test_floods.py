@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +18,11 @@ from calendar_app.services import holds
 from calendar_app.settings import Settings
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
+from tests.support.long_form import LONG
 from tests.support.scheduling import ZONE, Place, assert_consistent, bearer, bookable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-LONG = os.environ.get("FAULTS") == "long"
 WISHES = 1_000 if LONG else 400
 MOST = 30
 """Bookings a minute of one address, as in production."""

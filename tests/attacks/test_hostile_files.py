@@ -18,11 +18,11 @@ from calendar_app.settings import Settings
 from tests.attacks.test_typed_addresses import Server, reply
 from tests.concurrency.storm import Web, web_processes
 from tests.support.databases import Database
+from tests.support.long_form import LONG
 from tests.support.people import User, user
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(300)]
 
-LONG = os.environ.get("FAULTS") == "long"
 SECONDS, BYTES = 2.0, 200 * 2**20
 TICKS = os.sysconf("SC_CLK_TCK")
 START = "DTSTART:20261201T090000Z"

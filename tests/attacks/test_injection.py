@@ -6,7 +6,6 @@ feed, in letters as an SMTP server gets them, and in the provider's event. There
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,12 +22,12 @@ from calendar_app.services import mails
 from calendar_app.settings import Settings
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
+from tests.support.long_form import LONG
 from tests.support.mail_server import mail_server
 from tests.support.scheduling import ZONE, Place, bearer, bookable, carry_out
 
 pytestmark = pytest.mark.timeout(120)
 
-LONG = os.environ.get("FAULTS") == "long"
 QUESTION = [{"id": "q", "label": "Why?", "type": "textarea"}]
 TEXTS = [
     "Eve\r\nBcc: everybody@example.net",

@@ -6,7 +6,6 @@ with a code that belongs to another attempt; nothing of it connects anything or 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -23,6 +22,7 @@ from calendar_app.settings import Settings
 from tests.sandbox.microsoft.client import Microsoft
 from tests.sandbox.server import OWNER, Sandbox, running_sandbox
 from tests.support.databases import Database
+from tests.support.long_form import LONG
 from tests.support.people import User, problem, user
 
 pytestmark = pytest.mark.timeout(120)
@@ -41,7 +41,6 @@ ELSEWHERE = [
     "data:text/html,x",
 ]
 
-LONG = os.environ.get("FAULTS") == "long"
 JSON = {"Accept": "application/json"}
 KINDS = [kind.key for kind in registry.kinds() if kind.sign_in is SignIn.OAUTH]
 TRIED = ("google", "microsoft")

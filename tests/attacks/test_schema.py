@@ -5,7 +5,6 @@ Signed in as an owner, with ids that exist and ids that do not. ``FAULTS=long`` 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -23,12 +22,12 @@ from calendar_app.api.app import create_v1
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
+from tests.support.long_form import LONG
 from tests.support.scheduling import bearer, bookable
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 BASE = "http://api.invalid"
-LONG = os.environ.get("FAULTS") == "long"
 EXAMPLES = 25 if LONG else 3
 SCHEMA = schemathesis.openapi.from_dict(create_v1().openapi())
 OPERATIONS = {

@@ -7,7 +7,6 @@ bombs. ``Inside`` is what it would reach: whatever arrives there is a hole.
 from __future__ import annotations
 
 import gzip
-import os
 import threading
 import time
 import zlib
@@ -27,11 +26,11 @@ from calendar_app.providers import http
 from calendar_app.services import limits
 from calendar_app.settings import Settings
 from tests.support.databases import Database
+from tests.support.long_form import LONG
 from tests.support.people import User, user
 
 pytestmark = pytest.mark.timeout(180)
 
-LONG = os.environ.get("FAULTS") == "long"
 PASSWORD = "app-password-of-ada"
 INSIDE = [
     "https://127.0.0.1/",

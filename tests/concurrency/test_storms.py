@@ -18,12 +18,12 @@ from calendar_app.settings import Settings
 from tests.concurrency.storm import Client, Kind, Storm, web_processes
 from tests.support import factories
 from tests.support.databases import Database
+from tests.support.long_form import LONG
 from tests.support.scheduling import ZONE, assert_consistent, next_monday
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(180)]
 
 CLIENTS = 16
-LONG = os.environ.get("FAULTS") == "long"
 DAY = {"mon": [["00:00", "24:00"]], "tue": [["00:00", "24:00"]]}
 
 

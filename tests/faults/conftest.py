@@ -17,12 +17,13 @@ import pytest
 from calendar_app.providers import http
 from calendar_app.providers.caldav import dav
 from calendar_app.settings import Settings
-from tests.faults.office import LONG, Office, opened
+from tests.faults.office import Office, opened
 from tests.faults.vendors import past_switches
 from tests.sandbox.radicale import RadicaleProcess, shared
 from tests.sandbox.server import Sandbox, SharedServer, running_sandbox
 from tests.support import databases
 from tests.support.databases import Database
+from tests.support.long_form import LONG
 
 
 @pytest.fixture(scope="session")

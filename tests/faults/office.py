@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,8 +20,6 @@ from tests.sandbox.server import OWNER, Sandbox
 from tests.support import factories
 from tests.support.scheduling import ZONE, Place, next_monday
 
-LONG = os.environ.get("FAULTS") == "long"
-"""Every variant on both databases, instead of the hardest ones on one."""
 DAYS = {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
 FAULTS = "/sandbox/api/faults"
 

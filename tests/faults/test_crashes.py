@@ -29,10 +29,11 @@ from calendar_app.errors import GrantRevoked
 from calendar_app.services import bookings, calendar_writes, grants, sync
 from calendar_app.services.sync import Outcome
 from tests.concurrency.storm import web_processes
-from tests.faults.office import LONG, Office, opened
+from tests.faults.office import Office, opened
 from tests.faults.vendors import Held, MicrosoftAccount
 from tests.sandbox.server import Sandbox
 from tests.support.databases import Database
+from tests.support.long_form import LONG
 from tests.support.scheduling import ZONE, assert_consistent
 from tests.worker.processes import Process, wait_until, worker
 

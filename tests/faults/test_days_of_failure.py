@@ -12,8 +12,9 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Mail
 from calendar_app.services import connections, sync
 from calendar_app.services.sync import Outcome
-from tests.faults.office import LONG, Office
+from tests.faults.office import Office
 from tests.faults.test_provider import READERS, everywhere
+from tests.support.long_form import LONG
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("quick")]
 

@@ -24,11 +24,12 @@ from calendar_app.errors import GrantRevoked
 from calendar_app.services import calendar_writes, connections, disconnections, grants, sync
 from calendar_app.services.disconnecting import DisconnectionView
 from calendar_app.services.sync import Outcome
-from tests.faults.office import LONG, Office
+from tests.faults.office import Office
 from tests.faults.test_provider import WRITERS, at, finish
 from tests.faults.vendors import VENDORS
 from tests.support import factories
 from tests.support.databases import Database
+from tests.support.long_form import LONG
 from tests.worker.processes import wait_until, worker
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("quick")]

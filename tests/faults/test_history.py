@@ -20,10 +20,11 @@ from calendar_app.domain.timespan import Span
 from calendar_app.services import calendar_writes, sync
 from calendar_app.services.sync import Outcome
 from tests.concurrency.storm import Client, Kind, Storm, web_processes
-from tests.faults.office import LONG, Office, opened
+from tests.faults.office import Office, opened
 from tests.sandbox.server import Sandbox
 from tests.support import factories
 from tests.support.databases import Database
+from tests.support.long_form import LONG
 from tests.support.scheduling import assert_consistent
 from tests.worker.processes import wait_until, worker
 

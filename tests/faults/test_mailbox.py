@@ -14,10 +14,11 @@ from redis import Redis
 
 from calendar_app.sandbox.microsoft.graph_call import PARALLEL_CALLS, Gate
 from calendar_app.settings import Settings
-from tests.faults.office import LONG, Office, opened
+from tests.faults.office import Office, opened
 from tests.sandbox.microsoft.client import Microsoft
 from tests.sandbox.server import Sandbox
 from tests.support.databases import Database
+from tests.support.long_form import LONG
 from tests.worker.processes import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(180)]

@@ -19,7 +19,8 @@ from calendar_app.errors import GrantRevoked, SlotUnavailable
 from calendar_app.services import availability, bookings, calendar_writes, grants, sync
 from calendar_app.services.sync import Outcome
 from calendar_app.settings import get_settings
-from tests.faults.office import LONG, Office
+from tests.faults.office import Office
+from tests.support.long_form import LONG
 from tests.support.mirrored import busy_spans
 from tests.support.scheduling import ZONE
 from tests.worker.processes import wait_until

@@ -23,9 +23,10 @@ from calendar_app.db.tables import Channel, Event
 from calendar_app.services import channels, sync
 from calendar_app.services.sync import Outcome
 from calendar_app.settings import Settings
-from tests.faults.office import LONG, Office, opened
+from tests.faults.office import Office, opened
 from tests.sandbox.server import Sandbox
 from tests.support.databases import Database
+from tests.support.long_form import LONG
 from tests.worker.processes import wait_until
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("quick")]

@@ -19,8 +19,9 @@ from calendar_app.db.tables import Booking, Deviation, Mail
 from calendar_app.services import bookings, deviations, outside, sync
 from calendar_app.services.deviations import VANISHED
 from calendar_app.services.sync import Outcome
-from tests.faults.office import LONG, Office
+from tests.faults.office import Office
 from tests.faults.test_provider import WRITERS, apply, at, everywhere, finish
+from tests.support.long_form import LONG
 from tests.support.scheduling import assert_consistent
 from tests.worker.processes import wait_until
 

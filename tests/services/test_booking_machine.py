@@ -38,6 +38,7 @@ from calendar_app.services import bookings, calendar_writes
 from calendar_app.services.bookings import BookingView
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
+from tests.support.long_form import LONG
 from tests.support.scheduling import Place, assert_consistent, bookable, carry_out, ours, writes
 
 SLOTS = st.integers(min_value=0, max_value=9)
@@ -161,13 +162,13 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_history_ends_as_wanted(database: Database) -> None:
     """After any history and a quiet hour, exactly the standing bookings are in the calendar, each once, at its time."""
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=25,
+            max_examples=60 if LONG else 12,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
