@@ -126,6 +126,11 @@ def write_of(booking_id: str) -> CalendarWrite:
     return row
 
 
+def _refresh_token(connection_id: str) -> str | None:
+    with reading() as session:
+        return session.get_one(Connection, connection_id).refresh_token
+
+
 def test_the_life_of_a_connection(office: Office) -> None:
     """Consent, calendars, test, refresh with a rotating token, and an honest end: Microsoft cannot be told."""
     result = office.connect()
@@ -133,8 +138,11 @@ def test_the_life_of_a_connection(office: Office) -> None:
     primary = next(one for one in result.calendars if one.is_primary)
     assert (primary.receives_bookings, primary.checks_conflicts) == (True, True)
     assert primary.timezone == "Europe/Berlin"
-    for _ in range(3):  # the stand-in bears no refresh token twice
+    kept = {_refresh_token(result.connection.id)}
+    for number in range(3):
         grants.refresh(result.connection.id)
+        kept.add(_refresh_token(result.connection.id))
+        assert len(kept) == number + 2
     assert connections.test(office.actor, result.connection.id).ok
     again = office.connect()
     assert again.connection.id == result.connection.id

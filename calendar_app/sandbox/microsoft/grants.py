@@ -1,8 +1,8 @@
 """Who allowed what: consents, authorization codes, access and refresh tokens.
 
 Source: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow, .../refresh-tokens. Codes and
-tokens are stored as digests only. Stricter than Entra, which lets an older refresh token live on: here each works once,
-so that a client which does not keep the newest is found out.
+tokens are stored as digests only. As with Entra, each refresh brings a new refresh token and leaves the older one alive
+for the rest of its 90 days; that of a provider which ends it at once is the Calendly stand-in's.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Grants:
         with self.store.writing():
             self.store.db.execute("DELETE FROM token WHERE expires <= ?", (now - 86_400_000,))
             self.store.db.execute(
-                "INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, 0)",
+                "INSERT INTO token (digest, kind, mailbox, tenant, scopes, expires) VALUES (?, ?, ?, ?, ?, ?)",
                 (digest(token), kind, grant.mailbox, grant.tenant, " ".join(grant.scopes), now + life),
             )
         return token
@@ -113,15 +113,11 @@ class Grants:
         row = self._row("access", token)
         return _grant(row) if row is not None and row["expires"] > self.store.now_ms() else None
 
-    def spend(self, token: str) -> Grant | str:
-        """Uses up a refresh token; or why it cannot be used: ``unknown``, ``expired`` or ``spent``."""
-        with self.store.writing():
-            row = self._row("refresh", token)
-            if row is None:
-                return "unknown"
-            self.store.db.execute("UPDATE token SET spent = 1 WHERE digest = ?", (row["digest"],))
-        if row["spent"]:
-            return "spent"
+    def refreshed(self, token: str) -> Grant | str:
+        """The grant of a refresh token; or why it cannot be used: ``unknown`` or ``expired``."""
+        row = self._row("refresh", token)
+        if row is None:
+            return "unknown"
         return _grant(row) if row["expires"] > self.store.now_ms() else "expired"
 
     def withdraw(self, mailbox: str) -> None:

@@ -261,7 +261,7 @@ class OAuth:
                 70011,
                 "The provided value for the input parameter 'scope' is not valid.",
             )
-        found = self.grants.spend(form["refresh_token"])
+        found = self.grants.refreshed(form["refresh_token"])
         if found == "expired":
             return self._error(
                 400, "invalid_grant", 700082, "The refresh token has expired due to inactivity."
