@@ -95,6 +95,8 @@ Count = Callable[[str, object], None]
 def settled(office: Office, process: Process, *states: str) -> None:
     """A worker brings the writes to ``states``; claims of the dead are over first, those of the living last."""
     office.pass_time()
+    for slots in queues.redis().scan_iter("almanac:parallel:*"):  # the dead keep theirs for a while
+        queues.redis().delete(slots)
 
     def look() -> bool:
         assert process.running, process.output
