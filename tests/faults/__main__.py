@@ -77,9 +77,12 @@ def main(arguments: list[str]) -> int:
     rows = {number: (title, expanded(tests)) for number, (title, tests) in chosen.items()}
     wanted = dict.fromkeys(test for _, tests in rows.values() for test in tests)
     there = [test for test in wanted if (ROOT / test.partition("::")[0]).exists()]
+    there.sort(key=lambda test: test.startswith("tests/e2e"))  # a browser's event loop stays until the end
     table, begun = Table(), time.monotonic()
     # A test that takes too long fails, by a signal; the other method would end the run, and there were no table.
     options = ["-q", "-p", "no:cacheprovider", "--no-header", "-o", "timeout_method=signal"]
+    # What another test left to the garbage collector is not what this row says.
+    options += ["-W", "default::pytest.PytestUnraisableExceptionWarning"]
     pytest.main([*options, *there], plugins=[table])
     failed = 0
     print()  # noqa: T201
