@@ -11,6 +11,7 @@ let visited = false;
 export function Lifecycle({ told, shown, socket, seconds, leaveTo, onReady, onChange, onLeave }) {
   const asked = useRef(0);
   const last = useRef("");
+  const token = useRef("");
   useEffect(() => {
     if (!onLeave) return undefined;
     return () => onLeave();
@@ -24,11 +25,15 @@ export function Lifecycle({ told, shown, socket, seconds, leaveTo, onReady, onCh
   }, []);
   useEffect(() => {
     // What happened while the socket was away was told to nobody. Another process may count differently.
+    const now = sessionStorage.getItem("token");
     if (last.current && socket && socket !== last.current) {
       asked.current = 0;
-      onChange?.();
+      // Back before the server missed the old socket, it counts as a second tab, with a state that nothing is in yet.
+      if (now !== token.current) onReady?.(zone(), twelveHours());
+      else onChange?.();
     }
     last.current = socket || last.current;
+    token.current = now;
   }, [socket]);
   useEffect(() => {
     // One question at a time: what it is answered with has at least the version that it was asked for.

@@ -17,8 +17,8 @@ def _value(value: rx.Var[str]) -> tuple[rx.Var[str]]:
 
 class Lifecycle(rx.Component):
     """Calls ``on_ready(zone, hour12)`` when the page stands, ``on_leave`` when another page of the application follows,
-    and ``on_change`` when the page should be read again: every ``seconds``, on another ``socket``, and when it was
-    ``told`` of something newer than is ``shown``.
+    and ``on_change`` when the page should be read again: every ``seconds``, on another ``socket`` (``on_ready`` where
+    that came with a state of its own), and when it was ``told`` of something newer than is ``shown``.
 
     ``leave_to`` makes the browser leave the application for that address, once; ``rx.redirect`` takes every address on
     our own host for a page. Within the application it also moves the focus to the new page's ``#main``, as a full page
