@@ -98,6 +98,7 @@ class CalendarEvent:
     * ``nominal_days``: the days and weeks of an iCalendar DURATION, which follow the wall clock in every occurrence
       (RFC 5545 §3.8.5.3); 0 where the event has an end of its own, whose exact distance counts.
     * a cancelled occurrence may carry no times of its own: ``start`` and ``end`` are ``None`` then.
+    * ``unread``: sentences about what of the event could not be understood; it is busy where it might be.
     * ``private``: our own marks (Google ``extendedProperties.private``, Graph extended properties, ``X-`` properties).
     """
 
@@ -123,6 +124,7 @@ class CalendarEvent:
     nominal_days: int = 0
     organizer_email: str = ""
     attendees: tuple[Attendee, ...] = ()
+    unread: tuple[str, ...] = ()
     private: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
     @property

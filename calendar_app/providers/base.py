@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 from calendar_app.domain.event import CalendarEvent, EventDraft
 from calendar_app.domain.timespan import Span
+from calendar_app.domain.unread import Unread
 from calendar_app.errors import ProviderError
 
 
@@ -90,12 +91,14 @@ class EventPage:
 
     ``events`` include cancelled ones (status CANCELLED) in an incremental listing. ``cursor`` is set on the last page
     only, and only then may it be stored. ``snapshot``: the pages together hold everything, although a cursor was given,
-    so that what they lack is gone.
+    so that what they lack is gone. ``unread``: what could not be read, beyond what single events say
+    in :attr:`CalendarEvent.unread`.
     """
 
     events: tuple[CalendarEvent, ...]
     cursor: str | None = None
     snapshot: bool = False
+    unread: tuple[Unread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
