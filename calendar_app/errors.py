@@ -19,7 +19,7 @@
         ├── RateLimited              429 or a rate-limit 403; ``retry_after`` in seconds where told
         ├── ProviderUnavailable      5xx, time-outs, broken bodies
         ├── SyncTokenInvalid         410: a bounded full sync
-        ├── PreconditionFailed       412: read again, merge, retry
+        ├── PreconditionFailed       412, and 409 or 410 to a write: read again, merge, retry
         ├── EventNotFound            404/410 on an event
         ├── CalendarNotFound         404 on a calendar: removed, or no longer shared
         ├── PermissionDenied         other 403: no retry

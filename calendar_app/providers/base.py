@@ -257,14 +257,16 @@ class CalendarProvider(Protocol):
         what :attr:`WrittenEvent.remote_id` said. Where the provider chooses ids, ``key`` is what keeps a repeat from
         making a second event. With ``etag``, only if the event is still at that version.
 
-        :raises PreconditionFailed: it is not. :raises EventNotFound: the written event is gone.
+        :raises PreconditionFailed: it is not, or what stands there does not fit (409, 410): read it.
+        :raises EventNotFound: the written event is gone.
         """
 
     def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
         """Remove the event; one that is already gone is success.
 
         ``remote_id`` may still be our key, where nobody knows whether the write took effect: an event that was made
-        with that key is then found and removed. :raises PreconditionFailed: ``etag`` is stale.
+        with that key is then found and removed. :raises PreconditionFailed: ``etag`` is stale, or the provider says
+        409 or 410, which may mean that the event is gone: read it.
         """
 
     def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:

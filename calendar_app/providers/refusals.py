@@ -19,6 +19,8 @@ from calendar_app.errors import (
 )
 from calendar_app.providers.http import retry_after
 
+_READS = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
+
 
 def refusal(
     vendor: str,
@@ -55,6 +57,21 @@ def refusal(
     if status == 412:
         return PreconditionFailed(reason=reason)
     return InvalidRequest(_sentence(f"{vendor} refused the request", message), reason=reason)
+
+
+def is_conflict(response: httpx.Response) -> bool:
+    """Whether the answer is a 409 or 410 to a request that was to change something.
+
+    RFC 9110 §15.5.10 and §15.5.11: the request does not fit the state of what it names, or that is gone. Neither says
+    how things stand, so whoever wrote reads it and decides by that.
+    """
+    return response.status_code in (409, 410) and response.request.method not in _READS
+
+
+def conflict(vendor: str, reason: str, message: str = "") -> PreconditionFailed:
+    """The error that such an answer means."""
+    detail = _sentence(f"{vendor} says that this does not fit what stands in the calendar", message)
+    return PreconditionFailed(detail, reason=reason)
 
 
 def _sentence(what: str, message: str) -> str:

@@ -23,7 +23,7 @@ from calendar_app.domain.intake import clean_email, clean_text
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import InvalidInput, SlotUnavailable
 from calendar_app.providers.base import AccessRole, CalendarProvider, Capability, WrittenEvent
-from calendar_app.services import audit, grants, recheck, snapshots, sync
+from calendar_app.services import audit, event_writing, grants, recheck, snapshots, sync
 from calendar_app.services.availability import check_moment, check_zone
 from calendar_app.services.calendars import owned_calendar
 from calendar_app.services.roles import Actor
@@ -105,7 +105,7 @@ def create_event(
     def put(api: CalendarProvider) -> WrittenEvent:
         if Capability.WRITE not in api.capabilities:
             raise _read_only(calendar)
-        return api.put_event(calendar.remote_id, draft)
+        return event_writing.put(api, calendar.remote_id, draft, "")
 
     written = grants.call(calendar.connection_id, put)
     with transaction() as session:

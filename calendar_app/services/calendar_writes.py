@@ -12,7 +12,8 @@ error                  what follows
 =====================  ==============================================================================================
 retryable              again later: 5 s, doubling to an hour, with jitter; ``Retry-After`` wins; parked after ten tries
 ``GrantRevoked``       parked as ``needs_reconnect``; :func:`sweep` takes it up when the account is connected again
-``PreconditionFailed`` the event is read and what its owner changed is kept (see :func:`event_writing.merged`)
+``PreconditionFailed`` 412, and 409 or 410 to a write: the event is read; what its owner changed is kept
+                       (:func:`event_writing.merged`), what is gone is made anew or done; else again later
 ``EventNotFound``      written anew
 any other              parked with the reason; staff see it and may retry
 =====================  ==============================================================================================
@@ -47,7 +48,7 @@ from calendar_app.errors import EventNotFound, GrantRevoked, NotFound, Precondit
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, Capability, WrittenEvent
 from calendar_app.services import booking_events, deviations, grants, live, mirror, sightings
-from calendar_app.services.event_writing import Seen, put, read_back
+from calendar_app.services.event_writing import Seen, put, read_back, remove
 from calendar_app.services.mirror_own import Sighting
 
 log = logging.getLogger(__name__)
@@ -334,7 +335,7 @@ def _carry_out(claim: _Claim) -> _Outcome:
     """Make the calls; no transaction is open here."""
     try:
         if claim.draft is None:
-            grants.call(claim.connection_id, lambda api: api.delete_event(claim.calendar, claim.remote_id))
+            grants.call(claim.connection_id, lambda api: remove(api, claim.calendar, claim.remote_id))
             return _Outcome()
         if claim.verify_only:
             return _Outcome(seen=_read_back(claim, None))

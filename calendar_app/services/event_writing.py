@@ -42,6 +42,21 @@ def put(api: CalendarProvider, calendar: str, draft: EventDraft, etag: str) -> W
     return api.put_event(calendar, draft, etag=etag)
 
 
+def remove(api: CalendarProvider, calendar: str, remote_id: str) -> None:
+    """Take the event out. Where the provider answers that this does not fit what stands there, that is read: what is
+    gone is done, and what still stands is taken out once more."""
+    for _ in range(_MERGES):
+        try:
+            api.delete_event(calendar, remote_id)
+            return
+        except PreconditionFailed:
+            try:
+                api.get_event(calendar, remote_id)
+            except EventNotFound:
+                return
+    api.delete_event(calendar, remote_id)
+
+
 def merged(draft: EventDraft, current: CalendarEvent) -> EventDraft:
     """``draft`` with what the owner of the calendar wrote into our event; time and place in the booking's life stay
     ours.

@@ -287,6 +287,56 @@ def test_an_id_that_exists_already_is_our_own_event(office: Office) -> None:
     reread(office)
 
 
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("provider", "kind"),
+    at({provider: ["conflict", "gone"] for provider in WRITERS}, ["conflict", "gone"]),
+    indirect=["provider"],
+)
+def test_what_stands_there_decides_after_409_and_410(office: Office, kind: str, after: bool) -> None:
+    """The provider says 409 or 410 to making, moving and removing an event, whether that took effect or not: the
+    calendar ends as the booking wants it, the owner's title kept, and nothing is left to be done by hand."""
+    booking = booked(office)
+    for step, state in (("create", "verified"), ("update", "verified"), ("delete", "removed")):
+        if step == "update":
+            office.rename_outside(office.ours()[booking].id, "Mine, do not touch")
+            bookings.reschedule(office.place.owner, booking, office.place.at(21))
+        elif step == "delete":
+            bookings.cancel(office.place.owner, booking)
+        fault = office.fault(kind, step, times=2, after=after)
+        assert apply(office, booking) in (state, "queued")
+        finish(office)
+        assert office.met(fault), "the switch met no call"
+        office.mend()
+        assert office.write_of(booking).state == state
+        found = office.ours()
+        if state == "removed":
+            assert found == {}
+        else:
+            (event,) = found.values()
+            assert event.start == office.place.at(20 if step == "create" else 21)
+            assert step == "create" or event.title == "Mine, do not touch"
+    reread(office)
+
+
+@everywhere(WRITERS)
+@pytest.mark.parametrize("kind", ["conflict", "gone"])
+def test_a_refusal_without_end_is_said_in_words_of_a_write(office: Office, kind: str) -> None:
+    """409 or 410 to every try of removing: tried again later, and the reason speaks of what stands there."""
+    booking = booked(office)
+    assert apply(office, booking) == "verified"
+    bookings.cancel(office.place.owner, booking)
+    office.fault(kind, "delete", times=None)
+    assert apply(office, booking) == "queued"
+    row = office.write_of(booking)
+    assert "does not fit what stands in the calendar" in row.last_error
+    assert row.next_attempt_at is not None
+    office.mend()
+    finish(office)
+    assert office.write_of(booking).state == "removed"
+    assert office.ours() == {}
+
+
 @everywhere(WRITERS)
 def test_a_changed_event_is_merged(office: Office) -> None:
     """The owner retitles the event while the booking moves, and the provider says 412: both changes stand."""

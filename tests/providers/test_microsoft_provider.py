@@ -629,6 +629,8 @@ def test_what_is_no_notification_is_refused(body: object) -> None:
         (refusal(400, "ErrorInvalidIdMalformed"), EventNotFound),
         (refusal(412, "ErrorIrresolvableConflict"), PreconditionFailed),
         (refusal(409, "ErrorIrresolvableConflict"), PreconditionFailed),
+        (refusal(409, "nameAlreadyExists"), PreconditionFailed),
+        (refusal(410, "SyncStateNotFound"), PreconditionFailed),
         (refusal(429, "ApplicationThrottled", **{"retry-after": "17"}), RateLimited),
         (refusal(503, "serviceNotAvailable", **{"retry-after": "17"}), ProviderUnavailable),
         (refusal(504, "UnknownError"), ProviderUnavailable),
@@ -641,6 +643,7 @@ def test_what_is_no_notification_is_refused(body: object) -> None:
 )
 def test_refusals_become_our_errors(answer: httpx.Response, kind: type[ProviderError]) -> None:
     """The table of errors, with the wait that Graph asks for, and a sentence each."""
+    answer.request = httpx.Request("PATCH", "https://graph.example/v1.0/me/events/1")
     error = to_error(answer)
     assert type(error) is kind
     assert error.detail

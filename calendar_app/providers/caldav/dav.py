@@ -5,8 +5,9 @@ answer                      error
 ==========================  ============================================================================================
 401                         ``AuthExpired``: the password is not, or no longer, accepted
 403                         ``SyncTokenInvalid`` with ``valid-sync-token`` (RFC 6578 §3.8), else ``PermissionDenied``
-404, 410                    ``EventNotFound``
-409                         ``SyncTokenInvalid`` as above, else ``InvalidRequest``
+404, 410                    ``EventNotFound``; 410 to a write is ``PreconditionFailed``
+409                         ``SyncTokenInvalid`` as above; ``InvalidRequest`` where it names a precondition of
+                            RFC 4791 §5.3.2.1; else ``PreconditionFailed`` to a write
 412                         ``PreconditionFailed``
 423                         ``ProviderUnavailable``: somebody holds a lock, which ends
 429                         ``RateLimited``
@@ -39,6 +40,7 @@ from calendar_app.errors import (
 from calendar_app.providers.caldav import servers, xml
 from calendar_app.providers.guard import GuardedClient
 from calendar_app.providers.http import BACKOFF, repeated, retry_after
+from calendar_app.providers.refusals import conflict, is_conflict
 
 MAX_BYTES = 48 * 2**20
 """The most that one answer may hold: some 50,000 events with their texts."""
@@ -155,7 +157,7 @@ def to_error(response: httpx.Response) -> ProviderError:
         return ProviderUnavailable(
             "The server cannot answer right now.", reason=f"http_{status}", retry_after=retry_after(response)
         )
-    if status in (404, 410):
+    if status == 404 or (status == 410 and not is_conflict(response)):
         return EventNotFound(reason=f"http_{status}")
     if status == 412:
         return PreconditionFailed(reason="http_412")
@@ -164,6 +166,8 @@ def to_error(response: httpx.Response) -> ProviderError:
         return SyncTokenInvalid(reason="valid-sync-token")
     if f"{xml.CAL}no-uid-conflict" in names:
         return InvalidRequest("The server has this event in another place already.", reason="no-uid-conflict")
+    if is_conflict(response) and not any(name.startswith(xml.CAL) for name in names):
+        return conflict("The server", f"http_{status}")
     if status == 403:
         return PermissionDenied("The server does not allow this for this account.", reason="http_403")
     return InvalidRequest(f"The server refused the request (status {status}).", reason=f"http_{status}")

@@ -130,15 +130,14 @@ class CalDavCalendar:
             try:
                 made = self._put(url, new_resource(draft, _now()), {"if-none-match": "*"})
                 return WrittenEvent(name, made)
-            except PreconditionFailed:
-                pass  # it exists: an earlier try of ours made it
             except EventNotFound as error:
                 raise CalendarNotFound(reason=error.reason) from None
-            except InvalidRequest as error:
-                name = self._by_uid(calendar_id, draft.uid) if error.reason in _CONFLICTS else ""
-                if not name:
-                    raise
-                url = xml.member_url(calendar_id, name)
+            except (InvalidRequest, PreconditionFailed) as error:
+                if error.reason != "http_412":  # which says that it exists: an earlier try of ours made it
+                    name = self._by_uid(calendar_id, draft.uid) if error.reason in _CONFLICTS else ""
+                    if not name:
+                        raise
+                    url = xml.member_url(calendar_id, name)
         data, present, weak = self._get(url)
         if etag and mapping.plain_etag(etag) != present:
             raise PreconditionFailed(reason="etag")
@@ -148,7 +147,7 @@ class CalDavCalendar:
         return WrittenEvent(name, present)
 
     def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
-        """DELETE; 404 and 410 mean that it is gone already."""
+        """DELETE; 404 means that it is gone already."""
         url = xml.member_url(calendar_id, mapping.resource_name(remote_id))
         headers = {"if-match": etag} if etag else {}
         try:
@@ -265,7 +264,7 @@ class CalDavCalendar:
         return next((name for name in names if name), "")
 
 
-_CONFLICTS = ("no-uid-conflict", "http_409")
+_CONFLICTS = ("no-uid-conflict", "http_409", "http_410")
 _XML = {"content-type": "application/xml; charset=utf-8"}
 
 

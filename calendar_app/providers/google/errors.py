@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from calendar_app.errors import ProviderError
-from calendar_app.providers.refusals import refusal
+from calendar_app.providers.refusals import conflict, is_conflict, refusal
 
 _RATE_REASONS = {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"}
 
@@ -16,10 +16,12 @@ def to_error(response: httpx.Response) -> ProviderError:
     status = response.status_code
     if status == 403 and reason in _RATE_REASONS:
         status = 429
+    elif is_conflict(response):
+        if status == 409:
+            reason = reason or "duplicate"  # its only meaning for events, also where the body cannot be read
+        return conflict("Google", reason, message)
     elif status == 410:
         status = 404
-    elif status == 409:
-        reason = reason or "duplicate"  # its only meaning for events, also where the body cannot be read
     return refusal("Google", response, reason, message, status=status)
 
 

@@ -93,7 +93,7 @@ class GoogleCalendar:
         if not etag:
             try:
                 return self._insert(calendar_id, draft)
-            except InvalidRequest as error:
+            except PreconditionFailed as error:
                 if error.reason != "duplicate":
                     raise
         current = self._http.json("GET", _event_path(calendar_id, draft.remote_id))
@@ -111,7 +111,7 @@ class GoogleCalendar:
         return _written(current)
 
     def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
-        """``events.delete``; 404 and 410 mean that it is gone already."""
+        """``events.delete``; 404 means that it is gone already, and so does 410, where reading it says the same."""
         headers = {"if-match": etag} if etag else {}
         try:
             self._http.json(
@@ -119,6 +119,9 @@ class GoogleCalendar:
             )
         except EventNotFound:
             return
+        except PreconditionFailed as error:
+            if error.reason not in _GONE or self._stands(calendar_id, remote_id):
+                raise
 
     def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
         """``freebusy.query`` in portions of fifty calendars; one unreadable calendar does not spoil the others."""
@@ -166,6 +169,13 @@ class GoogleCalendar:
             )
         except EventNotFound:
             return
+
+    def _stands(self, calendar_id: str, remote_id: str) -> bool:
+        try:
+            self.get_event(calendar_id, remote_id)
+        except EventNotFound:
+            return False
+        return True
 
     def _insert(self, calendar_id: str, draft: EventDraft) -> WrittenEvent:
         body = body_from(draft) | {"id": draft.remote_id}

@@ -9,8 +9,8 @@ answer                                      error
 401                                         ``AuthExpired``
 403, 423, a mailbox that has no Exchange    ``PermissionDenied``
 404, 400 ``ErrorInvalidIdMalformed``        ``EventNotFound`` (the caller knows when it was a calendar)
-409 and 412 on a version                    ``PreconditionFailed``
-410, ``syncState…``, ``resyncRequired``     ``SyncTokenInvalid``
+412; 409 and 410 to a write                 ``PreconditionFailed``
+other 410, ``syncState…``, ``resyncRequired``     ``SyncTokenInvalid``
 429, ``ApplicationThrottled``               ``RateLimited`` with ``Retry-After``
 5xx                                         ``ProviderUnavailable``, with ``Retry-After`` if given
 any other                                   ``InvalidRequest``
@@ -22,7 +22,7 @@ from __future__ import annotations
 import httpx
 
 from calendar_app.errors import PermissionDenied, ProviderError, SyncTokenInvalid
-from calendar_app.providers.refusals import refusal
+from calendar_app.providers.refusals import conflict, is_conflict, refusal
 
 DUPLICATE = "ErrorDuplicateTransactionId"
 _THROTTLED = frozenset(
@@ -40,6 +40,8 @@ def to_error(response: httpx.Response) -> ProviderError:
     status, word = response.status_code, reason.lower()
     if status == 429 or word in _THROTTLED:
         status = 429
+    elif is_conflict(response):
+        return conflict("Microsoft", reason, message)
     elif status == 410 or word in _RESYNC:
         return SyncTokenInvalid(reason=reason)
     elif status < 500 and word in _NO_MAILBOX:
