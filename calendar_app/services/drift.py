@@ -224,7 +224,10 @@ def _enqueue(now: datetime, *conditions: object) -> int:
 def _due(
     session: Session, calendar_ids: Sequence[str], begun: int, now: datetime
 ) -> list[tuple[CalendarWrite, Booking]]:
-    """Writes whose event has to stand for a booking to come, the one not looked at for longest first."""
+    """Writes whose event has to stand for a booking to come, the one not looked at for longest first.
+
+    Those that were given up are left to :func:`_note_missing`: nothing has to be asked about them.
+    """
     since = datetime.fromtimestamp(begun, UTC)
     query = (
         select(CalendarWrite, Booking)
@@ -232,14 +235,9 @@ def _due(
         .where(col(CalendarWrite.calendar_id).in_(calendar_ids), col(CalendarWrite.present).is_(True))
         .where(Booking.status == "confirmed", col(Booking.end_at) > now)
         .where(
-            or_(
-                col(CalendarWrite.state) == FAILED,
-                and_(
-                    col(CalendarWrite.state).in_((WRITTEN, VERIFIED)),
-                    col(CalendarWrite.applied_version) == col(CalendarWrite.desired_version),
-                    or_(col(CalendarWrite.verified_at).is_(None), col(CalendarWrite.verified_at) < since),
-                ),
-            )
+            col(CalendarWrite.state).in_((WRITTEN, VERIFIED)),
+            col(CalendarWrite.applied_version) == col(CalendarWrite.desired_version),
+            or_(col(CalendarWrite.verified_at).is_(None), col(CalendarWrite.verified_at) < since),
         )
         .order_by(col(CalendarWrite.verified_at).is_not(None), col(CalendarWrite.verified_at))
         .limit(MOST + 1)
@@ -255,9 +253,8 @@ def _look(
 ) -> None:
     """Ask for one event after the other; a provider that is busy is left alone for as long as it wants."""
     deadline = time.monotonic() + BUDGET_S
-    asked_for = [(write, booking) for write, booking in due if write.state != FAILED]
-    found.left = len(asked_for)
-    for write, booking in asked_for:
+    found.left = len(due)
+    for write, booking in due:
         calendar = calendars[write.calendar_id]
         if time.monotonic() > deadline:
             found.more, found.reason = True, "There are many events; the rest is looked at in a moment."

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlmodel import col, func, select
+from sqlmodel import col, func, or_, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import CalendarWrite, Deviation, Workspace
@@ -106,8 +106,16 @@ def settle(deviation_id: str, *, now: datetime | None = None) -> str:
         case = find(session, deviation_id)
     if case is None or case.row.resolved_at is not None or not case.row.resolution:
         return case.row.resolution or "open" if case else ""
-    if (after := deviations.moment(case.row, "after")) and after > now:
+    if case.row.next_attempt_at is not None and case.row.next_attempt_at > now:
         return "waiting"
+    try:
+        return _settle(case, now)
+    except Exception:
+        later(case, now)  # whatever is wrong with it, the others are not kept waiting behind it
+        raise
+
+
+def _settle(case: Case, now: datetime) -> str:
     if case.row.kind == STRAY:
         return _settle_stray(case, now)
     write, booking = case.write, case.booking
@@ -132,14 +140,18 @@ def settle(deviation_id: str, *, now: datetime | None = None) -> str:
 
 
 def sweep(now: datetime | None = None) -> int:
-    """Enqueue every deviation that is due to be looked into; how many."""
+    """Enqueue every deviation that is due to be looked into, what is due for longest first; how many."""
     now = now or datetime.now(UTC)
-    query = select(Deviation).where(
-        col(Deviation.resolved_at).is_(None), col(Deviation.resolution).in_((CHECKING, RECHECK))
+    since = func.coalesce(col(Deviation.next_attempt_at), col(Deviation.found_at))
+    query = (
+        select(Deviation.id)
+        .where(col(Deviation.resolved_at).is_(None), col(Deviation.resolution).in_((CHECKING, RECHECK)))
+        .where(or_(col(Deviation.next_attempt_at).is_(None), col(Deviation.next_attempt_at) <= now))
+        .order_by(since)
+        .limit(_SWEEP_LIMIT)
     )
     with reading() as session:
-        rows = session.exec(query.order_by(col(Deviation.found_at)).limit(_SWEEP_LIMIT)).all()
-    due = [row.id for row in rows if (deviations.moment(row, "after") or now) <= now]
+        due = session.exec(query).all()
     sightings.enqueue(*due)
     return len(due)
 

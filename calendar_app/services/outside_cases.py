@@ -27,6 +27,7 @@ from calendar_app.services import (
     bookings,
     calendar_writes,
     deviations,
+    event_writing,
     grants,
     live,
 )
@@ -183,7 +184,7 @@ def restore(case: Case, actor: Actor | None, now: datetime) -> str:
 
 def remove_stray(case: Case, actor: Actor, now: datetime) -> str:
     remote_id = case.row.remote_id
-    grants.call(case.connection.id, lambda api: api.delete_event(case.calendar.remote_id, remote_id))
+    grants.call(case.connection.id, lambda api: event_writing.remove(api, case.calendar.remote_id, remote_id))
     with transaction() as session:
         end(session, case.row.id, RESTORED, now)
         audit.record(
@@ -234,7 +235,8 @@ def rest(case: Case) -> str:
 
 
 def later(case: Case, now: datetime) -> str:
-    if int(case.row.detail.get("tries", 0)) >= _MOST_TRIES:
+    """It cannot be looked into now: again after a while, or never, after too many attempts."""
+    if case.row.attempts >= _MOST_TRIES:
         return rest(case)
     with transaction() as session:
         row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
@@ -242,9 +244,8 @@ def later(case: Case, now: datetime) -> str:
 
 
 def postpone(session: Session, row: Deviation, now: datetime) -> str:
-    tries = int(row.detail.get("tries", 0)) + 1
-    delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (tries - 1))
-    row.detail = {**row.detail, "tries": tries, "after": (now + timedelta(seconds=delay)).isoformat()}
+    row.attempts += 1
+    row.next_attempt_at = now + timedelta(seconds=min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (row.attempts - 1)))
     session.add(row)
     return "waiting"
 

@@ -52,7 +52,8 @@ def note(session: Session, calendar: Calendar, seen: Sequence[Sighting], now: da
             )
         elif row.resolution != CHECKING:
             row.resolution = RECHECK
-        row.detail = {**row.detail, "gone": one.gone, "after": ""}
+        row.detail = {**row.detail, "gone": one.gone}
+        row.next_attempt_at = None
         session.add(row)
         rows.append(row)
     session.flush()

@@ -296,4 +296,18 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/services/test_bookings.py::test_holds_are_replaced_released_and_swept",
         ),
     ),
+    56: (
+        "409 and 410 on create, update, delete",
+        (
+            f"{PROVIDER}::test_what_stands_there_decides_after_409_and_410",
+            f"{PROVIDER}::test_a_refusal_without_end_is_said_in_words_of_a_write",
+        ),
+    ),
+    57: (
+        "500 waiting external changes before one that is due",
+        (
+            "tests/services/test_outside.py::test_what_waits_does_not_hide_what_is_due",
+            "tests/services/test_drift.py::test_writes_that_were_given_up_do_not_hide_others",
+        ),
+    ),
 }

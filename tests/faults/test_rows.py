@@ -12,8 +12,8 @@ from tests.worker.processes import ROOT
 
 
 def test_all_rows_are_there() -> None:
-    """Forty-five rows, none without a test."""
-    assert sorted(ROWS) == list(range(1, 46))
+    """The first forty-five rows and those that came later, none without a test."""
+    assert set(range(1, 46)) <= set(ROWS)
     assert all(tests for _, tests in ROWS.values())
 
 

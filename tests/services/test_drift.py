@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from calendar_app.db.session import transaction
-from calendar_app.db.tables import Booking, Connection
+from calendar_app.db.tables import Booking, CalendarWrite, Connection
 from calendar_app.errors import Forbidden, PermissionDenied, ProviderError, ProviderUnavailable, RateLimited
 from calendar_app.services import bookings, drift, outside, sync
 from calendar_app.services.roles import Role
@@ -96,6 +96,31 @@ def test_what_never_arrived_is_reported_and_written(fake: FakeProvider, place: P
     carry_out()
     assert list(ours(fake, place.calendars)) == [made.id]
     assert [row.resolution for row in rows()] == ["restored"]
+
+
+def test_writes_that_were_given_up_do_not_hide_others(fake: FakeProvider, place: Place) -> None:
+    """More of them than one look takes: the event that was read back once is looked at all the same."""
+    made = written(place)
+    start = place.at(12, days=1)
+    with transaction() as session:
+        for number in range(drift.MOST + 1):
+            one = Booking(
+                workspace_id=place.workspace.id,
+                event_type_id=place.event_type.id,
+                start_at=start,
+                end_at=start + timedelta(minutes=30),
+                uid=f"given-up-{number}",
+                name="Guest",
+                email="guest@example.org",
+                timezone="UTC",
+            )
+            session.add(one)
+            session.flush()
+            parked = {"remote_id": f"parked{number}", "state": "failed"}
+            session.add(CalendarWrite(booking_id=one.id, calendar_id=place.calendars[0].id, **parked))
+    later = datetime.now(UTC) + timedelta(minutes=5)
+    assert drift.check_connection(place.calendars[0].connection_id, now=later) == 1
+    assert writes(made.id)[0].verified_at == later
 
 
 def test_events_left_behind_are_strays(fake: FakeProvider, place: Place) -> None:

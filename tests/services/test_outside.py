@@ -563,6 +563,40 @@ def test_a_lost_queue_and_a_dead_provider_only_cost_time(fake: FakeProvider, pla
     assert settle_all(now=now + timedelta(minutes=2)) == ["followed"]
 
 
+def test_what_waits_does_not_hide_what_is_due(place: Place) -> None:
+    """More old external changes than one sweep takes wait for their next attempt; the newer, due one is found."""
+    now = datetime.now(UTC)
+    columns = {"workspace_id": place.workspace.id, "calendar_id": place.calendars[0].id, "kind": "sighted"}
+    with transaction() as session:
+        for number in range(501):
+            session.add(
+                Deviation(
+                    **columns,
+                    remote_id=f"waits{number}",
+                    resolution=CHECKING,
+                    found_at=now - timedelta(days=1),
+                    next_attempt_at=now + timedelta(minutes=5),
+                )
+            )
+        session.add(Deviation(**columns, remote_id="due", resolution=CHECKING, found_at=now))
+    assert outside.sweep(now) == 1
+    assert outside.sweep(now + timedelta(minutes=5)) == 500
+
+
+def test_one_that_cannot_be_settled_waits_its_turn(fake: FakeProvider, place: Place) -> None:
+    """An error of ours about one external change is not met again at once, in front of all the others."""
+    made = written(place)
+    move(fake, place, made, place.at(12))
+    sync.sync_calendar(place.calendars[0].id)
+    (row,) = rows()
+    now = datetime.now(UTC)
+    fake.fail("get_event", ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        outside.settle(row.id, now=now)
+    assert outside.sweep(now) == 0
+    assert outside.sweep(now + timedelta(minutes=2)) == 1
+
+
 def test_a_provider_that_refuses_leaves_it_to_the_drift_report(fake: FakeProvider, place: Place) -> None:
     """A permanent refusal is not asked again and again."""
     made = written(place)

@@ -52,7 +52,8 @@ class Deviation(SQLModel, table=True):
     ``kind``: ``moved``, ``deleted`` or ``changed`` (somebody did that at the provider), ``missing`` (never arrived),
     ``stray`` (an event of ours whose booking no longer stands). ``detail`` holds what was found, ``resolution`` what
     became of it: ``followed``, ``restored``, ``cancelled``, ``dismissed`` or ``vanished``. While it is open the
-    latter is empty, ``recheck`` (to be looked into again) or ``checking``: only seen by a sync (kind ``sighted``).
+    latter is empty, ``recheck`` (to be looked into again) or ``checking``: only seen by a sync (kind ``sighted``);
+    neither is looked into before ``next_attempt_at``, after ``attempts`` that came to nothing.
     """
 
     __tablename__ = "deviation"
@@ -67,6 +68,8 @@ class Deviation(SQLModel, table=True):
     found_at: datetime = when()
     resolved_at: datetime | None = when(nullable=True)
     resolution: str = Field(default="", max_length=16)
+    attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    next_attempt_at: datetime | None = when(nullable=True)
 
 
 class Disconnection(SQLModel, table=True):
