@@ -15,6 +15,19 @@ Push = Callable[[Callable[[], Awaitable[int]]], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """Which of a calendar's events are listed: at most ``limit``, those that begin within ``days`` from today."""
+
+    days: int
+    limit: int
+
+
+FOR_THE_PAGE = Listed(days=60, limit=25)
+FOR_PROGRAMS = Listed(days=400, limit=1000)
+"""As far ahead as anything can be booked or read."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldEvent:
     """An event as the page shows it; ``notes`` are short remarks ("from Almanac", "repeats weekly").
 
@@ -33,7 +46,7 @@ class HeldEvent:
 
 @dataclass(frozen=True, slots=True)
 class HeldCalendar:
-    """A calendar with its next events; ``total`` counts all. ``timezone`` is an IANA name."""
+    """A calendar with its next events (:class:`Listed`); ``total`` counts all. ``timezone`` is an IANA name."""
 
     id: str
     name: str
@@ -74,8 +87,8 @@ class StandIn(Protocol):
     def routes(self) -> Sequence[BaseRoute]:
         """What is mounted at ``/sandbox/<key>``."""
 
-    def accounts(self) -> Sequence[HeldAccount]:
-        """What it holds, for the page."""
+    def accounts(self, listed: Listed = FOR_THE_PAGE) -> Sequence[HeldAccount]:
+        """What it holds."""
 
     def add_event(self, calendar_id: str, title: str, start: datetime, end: datetime) -> str:
         """Add an event; its id."""

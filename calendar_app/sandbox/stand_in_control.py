@@ -33,7 +33,7 @@ from starlette.routing import Route
 from calendar_app.sandbox.fault_operations import PROVIDERS, operations
 from calendar_app.sandbox.faults import Faults, fault_from, kinds
 from calendar_app.sandbox.pages import refuse_cross_site
-from calendar_app.sandbox.stand_in import StandIn, let_expire, send_notice
+from calendar_app.sandbox.stand_in import FOR_PROGRAMS, StandIn, let_expire, send_notice
 
 Json = dict[str, Any]
 Handler = Callable[[Request, Json], Any]
@@ -75,7 +75,7 @@ class StandInControl:
         return self.stand_ins[request.path_params["provider"]]
 
     def _accounts(self, request: Request) -> Json:
-        return {"items": [asdict(account) for account in self._of(request).accounts()]}
+        return {"items": [asdict(account) for account in self._of(request).accounts(FOR_PROGRAMS)]}
 
     def _add(self, request: Request, body: Json) -> Any:
         start, end = _moment(body, "start"), _moment(body, "end")

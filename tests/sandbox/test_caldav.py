@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -64,6 +66,26 @@ def test_the_page_and_the_product_see_the_same(running: Running) -> None:
         stand_in.add_event("studio", "x", start, start)
     with pytest.raises(ValueError, match="not moved"):
         stand_in.move_event("studio", "standup.ics", start)
+
+
+@pytest.mark.parametrize("provider", ["google", "microsoft", "caldav", "ics", "calendly"])
+def test_programs_see_what_is_far_ahead_and_the_page_what_comes_next(running: Running, provider: str) -> None:
+    """The JSON interface lists every event up to a year ahead, however many there are; the page the next 25."""
+    client, base = running.sandbox.client, f"/sandbox/api/{provider}"
+    stand_in: StandIn = running.sandbox.app.state.stand_ins[provider]
+
+    def calendar() -> dict[str, Any]:
+        return dict(client.get(f"{base}/accounts").json()["items"][0]["calendars"][0])
+
+    where = f"{base}/calendars/{quote(calendar()['id'], safe='')}/events"
+    for day in (*range(1, 30), 300):
+        start = NOW + timedelta(days=day)
+        times = {"start": start.isoformat(), "end": (start + timedelta(minutes=30)).isoformat()}
+        assert client.post(where, json={"title": f"Day {day}", **times}).status_code == 201
+    assert {f"Day {day}" for day in (*range(1, 30), 300)} <= {one["title"] for one in calendar()["events"]}
+    shown = stand_in.accounts()[0].calendars[0].events
+    assert len(shown) == 25
+    assert not any(one.title == "Day 300" for one in shown)
 
 
 def test_access_is_taken_away_with_the_password(running: Running) -> None:

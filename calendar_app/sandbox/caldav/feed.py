@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from calendar_app.sandbox.caldav.odd_answers import weak_tags
 from calendar_app.sandbox.caldav.stand_in import CalDavStandIn
 from calendar_app.sandbox.fault_middleware import SCOPE_KEY
-from calendar_app.sandbox.stand_in import HeldAccount
+from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, Listed
 
 PREFIX = "/sandbox/ics"
 CALENDAR = "studio"
@@ -67,9 +67,9 @@ class FeedStandIn:
         """Counted with the CalDAV account."""
         return 0
 
-    def accounts(self) -> Sequence[HeldAccount]:
+    def accounts(self, listed: Listed = FOR_THE_PAGE) -> Sequence[HeldAccount]:
         """One publisher with the one calendar; nothing in it while Radicale does not answer."""
-        (account,) = self._caldav.accounts()
+        (account,) = self._caldav.accounts(listed)
         held = tuple(calendar for calendar in account.calendars if calendar.id == CALENDAR)
         hint = f"Link {self._origin}{self.path}" if held else account.hint
         return [

@@ -27,10 +27,9 @@ from starlette.routing import BaseRoute, Mount
 from calendar_app.sandbox.caldav.proxy import PREFIX, RadicaleProxy
 from calendar_app.sandbox.caldav.seed import ZONE, calendar_with
 from calendar_app.sandbox.caldav.server import USERNAME, users_file
-from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent
+from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed
 from calendar_app.sandbox.store import Clock
 
-SHOWN, AHEAD = 12, timedelta(days=21)
 DAV, CAL = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"
 _LIST = (
     '<D:propfind xmlns:D="DAV:" xmlns:A="http://apple.com/ns/ical/"><D:prop><D:resourcetype/><D:displayname/>'
@@ -81,11 +80,11 @@ class CalDavStandIn:
         content = self._ask("GET", f"{self._home}{quote(calendar_id)}/").content
         return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
-    def accounts(self) -> Sequence[HeldAccount]:
+    def accounts(self, listed: Listed = FOR_THE_PAGE) -> Sequence[HeldAccount]:
         """The one account, or nothing while Radicale does not answer."""
         hint = f"Server {self._address}, user name {USERNAME}, password {self._password()}"
         try:
-            held = tuple(self._calendar(element) for element in self._collections())
+            held = tuple(self._calendar(element, listed) for element in self._collections())
         except httpx.HTTPError:
             held, hint = (), f"Radicale does not answer at {self._url}"
         return [
@@ -167,10 +166,11 @@ class CalDavStandIn:
         found = self._responses("PROPFIND", self._home, _LIST)
         return [element for element in found if element.find(f".//{CAL}calendar") is not None]
 
-    def _calendar(self, element: ElementTree.Element) -> HeldCalendar:
+    def _calendar(self, element: ElementTree.Element, listed: Listed) -> HeldCalendar:
         path = element.findtext(f"{DAV}href") or ""
         color = element.findtext(".//{http://apple.com/ns/ical/}calendar-color") or "#808080"
         now = self._clock()
+        until = now + timedelta(days=listed.days)
         events = []
         for response in self._responses("REPORT", path, _EVENTS):
             name = unquote((response.findtext(f"{DAV}href") or "").rpartition("/")[2])
@@ -179,14 +179,14 @@ class CalDavStandIn:
                 if "recurrence-id" not in event:
                     events.append(self._held(name, event, now))
         soon = sorted(
-            (one for one in events if now <= one.end and one.start < now + AHEAD), key=lambda one: one.start
+            (one for one in events if now <= one.end and one.start < until), key=lambda one: one.start
         )
         return HeldCalendar(
             id=unquote(path.rstrip("/").rpartition("/")[2]),
             name=element.findtext(f".//{DAV}displayname") or "Calendar",
             timezone=ZONE,
             color=color[:7],
-            events=tuple(soon[:SHOWN]),
+            events=tuple(soon[: listed.limit]),
             total=len(events),
         )
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 import orjson
 
 from calendar_app.sandbox.calendly.error import denied, not_found
+from calendar_app.sandbox.stand_in import Listed
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]
@@ -332,10 +333,11 @@ class Bookings:
         )
         return [orjson.loads(row["body"]) for row in rows]
 
-    def upcoming(self, account: str, limit: int) -> list[Json]:
+    def upcoming(self, account: str, listed: Listed) -> list[Json]:
         """The account's next active events."""
-        start = self.store.now() - timedelta(days=1)
-        return self.busy(account, milliseconds(start), 1 << 60)[:limit]
+        now = self.store.now()
+        start, end = now - timedelta(days=1), now + timedelta(days=listed.days)
+        return self.busy(account, milliseconds(start), milliseconds(end))[: listed.limit]
 
 
 def _account(row: Any) -> Account:

@@ -19,11 +19,10 @@ from calendar_app.sandbox.calendly.oauth import OAuth
 from calendar_app.sandbox.calendly.schema import SCHEMA
 from calendar_app.sandbox.calendly.webhooks import RETRY_AFTER_S, Deliver, HttpDelivery, Webhooks
 from calendar_app.sandbox.pages import Pages
-from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent, Push
+from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed, Push
 from calendar_app.sandbox.store import Clock, Store
 
 OWNER, OWNER_NAME = "owner@example.com", "Olivia Owner"
-SHOWN = 25
 _COLOR = "#006bff"
 
 
@@ -69,12 +68,12 @@ class Calendly:
         api = Api(self.bookings, self.grants, self.webhooks)
         return [Mount("/api", routes=api.routes()), *self._oauth.routes()]
 
-    def accounts(self) -> Sequence[HeldAccount]:
+    def accounts(self, listed: Listed = FOR_THE_PAGE) -> Sequence[HeldAccount]:
         return [
             HeldAccount(
                 account.email,
                 account.name,
-                (self._calendar(account),),
+                (self._calendar(account, listed),),
                 connected=bool(self.grants.consent(account.uuid)),
                 channels=self.webhooks.count(account.uuid),
                 hint="a new event is a customer's booking, another start a rescheduling",
@@ -154,8 +153,8 @@ class Calendly:
             raise KeyError(event_id)
         return account
 
-    def _calendar(self, account: Account) -> HeldCalendar:
-        events = tuple(self._event(body) for body in self.bookings.upcoming(account.uuid, SHOWN))
+    def _calendar(self, account: Account, listed: Listed) -> HeldCalendar:
+        events = tuple(self._event(body) for body in self.bookings.upcoming(account.uuid, listed))
         total = self.store.db.execute(
             "SELECT count(*) FROM event WHERE account = ? AND status = 'active'", (account.uuid,)
         ).fetchone()[0]

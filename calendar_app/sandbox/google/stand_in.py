@@ -22,13 +22,10 @@ from calendar_app.sandbox.google.oauth import OAuth
 from calendar_app.sandbox.google.recurrence import instant_of, written_in
 from calendar_app.sandbox.google.seed import plant
 from calendar_app.sandbox.pages import Pages
-from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent
+from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]
-
-SHOWN_PER_CALENDAR = 25
-DAYS_SHOWN = 60
 
 
 def shifted(event: Json, zone: str, *, start: datetime | None = None, minutes: int = 0) -> Json:
@@ -91,8 +88,8 @@ class GoogleStandIn:
     def sequence(self) -> int:
         return self.store.sequence()
 
-    def accounts(self) -> Sequence[HeldAccount]:
-        return [self._account(account) for account in self.calendars.accounts()]
+    def accounts(self, listed: Listed = FOR_THE_PAGE) -> Sequence[HeldAccount]:
+        return [self._account(account, listed) for account in self.calendars.accounts()]
 
     def add_event(self, calendar_id: str, title: str, start: datetime, end: datetime) -> str:
         return self.add_special(calendar_id, title, start, end, all_day=False, weekly=False)
@@ -164,16 +161,16 @@ class GoogleStandIn:
             raise KeyError("That calendar is gone.")
         return row
 
-    def _account(self, account: Account) -> HeldAccount:
+    def _account(self, account: Account, listed: Listed) -> HeldAccount:
         return HeldAccount(
             account.email,
             account.name,
-            tuple(self._calendar(row) for row in self.calendars.of(account.email)),
+            tuple(self._calendar(row, listed) for row in self.calendars.of(account.email)),
             connected=self.grants.consent(account.email) is not None,
             channels=len(self.channels.of(account.email)),
         )
 
-    def _calendar(self, row: CalendarRow) -> HeldCalendar:
+    def _calendar(self, row: CalendarRow, listed: Listed) -> HeldCalendar:
         zone = row.body["timeZone"]
         midnight = (
             self.store.now().astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -183,14 +180,16 @@ class GoogleStandIn:
             single=True,
             order="startTime",
             time_min=start,
-            time_max=start + DAYS_SHOWN * 86_400,
-            limit=SHOWN_PER_CALENDAR,
+            time_max=start + listed.days * 86_400,
+            limit=listed.limit,
         )
-        listed = Listing(self.store, row, query).page()["items"]
         total = self.store.db.execute(
             "SELECT count(*) FROM event WHERE calendar = ? AND status != 'cancelled'", (row.id,)
         ).fetchone()[0]
-        events = tuple(_held(orjson.loads(orjson.dumps(item)), zone) for item in listed)
+        events = tuple(
+            _held(orjson.loads(orjson.dumps(item)), zone)
+            for item in Listing(self.store, row, query).page()["items"]
+        )
         return HeldCalendar(row.id, row.body["summary"], zone, row.body["backgroundColor"], events, total)
 
 

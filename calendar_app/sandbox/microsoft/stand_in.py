@@ -31,13 +31,11 @@ from calendar_app.sandbox.microsoft.subscriptions import (
 )
 from calendar_app.sandbox.microsoft.zones import windows_name, written
 from calendar_app.sandbox.pages import Pages
-from calendar_app.sandbox.stand_in import HeldAccount, HeldCalendar, HeldEvent, Push
+from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed, Push
 from calendar_app.sandbox.store import Clock, Store
 
 Json = dict[str, Any]
 
-SHOWN_PER_CALENDAR = 25
-DAYS_SHOWN = 60
 _OUTLOOK_BLUE = "#0f6cbd"
 _NOTICES = {
     "reauthorizationRequired": "Reauthorization required",
@@ -103,8 +101,8 @@ class MicrosoftStandIn:
     def sequence(self) -> int:
         return self.store.sequence()
 
-    def accounts(self) -> Sequence[HeldAccount]:
-        return [self._account(mailbox) for mailbox in self.mailboxes.all()]
+    def accounts(self, listed: Listed = FOR_THE_PAGE) -> Sequence[HeldAccount]:
+        return [self._account(mailbox, listed) for mailbox in self.mailboxes.all()]
 
     def add_event(self, calendar_id: str, title: str, start: datetime, end: datetime) -> str:
         return self.add_special(calendar_id, title, start, end, all_day=False, weekly=False)
@@ -191,20 +189,22 @@ class MicrosoftStandIn:
             raise KeyError("That calendar is gone.")
         return found
 
-    def _account(self, mailbox: Mailbox) -> HeldAccount:
+    def _account(self, mailbox: Mailbox, listed: Listed) -> HeldAccount:
         return HeldAccount(
             mailbox.email,
             mailbox.name,
-            tuple(self._held_calendar(row, mailbox) for row in self.mailboxes.calendars(mailbox.email)),
+            tuple(
+                self._held_calendar(row, mailbox, listed) for row in self.mailboxes.calendars(mailbox.email)
+            ),
             connected=bool(self.grants.consent(mailbox.email)),
             channels=len(self.subscriptions.of(mailbox.email)),
         )
 
-    def _held_calendar(self, row: Calendar, mailbox: Mailbox) -> HeldCalendar:
+    def _held_calendar(self, row: Calendar, mailbox: Mailbox, listed: Listed) -> HeldCalendar:
         zone = ZoneInfo(mailbox.zone)
         midnight = self.store.now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
         start = int(midnight.timestamp())
-        found = self.events.view(row, start, start + DAYS_SHOWN * 86_400)[:SHOWN_PER_CALENDAR]
+        found = self.events.view(row, start, start + listed.days * 86_400)[: listed.limit]
         total = self.store.db.execute(
             "SELECT count(*) FROM event WHERE calendar = ? AND status = 'live'", (row.id,)
         ).fetchone()[0]
