@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Product, Visitors
+from tests.e2e.test_story import open_day
 
 PUBLIC = {
     "/": "Bookings that land",
@@ -99,13 +100,14 @@ def test_a_visitor_books_with_the_keyboard_alone(visitors: Visitors) -> None:
     """Arrow keys walk through days and times; Enter chooses; the focus follows to each step's heading."""
     page = visitors.new()
     settled(page, "/book/demo/intro", "Intro call")
-    day = page.get_by_role("button", name=re.compile("times available$")).first
-    day.focus()
-    page.keyboard.press("End")
-    expect(day).not_to_be_focused()
-    page.keyboard.press("Home")
-    expect(day).to_be_focused()
+    open_day(page, 5)
+    days = page.get_by_role("button", name=re.compile("times available$"))
+    days.first.focus()
+    for key, reached in (("End", days.last), ("Home", days.first), ("End", days.last)):
+        page.keyboard.press(key)
+        expect(reached).to_be_focused()
     page.keyboard.press("Enter")
+    expect(days.last).to_have_attribute("aria-pressed", "true")
     time = page.get_by_role("group", name=re.compile("^Times on")).get_by_role("button")
     time.first.focus()
     page.keyboard.press("ArrowDown")

@@ -45,14 +45,14 @@ def answers(port: int, path: str) -> int:
 
 
 def book(port: int, name: str) -> None:
-    """A customer books the first time on offer, over one of the servers."""
+    """A customer books the first time in two days, over one of the servers."""
     with httpx.Client(base_url=f"http://localhost:{port}/api/v1", timeout=20) as api:
         token = api.post("/auth/token", json={"email": OWNER, "password": PASSWORD}).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
         (kind,) = api.get("/event-types", headers=headers).json()["items"]
         now = datetime.now(UTC)
         window = {
-            "start": now.isoformat(),
+            "start": (now + timedelta(days=2)).isoformat(),
             "end": (now + timedelta(days=14)).isoformat(),
             "timezone": "Europe/Berlin",
         }
