@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from alembic.util import CommandError
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import AutoString
 
 import calendar_app.db.tables  # noqa: F401  # registers every table on the metadata
 from alembic import context
+from calendar_app.db import failures
 from calendar_app.db.session import get_engine
 from calendar_app.db.types import EncryptedText, Json, UtcDateTime
 
@@ -51,5 +54,10 @@ given = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    with get_engine().execution_options(sqlite_begin="IMMEDIATE").begin() as own:
-        run(own)
+    try:
+        with get_engine().execution_options(sqlite_begin="IMMEDIATE").begin() as own:
+            run(own)
+    except SQLAlchemyError as error:
+        if failures.recognise(error) is None:
+            raise
+        raise CommandError(failures.sentence(error)) from error

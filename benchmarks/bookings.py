@@ -11,6 +11,8 @@ Beside it stands check-then-insert (:mod:`benchmarks.check_then_insert`), the pa
 the same clients, processes and database. It does a small part of the work, so it answers sooner. What counts is the
 column of overlaps: pairs of bookings of one host at one time.
 
+On SQLite it also says how often one booking has the disk synced, counted with ``strace`` where that is installed.
+
 Exit status 1 when one of ours overlaps, a server error occurs, or the 99th percentile reaches a second.
 """
 
@@ -41,7 +43,7 @@ from benchmarks.slots_http import web
 from calendar_app.db.session import get_engine
 from calendar_app.domain.schedule import WEEKDAYS
 from calendar_app.domain.timespan import instant
-from tests.support import databases, factories, servers
+from tests.support import databases, factories, servers, syncs
 
 CLIENTS, PROCESSES, MINUTES = 16, 2, 15
 AIM_S = 1.0
@@ -125,7 +127,7 @@ class Clients:
                 if together:
                     barrier.wait()
                 begun = time.perf_counter()
-                answers[self._send(client, turn, *wanted(client, turn))] += 1
+                answers[self.send(client, turn, *wanted(client, turn))] += 1
                 seconds.append(time.perf_counter() - begun)
             with lock:
                 outcome.seconds += seconds
@@ -140,7 +142,8 @@ class Clients:
         outcome.took = time.perf_counter() - begun
         return outcome
 
-    def _send(self, client: int, turn: int, host: int, quarter: int) -> str:
+    def send(self, client: int, turn: int, host: int, quarter: int) -> str:
+        """Status and code of the answer to one request."""
         path, body = self.request(self.place, host, quarter)
         # Visitors from many places: one address may not book hundreds of times a minute.
         headers = {
@@ -212,6 +215,23 @@ def measure(bookings: int, rounds: int) -> bool:
     return kept
 
 
+def syncs_per_booking(bookings: int, database: str) -> str:
+    """How often SQLite syncs for one booking, made one after the other; a sentence where nobody can count it."""
+    if syncs.STRACE is None:
+        return "Syncs for each booking are not counted: strace is not installed."
+    place = fill()
+    with tempfile.TemporaryDirectory() as folder, syncs.traced_web(Path(folder)) as web:
+        clients = Clients([web.url], place, ours)
+        answers = [clients.send(0, turn, 0, turn) for turn in range(bookings)]
+        found = web.read(Path(database))
+    if answers != ["201"] * bookings:
+        raise SystemExit(f"Syncs could not be counted: {Counter(answers)}.")
+    return (
+        f"{sum(found.syncs[1:]) / (bookings - 1):.2f} syncs for each booking, at most {max(found.syncs[1:])}; "
+        f"{sum(map(bool, found.unsynced))} answers before their booking was on the disk"
+    )
+
+
 @contextmanager
 def environment(postgres: str) -> Iterator[dict[str, str]]:
     """A folder, Redis and both databases; yields a URL by kind."""
@@ -248,6 +268,8 @@ def main() -> int:
             print(f"\n{kind}\n{'':<42}{'bookings':>11}{'p50':>11}{'p99':>11}{'overlaps':>9}  answers")
             with databases.in_use(kind, url):
                 kept = measure(options.bookings, options.rounds) and kept
+                if kind == "SQLite":
+                    print(syncs_per_booking(20, url.removeprefix("sqlite:///")), flush=True)
     print(f"\naim: no overlap, no server error, p99 under {AIM_S:.0f} s: {'held' if kept else 'MISSED'}")
     return 0 if kept else 1
 

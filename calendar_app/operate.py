@@ -12,7 +12,11 @@ import secrets
 import sys
 from collections.abc import Callable, Sequence
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from calendar_app import logs
+from calendar_app.db import failures
+from calendar_app.db.session import require_whole_file
 from calendar_app.errors import AlmanacError
 from calendar_app.services import health, key_rotation, owners
 from calendar_app.settings import SettingsError, get_settings
@@ -46,12 +50,13 @@ def rotate_keys(arguments: argparse.Namespace) -> int:
 
 
 def check(_arguments: argparse.Namespace) -> int:
-    """Settings, database, Redis, migrations, workers, keys."""
+    """Settings, database (a SQLite file is read through), Redis, migrations, workers, keys."""
     found = health.checks(fresh=True)
     for one in found:
         say(f"{one.status.value:8} {one.name}: {one.detail}")
     if not health.serves(found):
         return 1
+    require_whole_file()
     counts = key_rotation.rotate(dry=True)
     old, lost = sum(one.rotated for one in counts), sum(one.unreadable for one in counts)
     status = "failed" if lost else "warning" if old else "ok"
@@ -132,6 +137,9 @@ def main(given: Sequence[str] | None = None) -> int:
         code: int = arguments.work(arguments)
     except (AlmanacError, SettingsError) as error:
         sys.stderr.write(f"{error}\n")
+        return 1
+    except SQLAlchemyError as error:
+        sys.stderr.write(f"{failures.sentence(error)}\n")
         return 1
     return code
 

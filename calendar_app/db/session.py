@@ -4,6 +4,9 @@ SQLite starts every write transaction with ``BEGIN IMMEDIATE``, so that two writ
 "database is locked" half-way (https://www.sqlite.org/lang_transaction.html), and lets them in one by one in the order
 in which they came; reads start deferred and never wait (WAL). PostgreSQL runs at its default, READ COMMITTED.
 
+A commit that returned is on the disk. In WAL mode SQLite syncs each commit only with ``synchronous=FULL``
+(https://www.sqlite.org/pragma.html#pragma_synchronous), and on macOS past the drive's cache only with ``fullfsync``.
+
 :func:`clock` is the time that every process agrees on, whatever its machine believes.
 
 Work that must follow a commit (enqueueing a job, publishing "changed") is registered with :func:`after_commit`; a
@@ -15,6 +18,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +26,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, func, select
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session
 
+from calendar_app.db import failures
 from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -32,12 +39,21 @@ _lock = threading.Lock()
 _current: list[Engine] = []
 
 
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "foreign_keys=ON", "busy_timeout=15000")
+
+
+def _note_failure(context: ExceptionContext) -> None:
+    failures.note(context.original_exception)
+
+
 def make_engine(url: str) -> Engine:
     """An engine for ``url`` with the pragmas and BEGIN modes that the rest of the product relies on."""
     if not url.startswith("sqlite"):
-        return create_engine(
+        engine = create_engine(
             url, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True
         )  # errors show no values: they would carry tokens and addresses into logs
+        event.listen(engine, "handle_error", _note_failure)
+        return engine
     engine = create_engine(
         url,
         connect_args={"timeout": 15, "check_same_thread": False},
@@ -45,11 +61,12 @@ def make_engine(url: str) -> Engine:
         max_overflow=30,
         hide_parameters=True,
     )
+    event.listen(engine, "handle_error", _note_failure)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not start transactions behind our back
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
+        for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -66,6 +83,22 @@ def get_engine() -> Engine:
         if not _current:
             _current.append(make_engine(get_settings().database))
         return _current[0]
+
+
+def require_whole_file() -> None:
+    """Read through all pages of a SQLite file: damage in the middle of it shows nowhere else before it is met.
+
+    :raises sqlalchemy.exc.DatabaseError: it is damaged; :func:`calendar_app.db.failures.sentence` says what to do.
+    """
+    engine = get_engine()
+    if engine.dialect.name != "sqlite":
+        return
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if found != "ok":
+        cause = sqlite3.DatabaseError(found)
+        cause.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise DatabaseError(None, None, cause)
 
 
 def use_engine(engine: Engine | None) -> None:

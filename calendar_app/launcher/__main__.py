@@ -135,14 +135,15 @@ class Launcher:
         from alembic.util import CommandError
         from sqlalchemy.exc import SQLAlchemyError
 
+        from calendar_app.db import failures, session
         from calendar_app.db.migrate import upgrade
         from calendar_app.services.demo import ensure_demo
 
         try:
             upgrade()
+            session.require_whole_file()
         except (SQLAlchemyError, CommandError, ModuleNotFoundError) as error:
-            reason = str(getattr(error, "orig", error)).strip().partition("\n")[0].rstrip(".")
-            raise LaunchError(f"The database cannot be used ({reason}): check DATABASE_URL.") from error
+            raise LaunchError(failures.sentence(error.__cause__ or error)) from error
         if not self.settings.sandbox:
             return [f"sign in: {self.settings.public_url}/login (the first account is made at /signup)"]
         account = ensure_demo(self.data_dir)

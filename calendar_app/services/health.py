@@ -22,8 +22,10 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from calendar_app import queues
+from calendar_app.db import failures
 from calendar_app.db.migrate import alembic_config
 from calendar_app.db.session import get_engine
+from calendar_app.services import storage
 from calendar_app.settings import get_settings
 
 PATIENCE = 0.7
@@ -72,6 +74,7 @@ def checks(*, now: datetime | None = None, fresh: bool = False) -> tuple[Check, 
     moment = now or datetime.now(UTC)
     works: dict[str, Callable[[], Answer]] = {
         "database": _database,
+        "durability": _durability,
         "redis": _redis,
         "workers": _workers,
         "cron": partial(_cron, moment),
@@ -81,7 +84,7 @@ def checks(*, now: datetime | None = None, fresh: bool = False) -> tuple[Check, 
     found = (
         Check("database", *answers["database"], serving=True),
         Check("redis", *answers["redis"], serving=True),
-        *(Check(name, *answers[name]) for name in ("workers", "cron", "sweeper")),
+        *(Check(name, *answers[name]) for name in ("workers", "cron", "sweeper", "durability")),
         Check("mode", *_mode()),
     )
     if now is None:
@@ -137,8 +140,20 @@ def _database() -> Answer:
     try:
         with get_engine().connect() as connection:
             current = set(MigrationContext.configure(connection).get_current_heads())
-    except (SQLAlchemyError, OSError):
-        return Status.FAILED, "The database does not answer."
+            failure = failures.recent() or storage.refuses_to_write(connection)
+            left = storage.megabytes_left(connection)
+    except (SQLAlchemyError, OSError) as error:
+        failure = failures.diagnose(error)
+        return Status.FAILED, failures.explain(failure) if failure else "The database does not answer."
+    if failure:
+        return Status.FAILED, failures.explain(failure)
+    status, detail = _schema(current)
+    if status is Status.OK and left is not None and left < storage.LITTLE_MB:
+        return Status.WARNING, f"Only {left} MB are left on the disk of the database file."
+    return status, detail
+
+
+def _schema(current: set[str]) -> Answer:
     script = ScriptDirectory.from_config(alembic_config())
     if current == set(script.get_heads()):
         return Status.OK, "It answers, at this version’s schema."
@@ -148,16 +163,32 @@ def _database() -> Answer:
     return Status.FAILED, "The database is not at this version’s schema: run `alembic upgrade head`."
 
 
+def _durability() -> Answer:
+    try:
+        with get_engine().connect() as connection:
+            losses = storage.losses(connection)
+    except (SQLAlchemyError, OSError):
+        return Status.WARNING, "Nobody can tell while the database does not answer."
+    if losses:
+        return Status.WARNING, losses
+    return Status.OK, "What was acknowledged is on the disk."
+
+
 def _redis() -> Answer:
     try:
         with queues.probe() as client:
-            client.ping()
+            refusal = storage.redis_refuses(client)
+            forgets = storage.redis_forgets(client)
     except (RedisError, OSError):
         return (
             Status.FAILED,
             "Redis does not answer: bookings stand, but calendars and open pages lag behind.",
         )
-    return Status.OK, "It answers."
+    if refusal:
+        return Status.FAILED, refusal
+    if forgets:
+        return Status.WARNING, forgets
+    return Status.OK, "It answers and takes what is written."
 
 
 def _workers() -> Answer:
@@ -208,7 +239,13 @@ def _minutes(age: timedelta) -> str:
 
 
 def forget() -> None:
-    """Ask everything anew (tests, a change of settings)."""
+    """Ask everything anew, and forget what statements met (tests, a change of settings)."""
+    forget_answers()
+    failures.forget()
+
+
+def forget_answers() -> None:
+    """Ask everything anew."""
     with _lock:
         _running.clear()
         _remembered.clear()

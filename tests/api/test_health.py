@@ -5,18 +5,20 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
-from sqlalchemy import text
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
-from calendar_app.db.session import transaction
+from calendar_app.db.session import make_engine, transaction
 from calendar_app.services import health
 from calendar_app.settings import Settings
 from tests.support.databases import Database
@@ -178,3 +180,128 @@ def test_numbers_need_the_token_where_one_is_set(
 def test_a_proxy_on_this_machine_is_not_this_machine(api: httpx.Client, database: Database) -> None:
     """What a proxy passes on comes from elsewhere, so that numbers do not leak through it."""
     problem(api.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9"}), 401, "not_signed_in")
+
+
+def detail(response: httpx.Response, name: str) -> str:
+    """The sentence of a check."""
+    return next(check["detail"] for check in response.json()["checks"] if check["name"] == name)
+
+
+def not_ready(api: httpx.Client, name: str) -> str:
+    """The sentence of the check that keeps requests away."""
+    health.forget_answers()
+    response = api.get("/ready")
+    assert (response.status_code, checks(response)[name]) == (503, "failed")
+    return detail(response, name)
+
+
+def test_a_full_redis_is_named_and_gets_no_requests(
+    api: httpx.Client, database: Database, redis_server: Redis
+) -> None:
+    """At `maxmemory` Redis still answers what is read; whoever asks it to keep something learns the truth."""
+    assert api.get("/ready").status_code == 200
+    redis_server.config_set("maxmemory", 1)
+    try:
+        assert "full" in not_ready(api, "redis")
+    finally:
+        redis_server.config_set("maxmemory", 0)
+    health.forget()
+    assert api.get("/ready").status_code == 200
+
+
+def test_a_redis_that_cannot_save_is_named(
+    api: httpx.Client, database: Database, redis_server: Redis
+) -> None:
+    """A replica, and a server that cannot save to its disk, take no writes; the sentences tell them apart."""
+    redis_server.execute_command("REPLICAOF", "127.0.0.1", "1")
+    try:
+        assert "replica" in not_ready(api, "redis")
+    finally:
+        redis_server.execute_command("REPLICAOF", "NO", "ONE")
+
+
+def test_a_redis_that_throws_jobs_away_is_a_warning(
+    api: httpx.Client, database: Database, redis_server: Redis
+) -> None:
+    """A limit together with an eviction policy loses jobs: it works, and somebody should look."""
+    redis_server.config_set("maxmemory", "1gb")
+    redis_server.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        response = api.get("/ready")
+        assert (response.status_code, checks(response)["redis"]) == (200, "warning")
+        assert "noeviction" in detail(response, "redis")
+    finally:
+        redis_server.config_set("maxmemory", 0)
+        redis_server.config_set("maxmemory-policy", "noeviction")
+
+
+def run(engine: Engine, statements: Sequence[str]) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def meet(database: Database, *, full: bool) -> None:
+    """Have this process meet a database that is full, or damaged, as the server or the file says it."""
+    engine = database.engine
+    if database.kind == "postgresql":
+        code = "53100" if full else "XX001"
+        statements = [f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"]
+    elif full:
+        statements = ["PRAGMA max_page_count = 1", "CREATE TABLE too_much AS SELECT zeroblob(1000000)"]
+    else:
+        file = Path(f"{engine.url.database}-broken")
+        file.write_bytes(b"no database at all " * 1000)
+        engine, statements = make_engine(f"sqlite:///{file}"), []
+    with pytest.raises(DBAPIError):
+        run(engine, statements)
+
+
+def test_a_full_database_is_named(api: httpx.Client, database: Database, redis_server: Redis) -> None:
+    """Once a booking has met a full disk, `/ready` says so for a minute, in one sentence with what to do."""
+    assert api.get("/ready").status_code == 200
+    meet(database, full=True)
+    assert "is full: make room" in not_ready(api, "database")
+
+
+def test_damage_is_named(api: httpx.Client, database: Database, redis_server: Redis) -> None:
+    """So is a damaged file or page, with how to restore a backup."""
+    meet(database, full=False)
+    assert "restore a backup" in not_ready(api, "database")
+
+
+def test_a_database_that_takes_no_writes_is_named(
+    api: httpx.Client, database: Database, redis_server: Redis
+) -> None:
+    """A PostgreSQL standby answers everything that is read."""
+    if database.kind != "postgresql":
+        pytest.skip("a file's folder is tried in the test of the full disk")
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        try:
+            database.engine.dispose()
+            assert "takes no writes" in not_ready(api, "database")
+        finally:
+            connection.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+            database.engine.dispose()
+
+
+def test_a_database_that_does_not_sync_is_named(api: httpx.Client, database: Database) -> None:
+    """PostgreSQL without synchronous_commit may lose what was acknowledged: the tests' own server runs so."""
+    response = api.get("/health")
+    if database.kind == "sqlite":
+        assert checks(response)["durability"] == "ok"
+        return
+    assert checks(response)["durability"] == "warning"
+    assert "synchronous_commit" in detail(response, "durability")
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = on')
+        try:
+            database.engine.dispose()
+            health.forget()
+            assert "synchronous_commit" not in detail(api.get("/health"), "durability")
+        finally:
+            connection.execute(f'ALTER DATABASE "{name}" RESET synchronous_commit')
+            database.engine.dispose()

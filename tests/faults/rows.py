@@ -310,4 +310,12 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/services/test_drift.py::test_writes_that_were_given_up_do_not_hide_others",
         ),
     ),
+    59: (
+        "Power lost after an answer, a damaged database",
+        (
+            "tests/faults/test_power.py::test_an_acknowledged_booking_is_on_the_disk",
+            "tests/api/test_health.py::test_a_database_that_does_not_sync_is_named",
+            "tests/operate/test_damage.py",
+        ),
+    ),
 }
