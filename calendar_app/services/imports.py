@@ -148,7 +148,7 @@ def delete_calendar(actor: Actor, calendar_id: str) -> None:
 def _read(content: bytes, email: str, now: datetime) -> CalendarFile:
     density = Density(mirror.window_at(now))
     try:
-        file = read_calendar(content, max_bytes=MAX_BYTES, owner_email=email, check=density.check)
+        file = read_calendar(content, max_bytes=MAX_BYTES, owners=(email,), check=density.check)
     except TooLarge as error:
         raise InvalidInput(str(error), field="file", code="calendar_too_large") from None
     except CalendarFileError as error:

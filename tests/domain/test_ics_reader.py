@@ -97,19 +97,71 @@ def test_an_event_keeps_what_it_says() -> None:
 def test_the_owners_answer_is_the_attendees() -> None:
     """The attendee with the calendar owner's address tells the response; others do not."""
     text = calendar(vevent("DTSTART:20260301T090000Z", "ATTENDEE;PARTSTAT=DECLINED:mailto:Me@example.com"))
-    assert read_calendar(text, owner_email="me@example.com").events[0].response is Response.DECLINED
-    assert read_calendar(text, owner_email="you@example.com").events[0].response is Response.NONE
+    assert read_calendar(text, owners=("me@example.com",)).events[0].response is Response.DECLINED
+    assert read_calendar(text, owners=("you@example.com",)).events[0].response is Response.NONE
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [("OOF", ShowAs.OUT_OF_OFFICE), ("WORKINGELSEWHERE", ShowAs.WORKING_ELSEWHERE)]
+    ("transp", "status", "expected"),
+    [
+        ("", "FREE", ShowAs.FREE),
+        ("", "OOF", ShowAs.OUT_OF_OFFICE),
+        ("", "WORKINGELSEWHERE", ShowAs.WORKING_ELSEWHERE),
+        ("", "NONSENSE", ShowAs.BUSY),
+        ("OPAQUE", "OOF", ShowAs.OUT_OF_OFFICE),
+        ("OPAQUE", "TENTATIVE", ShowAs.TENTATIVE),
+        ("OPAQUE", "FREE", ShowAs.BUSY),
+        ("OPAQUE", "WORKINGELSEWHERE", ShowAs.BUSY),
+        ("TRANSPARENT", "WORKINGELSEWHERE", ShowAs.WORKING_ELSEWHERE),
+        ("TRANSPARENT", "FREE", ShowAs.FREE),
+        ("TRANSPARENT", "BUSY", ShowAs.BUSY),
+        ("TRANSPARENT", "OOF", ShowAs.OUT_OF_OFFICE),
+        ("TRANSPARENT", "NONSENSE", ShowAs.FREE),
+        ("NONSENSE", "FREE", ShowAs.FREE),
+    ],
 )
-def test_outlooks_status_says_more_than_transp(status: str, expected: ShowAs) -> None:
-    """X-MICROSOFT-CDO-BUSYSTATUS wins over TRANSP."""
+def test_outlooks_status_and_transp(transp: str, status: str, expected: ShowAs) -> None:
+    """Outlook's status counts where TRANSP is missing; where the two disagree about time, the event is busy."""
+    lines = [f"TRANSP:{transp}"] if transp else []
     assert (
-        one("DTSTART:20260301T090000Z", "TRANSP:OPAQUE", f"X-MICROSOFT-CDO-BUSYSTATUS:{status}").show_as
-        is expected
+        one("DTSTART:20260301T090000Z", *lines, f"X-MICROSOFT-CDO-BUSYSTATUS:{status}").show_as is expected
     )
+
+
+@pytest.mark.parametrize(
+    ("attendees", "expected"),
+    [
+        (("ATTENDEE;PARTSTAT=DECLINED:mailto:me%2Bwork@example.com",), Response.DECLINED),
+        (("ATTENDEE;PARTSTAT=DECLINED:MAILTO:ME+WORK@example.com",), Response.DECLINED),
+        (("ATTENDEE;PARTSTAT=DECLINED:mailto:me@home.example",), Response.DECLINED),
+        (("ATTENDEE;PARTSTAT=DECLINED;EMAIL=me@home.example:urn:uuid:17",), Response.DECLINED),
+        (("ATTENDEE;PARTSTAT=DECLINED:urn:uuid:4",), Response.DECLINED),
+        (("ATTENDEE;PARTSTAT=DECLINED:/principals/me/",), Response.DECLINED),
+        (("ATTENDEE;PARTSTAT=DECLINED:mailto:me%2Bother@example.com",), Response.NONE),
+        (
+            (
+                "ATTENDEE;PARTSTAT=DECLINED:mailto:me@home.example",
+                "ATTENDEE;PARTSTAT=ACCEPTED:mailto:me+work@example.com",
+            ),
+            Response.ACCEPTED,
+        ),
+    ],
+)
+def test_every_address_of_the_owner_counts(attendees: tuple[str, ...], expected: Response) -> None:
+    """Whichever of their addresses was invited, however it is written; of several answers the one that takes time."""
+    owners = ("mailto:me%2Bwork@example.com", "me@home.example", "urn:uuid:4", "/principals/me/")
+    text = calendar(vevent("DTSTART:20260301T090000Z", *attendees))
+    assert read_calendar(text, owners=owners).events[0].response is expected
+
+
+def test_an_attendees_address_is_read_where_it_stands() -> None:
+    """EMAIL gives the address where the value is none; escapes of mailto are undone."""
+    event = one(
+        "DTSTART:20260301T090000Z",
+        "ATTENDEE;EMAIL=bob@example.com:urn:uuid:17",
+        "ATTENDEE:mailto:ada%2Bwork@example.com",
+    )
+    assert [person.email for person in event.attendees] == ["bob@example.com", "ada+work@example.com"]
 
 
 def test_exceptions_point_to_their_series() -> None:

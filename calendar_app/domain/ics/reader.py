@@ -8,9 +8,10 @@ names turned into IANA names, for :mod:`calendar_app.domain.recurrence`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import unquote
 
 from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, EventTime, Response, ShowAs
 from calendar_app.domain.ics.lines import (
@@ -42,12 +43,19 @@ _BUSY_STATUS = {
     "OOF": ShowAs.OUT_OF_OFFICE,
     "WORKINGELSEWHERE": ShowAs.WORKING_ELSEWHERE,
 }
+_NOT_BUSY = (ShowAs.FREE, ShowAs.WORKING_ELSEWHERE)
 _RESPONSES = {
     "NEEDS-ACTION": Response.NEEDS_ACTION,
     "ACCEPTED": Response.ACCEPTED,
     "TENTATIVE": Response.TENTATIVE,
     "DECLINED": Response.DECLINED,
 }
+_ANSWERS = (
+    Response.ACCEPTED,
+    Response.TENTATIVE,
+    Response.NEEDS_ACTION,
+    Response.DECLINED,
+)
 _OTHERS = {
     "VTODO": "it is a task, not an event",
     "VJOURNAL": "it is a journal entry, not an event",
@@ -97,7 +105,7 @@ def read_calendar(
     data: str | bytes,
     *,
     max_bytes: int = MAX_BYTES,
-    owner_email: str = "",
+    owners: Collection[str] = (),
     check: Callable[[CalendarEvent], object] | None = None,
 ) -> CalendarFile:
     """The events of an iCalendar text.
@@ -105,7 +113,7 @@ def read_calendar(
     Of several components for one event or occurrence the one with the highest SEQUENCE counts, the later among equals
     (RFC 5546 §2.1.5). A missing UID is replaced by one made from the component's text.
 
-    :param owner_email: whose calendar this is; the attendee with that address gives ``response``.
+    :param owners: the addresses of the person whose calendar this is; attendees with one of them give ``response``.
     :param check: is shown every event; one that it raises ``ValueError`` for is left out and named as a problem.
     :raises NotACalendar: when the text is no iCalendar, or has faults and not one usable event.
     :raises TooLarge: beyond ``max_bytes``, or with too many or too deeply nested components.
@@ -117,7 +125,7 @@ def read_calendar(
         calendars = [Component("VCALENDAR", children=outer, closed=True)]
     if not calendars:
         raise NotACalendar("The file is not a calendar.")
-    reader = _Reader(owner_email.lower(), text, check)
+    reader = _Reader(frozenset(map(plain_address, owners)), text, check)
     for calendar in calendars:
         reader.read(calendar)
     if reader.problems and not reader.events:
@@ -138,8 +146,10 @@ def read_calendar(
 class _Reader:
     """Collects the events of a file's calendars, newest version of each."""
 
-    def __init__(self, owner_email: str, text: str, check: Callable[[CalendarEvent], object] | None) -> None:
-        self._owner_email = owner_email
+    def __init__(
+        self, owners: frozenset[str], text: str, check: Callable[[CalendarEvent], object] | None
+    ) -> None:
+        self._owners = owners
         self._check = check
         self._text = text
         self._lines: list[int] | None = None
@@ -214,7 +224,7 @@ class _Reader:
             raise ValueError("it has no DTSTART")
         start, end, nominal_days = _extent(start, lines, zones)
         uid = _text(lines, "UID").strip() or self._made_uid(component)
-        event = CalendarEvent(
+        return CalendarEvent(
             remote_id=uid if original is None else f"{uid}_{original.value:%Y%m%dT%H%M%S}",
             status=_STATUSES.get(_text(lines, "STATUS").strip().upper(), EventStatus.CONFIRMED),
             start=start,
@@ -228,6 +238,7 @@ class _Reader:
             sequence=_sequence(lines),
             updated=_updated(lines),
             show_as=_show_as(lines),
+            response=self._response(lines),
             recurrence=tuple(_recurrence(lines, zones)) if original is None else (),
             master_id=uid if original is not None else None,
             original_start=original,
@@ -244,13 +255,11 @@ class _Reader:
                 if name.startswith(PRIVATE_PREFIX)
             },
         )
-        return replace(event, response=self._response(event))
 
-    def _response(self, event: CalendarEvent) -> Response:
-        if not self._owner_email:
-            return Response.NONE
-        own = (a.response for a in event.attendees if a.email.lower() == self._owner_email)
-        return next(own, Response.NONE)
+    def _response(self, lines: dict[str, list[Line]]) -> Response:
+        """The owner's answer; of several addresses of theirs that are invited, the one that takes most time counts."""
+        own = [_answer(line) for line in lines.get("ATTENDEE", ()) if self._owners & _addresses(line)]
+        return min(own, key=_ANSWERS.index, default=Response.NONE)
 
     def _made_uid(self, component: Component) -> str:
         """RFC 5545 §3.8.4.7 demands a UID; without one the text identifies the event from one reading to the next."""
@@ -348,16 +357,40 @@ def _updated(lines: dict[str, list[Line]]) -> datetime | None:
 
 
 def _show_as(lines: dict[str, list[Line]]) -> ShowAs:
-    """Outlook's status where it is given, because it says more; else TRANSP (RFC 5545 §3.8.2.7)."""
-    status = _text(lines, "X-MICROSOFT-CDO-BUSYSTATUS").strip().upper()
-    if status in _BUSY_STATUS:
-        return _BUSY_STATUS[status]
-    return ShowAs.FREE if _text(lines, "TRANSP").strip().upper() == "TRANSPARENT" else ShowAs.BUSY
+    """TRANSP (RFC 5545 §3.8.2.7) and Outlook's status, which counts where TRANSP is missing and says more where both
+    agree, as MS-OXCICAL 2.1.3.1.1.20.25 pairs them: free and working elsewhere with TRANSPARENT, all others with OPAQUE.
+    Where one of them says busy and the other does not, the event is busy."""
+    status = _BUSY_STATUS.get(_text(lines, "X-MICROSOFT-CDO-BUSYSTATUS").strip().upper())
+    transparency = _text(lines, "TRANSP").strip().upper()
+    if transparency not in ("TRANSPARENT", "OPAQUE"):
+        return status or ShowAs.BUSY
+    if status is None or (status in _NOT_BUSY and transparency == "OPAQUE"):
+        return ShowAs.FREE if transparency == "TRANSPARENT" else ShowAs.BUSY
+    return status
+
+
+def plain_address(text: str) -> str:
+    """A calendar user's address as it is compared: without ``mailto:``, whose escapes (RFC 6068 §2) are undone."""
+    return _mailbox(text.strip()).lower()
+
+
+def _mailbox(address: str) -> str:
+    return unquote(address[7:]) if address[:7].lower() == "mailto:" else address
 
 
 def _address(line: Line) -> str:
-    address = line.value.strip()
-    return address[7:] if address[:7].lower() == "mailto:" else address
+    """A person's e-mail address; EMAIL (RFC 7986 §6.2) where the value is an address of another kind."""
+    address = _mailbox(line.value.strip())
+    return address if "@" in address else line.params.get("EMAIL", "").strip() or address
+
+
+def _addresses(line: Line) -> set[str]:
+    """Every address of a person that the line names, to be compared."""
+    return {plain_address(line.value), plain_address(line.params.get("EMAIL", ""))} - {""}
+
+
+def _answer(line: Line) -> Response:
+    return _RESPONSES.get(line.params.get("PARTSTAT", "").upper(), Response.NEEDS_ACTION)
 
 
 def _attendees(lines: dict[str, list[Line]]) -> Iterator[Attendee]:
@@ -365,6 +398,6 @@ def _attendees(lines: dict[str, list[Line]]) -> Iterator[Attendee]:
         yield Attendee(
             email=_address(line),
             name=line.params.get("CN", ""),
-            response=_RESPONSES.get(line.params.get("PARTSTAT", "").upper(), Response.NEEDS_ACTION),
+            response=_answer(line),
             optional=line.params.get("ROLE", "").upper() == "OPT-PARTICIPANT",
         )
