@@ -199,6 +199,10 @@ class PushEcho:
     text: str
 
 
+BusyAnswer = list[Span] | ProviderError | None
+"""When one calendar is busy, why that cannot be told, or ``None``: nobody there tells such a thing.
+See :meth:`CalendarProvider.freebusy`."""
+
 PushReader = Callable[[PushRequest], "PushEcho | Sequence[PushNotice]"]
 """Takes a webhook request apart, pure and quick. :raises InvalidInput: it is none of the provider's."""
 
@@ -269,8 +273,14 @@ class CalendarProvider(Protocol):
         409 or 410, which may mean that the event is gone: read it.
         """
 
-    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
-        """Busy spans per calendar, or the error that kept that one calendar from being read (FREEBUSY)."""
+    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
+        """Busy spans per calendar, or the error that kept that one calendar from being read (FREEBUSY). ``None`` where
+        the server has no such answer for it: then :meth:`events_in` tells."""
+
+    def events_in(self, calendar_id: str, span: Span) -> Sequence[CalendarEvent]:
+        """The events that may lie in ``span``, as they stand now (READ): single ones, and of series either the
+        occurrences or the master with its changed occurrences. There may be more of them; what cannot be read is an
+        error, and never left out."""
 
     def watch(
         self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime

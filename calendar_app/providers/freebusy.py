@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 
 from calendar_app.domain.timespan import Span
 from calendar_app.errors import AuthExpired, CalendarNotFound, EventNotFound, ProviderError
+from calendar_app.providers.base import BusyAnswer
 
 
 def one_by_one(
-    calendar_ids: Sequence[str], busy: Callable[[str], list[Span]]
-) -> dict[str, list[Span] | ProviderError]:
+    calendar_ids: Sequence[str], busy: Callable[[str], list[Span] | None]
+) -> dict[str, BusyAnswer]:
     """What ``busy`` says of each calendar, or why it could not. :raises AuthExpired: that is the account's, and whoever
     asked has to learn of it."""
-    found: dict[str, list[Span] | ProviderError] = {}
+    found: dict[str, BusyAnswer] = {}
     for calendar_id in calendar_ids:
         try:
             found[calendar_id] = busy(calendar_id)

@@ -3,6 +3,11 @@
 Every account is asked at the same time and all of them together have a few seconds. For what cannot be read in that
 time, the calendar's policy decides: its owner's time is closed, or the booking waits for approval, or the mirror's last
 known state, which the engine goes by anyway, is enough.
+
+Free/busy is asked first, because it is one request for all calendars of an account. It counts what the mirror rightly
+does not: invitations that were declined, cancelled occurrences, events that Outlook shows as free. So where it says
+busy although the mirror did not, the events of that time are read and judged as the mirror judges them. What free/busy
+knows beyond those events stays busy.
 """
 
 from __future__ import annotations
@@ -17,14 +22,17 @@ from functools import lru_cache
 from sqlalchemy import and_, or_
 from sqlmodel import Session, col, select
 
+from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, CalendarWrite
 from calendar_app.domain.booking import HOLDING
 from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.domain.timespan import Span, instant, subtract, utc
-from calendar_app.errors import AlmanacError, ProviderError
-from calendar_app.providers.base import CalendarProvider, Capability
+from calendar_app.errors import AlmanacError, AuthExpired, ProviderError
+from calendar_app.providers.base import BusyAnswer, CalendarProvider, Capability
 from calendar_app.services import grants
 from calendar_app.services.conflict_calendars import CalendarState, policy
+from calendar_app.services.judged_events import judge
+from calendar_app.services.mirror_own import owner_of
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +41,7 @@ DEADLINE = 3.0
 _THREADS = 32
 
 Answer = Mapping[str, list[Span] | ProviderError]
+"""When a calendar is busy for others than our own bookings, or why that is not known, by our id of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ def look(questions: Sequence[Question], *, deadline: float = DEADLINE) -> list[S
         for calendar in question.calendars:
             accounts[calendar.connection_id].append(calendar)
         for account, group in accounts.items():
-            future = _pool().submit(_ask, account, [calendar.remote_id for calendar in group], question.span)
+            future = _pool().submit(_ask, account, group, question.span, question.own)
             asked[future] = number, group
     done, late = wait(asked, timeout=deadline)
     busy: dict[int, list[CalendarState]] = defaultdict(list)
@@ -82,12 +91,11 @@ def look(questions: Sequence[Question], *, deadline: float = DEADLINE) -> list[S
         answer = _answer(future)
         if answer is None:
             continue
-        span, own = questions[number].span, questions[number].own
         for calendar in group:
-            spans = answer.get(calendar.remote_id)
+            spans = answer.get(calendar.id)
             if not isinstance(spans, list):
                 unread[number].append(calendar)
-            elif any(span.overlaps(taken) for taken in subtract(spans, own.get(calendar.id, ()))):
+            elif any(questions[number].span.overlaps(taken) for taken in spans):
                 busy[number].append(calendar)
     return [_seen(busy[number], unread[number]) for number in range(len(questions))]
 
@@ -127,13 +135,43 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="recheck")
 
 
-def _ask(connection_id: str, remote_ids: list[str], span: Span) -> Answer | None:
+def _ask(
+    connection_id: str, calendars: Sequence[CalendarState], span: Span, own: Mapping[str, Sequence[Span]]
+) -> Answer | None:
     """``None``: this provider cannot be asked, so the mirror alone speaks for it."""
 
-    def freebusy(api: CalendarProvider) -> Answer | None:
-        return api.freebusy(remote_ids, span) if Capability.FREEBUSY in api.capabilities else None
+    def ask(api: CalendarProvider) -> Answer | None:
+        if Capability.FREEBUSY not in api.capabilities:
+            return None
+        said = api.freebusy([calendar.remote_id for calendar in calendars], span)
+        return {
+            calendar.id: _taken(api, calendar, span, said.get(calendar.remote_id), own.get(calendar.id, ()))
+            for calendar in calendars
+            if calendar.remote_id in said
+        }
 
-    return grants.call(connection_id, freebusy)
+    return grants.call(connection_id, ask)
+
+
+def _taken(
+    api: CalendarProvider, calendar: CalendarState, span: Span, said: BusyAnswer, own: Sequence[Span]
+) -> list[Span] | ProviderError:
+    """When the calendar is busy in ``span`` for others than our own events, by free/busy and by the events."""
+    if isinstance(said, ProviderError):
+        return said
+    taken = subtract(said or (), own)
+    if said is not None and not any(span.overlaps(one) for one in taken):
+        return taken
+    try:
+        events = api.events_in(calendar.remote_id, span)
+    except AuthExpired:
+        raise
+    except ProviderError as error:
+        return taken or error
+    with reading() as session:
+        zone = owner_of(session, calendar.id).zone
+    judged = judge(events, zone, span)
+    return subtract([*subtract(taken, judged.known), *judged.busy], own)
 
 
 def _answer(future: Future[Answer | None]) -> Answer | None:

@@ -123,9 +123,7 @@ def test_the_owners_answer_is_the_attendees() -> None:
 def test_outlooks_status_and_transp(transp: str, status: str, expected: ShowAs) -> None:
     """Outlook's status counts where TRANSP is missing; where the two disagree about time, the event is busy."""
     lines = [f"TRANSP:{transp}"] if transp else []
-    assert (
-        one("DTSTART:20260301T090000Z", *lines, f"X-MICROSOFT-CDO-BUSYSTATUS:{status}").show_as is expected
-    )
+    assert one("DTSTART:20260301T090000Z", *lines, f"X-MICROSOFT-CDO-BUSYSTATUS:{status}").show_as is expected
 
 
 @pytest.mark.parametrize(

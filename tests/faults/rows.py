@@ -287,6 +287,15 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/db/test_session.py::test_tokens_are_encrypted_and_keys_rotate",
         ),
     ),
+    52: (
+        "A CalDAV server's free/busy counts what takes no time",
+        (
+            "tests/services/test_recheck.py",
+            "tests/providers/test_caldav_servers.py::test_what_free_busy_should_not_count",
+            "tests/domain/test_ics_reader.py::test_every_address_of_the_owner_counts",
+            "tests/domain/test_ics_reader.py::test_outlooks_status_and_transp",
+        ),
+    ),
     45: (
         "Floods of bookings and holds",
         (

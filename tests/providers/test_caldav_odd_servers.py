@@ -32,6 +32,7 @@ from calendar_app.providers.caldav import servers
 from calendar_app.providers.caldav.account import DIGEST, Secret
 from calendar_app.providers.caldav.discovery import CalDavSignIn, Service
 from calendar_app.providers.caldav.provider import CalDavCalendar
+from calendar_app.services.judged_events import judge
 from calendar_app.settings import Settings
 
 HOST = "https://dav.example.com"
@@ -245,13 +246,15 @@ def test_writing_without_tags_on_put(weak: bool) -> None:
 
 
 def test_free_busy_without_the_report() -> None:
-    """Where free-busy-query is refused, the events of that time are asked for and expanded."""
+    """Where free-busy-query is refused, that is said, and the events of that time are there to be judged."""
     server = OldServer()
     server.put("a.ics", EVENT.format(uid="a"))
     first = instant(START)
     span = Span(first - 3600, first + 900)
-    assert provider(server).freebusy([CALENDAR], span) == {CALENDAR: [Span(first, first + 900)]}
-    assert server.asked == ["free-busy-query", "PROPFIND", "calendar-query"]
+    calendar = provider(server)
+    assert calendar.freebusy([CALENDAR], span) == {CALENDAR: None}
+    assert judge(calendar.events_in(CALENDAR, span), "UTC", span).busy == [Span(first, first + 1800)]
+    assert server.asked == ["free-busy-query", "calendar-query"]
 
 
 def _reports(answers: Mapping[str, httpx.Response]) -> Handler:
@@ -396,9 +399,10 @@ def test_no_busy_times_are_not_free_time(answer: str) -> None:
             return httpx.Response(200, text=answer, headers={"content-type": "text/calendar"})
         return server(request)
 
-    first = instant(START)
-    busy = provider(handle).freebusy([CALENDAR], Span(first, first + 7200))
-    assert busy == {CALENDAR: [Span(first, first + 1800)]}
+    span = Span(instant(START), instant(START) + 7200)
+    calendar = provider(handle)
+    assert calendar.freebusy([CALENDAR], span) == {CALENDAR: None}
+    assert [event.summary for event in calendar.events_in(CALENDAR, span)] == ["a"]
 
 
 def test_one_bad_resource_costs_itself() -> None:

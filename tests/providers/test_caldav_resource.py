@@ -15,7 +15,6 @@ from calendar_app.domain.timespan import Span, instant
 from calendar_app.providers.caldav.listing import Cursor
 from calendar_app.providers.caldav.mapping import (
     busy_from,
-    busy_of,
     events_from,
     gone,
     part_of,
@@ -24,6 +23,7 @@ from calendar_app.providers.caldav.mapping import (
 )
 from calendar_app.providers.caldav.resource import merged_resource, new_resource
 from calendar_app.providers.caldav.xml import member_url, name_of
+from calendar_app.services.judged_events import judge
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 KEY = write_key("resource")
@@ -161,7 +161,7 @@ def test_injection_is_inert() -> None:
         assert text is not None
         assert text.count("\r\nEND:VEVENT\r\n") == 1
         assert "\r\nX-EVIL" not in text
-        (event,) = events_from("a.ics", text, "", "")
+        (event,) = events_from("a.ics", text, "", ())
         assert event.summary.startswith("Hi\nATTENDEE")
         assert len(event.attendees) == 1
 
@@ -199,7 +199,7 @@ def test_several_uids_in_one_resource() -> None:
     body = new_resource(DRAFT, NOW)
     second = body.split("BEGIN:VEVENT")[1].split("END:VEVENT")[0].replace("u@almanac", "other")
     text = body.replace("END:VCALENDAR", f"BEGIN:VEVENT{second}END:VEVENT\r\nEND:VCALENDAR")
-    first, other = events_from("a.ics", text, "", "")
+    first, other = events_from("a.ics", text, "", ())
     assert first.remote_id == "a.ics"
     assert resource_name(other.remote_id) == "a.ics"
     assert other.remote_id != first.remote_id
@@ -242,7 +242,7 @@ def test_rules_that_cannot_be_followed_keep_their_start() -> None:
     text = new_resource(DRAFT, NOW).replace(
         "END:VEVENT", "RRULE:FREQ=SECONDLY;COUNT=1000000000\r\nEND:VEVENT"
     )
-    events = events_from("a.ics", text, "", "")
+    events = events_from("a.ics", text, "", ())
     nine = instant(DRAFT.start)
-    found = busy_of(events, "UTC", Span(nine - 3600, nine + 86_400))
+    found = judge(events, "UTC", Span(nine - 3600, nine + 86_400)).busy
     assert Span(nine, nine + 1800) in found

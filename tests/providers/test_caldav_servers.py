@@ -13,7 +13,7 @@ import pytest
 
 from calendar_app.db.ids import new_id
 from calendar_app.domain.event import CalendarEvent, EventDraft, EventStatus, EventTime, Response, write_key
-from calendar_app.domain.timespan import Span, instant
+from calendar_app.domain.timespan import Span, instant, subtract
 from calendar_app.errors import (
     AuthExpired,
     CalendarNotFound,
@@ -29,6 +29,7 @@ from calendar_app.providers.caldav.discovery import CalDavSignIn
 from calendar_app.providers.caldav.listing import Cursor
 from calendar_app.providers.caldav.provider import CalDavCalendar
 from calendar_app.providers.vetted import network
+from calendar_app.services.judged_events import judge
 from calendar_app.settings import Settings
 from tests.support import dav_servers
 from tests.support.dav_servers import PASSWORD, USERNAME, DavServer
@@ -351,6 +352,38 @@ def test_free_busy(account: Account) -> None:
     assert account.provider.freebusy([account.calendar], span) == {account.calendar: expected}
     missing = account.provider.freebusy([f"{account.server.home}missing/"], span)
     assert isinstance(next(iter(missing.values())), CalendarNotFound)
+
+
+@pytest.mark.parametrize(
+    ("lines", "override"),
+    [
+        ("ATTENDEE;PARTSTAT=DECLINED:mailto:ada%40example.com\n", ""),
+        ("X-MICROSOFT-CDO-BUSYSTATUS:FREE\n", ""),
+        ("TRANSP:TRANSPARENT\n", ""),
+        ("STATUS:CANCELLED\n", ""),
+        ("RRULE:FREQ=DAILY;COUNT=5\n", "STATUS:CANCELLED\n"),
+        ("RRULE:FREQ=DAILY;COUNT=5\n", "TRANSP:TRANSPARENT\n"),
+        ("RRULE:FREQ=DAILY;COUNT=5\n", "ATTENDEE;PARTSTAT=DECLINED:mailto:ada@example.com\n"),
+    ],
+)
+def test_what_free_busy_should_not_count(account: Account, lines: str, override: str) -> None:
+    """Whatever the server's free/busy makes of it: the events of the time block nothing, and explain what it says."""
+    event = (
+        "BEGIN:VEVENT\nUID:one\nDTSTAMP:20261101T000000Z\n{times}DTSTART:20261203T090000Z\n"
+        "DTEND:20261203T100000Z\n{more}END:VEVENT\n"
+    )
+    text = event.format(times="", more=lines)
+    if override:
+        text = text.replace("20261203", "20261202")
+        text += event.format(times="RECURRENCE-ID:20261203T090000Z\n", more=override)
+    account.store("one.ics", f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{text}END:VCALENDAR\n")
+    nine = instant(datetime(2026, 12, 3, 9, tzinfo=UTC))
+    span = Span(nine, nine + 3600)
+    judged = judge(account.provider.events_in(account.calendar, span), "UTC", span)
+    assert not any(span.overlaps(one) for one in judged.busy)
+    said = account.provider.freebusy([account.calendar], span)[account.calendar]
+    assert isinstance(said, list)
+    assert subtract(said, judged.known) == []
 
 
 def test_many_events_are_a_handful_of_requests(account: Account) -> None:

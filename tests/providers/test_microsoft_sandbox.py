@@ -35,6 +35,7 @@ from calendar_app.services import (
     recheck,
     sync,
 )
+from calendar_app.services.conflict_calendars import calendars_of
 from calendar_app.services.connecting import ConnectResult, finish, start
 from calendar_app.services.roles import Actor, Role
 from calendar_app.services.sync import Outcome
@@ -243,12 +244,13 @@ def test_the_last_look_before_a_booking(office: Office) -> None:
         201,
     )
     with reading() as session:
-        remote_id = session.get_one(Calendar, calendar_id).remote_id
         connection_id = session.get_one(Calendar, calendar_id).connection_id
-    span = Span(instant(when) + 600, instant(when) + 1200)
-    answer = recheck._ask(connection_id, [remote_id], span)
-    assert answer
-    assert answer[remote_id] == [Span(instant(when), instant(when) + 3600)]
+        person_id = session.get_one(Connection, connection_id).person_id
+        calendars = [one for one in calendars_of(session, [person_id], when) if one.id == calendar_id]
+    for first, busy in ((600, {person_id}), (3600, set())):
+        span = Span(instant(when) + first, instant(when) + first + 600)
+        (seen,) = recheck.look([recheck.Question(calendars, span, {})], deadline=30)
+        assert (seen.busy_hosts, seen.unread) == (busy, frozenset())
 
 
 def test_pushes_are_believed_by_their_secret(office: Office) -> None:

@@ -21,10 +21,11 @@ import itertools
 import secrets
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from operator import attrgetter
 from urllib.parse import parse_qs, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -37,13 +38,13 @@ from calendar_app.errors import (
     GrantRevoked,
     InvalidRequest,
     PreconditionFailed,
-    ProviderError,
     SyncTokenInvalid,
 )
 from calendar_app.providers import registry
 from calendar_app.providers.base import (
     AccessRole,
     Account,
+    BusyAnswer,
     Capability,
     EventPage,
     Grant,
@@ -64,13 +65,16 @@ ALL_SCOPES = tuple(need.scope for need in SCOPES)
 
 @dataclass
 class FakeCalendar:
-    """A calendar at the vendor: current events by id, and the order in which they last changed."""
+    """A calendar at the vendor: current events by id, and the order in which they last changed. ``counts`` tells which
+    events free/busy takes for busy, ``None`` that there is no free/busy; ``also_busy`` is what it knows besides."""
 
     listed: RemoteCalendar
     events: dict[str, CalendarEvent] = field(default_factory=dict)
     changed: dict[str, int] = field(default_factory=dict)
     clock: int = 0
     epoch: int = 0
+    counts: Callable[[CalendarEvent], bool] | None = attrgetter("blocks_time")
+    also_busy: list[Span] = field(default_factory=list)
 
     def save(self, event: CalendarEvent) -> CalendarEvent:
         self.clock += 1
@@ -398,20 +402,30 @@ class FakeClient:
                 raise PreconditionFailed
             held.save(replace(current, status=EventStatus.CANCELLED))
 
-    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
+    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
         account = self._enter("freebusy")
-        answer: dict[str, list[Span] | ProviderError] = {}
+        answer: dict[str, BusyAnswer] = {}
         for calendar_id in calendar_ids:
             held = account.calendars.get(calendar_id)
             if held is None:
                 answer[calendar_id] = CalendarNotFound()
                 continue
+            if held.counts is None:
+                answer[calendar_id] = None
+                continue
             zone = held.listed.timezone
-            busy = [_span(event, zone) for event in held.events.values() if event.blocks_time and event.start]
+            busy = [
+                _span(event, zone) for event in held.events.values() if event.start and held.counts(event)
+            ]
             answer[calendar_id] = merge(
-                Span(max(one.start, span.start), min(one.end, span.end)) for one in busy if one.overlaps(span)
+                Span(max(one.start, span.start), min(one.end, span.end))
+                for one in (*busy, *held.also_busy)
+                if one.overlaps(span)
             )
         return answer
+
+    def events_in(self, calendar_id: str, span: Span) -> list[CalendarEvent]:
+        return list(self._calendar("events_in", calendar_id).events.values())
 
     def watch(
         self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime

@@ -358,7 +358,7 @@ def _updated(lines: dict[str, list[Line]]) -> datetime | None:
 
 def _show_as(lines: dict[str, list[Line]]) -> ShowAs:
     """TRANSP (RFC 5545 §3.8.2.7) and Outlook's status, which counts where TRANSP is missing and says more where both
-    agree, as MS-OXCICAL 2.1.3.1.1.20.25 pairs them: free and working elsewhere with TRANSPARENT, all others with OPAQUE.
+    agree, as MS-OXCICAL 2.1.3.1.1.20.25 pairs them: free and working elsewhere with TRANSPARENT, others with OPAQUE.
     Where one of them says busy and the other does not, the event is busy."""
     status = _BUSY_STATUS.get(_text(lines, "X-MICROSOFT-CDO-BUSYSTATUS").strip().upper())
     transparency = _text(lines, "TRANSP").strip().upper()

@@ -15,13 +15,18 @@ BASIC, DIGEST = "basic", "digest"
 @dataclass(frozen=True, slots=True)
 class Secret:
     """``principal`` is the account's own address (RFC 5397), ``scheme`` how the server wants the password (RFC 7617,
-    RFC 7616), ``email`` the owner's, by which answers to invitations are told."""
+    RFC 7616), ``email`` the owner's addresses, one a line, by which their answers to invitations are told."""
 
     principal: str
     username: str
     password: str
     scheme: str = BASIC
     email: str = ""
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The owner's addresses as calendars may name them (RFC 6638 §2.4.1)."""
+        return tuple(self.email.split("\n")) if self.email else ()
 
     def __repr__(self) -> str:
         return f"Secret(principal={self.principal!r}, username={self.username!r})"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -73,12 +73,12 @@ class Cursor:
 
 
 class Listing:
-    """One listing of the calendar at ``url``; ``owner_email`` tells whose answers to invitations count."""
+    """One listing of the calendar at ``url``; ``owners`` are the addresses whose answers to invitations count."""
 
-    def __init__(self, dav: Dav, url: str, owner_email: str) -> None:
+    def __init__(self, dav: Dav, url: str, owners: Collection[str]) -> None:
         self._dav = dav
         self._url = url
-        self._owner_email = owner_email
+        self._owners = owners
         self._parts: dict[str, list[str]] = {}
         self._delta = False
 
@@ -228,7 +228,7 @@ class Listing:
 
     def _sorted(self, name: str, data: str | bytes, etag: str) -> list[CalendarEvent]:
         """A resource's events, and in an incremental listing those that it no longer has."""
-        events = mapping.events_from(name, data, mapping.plain_etag(etag), self._owner_email)
+        events = mapping.events_from(name, data, mapping.plain_etag(etag), self._owners)
         parts = {mapping.part_of(event.remote_id) for event in events}
         lost = [part for part in self._parts.pop(name, ()) if part not in parts]
         if more := sorted(parts - {""}):

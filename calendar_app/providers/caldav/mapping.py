@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -19,7 +19,7 @@ from calendar_app.domain.event import CalendarEvent, EventStatus, is_write_key
 from calendar_app.domain.ics import CalendarFileError, read_calendar
 from calendar_app.domain.ics.lines import Component, Line, components
 from calendar_app.domain.ics.zones import ZoneNames
-from calendar_app.domain.recurrence import RecurrenceError, expand
+from calendar_app.domain.recurrence import RecurrenceError
 from calendar_app.domain.recurrence.rule import parse_duration, parse_time
 from calendar_app.domain.timespan import Span, instant, merge
 from calendar_app.providers.base import AccessRole, RemoteCalendar
@@ -117,10 +117,10 @@ def part_of(remote_id: str) -> str:
     return match[0][1:] if match else ""
 
 
-def events_from(name: str, data: str | bytes, etag: str, owner_email: str) -> list[CalendarEvent]:
+def events_from(name: str, data: str | bytes, etag: str, owners: Collection[str]) -> list[CalendarEvent]:
     """The events of the resource called ``name``; none where it holds tasks, say, or nothing that can be read."""
     try:
-        read = read_calendar(data, max_bytes=MAX_RESOURCE, owner_email=owner_email)
+        read = read_calendar(data, max_bytes=MAX_RESOURCE, owners=owners)
     except CalendarFileError as error:
         log.warning("a calendar resource was left out: %s", error)
         return []
@@ -199,30 +199,3 @@ def _moment(text: str) -> datetime:
     if not isinstance(value, datetime):
         raise RecurrenceError("A busy time has no time of day.")
     return value.replace(tzinfo=UTC)
-
-
-def busy_of(events: Sequence[CalendarEvent], zone: str, span: Span) -> list[Span]:
-    """When the events of one resource block time within ``span``. Of a rule that cannot be followed only the event's
-    own start is known."""
-    masters = [event for event in events if event.original_start is None]
-    changes = [event for event in events if event.original_start is not None]
-    found: list[Span] = []
-    for master in masters:
-        own = [change for change in changes if change.master_id == master.remote_id]
-        changes = [change for change in changes if change.master_id != master.remote_id]
-        found += _blocked(master, own, zone, span)
-    for alone in changes:
-        found += _blocked(replace(alone, master_id=None, original_start=None), [], zone, span)
-    return found
-
-
-def _blocked(master: CalendarEvent, changes: list[CalendarEvent], zone: str, span: Span) -> list[Span]:
-    if master.status is EventStatus.CANCELLED:
-        return []
-    for one, others in ((master, changes), (replace(master, recurrence=()), [])):
-        try:
-            found = expand(one, others, span, zone, limit=_MOST_BUSY)
-        except RecurrenceError:
-            continue
-        return [Span(each.start, each.end) for each in found if each.event.blocks_time]
-    return []

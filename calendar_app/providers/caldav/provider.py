@@ -22,8 +22,16 @@ from calendar_app.errors import (
     PermissionDenied,
     PreconditionFailed,
     ProviderError,
+    ProviderUnavailable,
 )
-from calendar_app.providers.base import Capability, EventPage, PushChannel, RemoteCalendar, WrittenEvent
+from calendar_app.providers.base import (
+    BusyAnswer,
+    Capability,
+    EventPage,
+    PushChannel,
+    RemoteCalendar,
+    WrittenEvent,
+)
 from calendar_app.providers.caldav import mapping, servers, xml
 from calendar_app.providers.caldav.account import Secret
 from calendar_app.providers.caldav.dav import ICALENDAR, MAX_BYTES, Dav
@@ -108,7 +116,7 @@ class CalDavCalendar:
     ) -> Iterator[EventPage]:
         """As :class:`Listing` does it; ``since`` is left to the mirror, for the reason given there."""
         try:
-            yield from Listing(self._dav, calendar_id, self._secret.email).pages(cursor)
+            yield from Listing(self._dav, calendar_id, self._secret.owners).pages(cursor)
         except EventNotFound as error:
             raise CalendarNotFound(reason=error.reason) from None
 
@@ -117,7 +125,7 @@ class CalDavCalendar:
         name = mapping.resource_name(remote_id)
         wanted = name if is_write_key(remote_id) else remote_id
         data, etag, _ = self._get(xml.member_url(calendar_id, name))
-        for event in mapping.events_from(name, data, etag, self._secret.email):
+        for event in mapping.events_from(name, data, etag, self._secret.owners):
             if event.remote_id == wanted:
                 return event
         raise EventNotFound(reason="not_in_resource")
@@ -160,15 +168,40 @@ class CalDavCalendar:
                 return
             raise
 
-    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
-        """``free-busy-query`` (RFC 4791 §7.10), or the events of that time where the server does not have it."""
+    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
+        """``free-busy-query`` (RFC 4791 §7.10); ``None`` where the server does not have it, or makes no sense with it.
+        Servers differ in what they count: :mod:`calendar_app.services.recheck` asks for the events where it matters."""
 
-        def busy(calendar_id: str) -> list[Span]:
+        def busy(calendar_id: str) -> list[Span] | None:
             found = self._query_busy(calendar_id, span)
-            found = self._expand_busy(calendar_id, span) if found is None else found
+            if found is None:
+                return None
             return merge((max(s, span.start), min(e, span.end)) for s, e in found)
 
         return one_by_one(calendar_ids, busy)
+
+    def events_in(self, calendar_id: str, span: Span) -> list[CalendarEvent]:
+        """``calendar-query`` with a time range (RFC 4791 §7.8): whole resources, which the server does not expand."""
+        body = xml.document(
+            "C:calendar-query",
+            xml.prop("D:getetag", "C:calendar-data"),
+            f'<C:filter><C:comp-filter name="VCALENDAR"><C:comp-filter name="VEVENT">{_range(span)}'
+            "</C:comp-filter></C:comp-filter></C:filter>",
+        )
+        try:
+            answer = self._dav.report(calendar_id, body)
+        except EventNotFound as error:
+            raise CalendarNotFound(reason=error.reason) from None
+        found: list[CalendarEvent] = []
+        for member in answer.members:
+            data = mapping.element_text(member.props.get(f"{xml.CAL}calendar-data"))
+            if data:
+                found += mapping.events_from(member.href, data, "", self._secret.owners)
+            elif xml.name_of(calendar_id, member.href) and member.status not in (404, 410):
+                raise ProviderUnavailable(
+                    "The server names events of this time and does not give them.", reason="no_data"
+                )
+        return found
 
     def watch(
         self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime
@@ -189,24 +222,6 @@ class CalDavCalendar:
             return mapping.busy_from(response.content)
         except (InvalidRequest, PermissionDenied, ValueError):
             return None
-
-    def _expand_busy(self, calendar_id: str, span: Span) -> list[Span]:
-        """``calendar-query`` with a time range (RFC 4791 §7.8), expanded by our own engine."""
-        zone = self._dav.propfind(calendar_id, "C:calendar-timezone").first()
-        name = mapping.zone_from(zone.text(f"{xml.CAL}calendar-timezone")) or "UTC"
-        body = xml.document(
-            "C:calendar-query",
-            xml.prop("D:getetag", "C:calendar-data"),
-            f'<C:filter><C:comp-filter name="VCALENDAR"><C:comp-filter name="VEVENT">{_range(span)}'
-            "</C:comp-filter></C:comp-filter></C:filter>",
-        )
-        spans: list[Span] = []
-        for member in self._dav.report(calendar_id, body).members:
-            data = mapping.element_text(member.props.get(f"{xml.CAL}calendar-data"))
-            if data:
-                events = mapping.events_from(member.href, data, "", self._secret.email)
-                spans += mapping.busy_of(events, name, span)
-        return spans
 
     def _get(self, url: str) -> tuple[str, str, bool]:
         """A resource's text, its entity tag, and whether that is a weak one."""

@@ -15,13 +15,13 @@ from calendar_app.errors import (
     EventNotFound,
     InvalidRequest,
     PermissionDenied,
-    ProviderError,
     ProviderUnavailable,
     RateLimited,
     SyncTokenInvalid,
 )
 from calendar_app.providers.base import (
     AppointmentType,
+    BusyAnswer,
     Capability,
     EventPage,
     PushChannel,
@@ -124,9 +124,24 @@ class CalendlyCalendar:
         """Refused: no WRITE; see :meth:`cancel_appointment`."""
         _read_only()
 
-    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
+    def events_in(self, calendar_id: str, span: Span) -> list[CalendarEvent]:
+        """``scheduled_events`` that start in the span, or a day before it."""
+        query: Query = {
+            "user": calendar_id,
+            "count": PAGE_SIZE,
+            "min_start_time": rfc3339(utc(span.start) - LONGEST_EVENT),
+            "max_start_time": rfc3339(utc(span.end)),
+        }
+        try:
+            return [event_from(item) for page in self._pages("/scheduled_events", query) for item in page]
+        except EventNotFound as error:
+            raise CalendarNotFound(reason=error.reason) from None
+        except (KeyError, TypeError, ValueError):
+            raise ProviderUnavailable(reason="bad_body") from None
+
+    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
         """``user_busy_times``, a week at a time; of these, Calendly's own events."""
-        found: dict[str, list[Span] | ProviderError] = {}
+        found: dict[str, BusyAnswer] = {}
         for calendar_id in calendar_ids:
             try:
                 found[calendar_id] = merge(self._busy(calendar_id, span))

@@ -24,6 +24,7 @@ from calendar_app.errors import (
     SyncTokenInvalid,
 )
 from calendar_app.providers.base import (
+    BusyAnswer,
     Capability,
     EventPage,
     PushChannel,
@@ -123,9 +124,29 @@ class GoogleCalendar:
             if error.reason not in _GONE or self._stands(calendar_id, remote_id):
                 raise
 
-    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
+    def events_in(self, calendar_id: str, span: Span) -> list[CalendarEvent]:
+        """``events.list`` with ``singleEvents=true``: occurrences, each with its own answer. ``timeMin`` bounds ends,
+        ``timeMax`` starts, both exclusively."""
+        query: Query = {
+            "singleEvents": True,
+            "timeMin": rfc3339(utc(span.start)),
+            "timeMax": rfc3339(utc(span.end)),
+            "maxResults": PAGE_SIZE,
+        }
+        found: list[CalendarEvent] = []
+        try:
+            for page in self._pages(f"/calendars/{quote(calendar_id, safe='')}/events", query):
+                zone = str(page.get("timeZone") or "")
+                found += [event_from(item, zone) for item in page.get("items") or ()]
+        except EventNotFound as error:
+            raise CalendarNotFound(reason=error.reason) from None
+        except (KeyError, TypeError, ValueError):
+            raise ProviderUnavailable(reason="bad_body") from None
+        return found
+
+    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
         """``freebusy.query`` in portions of fifty calendars; one unreadable calendar does not spoil the others."""
-        found: dict[str, list[Span] | ProviderError] = {}
+        found: dict[str, BusyAnswer] = {}
         for first in range(0, len(calendar_ids), FREEBUSY_CALENDARS):
             portion = calendar_ids[first : first + FREEBUSY_CALENDARS]
             answer = self._http.json(

@@ -30,6 +30,7 @@ from calendar_app.errors import (
 from calendar_app.providers.base import (
     AccessRole,
     Account,
+    BusyAnswer,
     Capability,
     Credentials,
     EventPage,
@@ -98,7 +99,7 @@ class _ReadOnly:
     def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
         self._refuse()
 
-    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
+    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
         self._refuse()
 
     def watch(
@@ -160,6 +161,10 @@ class IcsCalendar(_ReadOnly):
                 return event
         raise EventNotFound()
 
+    def events_in(self, calendar_id: str, span: Span) -> Sequence[CalendarEvent]:
+        """Every event of the file."""
+        return self.file().events
+
     def _get(self, conditions: Mapping[str, str]) -> httpx.Response:
         if not self._link.url:
             raise AuthExpired("The calendar’s address was lost: type it again.")
@@ -210,6 +215,9 @@ class StoredFile(_ReadOnly):
         self._refuse()
 
     def get_event(self, calendar_id: str, remote_id: str) -> CalendarEvent:
+        self._refuse()
+
+    def events_in(self, calendar_id: str, span: Span) -> Sequence[CalendarEvent]:
         self._refuse()
 
 

@@ -19,10 +19,16 @@ from calendar_app.errors import (
     InvalidRequest,
     PermissionDenied,
     PreconditionFailed,
-    ProviderError,
     ProviderUnavailable,
 )
-from calendar_app.providers.base import Capability, EventPage, PushChannel, RemoteCalendar, WrittenEvent
+from calendar_app.providers.base import (
+    BusyAnswer,
+    Capability,
+    EventPage,
+    PushChannel,
+    RemoteCalendar,
+    WrittenEvent,
+)
 from calendar_app.providers.freebusy import one_by_one
 from calendar_app.providers.http import ProviderHttp, Query
 from calendar_app.providers.microsoft.errors import DUPLICATE
@@ -125,22 +131,31 @@ class MicrosoftCalendar:
             except EventNotFound:
                 continue
 
-    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, list[Span] | ProviderError]:
-        """A short ``calendarView`` of each calendar.
-
-        ``getSchedule`` would answer for the whole mailbox, its default calendar only, and not for personal accounts;
-        what we ask is whether *these* calendars are busy, so that our own events in each can be told apart.
-        """
+    def events_in(self, calendar_id: str, span: Span) -> list[CalendarEvent]:
+        """``calendarView``: occurrences, each with its own answer."""
         query: Query = {
             "startDateTime": graph_time(utc(span.start)),
             "endDateTime": graph_time(utc(span.end)),
             "$select": _BUSY_FIELDS,
             "$top": 250,
         }
+        try:
+            pages = self._graph.pages(f"{calendar_path(calendar_id)}/calendarView", query)
+            return [event_from(item) for page in pages for item in page]
+        except EventNotFound as error:
+            raise CalendarNotFound(reason=error.reason) from None
+        except (KeyError, TypeError, ValueError):
+            raise ProviderUnavailable(reason="bad_body") from None
+
+    def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
+        """A short ``calendarView`` of each calendar.
+
+        ``getSchedule`` would answer for the whole mailbox, its default calendar only, and not for personal accounts;
+        what we ask is whether *these* calendars are busy, so that our own events in each can be told apart.
+        """
 
         def busy(calendar_id: str) -> list[Span]:
-            pages = self._graph.pages(f"{calendar_path(calendar_id)}/calendarView", query)
-            events = [event_from(item) for page in pages for item in page]
+            events = self.events_in(calendar_id, span)
             return merge(self._span(event) for event in events if event.blocks_time)
 
         return one_by_one(calendar_ids, busy)

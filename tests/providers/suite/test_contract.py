@@ -30,6 +30,7 @@ from calendar_app.errors import (
 )
 from calendar_app.providers import registry
 from calendar_app.providers.base import Appointments, CalendarProvider, Capability, PushChannel
+from calendar_app.services.judged_events import judge
 from tests.providers.suite.harness import Harness, Series, busy, listed, spans
 from tests.providers.suite.harnesses import HARNESSES, Counterparts, HarnessMaker
 
@@ -319,6 +320,25 @@ def test_free_busy_says_when_the_calendar_is_taken(harness: Harness, provider: C
     assert merge(answer) == spans(start)
 
 
+def test_the_events_of_a_span_are_judged_as_the_mirror_judges_them(
+    harness: Harness, provider: CalendarProvider
+) -> None:
+    """What was added a moment ago blocks its time and is told apart from what lies elsewhere; so does each occurrence
+    of a series, where it is and where it was moved to."""
+    start = harness.at(3, 9)
+    harness.add("Dentist", start, start + HALF_HOUR)
+    harness.add("Elsewhere", harness.at(9, 9), harness.at(9, 10))
+    span = Span(instant(start - timedelta(hours=1)), instant(start + timedelta(hours=2)))
+    found = judge(provider.events_in(harness.calendar_id, span), "UTC", span)
+    assert [one for one in found.busy if one.overlaps(span)] == spans(start)
+    series = Series(harness.at(4, 13), harness.at(11, 13), harness.at(11, 16))
+    if harness.series(series):
+        for at, busy in ((series.first, True), (series.was, False), (series.now, True)):
+            around = _around(at)
+            judged = judge(provider.events_in(harness.calendar_id, around), "UTC", around)
+            assert any(one.overlaps(around) for one in judged.busy) is busy
+
+
 def test_a_push_channel_opens_and_ends(harness: Harness, provider: CalendarProvider) -> None:
     """A channel is granted for a time; ending it twice is success."""
     ends = harness.now + timedelta(days=2)
@@ -416,6 +436,7 @@ def test_an_expired_token_is_told_from_a_dead_grant(harness: Harness, provider: 
     if can(provider, Capability.WRITE):
         calls.append(lambda: provider.put_event(harness.calendar_id, draft(harness.at(3, 13))))
         calls.append(lambda: provider.delete_event(harness.calendar_id, KEY))
+    calls.append(lambda: provider.events_in(harness.calendar_id, span))
     if can(provider, Capability.FREEBUSY):
         calls.append(lambda: provider.freebusy([harness.calendar_id], span))
     for call in calls:
