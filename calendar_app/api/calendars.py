@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Instant, Key
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.services import calendar_events, calendars, imports
+from calendar_app.services.calendar_zones import ZoneSource
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.connection_views import title
 
@@ -31,6 +32,9 @@ class CalendarOut(BaseModel):
 
     ``stale_policy``: while it cannot be read, its last known state counts (``keep``), its owner's times are closed
     (``close``), bookings wait for approval (``approve``), or it does not count (``ignore``).
+
+    Dates and times without a zone are read in ``timezone``, which the provider names, is the owner's, or was set here
+    (``timezone_source``); ``provider_timezone`` is what the provider names, empty for none.
     """
 
     id: str
@@ -41,6 +45,8 @@ class CalendarOut(BaseModel):
     name: str
     color: str
     timezone: str
+    timezone_source: ZoneSource
+    provider_timezone: str
     access_role: str
     is_primary: bool
     checks_conflicts: bool
@@ -88,13 +94,19 @@ class CalendarList(BaseModel):
 
 
 class CalendarIn(BaseModel):
-    """What to change; what is left out stays."""
+    """What to change; what is left out stays.
+
+    A ``timezone`` is set for this calendar; ``null`` goes back to the provider's, or the owner's where it names none.
+    ``timezone_source`` alone picks one of the two.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     checks_conflicts: bool | None = None
     receives_bookings: bool | None = None
     stale_policy: Literal["keep", "close", "approve", "ignore"] | None = None
+    timezone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    timezone_source: ZoneSource | None = None
 
 
 class AttendeeIn(BaseModel):
@@ -151,6 +163,12 @@ def list_calendars(actor: CurrentActor, connection_id: Annotated[str | None, Que
     return CalendarList(items=[CalendarOut.of(view) for view in found])
 
 
+@router.get("/{calendar_id}")
+def get_calendar(calendar_id: Key, actor: CurrentActor) -> CalendarOut:
+    """One calendar."""
+    return CalendarOut.of(calendars.get_calendar(actor, calendar_id))
+
+
 @router.post("/import", status_code=201)
 def import_calendar(
     actor: CurrentActor,
@@ -179,8 +197,9 @@ def delete_calendar(calendar_id: Key, actor: CurrentActor) -> None:
 
 @router.patch("/{calendar_id}")
 def update_calendar(calendar_id: Key, actor: CurrentActor, body: CalendarIn) -> CalendarOut:
-    """Say whether the calendar blocks time, whether bookings are written into it, and what it does to slots while it
-    cannot be read."""
+    """Say whether the calendar blocks time, whether bookings are written into it, what it does to slots while it
+    cannot be read, and in which zone its dates and times without a zone are read."""
+    reset = "timezone" in body.model_fields_set and body.timezone is None and body.timezone_source is None
     return CalendarOut.of(
         calendars.update_calendar(
             actor,
@@ -188,6 +207,8 @@ def update_calendar(calendar_id: Key, actor: CurrentActor, body: CalendarIn) -> 
             checks_conflicts=body.checks_conflicts,
             receives_bookings=body.receives_bookings,
             stale_policy=body.stale_policy,
+            timezone="" if reset else body.timezone,
+            timezone_source=body.timezone_source,
         )
     )
 

@@ -93,6 +93,7 @@ _READERS: dict[str, Any] = {
     "original_start": _time,
     "updated": datetime.fromisoformat,
     "recurrence": tuple,
+    "unread": tuple,
     "attendees": lambda rows: tuple(
         Attendee(email, name, Response(response), optional) for email, name, response, optional in rows
     ),
@@ -151,6 +152,22 @@ class Stored:
     row_id: int
     event: CalendarEvent
     booking_id: str | None
+
+
+def stored_events(session: Session, calendar_id: str) -> Iterator[list[Stored]]:
+    """Every event row of a calendar, a portion at a time."""
+    last = 0
+    while True:
+        portion = session.execute(
+            select(col(Event.id), col(Event.booking_id), col(Event.payload))
+            .where(col(Event.calendar_id) == calendar_id, col(Event.id) > last)
+            .order_by(col(Event.id))
+            .limit(BATCH)
+        ).all()
+        if not portion:
+            return
+        yield [Stored(row_id, from_payload(payload), booking_id) for row_id, booking_id, payload in portion]
+        last = portion[-1].id
 
 
 def series_rows(session: Session, calendar_id: str, masters: Collection[str]) -> dict[str, list[Stored]]:

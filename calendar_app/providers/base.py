@@ -75,7 +75,8 @@ class ScopeNeed:
 
 @dataclass(frozen=True, slots=True)
 class RemoteCalendar:
-    """A calendar as its provider lists it. ``color`` is ``#rrggbb``, ``timezone`` an IANA name."""
+    """A calendar as its provider lists it. ``color`` is ``#rrggbb``; ``timezone`` is the IANA name of the calendar's
+    own zone, empty where its provider names none."""
 
     remote_id: str
     name: str
@@ -92,13 +93,15 @@ class EventPage:
     ``events`` include cancelled ones (status CANCELLED) in an incremental listing. ``cursor`` is set on the last page
     only, and only then may it be stored. ``snapshot``: the pages together hold everything, although a cursor was given,
     so that what they lack is gone. ``unread``: what could not be read, beyond what single events say
-    in :attr:`CalendarEvent.unread`.
+    in :attr:`CalendarEvent.unread`. ``timezone``: the IANA zone that the calendar itself names, empty if it names
+    none, ``None`` where this page does not say.
     """
 
     events: tuple[CalendarEvent, ...]
     cursor: str | None = None
     snapshot: bool = False
     unread: tuple[Unread, ...] = ()
+    timezone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.providers.base import AccessRole, RemoteCalendar
-from calendar_app.services import audit, live
+from calendar_app.services import audit, calendar_zones, live
+from calendar_app.services.calendar_zones import ZoneSource
 from calendar_app.services.roles import Actor, Role
 
 HIDDEN_TOKENS = (defer(Connection.access_token), defer(Connection.refresh_token))  # type: ignore[arg-type]
@@ -24,7 +25,9 @@ HIDDEN_TOKENS = (defer(Connection.access_token), defer(Connection.refresh_token)
 @dataclass(frozen=True, slots=True)
 class CalendarView:
     """A calendar for people. ``sync_progress`` counts events read by a running sync; ``last_error`` is a sentence;
-    ``in_doubt``: most of it vanished at the provider, and a person has to say whether that is meant."""
+    ``in_doubt``: most of it vanished at the provider, and a person has to say whether that is meant.
+    ``timezone_source``: see :class:`calendar_app.services.calendar_zones.ZoneSource`; ``provider_timezone`` is the zone
+    that the provider names, empty for none."""
 
     id: str
     connection_id: str
@@ -32,6 +35,8 @@ class CalendarView:
     name: str
     color: str
     timezone: str
+    timezone_source: str
+    provider_timezone: str
     access_role: str
     is_primary: bool
     checks_conflicts: bool
@@ -80,6 +85,13 @@ def list_calendars(
         return [view(calendar, connection, now) for calendar, connection in session.exec(query)]
 
 
+def get_calendar(actor: Actor, calendar_id: str, *, now: datetime | None = None) -> CalendarView:
+    """One calendar of the actor's. :raises NotFound: there is none. :raises Forbidden: customers have none."""
+    with reading() as session:
+        calendar, connection = owned_calendar(session, actor, calendar_id)
+        return view(calendar, connection, now or datetime.now(UTC))
+
+
 def update_calendar(
     actor: Actor,
     calendar_id: str,
@@ -87,14 +99,18 @@ def update_calendar(
     checks_conflicts: bool | None = None,
     receives_bookings: bool | None = None,
     stale_policy: str | None = None,
+    timezone: str | None = None,
+    timezone_source: str | None = None,
     now: datetime | None = None,
 ) -> CalendarView:
-    """Say what a calendar is used for, and what it does to slots while it cannot be read
-    (:class:`calendar_app.domain.freebusy.StalePolicy`).
+    """Say what a calendar is used for, what it does to slots while it cannot be read
+    (:class:`calendar_app.domain.freebusy.StalePolicy`), and in which zone its dates and floating times are read
+    (:func:`calendar_app.services.calendar_zones.choose`).
 
-    :raises NotFound: not there, or not the actor's. :raises InvalidInput: bookings into a read-only calendar, or an
-        unknown policy.
+    :raises NotFound: not there, or not the actor's. :raises InvalidInput: bookings into a read-only calendar, an
+        unknown policy or zone.
     """
+    now = now or datetime.now(UTC)
     with transaction() as session:
         calendar, connection = owned_calendar(session, actor, calendar_id)
         if receives_bookings and not AccessRole(calendar.access_role).can_write:
@@ -115,13 +131,15 @@ def update_calendar(
             if value is not None and value != getattr(calendar, name):
                 setattr(calendar, name, value)
                 changes[name] = value
+        if calendar_zones.choose(session, calendar, now, zone=timezone, source=timezone_source):
+            changes |= {"timezone": calendar.timezone, "timezone_source": calendar.timezone_source}
         if changes:
             session.add(calendar)
             audit.record(
                 session, actor.workspace_id, actor, "calendar.updated", "calendar", calendar.id, **changes
             )
             after_commit(session, lambda: live.publish(actor.workspace_id, "connections"))
-        return view(calendar, connection, now or datetime.now(UTC))
+        return view(calendar, connection, now)
 
 
 def owned_calendar(session: Session, actor: Actor, calendar_id: str) -> tuple[Calendar, Connection]:
@@ -153,6 +171,7 @@ def store_listing(
     rows = session.exec(select(Calendar).where(Calendar.connection_id == connection.id)).all()
     known = {row.remote_id: row for row in rows}
     standing: list[Calendar] = []
+    now = datetime.now(UTC)
     for remote in sorted(listing, key=lambda one: (not one.is_primary, one.name)):
         row = known.pop(remote.remote_id, None)
         if row is None:
@@ -162,12 +181,12 @@ def store_listing(
                 remote_id=remote.remote_id,
                 checks_conflicts=remote.access_role is AccessRole.OWNER or remote.is_primary,
             )
-        row.name, row.color, row.timezone = remote.name, remote.color, remote.timezone
+        row.name, row.color = remote.name, remote.color
         row.access_role, row.is_primary, row.removed_at = remote.access_role.value, remote.is_primary, None
-        session.add(row)
+        calendar_zones.take_named(session, row, remote.timezone, now)
         standing.append(row)
     for gone in known.values():
-        gone.removed_at = gone.removed_at or datetime.now(UTC)
+        gone.removed_at = gone.removed_at or now
         session.add(gone)
     session.flush()
     if not _receives(session, connection):
@@ -193,6 +212,8 @@ def view(calendar: Calendar, connection: Connection, now: datetime) -> CalendarV
         name=calendar.name,
         color=calendar.color,
         timezone=calendar.timezone,
+        timezone_source=calendar.timezone_source or ZoneSource.PROVIDER,
+        provider_timezone=calendar.provider_timezone,
         access_role=calendar.access_role,
         is_primary=calendar.is_primary,
         checks_conflicts=calendar.checks_conflicts,

@@ -22,7 +22,7 @@ from calendar_app.domain.ics.density import Density
 from calendar_app.errors import Conflict, InvalidInput
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, SignIn
-from calendar_app.services import audit, calendars, limits, live, mirror
+from calendar_app.services import audit, calendar_zones, calendars, limits, live, mirror
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.roles import Actor, Role
 
@@ -89,12 +89,11 @@ def import_file(
     with transaction() as session:
         if calendar_id is None:
             connection = _connection(session, actor)
-            calendar = _new_calendar(connection, named or "Imported calendar", file.zone or actor.timezone)
+            calendar = _new_calendar(connection, named or "Imported calendar")
         else:
             calendar, connection = _imported(session, actor, calendar_id)
-            calendar.name, calendar.timezone = named or calendar.name, file.zone or calendar.timezone
-        session.add(calendar)
-        session.flush()
+            calendar.name = named or calendar.name
+        calendar_zones.take_named(session, calendar, file.zone or "", now)
         _store(session, calendar, events, now)
         connection.last_sync_at = now
         session.add(connection)
@@ -190,13 +189,12 @@ def _connection(session: Session, actor: Actor) -> Connection:
     return row
 
 
-def _new_calendar(connection: Connection, name: str, zone: str) -> Calendar:
+def _new_calendar(connection: Connection, name: str) -> Calendar:
     return Calendar(
         workspace_id=connection.workspace_id,
         connection_id=connection.id,
         remote_id=new_id(),
         name=name,
-        timezone=zone,
         access_role=AccessRole.READER.value,
         checks_conflicts=True,
     )

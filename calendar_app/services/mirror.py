@@ -27,6 +27,7 @@ __all__ = [
     "Applied",
     "apply",
     "booking_changed",
+    "expand_again",
     "extend",
     "extend_all",
     "recognise",
@@ -96,6 +97,16 @@ def extend(calendar_id: str, now: datetime) -> None:
             ~reaches.exists(),
         )
         rows.delete_events(session, [row for row in session.scalars(old) if row is not None])
+
+
+def expand_again(session: Session, calendar_id: str, now: datetime) -> None:
+    """The calendar's zone changed: place the events that depend on it anew, from what is stored.
+
+    The caller holds the calendar's row locked.
+    """
+    run = Run(session, calendar_id, now, full=False)
+    run.place_again()
+    run.expand_series()
 
 
 def extend_all(now: datetime | None = None) -> None:

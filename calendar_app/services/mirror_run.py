@@ -113,6 +113,27 @@ class Run:
         old = [ids[remote_id] for remote_id in singles if remote_id in ids and remote_id in known]
         rows.replace_occurrences(self.session, old, occurrences)
 
+    def place_again(self) -> None:
+        """Expand stored events that are all day or float; series with such a part are left to :meth:`expand_series`."""
+        for batch in rows.stored_events(self.session, self.calendar_id):
+            singles: list[rows.Stored] = []
+            for stored in batch:
+                event = stored.event
+                if not _depends_on_zone(event):
+                    continue
+                if event.master_id or event.recurrence:
+                    self.touched.add(event.master_id or event.remote_id)
+                else:
+                    singles.append(stored)
+            marks = {stored.booking_id for stored in singles if stored.booking_id}
+            bookings = own_bookings(self.session, self.owner.person_id, marks)
+            found = [
+                self._occurrence(stored.row_id, one, bookings.get(stored.booking_id or ""))
+                for stored in singles
+                for one in expand_single(stored.event, self.owner.zone, self.window)
+            ]
+            rows.replace_occurrences(self.session, [stored.row_id for stored in singles], found)
+
     @staticmethod
     def _own(latest: Mapping[str, CalendarEvent], written: Mapping[str, Written]) -> dict[str, str]:
         """Booking ids by remote id: of what we wrote, and of what carries our mark."""
@@ -256,3 +277,9 @@ class Run:
             "all_day": one.all_day,
             "busy": one.event.blocks_time and not (booking and booking.explains(one.start, one.end)),
         }
+
+
+def _depends_on_zone(event: CalendarEvent) -> bool:
+    """Whether a time of the event is read in the calendar's zone."""
+    times = (event.start, event.end, event.original_start)
+    return any(time is not None and (time.all_day or time.zone is None) for time in times)

@@ -49,7 +49,7 @@ from calendar_app.errors import (
 )
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Capability
-from calendar_app.services import grants, live, mirror, sightings, troubles
+from calendar_app.services import calendar_zones, grants, live, mirror, sightings, troubles
 from calendar_app.services.calendars import MASS_DELETE
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,19 @@ class _Claim:
     removals_accepted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What a listing said beside its events, which are in the spool.
+
+    ``full``: it holds everything; ``zone``: the IANA zone that the calendar names, empty for none, ``None`` if it said
+    nothing of one.
+    """
+
+    cursor: str | None
+    full: bool
+    zone: str | None
+
+
 class _Superseded(Exception):
     """Somebody else has claimed the calendar since."""
 
@@ -110,8 +123,8 @@ def sync_once(calendar_id: str) -> tuple[SyncResult, bool]:
     try:
         with TemporaryFile() as spool:
             with _heartbeat(claim):
-                cursor, full = _listing(claim, spool)
-            return _commit(claim, spool, cursor, full=full)
+                listing = _listing(claim, spool)
+            return _commit(claim, spool, listing)
     except _Superseded:
         return SyncResult(Outcome.SUPERSEDED), False
     except AlmanacError as error:
@@ -121,8 +134,8 @@ def sync_once(calendar_id: str) -> tuple[SyncResult, bool]:
         raise
 
 
-def _listing(claim: _Claim, spool: IO[bytes]) -> tuple[str | None, bool]:
-    """Everything, or the changes since the cursor, to ``spool``; the next cursor, and whether it was everything."""
+def _listing(claim: _Claim, spool: IO[bytes]) -> _Listing:
+    """Everything, or the changes since the cursor, to ``spool``."""
     if claim.cursor is not None:
         try:
             return _list(claim, claim.cursor, spool)
@@ -184,31 +197,31 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
             row.connection_id,
             connection.person_id,
             row.remote_id,
-            row.sync_cursor,
+            row.sync_cursor if row.timezone_source else None,  # everything, to learn whose zone it has
             row.sync_fence,
             row.removals_accepted,
         )
 
 
-def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> tuple[str | None, bool]:
-    """Write every event of the listing to ``spool``, one JSON line each; the cursor of the last page, and whether
-    the listing holds everything."""
+def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> _Listing:
+    """Write every event of the listing to ``spool``, one JSON line each."""
     since = None if cursor else utc(mirror.window_at(datetime.now(UTC)).start)
 
-    def work(provider: CalendarProvider) -> tuple[str | None, bool]:
+    def work(provider: CalendarProvider) -> _Listing:
         spool.seek(0)
         spool.truncate()
-        count, last, full = 0, None, cursor is None
+        count, last, full, zone = 0, None, cursor is None, None
         for page in provider.event_pages(claim.remote_id, cursor, since=since):
             for event in page.events:
                 spool.write(orjson.dumps(rows.to_payload(event)) + b"\n")
             last, full = page.cursor, full or page.snapshot
+            zone = zone if page.timezone is None else page.timezone
             if page.events:
                 count += len(page.events)
                 _progress(claim, count)
         if last is None and Capability.DELTA in provider.capabilities:
             raise ProviderUnavailable("The provider's list of events ended early.", reason="no_cursor")
-        return last, full
+        return _Listing(last, full, zone)
 
     return grants.call(claim.connection_id, work)
 
@@ -232,10 +245,11 @@ def _progress(claim: _Claim, count: int) -> None:
             after_commit(session, lambda: live.publish(claim.workspace_id, "connections", claim.person_id))
 
 
-def _commit(claim: _Claim, spool: IO[bytes], cursor: str | None, *, full: bool) -> tuple[SyncResult, bool]:
-    now = datetime.now(UTC)
+def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncResult, bool]:
+    now, full = datetime.now(UTC), listing.full
     with transaction() as session:
         row = _locked(session, claim)
+        calendar_zones.take_listed(session, row, listing.zone, now, full=full)
         applied = mirror.apply(
             session,
             row.id,
@@ -245,7 +259,7 @@ def _commit(claim: _Claim, spool: IO[bytes], cursor: str | None, *, full: bool) 
             accept_removals=claim.removals_accepted,
         )
         sightings.note(session, row, applied.sightings, now)
-        row.sync_cursor = cursor
+        row.sync_cursor = listing.cursor
         if row.removals_accepted and not claim.removals_accepted:
             row.sync_cursor = None  # agreed to while we read: the next reading lists everything
         elif full:

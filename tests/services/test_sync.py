@@ -232,12 +232,12 @@ def test_late_worker_is_fenced_off(fake: FakeProvider, team: Team, monkeypatch: 
     fill(fake, 2)
     real = sync_run._commit
 
-    def stopped(claim: Any, spool: Any, cursor: str | None, *, full: bool) -> Any:
+    def stopped(claim: Any, spool: Any, listing: Any) -> Any:
         monkeypatch.setattr(sync_run, "_commit", real)
         change(team.calendar.id, sync_lease_until=datetime.now(UTC) - timedelta(seconds=1))
         fill(fake, 1, remote_id="newer")
         assert sync.sync_calendar(team.calendar.id).outcome is Outcome.DONE
-        return real(claim, spool, "stale-cursor", full=full)
+        return real(claim, spool, replace(listing, cursor="stale-cursor"))
 
     monkeypatch.setattr(sync_run, "_commit", stopped)
     assert sync.sync_calendar(team.calendar.id).outcome is Outcome.SUPERSEDED

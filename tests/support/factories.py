@@ -108,6 +108,8 @@ def calendar(on: Connection, **columns: Any) -> Calendar:
         "remote_id": f"calendar-{number}",
         "name": f"Calendar {number}",
         "timezone": "Europe/Berlin",
+        "timezone_source": "provider",
+        "provider_timezone": columns.get("timezone", "Europe/Berlin"),
         "access_role": "owner",
     }
     return save(Calendar(workspace_id=on.workspace_id, connection_id=on.id, **(defaults | columns)))

@@ -66,7 +66,9 @@ ALL_SCOPES = tuple(need.scope for need in SCOPES)
 @dataclass
 class FakeCalendar:
     """A calendar at the vendor: current events by id, and the order in which they last changed. ``counts`` tells which
-    events free/busy takes for busy, ``None`` that there is no free/busy; ``also_busy`` is what it knows besides."""
+    events free/busy takes for busy, ``None`` that there is no free/busy; ``also_busy`` is what it knows besides.
+    ``zone`` is what its listings name, ``None`` where they say nothing of one.
+    """
 
     listed: RemoteCalendar
     events: dict[str, CalendarEvent] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class FakeCalendar:
     epoch: int = 0
     counts: Callable[[CalendarEvent], bool] | None = attrgetter("blocks_time")
     also_busy: list[Span] = field(default_factory=list)
+    zone: str | None = None
 
     def save(self, event: CalendarEvent) -> CalendarEvent:
         self.clock += 1
@@ -370,7 +373,7 @@ class FakeClient:
         pages = [tuple(found[first : first + size]) for first in range(0, len(found), size)] or [()]
         for number, page in enumerate(pages, start=1):
             self._vendor._called("page", calendar_id)
-            yield EventPage(page, done if number == len(pages) else None)
+            yield EventPage(page, done if number == len(pages) else None, timezone=held.zone)
 
     def get_event(self, calendar_id: str, remote_id: str) -> CalendarEvent:
         event = self._calendar("get_event", calendar_id).events.get(remote_id)

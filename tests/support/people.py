@@ -29,9 +29,9 @@ class User:
         return self.identity.workspaces[0].id
 
 
-def user(email: str = "ada@example.com", *, role: Role = Role.OWNER) -> User:
+def user(email: str = "ada@example.com", *, role: Role = Role.OWNER, timezone: str = "Europe/Berlin") -> User:
     """Somebody with a workspace of their own, in which they hold ``role``."""
-    signed_in = accounts.sign_up(email.partition("@")[0], email, PASSWORD, "", "Europe/Berlin")
+    signed_in = accounts.sign_up(email.partition("@")[0], email, PASSWORD, "", timezone)
     if role is not Role.OWNER:
         with transaction() as session:
             mine = Membership.person_id == signed_in.identity.person_id

@@ -254,7 +254,9 @@ class OneCalendar:
     connection_id: str = "1"
     name: str = "Holidays"
     color: str = ""
-    timezone: str = "UTC"
+    timezone: str = "Pacific/Auckland"
+    timezone_source: str = "owner"
+    provider_timezone: str = ""
     access_role: str = "reader"
     is_primary: bool = True
     checks_conflicts: bool = True
@@ -265,6 +267,26 @@ class OneCalendar:
     sync_progress: int = 0
     last_error: str = "Access ended."
     in_doubt: bool = False
+
+
+@pytest.mark.parametrize(
+    ("source", "viewer", "said"),
+    [
+        ("owner", "ada", "your own zone"),
+        ("owner", "somebody else", "the zone of Ada"),
+        ("set", "ada", "set here"),
+        ("provider", "ada", "named by Google"),
+    ],
+)
+def test_a_calendar_says_where_its_zone_comes_from(source: str, viewer: str, said: str) -> None:
+    """The owner's zone, by name to colleagues, one that was set, or one that the provider names."""
+    (row,) = connection_rows(
+        [Account(provider="google", provider_title="Google")],
+        [OneCalendar(timezone_source=source)],
+        [],
+        viewer=viewer,
+    )
+    assert (row.calendars[0].zone_text, row.calendars[0].zone_origin) == ("Pacific/Auckland", said)
 
 
 @pytest.mark.parametrize("key", ["file", "google"])

@@ -74,6 +74,10 @@ class Calendar(SQLModel, table=True):
     a failure means that trying again would not help. ``removals_accepted``: a person agreed that the next full sync may
     remove most of the calendar. ``stale_policy``: what a mirror that is too old does to slots: ``keep`` (last known
     state counts), ``close`` (no slots), ``approve`` (bookings need approval) or ``ignore``.
+
+    ``timezone`` is the IANA zone in which dates and floating times are read; ``timezone_source`` says where it comes
+    from (:class:`calendar_app.services.calendar_zones.ZoneSource`), empty while nobody has looked.
+    ``provider_timezone`` is what the provider named last, empty for none.
     """
 
     __tablename__ = "calendar"
@@ -85,6 +89,8 @@ class Calendar(SQLModel, table=True):
     name: str = ""
     color: str = ""
     timezone: str = "UTC"
+    timezone_source: str = Field(default="", max_length=16)
+    provider_timezone: str = ""
     access_role: str = Field(default="reader", max_length=16)
     is_primary: bool = False
     checks_conflicts: bool = True

@@ -81,6 +81,7 @@ class Listing:
         self._owners = owners
         self._parts: dict[str, list[str]] = {}
         self._delta = False
+        self._zone: str | None = None
 
     def pages(self, cursor: str | None) -> Iterator[EventPage]:
         """Every event, or the changes since ``cursor``.
@@ -95,8 +96,10 @@ class Listing:
         return self._by_etags(known)
 
     def _syncs(self) -> bool:
-        """Whether the server says that it has sync-collection for this calendar."""
-        answer = self._dav.propfind(self._url, "D:supported-report-set", "D:sync-token").first()
+        """Whether the server says that it has sync-collection for this calendar; also notes the calendar's zone."""
+        wanted = ("D:supported-report-set", "D:sync-token", *mapping.ZONE_PROPS)
+        answer = self._dav.propfind(self._url, *wanted).first()
+        self._zone = mapping.zone_of(answer)
         reports = xml.children(answer.props.get(f"{xml.DAV}supported-report-set"))
         return f"{xml.DAV}sync-collection" in reports
 
@@ -124,7 +127,8 @@ class Listing:
             yield from self._changes(answer)
             self._delta = True  # what a later part of the answer takes back may have stood in an earlier one
             if not truncated:
-                yield EventPage((), Cursor(token, plain, parts=self._parts).dump())
+                end = Cursor(token, plain, parts=self._parts).dump()
+                yield EventPage((), end, timezone=self._zone)
                 return
 
     def _by_etags(self, known: Cursor) -> Iterator[EventPage]:
@@ -142,7 +146,8 @@ class Listing:
             m for name, m in present.items() if not etags[name] or etags[name] != known.etags.get(name)
         ]
         yield from self._fetched([member.href for member in changed])
-        yield EventPage((), Cursor(ctag=ctag, etags=etags, parts=self._parts).dump())
+        end = Cursor(ctag=ctag, etags=etags, parts=self._parts).dump()
+        yield EventPage((), end, timezone=self._zone)
 
     def _name(self, answer: xml.MultiStatus, member: xml.Member) -> str | None:
         """The name of a member, ``None`` for the calendar itself and for folders in it.

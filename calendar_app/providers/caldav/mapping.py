@@ -28,13 +28,14 @@ from calendar_app.providers.caldav.resource import private_marks
 
 log = logging.getLogger(__name__)
 
+ZONE_PROPS = ("C:calendar-timezone", "C:calendar-timezone-id")
 CALENDAR_PROPS = (
     "D:resourcetype",
     "D:displayname",
     "D:owner",
     "D:current-user-privilege-set",
     "C:supported-calendar-component-set",
-    "C:calendar-timezone",
+    *ZONE_PROPS,
     "A:calendar-color",
     "A:calendar-order",
 )
@@ -73,7 +74,7 @@ def _calendar(base: str, member: xml.Member, principal: str) -> RemoteCalendar:
     return RemoteCalendar(
         remote_id=url,
         name=name[:200],
-        timezone=zone_from(member.text(f"{xml.CAL}calendar-timezone")) or "UTC",
+        timezone=zone_of(member),
         access_role=_role(member, base, principal),
         color=color[0].lower() if color else "",
     )
@@ -90,6 +91,13 @@ def _role(member: xml.Member, base: str, principal: str) -> AccessRole:
     if names & _WRITE:
         return AccessRole.OWNER if own else AccessRole.WRITER
     return AccessRole.READER if names & _READ else AccessRole.FREEBUSY
+
+
+def zone_of(member: xml.Member) -> str:
+    """The IANA zone that a calendar names for dates and floating times, empty for none: ``calendar-timezone-id``
+    (RFC 7809 §5.2), else ``calendar-timezone`` (RFC 4791 §5.2.2)."""
+    named = ZoneNames({}).iana(member.text(f"{xml.CAL}calendar-timezone-id").strip())
+    return named or zone_from(member.text(f"{xml.CAL}calendar-timezone")) or ""
 
 
 def zone_from(text: str) -> str | None:

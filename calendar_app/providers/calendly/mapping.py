@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, EventTime, Response
 from calendar_app.domain.timespan import Span, instant
+from calendar_app.domain.zones import is_zone
 from calendar_app.errors import ProviderUnavailable
 from calendar_app.providers.base import AccessRole, AppointmentType, RemoteCalendar
 
@@ -42,11 +42,8 @@ def calendar_from(user: Mapping[str, Any]) -> RemoteCalendar:
 
     Primary, because it is the account's own time, and read-only, because customers alone write there.
     """
-    zone = str(user.get("timezone") or "UTC")
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        zone = "UTC"
+    named = user.get("timezone")
+    zone = str(named) if is_zone(named) else ""
     return RemoteCalendar(str(user["uri"]), "Calendly", zone, AccessRole.READER, COLOR, is_primary=True)
 
 

@@ -20,6 +20,7 @@ from calendar_app.domain.event import (
     Response,
     ShowAs,
 )
+from calendar_app.domain.zones import is_zone
 from calendar_app.providers.base import AccessRole, RemoteCalendar
 
 _RESPONSES = {
@@ -42,11 +43,17 @@ def calendar_from(item: Mapping[str, Any]) -> RemoteCalendar:
     return RemoteCalendar(
         remote_id=str(item["id"]),
         name=str(item.get("summaryOverride") or item.get("summary") or item["id"]),
-        timezone=str(item.get("timeZone") or "UTC"),
+        timezone=calendar_zone(item),
         access_role=_ACCESS.get(str(item.get("accessRole")), AccessRole.READER),
         color=str(item.get("backgroundColor") or ""),
         is_primary=bool(item.get("primary")),
     )
+
+
+def calendar_zone(item: Mapping[str, Any]) -> str:
+    """The ``timeZone`` of a calendar or of a list of its events; empty where it is none that IANA knows."""
+    zone = item.get("timeZone")
+    return str(zone) if is_zone(zone) else ""
 
 
 def event_from(item: Mapping[str, Any], calendar_zone: str = "") -> CalendarEvent:

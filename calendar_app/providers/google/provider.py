@@ -31,7 +31,14 @@ from calendar_app.providers.base import (
     RemoteCalendar,
     WrittenEvent,
 )
-from calendar_app.providers.google.mapping import body_from, calendar_from, event_from, merged_body, rfc3339
+from calendar_app.providers.google.mapping import (
+    body_from,
+    calendar_from,
+    calendar_zone,
+    event_from,
+    merged_body,
+    rfc3339,
+)
 from calendar_app.providers.http import ProviderHttp, Query
 
 log = logging.getLogger(__name__)
@@ -72,7 +79,7 @@ class GoogleCalendar:
         try:
             for page in self._pages(f"/calendars/{quote(calendar_id, safe='')}/events", query):
                 events = tuple(_readable(page.get("items") or (), str(page.get("timeZone") or "")))
-                yield EventPage(events, page.get("nextSyncToken"))
+                yield EventPage(events, page.get("nextSyncToken"), timezone=calendar_zone(page) or None)
         except EventNotFound as error:
             if error.reason in _GONE:
                 raise SyncTokenInvalid(reason=error.reason) from None

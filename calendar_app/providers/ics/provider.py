@@ -132,7 +132,7 @@ class IcsCalendar(_ReadOnly):
         """The one calendar, called as its subscriber or else its publisher wishes."""
         file = self.file()
         name = self._link.name or file.name or self._link.host
-        return [RemoteCalendar(CALENDAR, name[:200], file.zone or "UTC", AccessRole.READER, is_primary=True)]
+        return [RemoteCalendar(CALENDAR, name[:200], file.zone or "", AccessRole.READER, is_primary=True)]
 
     def event_pages(
         self, calendar_id: str, cursor: str | None, *, since: datetime | None = None
@@ -147,12 +147,10 @@ class IcsCalendar(_ReadOnly):
         if before and before.digest == after.digest:
             yield EventPage((), after.cursor)
             return
-        events = self._read(response).events
-        for first in range(0, len(events), _PAGE):
-            last = first + _PAGE >= len(events)
-            yield EventPage(events[first : first + _PAGE], after.cursor if last else None, snapshot=True)
-        if not events:
-            yield EventPage((), after.cursor, snapshot=True)
+        file = self._read(response)
+        for first in range(0, len(file.events), _PAGE):
+            yield EventPage(file.events[first : first + _PAGE], snapshot=True)
+        yield EventPage((), after.cursor, snapshot=True, timezone=file.zone or "")
 
     def get_event(self, calendar_id: str, remote_id: str) -> CalendarEvent:
         """One event of the file. :raises EventNotFound: it has none of that id."""

@@ -71,7 +71,7 @@ class MicrosoftCalendar:
     ) -> None:
         self._graph = Graph(http, api_url)
         self._now = now
-        self._zone = ""
+        self._zone: str | None = None
 
     def list_calendars(self) -> list[RemoteCalendar]:
         """``/me/calendars``, every page: those of the mailbox itself.
@@ -260,14 +260,16 @@ class MicrosoftCalendar:
         return Span(*sides)
 
     def _mailbox_zone(self) -> str:
-        self._zone = self._zone or self._read_zone()
+        if self._zone is None:
+            self._zone = self._read_zone()
         return self._zone
 
     def _read_zone(self) -> str:
-        """The mailbox's IANA zone; without that permission, the one in which its owner last made an event."""
+        """The mailbox's IANA zone, empty where it names none that is known; without that permission, the one in which
+        its owner last made an event."""
         try:
             settings = self._graph.json("GET", "/me/mailboxSettings", query={"$select": "timeZone"})
-            return iana_zone(str(settings.get("timeZone") or "")) or "UTC"
+            return iana_zone(str(settings.get("timeZone") or "")) or ""
         except (PermissionDenied, EventNotFound):
             pass
         query: Query = {
@@ -280,7 +282,7 @@ class MicrosoftCalendar:
             zone = iana_zone(str(item.get("originalStartTimeZone") or ""))
             if item.get("isOrganizer") and zone not in (None, "UTC"):
                 return str(zone)
-        return "UTC"
+        return ""
 
 
 def _owner(item: Json) -> str:

@@ -20,6 +20,9 @@ class CalendarRow:
     ``progress`` is a sentence while its first sync runs; ``can_go_stale``: it is read again and again, so that a
     reading may fail; ``in_doubt``: somebody has to say whether its events were deleted; ``is_file``: it was imported,
     and is removed by itself.
+
+    ``timezone`` is the zone of its dates and floating times, ``zone_text`` for people; ``zone_origin`` says where that
+    comes from (``zone_source``), ``named_zone`` is what the provider names.
     """
 
     id: str
@@ -36,6 +39,12 @@ class CalendarRow:
     can_go_stale: bool = True
     in_doubt: bool = False
     is_file: bool = False
+    timezone: str = "UTC"
+    zone_text: str = ""
+    zone_source: str = "provider"
+    zone_origin: str = ""
+    named_zone: str = ""
+    owner_zone_label: str = ""
 
 
 @dataclass
@@ -87,7 +96,7 @@ ROLES = {"owner": "yours", "writer": "you can edit", "reader": "read only", "fre
 def calendar_row(view: Any) -> CalendarRow:
     """From a :class:`calendar_app.services.calendars.CalendarView`."""
     parts = ["primary"] if view.is_primary else []
-    parts += [ROLES.get(view.access_role, view.access_role), view.timezone.replace("_", " ")]
+    parts.append(ROLES.get(view.access_role, view.access_role))
     first = view.syncing and view.synced_at is None
     return CalendarRow(
         id=view.id,
@@ -102,6 +111,10 @@ def calendar_row(view: Any) -> CalendarRow:
         progress=f"Reading events: {view.sync_progress:,} so far" if first else "",
         error=view.last_error,
         in_doubt=view.in_doubt,
+        timezone=view.timezone,
+        zone_text=view.timezone.replace("_", " "),
+        zone_source=str(view.timezone_source),
+        named_zone=view.provider_timezone,
     )
 
 
@@ -117,8 +130,20 @@ def connection_rows(
     for view in connections:
         row = _connection_row(view, by_connection.get(view.id, []), by_key.get(view.provider))
         row.whose = view.person_name if viewer and view.person_id != viewer else ""
+        for calendar in row.calendars:
+            calendar.zone_origin = _zone_origin(calendar.zone_source, row)
+            calendar.owner_zone_label = f"Use the zone of {row.whose}" if row.whose else "Use my own zone"
         rows.append(row)
     return rows
+
+
+def _zone_origin(source: str, row: ConnectionRow) -> str:
+    """Where a calendar's zone comes from, in words."""
+    if source == "owner":
+        return f"the zone of {row.whose}" if row.whose else "your own zone"
+    if source == "set":
+        return "set here"
+    return "named in the calendar" if row.sign_in in ("address", "file") else f"named by {row.title}"
 
 
 def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow:

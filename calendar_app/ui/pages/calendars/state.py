@@ -137,6 +137,16 @@ class CalendarsState(rx.State):
         return await self._update(calendar_id, stale_policy=value)
 
     @rx.event
+    async def set_zone(self, calendar_id: str, value: str) -> Any:
+        """Read the calendar's dates and floating times in this zone."""
+        return await self._update(calendar_id, timezone=value or None)
+
+    @rx.event
+    async def follow_zone(self, calendar_id: str, source: str) -> Any:
+        """Read them in the provider's zone again, or in the owner's."""
+        return await self._update(calendar_id, timezone_source=source)
+
+    @rx.event
     async def accept_removal(self, calendar_id: str) -> Any:
         """Say that the events which vanished at the provider were really deleted."""
         actor = await acting(self)
