@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     poll_minutes: int = Field(5, alias="POLL_MINUTES", ge=1)
     fresh_minutes: int = Field(15, alias="FRESH_MINUTES", ge=1)
     bookings_allowed: int = Field(0, alias="BOOKINGS_PER_MINUTE", ge=0)
+    keep_emails_days: int = Field(90, alias="KEEP_EMAILS_DAYS", ge=0)
+    keep_audit_days: int = Field(400, alias="KEEP_AUDIT_DAYS", ge=0)
+    keep_receipts_days: int = Field(400, alias="KEEP_RECEIPTS_DAYS", ge=0)
     http_timeout: float = Field(20.0, alias="HTTP_TIMEOUT", gt=0)
     allowed_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="ALLOWED_PRIVATE_HOSTS")
 
@@ -116,6 +119,13 @@ class Settings(BaseSettings):
         if url and not (parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/")):
             raise ValueError("this must be an address like https://calendar.example.com, without a path")
         return url
+
+    @field_validator("keep_emails_days", "keep_audit_days", "keep_receipts_days")
+    @classmethod
+    def _long_enough(cls, days: int) -> int:
+        if 0 < days < 60:  # whether somebody was told, and of what, is looked up for weeks
+            raise ValueError("this must be 60 days at least, or 0 to keep for ever")
+        return days
 
     @field_validator("encryption_keys")
     @classmethod

@@ -26,7 +26,7 @@ DEAD_AFTER, NOTICE = timedelta(days=30), timedelta(days=14)
 
 def clean_up(now: datetime | None = None) -> int:
     """Announce the end of connections that have been dead for a month, and end those announced two weeks ago; how many
-    were ended. The weekly job."""
+    were ended. A part of the nightly clean-up."""
     now = now or datetime.now(UTC)
     before = now - DEAD_AFTER
     silent = or_(

@@ -22,6 +22,7 @@ from calendar_app.services import (
     mails,
     mirror,
     outside,
+    retention,
     sync,
 )
 from calendar_app.services import (
@@ -116,7 +117,7 @@ def list_in_full() -> int:
 
 def clean_up() -> None:
     """Delete what nobody needs any more."""
-    _each(channels.forget, idempotency.forget, cleaning.forget_expired, abandoned.clean_up)
+    _each(channels.forget, idempotency.forget, cleaning.forget_expired, retention.trim, abandoned.clean_up)
 
 
 def _each(*works: Callable[[], object]) -> None:
