@@ -18,9 +18,10 @@ from calendar_app.edge import Edge, behind_proxies
 from calendar_app.sandbox.proxy import mount_proxy
 from calendar_app.services import metrics
 from calendar_app.settings import get_settings
+from calendar_app.ui import stored
 from calendar_app.ui.errors import show
 from calendar_app.ui.routes import add_pages
-from calendar_app.ui.sealed import SealedCookies
+from calendar_app.ui.sockets import SealedSockets
 from calendar_app.ui.theme import STYLESHEETS
 
 STATIC_DIR = Path(".web/build/client")
@@ -50,13 +51,14 @@ def create_app() -> rx.App:
     api = create_api()
     sandbox = mount_proxy(api, settings.sandbox_url) if settings.sandbox and settings.sandbox_url else None
     app = rx.App(
-        api_transformer=[api, MissingPages, SealedCookies, _behind_the_edge],
+        api_transformer=[api, MissingPages, SealedSockets, _behind_the_edge],
         html_lang="en",
         stylesheets=list(STYLESHEETS),
         backend_exception_handler=show,
         head_components=[rx.el.link(rel="icon", type="image/svg+xml", href="/favicon.svg")],
     )
     add_pages(app)
+    stored.register(app)
     app.register_lifespan_task(_watched)
     if sandbox is not None:
 

@@ -22,7 +22,7 @@ from calendar_app.db.tables import ApiToken, AuthSession, Membership, Person, Wo
 from calendar_app.domain.intake import clean_text
 from calendar_app.domain.zones import is_zone
 from calendar_app.errors import Conflict, InvalidInput, NotFound, NotSignedIn
-from calendar_app.services import audit, devices, limits, passwords, starter
+from calendar_app.services import audit, devices, ended_sessions, limits, passwords, starter
 from calendar_app.services.roles import Actor, Role
 from calendar_app.settings import get_settings
 
@@ -184,7 +184,7 @@ def sign_in(
 def sign_out(token: str) -> None:
     """End the browser session; an unknown one has ended already."""
     with transaction() as session:
-        session.exec(delete(AuthSession).where(col(AuthSession.token_hash) == digest(token)))
+        ended_sessions.end(session, col(AuthSession.token_hash) == digest(token))
 
 
 def identify(token: str, *, now: datetime | None = None) -> Identity | None:
@@ -232,6 +232,17 @@ def actors(workspace_id: str, sessions: Collection[str], *, now: datetime | None
         }
 
 
+def living(sessions: Collection[str], *, now: datetime | None = None) -> dict[str, datetime]:
+    """Which of these browser sessions, given as digests of their secrets, are alive, and when they expire."""
+    with reading() as session:
+        rows = session.exec(
+            select(AuthSession.token_hash, AuthSession.expires_at)
+            .where(col(AuthSession.token_hash).in_(sessions))
+            .where(AuthSession.expires_at > (now or datetime.now(UTC)))
+        )
+        return dict(rows.all())
+
+
 def list_sessions(identity: Identity, *, now: datetime | None = None) -> list[SessionView]:
     """The person's signed-in browsers, latest first."""
     with reading() as session:
@@ -260,7 +271,7 @@ def revoke_session(identity: Identity, session_id: str) -> None:
         row = session.get(AuthSession, session_id)
         if row is None or row.person_id != identity.person_id:
             raise NotFound("There is no such session.")
-        session.delete(row)
+        ended_sessions.end(session, col(AuthSession.id) == row.id)
 
 
 def issue_api_token(email: str, password: str, *, client: str = "", name: str = "") -> tuple[str, int]:

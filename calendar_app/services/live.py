@@ -5,17 +5,16 @@ A message carries no data, only which workspace changed; pages read again with t
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import NamedTuple
 
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from calendar_app.queues import redis as client
-from calendar_app.settings import get_settings
+from calendar_app.services.listening import messages
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +22,6 @@ CHANNEL = "almanac:changed"
 """Redis pub/sub channel; messages are JSON objects with the fields of :class:`Change`."""
 EVERYWHERE = "*"
 """In place of a workspace's id: messages may have been missed, every page should read again."""
-_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
 class Change(NamedTuple):
@@ -48,29 +46,15 @@ def publish(workspace_id: str, topic: str, person_id: str = "") -> None:
         log.warning("open pages were not told of a change: Redis is out of reach")
 
 
-async def listen() -> AsyncIterator[Change]:
+async def listen() -> AsyncGenerator[Change, None]:
     """Every change from now on, without end; for the web process's event loop.
 
-    A lost Redis is waited for. Having it, again or at first, yields a change of :data:`EVERYWHERE`: nobody knows what
-    was missed.
+    Having Redis, again or at first, yields a change of :data:`EVERYWHERE`: nobody knows what was missed.
     """
-    failures = 0
-    while True:
-        server = redis.asyncio.Redis.from_url(
-            get_settings().redis_url, socket_connect_timeout=2, health_check_interval=30
-        )
-        try:
-            async with server, server.pubsub(ignore_subscribe_messages=True) as subscription:
-                await subscription.subscribe(CHANNEL)
-                yield Change(EVERYWHERE, EVERYWHERE)
-                failures = 0
-                async for message in subscription.listen():
-                    if found := _read(message["data"]):
-                        yield found
-        except (RedisError, OSError):
-            log.warning("open pages are not told of changes: Redis is out of reach")
-        await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
-        failures += 1
+    async with aclosing(messages(CHANNEL)) as heard:
+        async for message in heard:
+            if found := Change(EVERYWHERE, EVERYWHERE) if message is None else _read(message):
+                yield found
 
 
 def _read(data: bytes) -> Change | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuthSession, Membership, Person, Workspace
 from calendar_app.errors import InvalidInput, NotFound
-from calendar_app.services import accounts, audit, passwords, security, starter
+from calendar_app.services import accounts, audit, ended_sessions, passwords, security, starter
 from calendar_app.services.roles import Role
 
 
@@ -66,13 +66,13 @@ def reset_password(email: str, password: str) -> int:
         person = session.exec(select(Person).where(Person.id == found).with_for_update()).one()
         person.password_hash = kept
         session.add(person)
-        ended = session.exec(delete(AuthSession).where(col(AuthSession.person_id) == person.id)).rowcount
+        ended = ended_sessions.end(session, col(AuthSession.person_id) == person.id)
         security.end_mighty_tokens(session, person.id)
         for workspace_id in session.exec(
             select(Membership.workspace_id).where(Membership.person_id == person.id)
         ).all():
             audit.record(session, workspace_id, None, "password.reset", "person", person.id)
-    return int(ended)
+    return ended
 
 
 def _workspace(session: Session, slug: str, person: Person) -> Workspace:

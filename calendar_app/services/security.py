@@ -10,13 +10,13 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import ApiToken, AuthSession, Person
 from calendar_app.domain.intake import clean_text
 from calendar_app.errors import InvalidInput, NotFound
-from calendar_app.services import audit, limits, passwords
+from calendar_app.services import audit, ended_sessions, limits, passwords
 from calendar_app.services.accounts import API_TOKEN_PREFIX, Identity, digest
 from calendar_app.services.roles import Actor
 
@@ -139,7 +139,7 @@ def end_mighty_tokens(session: Session, person_id: str, *, but: str = "") -> Non
 
 def _others(session: Session, identity: Identity) -> int:
     mine = (col(AuthSession.person_id) == identity.person_id) & (col(AuthSession.id) != identity.session_id)
-    return int(session.exec(delete(AuthSession).where(mine)).rowcount)
+    return ended_sessions.end(session, mine)
 
 
 def _note(

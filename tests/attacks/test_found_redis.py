@@ -10,7 +10,8 @@ import pytest
 
 from calendar_app.calendar_app import app
 from calendar_app.services import accounts
-from calendar_app.ui.sealed import COOKIE, SealedCookies, session_digest
+from calendar_app.ui.sealed import COOKIE, session_digest
+from calendar_app.ui.sockets import OpenSockets, SealedSockets
 
 SECRET = "Zx81-session-of-somebody"
 DIGEST = hashlib.sha256(SECRET.encode()).hexdigest()
@@ -28,7 +29,7 @@ def _seen(scope_type: str, path: str, *headers: tuple[str, str]) -> list[tuple[b
 
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     scope = {"type": scope_type, "path": path, "headers": raw}
-    asyncio.run(SealedCookies(inner)(scope, nothing, nothing))
+    asyncio.run(SealedSockets(inner, OpenSockets(), lambda _digests: {})(scope, nothing, nothing))
     return seen
 
 
@@ -62,4 +63,4 @@ def test_the_application_is_sealed() -> None:
     """The composition root puts the seal before Reflex."""
     transformers = app.api_transformer
     assert isinstance(transformers, list)
-    assert SealedCookies in transformers
+    assert SealedSockets in transformers

