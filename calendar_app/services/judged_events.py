@@ -54,5 +54,5 @@ def _expanded(
     event: CalendarEvent, changes: Sequence[CalendarEvent], zone: str, window: Span
 ) -> list[Occurrence]:
     if event.recurrence:
-        return expand_series(event, changes, zone, window)
-    return expand_single(event, zone, window)
+        return expand_series(event, changes, zone, window).occurrences
+    return expand_single(event, zone, window).occurrences

@@ -95,7 +95,7 @@ class Run:
             if event.master_id or event.recurrence or (before and before.is_recurring):
                 self.touched.add(event.master_id or remote_id)
             else:
-                singles[remote_id] = expand_single(event, self.owner.zone, self.window)
+                singles[remote_id] = expand_single(event, self.owner.zone, self.window).occurrences
                 if not singles[remote_id] and event.start:
                     self._end(remote_id, before, gone)
                     continue
@@ -130,7 +130,7 @@ class Run:
             found = [
                 self._occurrence(stored.row_id, one, bookings.get(stored.booking_id or ""))
                 for stored in singles
-                for one in expand_single(stored.event, self.owner.zone, self.window)
+                for one in expand_single(stored.event, self.owner.zone, self.window).occurrences
             ]
             rows.replace_occurrences(self.session, [stored.row_id for stored in singles], found)
 
@@ -207,9 +207,10 @@ class Run:
                 if master is None:
                     gone += [part.row_id for part in parts if self._is_left_over(remote_id, part.event)]
                 changes = [part.event for part in by_id.values()]
-                for one in expand_series(
+                expansion = expand_series(
                     master.event if master else None, changes, self.owner.zone, self.window
-                ):
+                )
+                for one in expansion.occurrences:
                     part = by_id.get(one.event.remote_id, master)
                     if part is not None and part.row_id not in gone:
                         booking = bookings.get(part.booking_id or "")

@@ -45,6 +45,7 @@ def expand(
     calendar_zone: str,
     *,
     limit: int,
+    unclear: list[str] | None = None,
 ) -> list[Occurrence]:
     """The occurrences of ``master`` that overlap ``window``, by start; at most ``limit``.
 
@@ -55,6 +56,7 @@ def expand(
     :param exceptions: the changed and cancelled occurrences of this master; of several for one original start the
         one with the highest SEQUENCE counts, the later among equals.
     :param calendar_zone: IANA zone in which all-day and floating times are read.
+    :param unclear: takes sentences about what was left out because it could not be read: an end, single dates.
     :raises RecurrenceError: its subclasses say why; bounded in time whatever the rule.
     """
     if master.start is None or master.status is EventStatus.CANCELLED:
@@ -78,6 +80,8 @@ def expand(
             found.append(changed)
     if len(found) > limit:
         raise TooManyOccurrences(limit)
+    if unclear is not None:
+        unclear += series.unclear
     found.sort(key=_order)
     return found
 

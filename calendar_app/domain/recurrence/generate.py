@@ -6,8 +6,9 @@ the years, months, weeks, … that FREQ and INTERVAL select) are generated one a
 that holds the time asked for. Only COUNT forces a start at DTSTART, and only where neither arithmetic nor a bound can
 tell how many occurrences went before.
 
-The BY parts follow the RFC's table, read as every engine in wide use reads it: a part finer than FREQ expands, a
-coarser one limits, and each period's set is the intersection of what its parts allow.
+The BY parts follow the RFC's table: a part finer than FREQ expands, a coarser one limits, and each period's set is the
+intersection of what its parts allow. What a rule does not say comes from DTSTART: the month of a YEARLY rule that has
+BYMONTHDAY alone, the weekday of one that has BYWEEKNO alone (decision 0006 says who reads them so).
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ class Recurrence:
 
     :param start: DTSTART in local seconds.
     :param all_day: DTSTART is a DATE; BYHOUR, BYMINUTE and BYSECOND are ignored then (RFC 5545 §3.3.10).
+    :param start_counts: DTSTART counts towards COUNT even if the rule does not produce it: it "always counts as the
+        first occurrence" of its event (RFC 5545 §3.3.10).
     :raises InvalidRule: for a rule finer than a day on an all-day event.
     """
 
-    def __init__(self, rule: Rule, start: int, *, all_day: bool = False) -> None:
+    def __init__(self, rule: Rule, start: int, *, all_day: bool = False, start_counts: bool = False) -> None:
         if all_day and rule.frequency > Frequency.DAILY:
             raise InvalidRule("An all-day event cannot repeat within a day.")
         self.rule = rule
@@ -61,6 +64,9 @@ class Recurrence:
             listed = rule.by_month_day or rule.by_year_day or rule.by_week_number
             self._weekdays = frozenset(range(7)) if listed else frozenset({_weekday(day)})
         self._dated = bool(rule.by_month or rule.by_month_day or rule.by_year_day or rule.by_week_number)
+        self._count = rule.count
+        if rule.count is not None and start_counts and not any(self._sets(start, start)):
+            self._count = rule.count - 1
 
     def between(self, low: int, high: int) -> Iterator[list[int]]:
         """Sorted, non-empty lists of the occurrences in ``[low, high]`` (local seconds, both included), in order.
@@ -77,7 +83,7 @@ class Recurrence:
                 self._work -= min(self._work, len(found))
                 yield found
             return
-        count = self.rule.count or 0
+        count = self._count or 0
         for found in self._sets(begin, high):
             end = min(count - passed, len(found))
             if end <= 0:
@@ -91,7 +97,7 @@ class Recurrence:
 
     def _resume(self, low: int, high: int) -> tuple[int, int | None]:
         """Where to begin in order to reach ``low``, and how many occurrences went before (``None``: no matter)."""
-        count = self.rule.count
+        count = self._count
         if count is None:
             return low, None
         origin, length, most, exact = self._periods()
@@ -194,13 +200,15 @@ class Recurrence:
             allowed.append(_counted(rule.by_year_day, first, length))
         if rule.by_week_number:
             allowed.append(set(self._numbered_weeks(year)))
+            if not (rule.by_day or rule.by_month_day or rule.by_year_day):
+                allowed.append(set(range(first + (self._day - first) % 7, first + length, 7)))
         if self._has_ordinals and not rule.by_month:
             allowed.append(self._weekdays_in(first, length))
             if rule.by_month_day:
                 allowed.append({day for day in allowed[-1] if self._is_month_day(_date(day))})
         elif rule.by_month or rule.by_month_day or rule.by_day or not allowed:
-            plain = not (rule.by_month or rule.by_month_day or rule.by_day)
-            months = rule.by_month or ((self._month,) if plain else range(1, 13))
+            one_month = not (rule.by_month or rule.by_day or rule.by_year_day or rule.by_week_number)
+            months = rule.by_month or ((self._month,) if one_month else range(1, 13))
             allowed.append(set().union(*(self._month_days(year, month) for month in months)))
         return set.intersection(*allowed)
 

@@ -1,17 +1,17 @@
 """RFC 5545 §3.3.10 recurrence rules, read and checked.
 
 Reading is separate from :mod:`generate <calendar_app.domain.recurrence.generate>` so that a rule can be shown, stored
-or refused without being expanded. Readers of the wild's calendars are lenient where nothing can be misunderstood
-(lower case, spaces, a BYDAY ordinal under a WEEKLY rule) and strict where it can (unknown or repeated parts, values
-out of range): a misread rule would show a busy person as free.
+or refused without being expanded. It is lenient where nothing can be misunderstood (lower case, spaces, a BYDAY ordinal
+under a WEEKLY rule) and strict where it can (unknown or contradicting parts, values out of range): a misread rule would
+show a busy person as free. What is refused is followed by :mod:`cautious <calendar_app.domain.recurrence.cautious>`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any
@@ -39,7 +39,7 @@ class Rule:
     """A checked rule; every BY list is sorted and without duplicates, and empty where the part is absent.
 
     ``by_day`` holds ``(ordinal, weekday)`` with Monday 0 and ordinal 0 for "every". ``until`` is as written: a date,
-    a wall-clock time (``zone`` ``None``) or UTC.
+    a wall-clock time (``zone`` ``None``) or UTC. ``unclear``: sentences about what was left out of it.
     """
 
     frequency: Frequency
@@ -56,56 +56,122 @@ class Rule:
     by_month: tuple[int, ...] = ()
     by_set_position: tuple[int, ...] = ()
     week_start: int = 0
+    unclear: tuple[str, ...] = field(default=(), compare=False)
 
 
 @lru_cache(maxsize=4096)
 def parse_rule(text: str) -> Rule:
     """The rule in ``text``, the value of an RRULE property (``FREQ=WEEKLY;BYDAY=MO``).
 
+    What is badly written and still clear is read: empty parts, quotes, long weekday names, dates with dashes. An UNTIL
+    or COUNT that cannot be read is left out, which can only add occurrences, and is named in :attr:`Rule.unclear`.
+
     :raises InvalidRule: where it does not follow RFC 5545 §3.3.10, or uses RFC 7529's SKIP or another RSCALE.
     """
-    if len(text) > MAX_RULE_LENGTH:
-        raise InvalidRule("The repetition rule is too long.")
-    parts: dict[str, str] = {}
-    for part in "".join(text.split()).strip(";").upper().split(";"):
-        name, separator, value = part.partition("=")
-        if not separator or not value or name in parts:
-            raise InvalidRule(f"The repetition rule has a faulty part: {part[:40]!r}.")
-        parts[name] = value
-    try:
-        frequency = Frequency[parts.pop("FREQ", "")]
-    except KeyError:
-        raise InvalidRule("The repetition rule names no known frequency.") from None
-    if parts.get("COUNT") == "-1":  # several programs write "no limit" so
-        del parts["COUNT"]
+    parts = _parts(text)
+    frequency = _frequency(parts)
     fields: dict[str, Any] = {}
+    unclear: list[str] = []
     for name, value in parts.items():
-        if name in _PARTS:
+        if name in _ENDS:
+            try:
+                fields[name.lower()] = _ENDS[name](value)
+            except (InvalidRule, InvalidDates):
+                unclear.append(f"The repetition rule has an end that cannot be read: {name}={value[:40]}.")
+        elif name in _PARTS:
             field, read = _PARTS[name]
+            if name == "WKST" and not {"INTERVAL", "BYWEEKNO"} & parts.keys():
+                continue  # without effect
             fields[field] = read(value)
         elif (name, value) not in _WITHOUT_EFFECT:
             raise InvalidRule(f"The repetition rule has a part that is not understood: {name[:40]!r}.")
-    rule = Rule(frequency, **fields)
+    rule = Rule(frequency, **fields, unclear=tuple(unclear))
     if rule.by_set_position and not any(part.startswith("BY") and part != "BYSETPOS" for part in parts):
         raise InvalidRule("BYSETPOS needs another BY part to choose from.")
     return rule
 
 
+@lru_cache(maxsize=1024)
+def loosest_rule(text: str) -> Rule:
+    """A rule that has every occurrence which the refused rule in ``text`` might have: each day, or each hour if it
+    repeats within a day, at the times of day and up to the end that it names where these can be read."""
+    try:
+        parts = _parts(text)
+    except InvalidRule:
+        parts = {}
+    try:
+        within_a_day = _frequency(dict(parts)) > Frequency.DAILY
+    except InvalidRule:
+        within_a_day = False
+    fields: dict[str, Any] = {}
+    for name in ("BYHOUR", "BYMINUTE", "BYSECOND"):
+        try:
+            field, read = _PARTS[name]
+            fields[field] = read(parts[name])
+        except (KeyError, InvalidRule):
+            continue
+    try:
+        fields["until"] = _ENDS["UNTIL"](parts["UNTIL"])
+    except (KeyError, InvalidDates):
+        pass
+    return Rule(Frequency.HOURLY if within_a_day else Frequency.DAILY, **fields)
+
+
+def _parts(text: str) -> dict[str, str]:
+    """The parts of a rule by name, without those that say nothing. :raises InvalidRule: it is none, or contradicts
+    itself."""
+    if len(text) > MAX_RULE_LENGTH:
+        raise InvalidRule("The repetition rule is too long.")
+    parts: dict[str, str] = {}
+    for part in _PADDING.sub("", text).upper().removeprefix("RRULE:").split(";"):
+        name, separator, value = part.partition("=" if "=" in part else ":")
+        value = value.strip(",")
+        if not separator and name in Frequency.__members__:
+            name, value = "FREQ", name
+        elif not separator and name:
+            raise InvalidRule(f"The repetition rule has a faulty part: {part[:40]!r}.")
+        if not value:
+            continue
+        if parts.setdefault(name, value) != value:
+            raise InvalidRule(f"The repetition rule has two different parts: {part[:40]!r}.")
+    return parts
+
+
+def _frequency(parts: dict[str, str]) -> Frequency:
+    """FREQ, taken out of ``parts``. A rule without it is clear where every frequency would mean the same days."""
+    name = parts.pop("FREQ", "")
+    if not name and not parts.keys() - {"BYDAY", "WKST", "UNTIL"} and parts.get("BYDAY", "0")[0].isalpha():
+        name = "WEEKLY"
+    try:
+        return Frequency[name]
+    except KeyError:
+        raise InvalidRule("The repetition rule names no known frequency.") from None
+
+
 def parse_time(text: str, zone: str | None = None) -> EventTime:
     """A DATE (``20240131``) or DATE-TIME (``20240131T090000``, with ``Z`` for UTC) value as an event time.
 
-    ``zone`` is the TZID that came with it; it is ignored for dates and for UTC.
+    ISO 8601's long forms are read, too: dashes, colons, fractions of a second, hour 24 and offsets from UTC.
+    ``zone`` is the TZID that came with it; it is ignored for dates, UTC and offsets.
     :raises InvalidDates: for anything else, February 30 included.
     """
     try:
-        if len(text) == 8 and text.isdigit():
+        if len(text) == 8 and text.isascii() and text.isdigit():
             return EventTime(date(int(text[:4]), int(text[4:6]), int(text[6:])))
-        if _DATE_TIME.fullmatch(text):
-            second = min(int(text[13:15]), 59)  # a leap second is the second before it (RFC 5545 §3.3.12)
-            day = datetime(int(text[:4]), int(text[4:6]), int(text[6:8]))  # noqa: DTZ001
-            moment = day.replace(hour=int(text[9:11]), minute=int(text[11:13]), second=second)
-            return EventTime(moment, "UTC" if text[-1] == "Z" else zone)
-    except ValueError:
+        if match := _DATE_TIME.fullmatch(text):
+            year, month, day, hour, minute, second = (int(number or 0) for number in match.groups()[:6])
+            if match[4] is None:
+                return EventTime(date(year, month, day))
+            # A leap second is the second before it (RFC 5545 §3.3.12); 24:00 is the day's end (ISO 8601).
+            next_day = timedelta(days=hour == 24 and minute == second == 0)
+            moment = datetime(year, month, day, 0 if next_day else hour, minute, min(second, 59))  # noqa: DTZ001
+            moment += next_day
+            if (offset := match[7]) and offset[1:]:
+                digits = offset[1:].replace(":", "").ljust(4, "0")
+                east = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+                moment += east if offset[0] == "-" else -east
+            return EventTime(moment, "UTC" if offset else zone)
+    except (ValueError, OverflowError):
         pass  # a month or hour that does not exist: the same answer as for other nonsense
     raise InvalidDates(f"This is not a date or time: {text[:40]!r}.")
 
@@ -113,9 +179,10 @@ def parse_time(text: str, zone: str | None = None) -> EventTime:
 def parse_duration(text: str) -> tuple[int, int]:
     """Nominal days and exact seconds of a DURATION value (RFC 5545 §3.3.6); both negative after a minus sign.
 
+    A ``T`` too many or too few is read over, as other readers do: there are no months that minutes could be taken for.
     :raises InvalidDates: for anything else.
     """
-    match = _DURATION.fullmatch(text)
+    match = _DURATION.fullmatch(text.strip(' "').upper())
     if match is None:
         raise InvalidDates(f"This is not a duration: {text[:40]!r}.")
     weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups()[1:])
@@ -125,7 +192,7 @@ def parse_duration(text: str) -> tuple[int, int]:
 
 def _integers(low: int, high: int, *, signed: bool = False) -> Callable[[str], tuple[int, ...]]:
     def read(value: str) -> tuple[int, ...]:
-        numbers = {_integer(item) for item in value.split(",")}
+        numbers = {_integer(item) for item in filter(None, value.split(","))}
         if any(not low <= (abs(n) if signed else n) <= high for n in numbers):
             raise InvalidRule(f"The repetition rule has a number out of range: {value[:40]!r}.")
         return tuple(sorted(numbers))
@@ -139,11 +206,18 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _positive(text: str) -> int:
+def _interval(text: str) -> int:
+    """INTERVAL; 0 counts as 1, as libical and ical.js read it."""
     number = _integer(text)
-    if not 1 <= number <= MAX_COUNT:
-        raise InvalidRule(f"INTERVAL and COUNT must be 1 or more, not {text[:40]}.")
-    return number
+    if not 0 <= number <= MAX_COUNT:
+        raise InvalidRule(f"INTERVAL must be 1 or more, not {text[:40]}.")
+    return max(1, number)
+
+
+def _count(text: str) -> int | None:
+    """COUNT; several programs write 0 or -1 for "no limit"."""
+    number = _integer(text)
+    return min(number, MAX_COUNT) if number > 0 else None
 
 
 def _seconds(value: str) -> tuple[int, ...]:
@@ -151,41 +225,41 @@ def _seconds(value: str) -> tuple[int, ...]:
 
 
 def _weekday(text: str) -> int:
-    if text not in WEEKDAYS:
-        raise InvalidRule(f"The repetition rule has an unknown weekday: {text[:40]!r}.")
-    return WEEKDAYS.index(text)
+    """Two letters, or more of the English name."""
+    for number, name in enumerate(_WEEKDAY_NAMES):
+        if len(text) > 1 and name.startswith(text):
+            return number
+    raise InvalidRule(f"The repetition rule has an unknown weekday: {text[:40]!r}.")
 
 
 def _days(value: str) -> tuple[tuple[int, int], ...]:
     days: set[tuple[int, int]] = set()
-    for item in value.split(","):
-        ordinal = _integer(item[:-2]) if item[:-2] else 0
-        if item[:-2] and not 1 <= abs(ordinal) <= 53:
+    for item in filter(None, value.split(",")):
+        name = item.lstrip("+-0123456789")
+        number = item.removesuffix(name)
+        ordinal = _integer(number) if number else 0
+        if number and not 1 <= abs(ordinal) <= 53:
             raise InvalidRule(f"The repetition rule has a weekday out of range: {item[:40]!r}.")
-        days.add((ordinal, _weekday(item[-2:])))
+        days.add((ordinal, _weekday(name)))
     return tuple(sorted(days))
 
 
-def _until(value: str) -> EventTime:
-    try:
-        return parse_time(value)
-    except InvalidDates as error:
-        raise InvalidRule(str(error)) from None
-
-
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
-_DATE_TIME = re.compile(r"[0-9]{8}T[0-9]{6}Z?")
+_DATE_TIME = re.compile(
+    r"\s*([0-9]{4})-?([0-9]{2})-?([0-9]{2})"
+    r"(?:(?:[Tt]|\s+)([0-9]{2}):?([0-9]{2})(?::?([0-9]{2})(?:[.,][0-9]{1,9})?)?\s*([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?\s*"
+)
+_PADDING = re.compile(r"[\s\"']")
+_WEEKDAY_NAMES = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 _DURATION = re.compile(
-    r"([+-]?)P(?=[0-9T])(?:([0-9]{1,5})W)?(?:([0-9]{1,6})D)?"
-    r"(?:T(?=[0-9])(?:([0-9]{1,7})H)?(?:([0-9]{1,8})M)?(?:([0-9]{1,9})S)?)?"
+    r"([+-]?)P(?=T?[0-9])(?:([0-9]{1,5})W)?(?:([0-9]{1,6})D)?"
+    r"T?(?:([0-9]{1,7})H)?(?:([0-9]{1,8})M)?(?:([0-9]{1,9})S)?"
 )
 _WITHOUT_EFFECT = frozenset(
     {("RSCALE", "GREGORIAN"), ("SKIP", "OMIT")}
 )  # RFC 7529 §4.1: what RFC 5545 says anyway
 _PARTS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "INTERVAL": ("interval", _positive),
-    "COUNT": ("count", _positive),
-    "UNTIL": ("until", _until),
+    "INTERVAL": ("interval", _interval),
     "BYSECOND": ("by_second", _seconds),
     "BYMINUTE": ("by_minute", _integers(0, 59)),
     "BYHOUR": ("by_hour", _integers(0, 23)),
@@ -197,3 +271,4 @@ _PARTS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "BYSETPOS": ("by_set_position", _integers(1, 366, signed=True)),
     "WKST": ("week_start", _weekday),
 }
+_ENDS: dict[str, Callable[[str], Any]] = {"COUNT": _count, "UNTIL": parse_time}

@@ -30,6 +30,7 @@ MAX_DATES = 250_000
 MAX_NEAR_DATES = 4_000
 MAX_EXCLUDED_A_DAY = 24
 MAX_PERIODS = 5_000
+MOST_UNCLEAR = 10
 _FOREVER = (LAST_DAY + 1) * DAY
 _TZID = re.compile(r';TZID=("[^"]*"|[^;:]*)', re.IGNORECASE)
 
@@ -47,6 +48,8 @@ class Series:
         self.zone = zone_of(self.zone_name)
         self._calendar_zone = calendar_zone
         self._wall_start = wall_seconds(start.value)
+        self.unclear: list[str] = []
+        """Sentences about what was left out because it could not be read."""
         self._lines: dict[str, list[tuple[str | None, str]]] = {
             "RRULE": [],
             "EXRULE": [],
@@ -56,7 +59,7 @@ class Series:
         if len(master.recurrence) > MAX_LINES:
             raise RecurrenceError("The event has too many recurrence properties.")
         for line in master.recurrence:
-            name, zone, value = _split(line)
+            name, zone, value = split_line(line)
             if name in self._lines:
                 self._lines[name].append((zone, value))
         self.first = self.zone.instant(self._wall_start)
@@ -122,7 +125,12 @@ class Series:
     def _recurrences(self, name: str) -> list[tuple[Recurrence, int]]:
         """The rules of one property, each with the last instant its UNTIL allows."""
         rules = dict.fromkeys(parse_rule(value) for _, value in self._lines[name])
-        return [(Recurrence(r, self._wall_start, all_day=self.all_day), self._last(r)) for r in rules]
+        self.unclear += [sentence for rule in rules for sentence in rule.unclear]
+        counts = name == "RRULE" and len(rules) == 1  # DTSTART may belong to another of several
+        return [
+            (Recurrence(rule, self._wall_start, all_day=self.all_day, start_counts=counts), self._last(rule))
+            for rule in rules
+        ]
 
     def _last(self, rule: Rule) -> int:
         """UNTIL as an instant, inclusive. A date, also where DTSTART has a time, includes that whole day."""
@@ -160,7 +168,8 @@ class Series:
         """RDATE or EXDATE values around ``[low, high)``: instants, and local days that an EXDATE names as bare dates.
 
         A bare date is not of DTSTART's type where the series has times; several programs write it, and mean the whole
-        day. Lists can be long, so values are compared as text first: those of other days are not even read.
+        day. Lists can be long, so values are compared as text first: those of other days are not even read. A value
+        that cannot be read is left out, and named in :attr:`unclear`.
         """
         instants: set[int] = set()
         days: set[int] = set()
@@ -171,12 +180,15 @@ class Series:
             values = {v for v in text.split(",") if near_low <= v < near_high or not v[:8].isdigit()}
             if len(instants) + len(days) + len(values) > MAX_NEAR_DATES:
                 raise RecurrenceError(f"The event has too many {name} values.")
-            for value in values:
-                time = parse_time(value.partition("/")[0].strip(), zone)
-                if name == "EXDATE" and time.all_day and not self.all_day:
-                    days.add(wall_seconds(time.value) // DAY)
-                else:
-                    instants.add(self.identify(time))
+            for value in filter(None, values):
+                try:
+                    time = parse_time(value.partition("/")[0].strip(), zone)
+                    if name == "EXDATE" and time.all_day and not self.all_day:
+                        days.add(wall_seconds(time.value) // DAY)
+                    else:
+                        instants.add(self.identify(time))
+                except RecurrenceError:
+                    self._leave_out(name, value)
         return instants, days
 
     def _periods(self) -> Iterator[tuple[int, int]]:
@@ -186,8 +198,11 @@ class Series:
                 for value in text.split(","):
                     begin, _, end = value.strip().partition("/")
                     if end:
-                        start = self.identify(parse_time(begin, zone))
-                        yield start, self._period_end(start, end, zone)
+                        try:
+                            start = self.identify(parse_time(begin, zone))
+                            yield start, self._period_end(start, end, zone)
+                        except RecurrenceError:
+                            self._leave_out("RDATE", value)
 
     def _period_end(self, start: int, text: str, zone: str | None) -> int:
         """The second half of a PERIOD (RFC 5545 §3.3.9): a date-time or a duration."""
@@ -197,6 +212,12 @@ class Series:
         else:
             end = instant_of(parse_time(text, zone), self.zone_name)
         return max(start, end)
+
+    def _leave_out(self, name: str, value: str) -> None:
+        what = "An extra date" if name == "RDATE" else "A date on which it does not take place"
+        sentence = f"{what} cannot be read and is left out: {value.strip()[:40]!r}."
+        if sentence not in self.unclear and len(self.unclear) < MOST_UNCLEAR:
+            self.unclear.append(sentence)
 
     def _check_sizes(self) -> None:
         if len(self._lines["RRULE"]) + len(self._lines["EXRULE"]) > MAX_RULES:
@@ -208,7 +229,7 @@ class Series:
             raise RecurrenceError("The event has too many RDATE periods.")
 
 
-def _split(line: str) -> tuple[str, str | None, str]:
+def split_line(line: str) -> tuple[str, str | None, str]:
     """Name, TZID and value of a content line (RFC 5545 §3.1), folded or not."""
     if "\n" in line:
         line = re.sub(r"\r?\n[ \t]", "", line)

@@ -182,7 +182,7 @@ def busy(events: dict[str, CalendarEvent], span: Span, title: str, zone: str = "
             continue
         changes = [one for one in exceptions if one.master_id == event.remote_id]
         made = expand_series(event, changes, zone, span) if event.recurrence else None
-        for one in made if made is not None else expand_single(event, zone, span):
+        for one in (made if made is not None else expand_single(event, zone, span)).occurrences:
             if one.event.summary == title and one.event.blocks_time:
                 found.append(Span(one.start, one.end))
     return sorted(one for one in found if one.overlaps(span))
