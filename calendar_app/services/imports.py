@@ -147,7 +147,7 @@ def delete_calendar(actor: Actor, calendar_id: str) -> None:
 def _read(content: bytes, email: str, now: datetime) -> CalendarFile:
     density = Density(mirror.window_at(now))
     try:
-        file = read_calendar(content, max_bytes=MAX_BYTES, owners=(email,), check=density.check)
+        file = read_calendar(content, max_bytes=MAX_BYTES, owners=(email,))
     except TooLarge as error:
         raise InvalidInput(str(error), field="file", code="calendar_too_large") from None
     except CalendarFileError as error:
@@ -158,7 +158,7 @@ def _read(content: bytes, email: str, now: datetime) -> CalendarFile:
         )
     if not file.events:
         raise InvalidInput("There are no events in this file.", field="file", code="not_a_calendar")
-    return file
+    return replace(file, events=tuple(map(density.bounded, file.events)))
 
 
 def _title(text: str) -> str:

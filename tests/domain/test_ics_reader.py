@@ -14,6 +14,7 @@ import pytest
 from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, EventTime, Response, ShowAs
 from calendar_app.domain.ics import CalendarFile, CalendarFileError, NotACalendar, TooLarge, read_calendar
 from calendar_app.domain.recurrence import RecurrenceError, expand
+from calendar_app.domain.recurrence.rule import parse_time
 from calendar_app.domain.timespan import Span, instant
 from tests.domain.recurrence_tables import TESTDATA, ics_files, needs_tables
 
@@ -171,7 +172,7 @@ def test_exceptions_point_to_their_series() -> None:
     )
     assert (event.master_id, event.this_and_future, event.recurrence) == ("1@example.com", True, ())
     assert event.original_start == EventTime(datetime(2026, 3, 2, 9), "Europe/Berlin")
-    assert event.remote_id == "1@example.com_20260302T090000"
+    assert event.remote_id == "1@example.com_20260302T090000F"
 
 
 def test_the_newest_version_of_an_event_counts() -> None:
@@ -273,11 +274,11 @@ def test_a_faulty_component_costs_only_itself() -> None:
             vevent("DTSTART:20260301T090000Z", "X WRONG:kept all the same").replace("1@", "5@"),
         )
     )
-    assert [event.ical_uid for event in file.events] == ["1@example.com", "5@example.com"]
+    assert [event.ical_uid for event in file.events] == ["1@example.com", "4@example.com", "5@example.com"]
     assert [(p.component, p.number, p.uid, p.kept) for p in file.problems] == [
         ("VEVENT", 2, "2@example.com", False),
         ("VEVENT", 3, "3@example.com", False),
-        ("VEVENT", 4, "4@example.com", False),
+        ("VEVENT", 4, "4@example.com", True),
         ("VEVENT", 5, "5@example.com", True),
     ]
     assert "not-a-date" in file.problems[0].reason
@@ -296,12 +297,12 @@ def test_a_cut_off_file_says_so() -> None:
 
 
 def test_a_lost_end_does_not_swallow_the_next_event() -> None:
-    """A VEVENT inside a VEVENT means that the outer one was not ended; the inner is read."""
+    """A VEVENT inside a VEVENT means that the outer one was not ended; both are read."""
     file = read_calendar(
         calendar("BEGIN:VEVENT\nDTSTART:20260301T090000Z", vevent("DTSTART:20260302T090000Z"))
     )
-    assert [event.ical_uid for event in file.events] == ["1@example.com"]
-    assert len(file.problems) == 1
+    assert [event.start.value.day for event in file.events if event.start] == [1, 2]
+    assert [(problem.kept, problem.reason) for problem in file.problems] == [(True, "its end is missing")]
 
 
 def test_alarms_do_not_speak_for_their_event() -> None:
@@ -433,3 +434,103 @@ def test_every_shared_event_expands_or_says_why_not(path: Path) -> None:
         except RecurrenceError:
             continue
         assert found == sorted(found, key=lambda occurrence: occurrence[:3])
+
+
+# What cannot be read is busy, and told ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "start", "end"),
+    [
+        (("DTSTART:20260301T090000Z", "DTEND:soon"), "20260301T090000Z", "20260302T000000Z"),
+        (("DTSTART:20260301T090000Z", "DURATION:long"), "20260301T090000Z", "20260302T000000Z"),
+        (("DTSTART:20260301T090000Z", "DTEND:soon", "DURATION:PT1H"), "20260301T090000Z", "20260301T100000Z"),
+        (("DTSTART:?", "DTEND:20260301T090000Z"), "20260301T000000Z", "20260301T090000Z"),
+        (("DTEND:20260302T000000Z",), "20260301T000000Z", "20260302T000000Z"),
+        (("DTSTART:?", "DTEND;VALUE=DATE:20260302"), "20260301", "20260302"),
+        (("DTSTART;;X:20260301T090000Z", "DTEND:20260301T100000Z"), "20260301T090000Z", "20260301T100000Z"),
+        (("DTSTART:99991231T090000Z", "DURATION:P9999D"), "99991231T090000Z", "99991231T090000Z"),
+    ],
+)
+def test_half_a_time_is_busy_where_it_might_be(lines: tuple[str, ...], start: str, end: str) -> None:
+    """A start without an end that can be read lasts to the end of its day, an end without a start from its begin."""
+    event = one(*lines)
+    assert (event.start, event.end) == (parse_time(start), parse_time(end))
+    assert event.unread
+
+
+def test_an_override_of_nothing_stands_alone() -> None:
+    """A RECURRENCE-ID that cannot be read takes no other event's place."""
+    file = read_calendar(
+        calendar(
+            vevent("DTSTART:20260301T090000Z", "RRULE:FREQ=DAILY;COUNT=3"),
+            vevent("DTSTART:20260302T110000Z", "RECURRENCE-ID:second"),
+        )
+    )
+    assert [(event.master_id, bool(event.unread)) for event in file.events] == [(None, False), (None, True)]
+    assert len({event.remote_id for event in file.events}) == 2
+
+
+def test_long_forms_of_times_are_read() -> None:
+    """ISO 8601 with dashes, colons, fractions and offsets, and hour 24."""
+    event = one("DTSTART:2026-03-01T09:00:00.000+01:00", "DTEND:20260301T240000Z")
+    assert event.start == EventTime(datetime(2026, 3, 1, 8), "UTC")
+    assert event.end == EventTime(datetime(2026, 3, 2), "UTC")
+    assert event.unread == ()
+
+
+def test_a_date_with_midnight_is_a_date() -> None:
+    """VALUE=DATE says what T000000 does not."""
+    assert one("DTSTART;VALUE=DATE:20260301T000000").start == EventTime(date(2026, 3, 1))
+
+
+# Versions, and events that share a UID ------------------------------------------------------------
+
+
+def at(hour: int, *lines: str) -> str:
+    """A component of the one UID at that hour of 1 March 2026."""
+    return vevent(f"DTSTART:20260301T{hour:02}0000Z", f"DTEND:20260301T{hour:02}3000Z", *lines)
+
+
+def hours(*blocks: str) -> list[int]:
+    """Hours of the events that a file of these components has, the same in whatever order they stand."""
+    found = [event.start for event in read_calendar(calendar(*blocks)).events]
+    turned = [event.start for event in read_calendar(calendar(*reversed(blocks))).events]
+    assert sorted(map(str, found)) == sorted(map(str, turned))
+    return sorted(time.value.hour for time in found if time and isinstance(time.value, datetime))
+
+
+def test_components_of_one_uid_are_versions_or_different_events() -> None:
+    """SEQUENCE and the time of writing tell a moved event from another one with the same UID."""
+    assert hours(at(9), at(10), at(11)) == [9, 10, 11]
+    assert hours(at(9), at(9)) == [9]
+    assert hours(at(9, "SEQUENCE:1"), at(9, "SEQUENCE:2")) == [9]
+    early, late = "DTSTAMP:20260101T000000Z", "DTSTAMP:20260102T000000Z"
+    assert hours(at(9, "SEQUENCE:1", early), at(10, "SEQUENCE:2", late)) == [10]
+    assert hours(at(9, "SEQUENCE:1", early), at(10, "SEQUENCE:2", early)) == [9, 10]
+    assert hours(at(9, "SEQUENCE:1", late), at(10, "SEQUENCE:2", early)) == [9, 10]
+    assert hours(at(9, late), at(10, early)) == [9, 10]
+    assert hours(at(9), at(10), at(10, "SEQUENCE:1")) == [9, 10]
+
+
+def test_events_that_share_a_uid_keep_their_ids_and_are_told() -> None:
+    """Ids are unique, and the same whatever else is in the file; a cancelled twin cancels nothing of its own age."""
+    first, second, third = at(9), at(10), at(11)
+    ids = {event.start: event.remote_id for event in read_calendar(calendar(first, second, third)).events}
+    assert len(set(ids.values())) == 3
+    fewer = read_calendar(calendar(third, first)).events
+    assert {event.start: event.remote_id for event in fewer}.items() <= ids.items()
+    assert all("same UID" in event.unread[0] for event in fewer)
+    (kept,) = read_calendar(calendar(at(9), at(9, "STATUS:CANCELLED"))).events
+    assert kept.blocks_time
+
+
+def test_a_change_belongs_to_the_series_that_has_it() -> None:
+    """Of two series with one UID the change goes to the one with its original start, else it stands alone."""
+    daily = "RRULE:FREQ=DAILY;COUNT=5"
+    change = vevent("RECURRENCE-ID:20260302T100000Z", "DTSTART:20260302T200000Z")
+    lost = vevent("RECURRENCE-ID:20260302T120000Z", "DTSTART:20260302T210000Z")
+    events = read_calendar(calendar(at(9, daily), at(10, daily), change, lost)).events
+    assert events[2].master_id == events[1].remote_id
+    assert events[3].master_id is None
+    assert len({event.remote_id for event in events}) == 4

@@ -16,7 +16,6 @@ from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, Even
 from calendar_app.domain.ics import CalendarFileError, read_calendar
 from calendar_app.domain.ics.density import Density
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
-from calendar_app.domain.recurrence import RecurrenceError
 from calendar_app.domain.timespan import Span, instant
 from tests.domain.recurrence_tables import ics_files, needs_tables
 
@@ -96,7 +95,7 @@ def test_three_readers_agree_on_what_we_write(
 def test_every_file_of_the_corpus_is_importable_or_named(path: Path) -> None:
     """No file crashes an import: events are kept, what is wrong is named by line and in words, or all is refused."""
     try:
-        file = read_calendar(path.read_bytes(), check=Density(WINDOW).check)
+        file = read_calendar(path.read_bytes())
     except CalendarFileError as error:
         assert str(error).endswith(".")  # noqa: PT017 - either way will do
         return
@@ -116,21 +115,20 @@ def _event(*rules: str) -> CalendarEvent:
 
 
 @pytest.mark.parametrize(
-    "rule",
+    ("rule", "end"),
     [
-        "RRULE:FREQ=SECONDLY",
-        "RRULE:FREQ=MINUTELY;COUNT=1000000000",
-        "RRULE:FREQ=HOURLY",
-        "RRULE:FREQ=DAILY;BYHOUR=0,1,2,3,4,5,6,7,8,9;BYMINUTE=0,15,30,45",
-        "RRULE:FREQ=WEEKLY;INTERVAL=0",
-        "RRULE:FREQ=NEVER",
-        "RDATE:" + ",".join(["20270101T090000Z"] * 6000),
+        ("RRULE:FREQ=HOURLY", ""),
+        ("RRULE:FREQ=HOURLY;UNTIL=20300101T000000Z", ";UNTIL=20300102"),
+        ("RRULE:FREQ=NEVER", ""),
+        ("RDATE:" + ",".join(["20270101T090000Z"] * 6000), ""),
     ],
 )
-def test_rules_that_are_wrong_or_too_dense_are_refused(rule: str) -> None:
-    """The sentence says which; nothing is expanded to find out."""
-    with pytest.raises(RecurrenceError):
-        Density(WINDOW).check(_event(rule))
+def test_what_is_beyond_a_files_share_is_busy_without_a_break(rule: str, end: str) -> None:
+    """Nothing is expanded to find out, nothing becomes free, and the event says so."""
+    event = Density(WINDOW, most=9).bounded(_event(rule))
+    assert event.recurrence == (f"RRULE:FREQ=SECONDLY{end}",)
+    assert event.unread[-1].startswith("The calendar’s events together")
+    assert Density(WINDOW).bounded(_event(rule)) == _event(rule)
 
 
 @pytest.mark.parametrize(
@@ -151,9 +149,7 @@ def test_honest_rules_cost_what_they_are_worth(rule: str, low: int, high: int) -
     density, event = Density(WINDOW, most=5_000), _event(rule)
     fitting = 0
     while fitting <= 5_000:
-        try:
-            density.check(event)
-        except RecurrenceError:
+        if density.bounded(event) != event:
             break
         fitting += 1
     assert 5_000 // high <= fitting <= 5_000 // low

@@ -182,12 +182,12 @@ def test_a_cut_file_changes_nothing(site: Site) -> None:
         listing(site.calendar())
 
 
-def test_what_repeats_too_often_counts_once(site: Site) -> None:
-    """A rule that nobody can follow leaves the event's first time; marks of our own are not believed."""
+def test_marks_of_ours_are_not_believed(site: Site) -> None:
+    """A stranger's event keeps its rule, however often it repeats, and loses what only our own events may carry."""
     event = vevent("a", "RRULE:FREQ=SECONDLY", "X-ALMANAC-ALMANAC_BOOKING:b1")
     site.answer = lambda _request: httpx.Response(200, content=ics(event))
     (found,) = site.calendar().file().events
-    assert (found.recurrence, dict(found.private)) == ((), {})
+    assert (found.recurrence, dict(found.private)) == (("RRULE:FREQ=SECONDLY",), {})
 
 
 def test_an_imported_file_has_nobody_to_ask() -> None:

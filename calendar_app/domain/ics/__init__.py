@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from calendar_app.domain.ics.lines import CalendarFileError, NotACalendar, TooLarge
-from calendar_app.domain.ics.reader import CalendarFile, Problem, plain_address, read_calendar
+from calendar_app.domain.ics.reader import CalendarFile, Problem, read_calendar
+from calendar_app.domain.ics.vevent import plain_address
 
 __all__ = [
     "CalendarFile",

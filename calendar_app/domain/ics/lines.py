@@ -36,10 +36,11 @@ class TooLarge(CalendarFileError):
 
 
 class FaultyLine(ValueError):
-    """One content line does not follow the grammar; ``name`` is what stands where its name should."""
+    """A content line, ``text``, does not follow the grammar; ``name`` is what stands where its name should."""
 
     def __init__(self, text: str) -> None:
         super().__init__(f"a line cannot be read: {text[:40]!r}")
+        self.text = text
         self.name = re.split("[;:= ]", text.strip(), maxsplit=1)[0].upper()
 
 

@@ -14,7 +14,7 @@ from zoneinfo import available_timezones
 
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from calendar_app.domain.ics.lines import Component, Line
+from calendar_app.domain.ics.lines import Component, Line, unescape
 from calendar_app.domain.recurrence.errors import RecurrenceError
 from calendar_app.domain.recurrence.generate import Recurrence
 from calendar_app.domain.recurrence.rule import parse_rule, parse_time
@@ -38,6 +38,15 @@ class ZoneNames:
         self._definitions = definitions
         self._found: dict[str, str | None] = {}
         self.unknown: set[str] = set()
+
+    @classmethod
+    def of(cls, calendar: Component) -> ZoneNames:
+        """Those of a VCALENDAR."""
+        return cls({unescape(c.value("TZID").strip()): c for c in calendar.children if c.name == "VTIMEZONE"})
+
+    def zone(self, tzid: str) -> str | None:
+        """The zone that ``tzid`` stands for."""
+        return self.iana(tzid)
 
     def iana(self, tzid: str) -> str | None:
         """The IANA name that ``tzid`` stands for, or ``None``."""

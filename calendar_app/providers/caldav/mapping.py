@@ -22,6 +22,7 @@ from calendar_app.domain.ics.zones import ZoneNames
 from calendar_app.domain.recurrence import RecurrenceError
 from calendar_app.domain.recurrence.rule import parse_duration, parse_time
 from calendar_app.domain.timespan import Span, instant, merge
+from calendar_app.domain.unread import Unread
 from calendar_app.providers.base import AccessRole, RemoteCalendar
 from calendar_app.providers.caldav import xml
 from calendar_app.providers.caldav.resource import private_marks
@@ -44,7 +45,7 @@ _MOST_BUSY = 20_000
 _ALL = {f"{xml.DAV}all"}
 _WRITE = {f"{xml.DAV}write", f"{xml.DAV}write-content", f"{xml.DAV}bind", *_ALL}
 _READ = {f"{xml.DAV}read", *_WRITE}
-_PART = re.compile(r"#(?:[0-9a-f]{8}|(?:[0-9a-f]{8}-)?\d{8}T\d{6})$")
+_PART = re.compile(r"#(?:[0-9a-f]{8}|(?:[0-9a-f]{8}-)?\d{8}T\d{6}F?)$")
 
 
 def calendars_from(answer: xml.MultiStatus, principal: str) -> list[tuple[int, RemoteCalendar]]:
@@ -127,25 +128,33 @@ def part_of(remote_id: str) -> str:
 
 def events_from(name: str, data: str | bytes, etag: str, owners: Collection[str]) -> list[CalendarEvent]:
     """The events of the resource called ``name``; none where it holds tasks, say, or nothing that can be read."""
+    return resource_from(name, data, etag, owners)[0]
+
+
+def resource_from(
+    name: str, data: str | bytes, etag: str, owners: Collection[str]
+) -> tuple[list[CalendarEvent], tuple[Unread, ...]]:
+    """The events of the resource called ``name``, and what of it is in none of them because it cannot be read."""
     try:
         read = read_calendar(data, max_bytes=MAX_RESOURCE, owners=owners)
     except CalendarFileError as error:
         log.warning("a calendar resource was left out: %s", error)
-        return []
-    uids = list(dict.fromkeys(event.ical_uid for event in read.events))
-    return [_placed(event, name, uids.index(event.ical_uid) == 0, etag) for event in read.events]
+        return [], (Unread(name, str(error)),)
+    series = list(dict.fromkeys(event.master_id or event.remote_id for event in read.events))
+    return [_placed(event, name, series[0], etag) for event in read.events], read.unread
 
 
-def _placed(event: CalendarEvent, name: str, first: bool, etag: str) -> CalendarEvent:
-    uid = "" if first else sha256(event.ical_uid.encode()).hexdigest()[:8]
-    master = f"{name}#{uid}" if uid else name
+def _placed(event: CalendarEvent, name: str, first: str, etag: str) -> CalendarEvent:
+    """The event under its id here; ``first`` is the reader's id of the resource's main event."""
+    series = event.master_id or event.remote_id
+    part = "" if series == first else sha256(series.encode()).hexdigest()[:8]
+    master = f"{name}#{part}" if part else name
     event = replace(event, etag=etag, private=private_marks(event))
     if event.original_start is None:
         return replace(event, remote_id=master)
     value = event.original_start.value
-    stamp = f"{value:%Y%m%d}T{value:%H%M%S}"
-    part = f"{uid}-{stamp}" if uid else stamp
-    return replace(event, remote_id=f"{name}#{part}", master_id=master)
+    stamp = f"{value:%Y%m%d}T{value:%H%M%S}{'F' if event.this_and_future else ''}"
+    return replace(event, remote_id=f"{name}#{part}-{stamp}" if part else f"{name}#{stamp}", master_id=master)
 
 
 def gone(name: str, parts: Iterable[str] = ()) -> list[CalendarEvent]:

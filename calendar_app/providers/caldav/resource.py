@@ -17,7 +17,7 @@ from calendar_app.domain.colors import parse_color
 from calendar_app.domain.event import Attendee, CalendarEvent, EventDraft, Response
 from calendar_app.domain.ics import CalendarFileError, read_calendar
 from calendar_app.domain.ics.lines import Component, Line, components, parse_line
-from calendar_app.domain.ics.reader import PRIVATE_PREFIX
+from calendar_app.domain.ics.vevent import PRIVATE_PREFIX
 from calendar_app.domain.ics.writer import PRODUCT
 from calendar_app.domain.recurrence import RecurrenceError
 from calendar_app.domain.recurrence.wallclock import instant_of

@@ -128,7 +128,9 @@ def _is_address(text: str) -> bool:
 def read_file(content: bytes, window: Span) -> CalendarFile:
     """The file's events, as many of them as can be used; marks that only our own events may carry are dropped.
 
-    An event that repeats too often for us counts once, at its first time. :raises CalendarFileError: it is no calendar.
+    Events that together repeat too often for us count as busy without a break.
+
+    :raises CalendarFileError: it is no calendar.
     """
     if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         raise NotACalendar("There is a web page at this address, not a calendar.")
@@ -138,8 +140,5 @@ def read_file(content: bytes, window: Span) -> CalendarFile:
 
 
 def _bounded(event: CalendarEvent, density: Density) -> CalendarEvent:
-    try:
-        density.check(event)
-    except ValueError:
-        event = replace(event, recurrence=())
+    event = density.bounded(event)
     return replace(event, private={}) if event.private else event

@@ -150,7 +150,7 @@ class IcsCalendar(_ReadOnly):
         file = self._read(response)
         for first in range(0, len(file.events), _PAGE):
             yield EventPage(file.events[first : first + _PAGE], snapshot=True)
-        yield EventPage((), after.cursor, snapshot=True, timezone=file.zone or "")
+        yield EventPage((), after.cursor, snapshot=True, timezone=file.zone or "", unread=file.unread)
 
     def get_event(self, calendar_id: str, remote_id: str) -> CalendarEvent:
         """One event of the file. :raises EventNotFound: it has none of that id."""
