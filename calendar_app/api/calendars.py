@@ -30,8 +30,9 @@ class ProviderDetails(BaseModel):
 class CalendarOut(BaseModel):
     """A calendar. ``sync_progress`` counts the events that a running sync has read.
 
-    ``stale_policy``: while it cannot be read, its last known state counts (``keep``), its owner's times are closed
-    (``close``), bookings wait for approval (``approve``), or it does not count (``ignore``).
+    ``stale_policy``: once it could not be read for a quarter of an hour, bookings wait for approval (``approve``, the
+    default), its last known state counts (``keep``), its owner's times are closed (``close``), or it does not count
+    (``ignore``).
 
     Dates and times without a zone are read in ``timezone``, which the provider names, is the owner's, or was set here
     (``timezone_source``); ``provider_timezone`` is what the provider names, empty for none.

@@ -192,12 +192,14 @@ class CalendarAgeOut(BaseModel):
 
 
 class FreshnessOut(BaseModel):
-    """How old the oldest calendar's state is. ``calendars`` are told to staff only."""
+    """How old the oldest calendar's state is. ``needs_approval``: what is booked now waits for the host's approval,
+    because a calendar could not be read lately. ``calendars`` are told to staff only."""
 
     stale: bool
     synced_at: datetime | None
     age_seconds: int | None
     message: str
+    needs_approval: bool
     calendars: list[CalendarAgeOut]
 
 
@@ -405,5 +407,6 @@ def _freshness(view: FreshnessView, *, staff: bool) -> Mapping[str, Any]:
         "synced_at": view.synced_at,
         "age_seconds": view.age_seconds,
         "message": view.message,
+        "needs_approval": view.needs_approval,
         "calendars": [asdict(age) for age in view.calendars] if staff else [],
     }

@@ -60,7 +60,8 @@ class CalendarAge:
 
 @dataclass(frozen=True, slots=True)
 class FreshnessView:
-    """How old the oldest calendar's state is. ``message`` is a sentence for the page, empty when all are fresh.
+    """How old the oldest calendar's state is. ``message`` is a sentence for the page, empty when all are fresh;
+    ``needs_approval``: what is booked now waits for approval, because a calendar is stale.
 
     ``synced_at`` and ``age_seconds`` are ``None`` when there is no calendar, or one was never read.
     """
@@ -69,6 +70,7 @@ class FreshnessView:
     synced_at: datetime | None
     age_seconds: int | None
     message: str
+    needs_approval: bool
     calendars: tuple[CalendarAge, ...]
 
 
@@ -284,7 +286,8 @@ def freshness_of(calendars: Iterable[CalendarState], now: datetime, *, names: bo
     read = [age.synced_at for age in ages if age.synced_at]
     oldest = min(read) if read and len(read) == len(ages) else None
     age = max(0, int((now - oldest).total_seconds())) if oldest else None
-    return FreshnessView(bool(stale), oldest, age, _message(stale), ages)
+    asks = any(age.policy is StalePolicy.APPROVE for age in stale)
+    return FreshnessView(bool(stale), oldest, age, _message(stale), asks, ages)
 
 
 def _age(calendar: CalendarState, now: datetime, *, names: bool) -> CalendarAge:

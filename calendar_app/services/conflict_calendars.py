@@ -1,7 +1,8 @@
 """The calendars that a person's time is checked against, and how far each can be believed at a moment.
 
-One whose first sync has not finished is busy throughout: unknown is never free. One that could not be read lately
-counts as it was last known, unless its owner chose otherwise.
+One whose first sync has not finished is busy throughout: unknown is never free. Any other counts as it was last read,
+and while that is not long ago, that is enough. One is stale when readings that were due have failed, or did not happen,
+for ``FRESH_MINUTES``; then bookings wait for approval, unless its owner chose otherwise.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ _CALENDARS = (
 class CalendarState:
     """A conflict-checked calendar of a host.
 
-    ``trouble``: ``never_synced``, ``error``, ``old`` or empty when fresh.
+    ``trouble``: ``never_synced``, ``error`` (stale, and the last reading failed), ``old`` (stale, and nobody has read
+    it), or empty when fresh.
     """
 
     id: str
@@ -63,7 +65,7 @@ class CalendarState:
 
 def calendars_of(session: Session, person_ids: Collection[str], now: datetime) -> list[CalendarState]:
     """The conflict-checked calendars of these people, whichever workspace they were connected in."""
-    max_age = get_settings().fresh_minutes * 60
+    max_age = _longest_age()
     never_read = registry.unread()
     found = []
     for row in session.execute(_CALENDARS, {"people": list(person_ids)}):
@@ -71,7 +73,8 @@ def calendars_of(session: Session, person_ids: Collection[str], now: datetime) -
         state = freshness(row.id, row.synced_at, now if age_counts else row.synced_at or now, max_age)
         failing = bool(row.last_error_code) or row.status != "connected"
         unread = row.synced_at is None
-        trouble = "never_synced" if unread else "error" if failing else "old" if state.stale else ""
+        late = ("error" if failing else "old") if state.stale else ""
+        trouble = "never_synced" if unread else late
         found.append(
             CalendarState(
                 row.id,
@@ -88,6 +91,14 @@ def calendars_of(session: Session, person_ids: Collection[str], now: datetime) -
             )
         )
     return found
+
+
+def _longest_age() -> int:
+    """Seconds since its last reading from which on a calendar is stale. Where calendars are polled less often than
+    ``FRESH_MINUTES`` a reading is due only that much later."""
+    settings = get_settings()
+    due = settings.poll_minutes if settings.poll_minutes >= settings.fresh_minutes else 0
+    return (due + settings.fresh_minutes) * 60
 
 
 def asks_for_approval(calendars: Iterable[CalendarState]) -> bool:

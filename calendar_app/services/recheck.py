@@ -1,8 +1,8 @@
 """One more look at the providers, right before a time is given away: has it been taken there since the last sync?
 
 Every account is asked at the same time and all of them together have a few seconds. For what cannot be read in that
-time, the calendar's policy decides: its owner's time is closed, or the booking waits for approval, or the mirror's last
-known state, which the engine goes by anyway, is enough.
+time, the mirror's last state is enough while it is not stale, unless the calendar's owner wants their time closed
+then. Once it is stale the calendar's policy decides: closed, waiting for approval, or the last state all the same.
 
 Free/busy is asked first, because it is one request for all calendars of an account. It counts what the mirror rightly
 does not: invitations that were declined, cancelled occurrences, events that Outlook shows as free. So where it says
@@ -102,7 +102,7 @@ def look(questions: Sequence[Question], *, deadline: float = DEADLINE) -> list[S
 
 def _seen(busy: Sequence[CalendarState], unread: Sequence[CalendarState]) -> Seen:
     closing = [calendar for calendar in unread if policy(calendar) is StalePolicy.CLOSE]
-    asking = [calendar for calendar in unread if policy(calendar) is StalePolicy.APPROVE]
+    asking = [one for one in unread if one.freshness.stale and policy(one) is StalePolicy.APPROVE]
     return Seen(
         frozenset(calendar.person_id for calendar in (*busy, *closing)),
         frozenset(calendar.person_id for calendar in asking),

@@ -192,3 +192,31 @@ def test_two_machines_may_migrate_at_once(
     both = [subprocess.Popen(release, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     assert [(process.communicate(timeout=60)[1], process.returncode)[1] for process in both] == [0, 0]
     assert len(tables(engine)) > 20
+
+
+def test_what_was_the_default_for_stale_calendars_becomes_the_new_one(engine: Engine) -> None:
+    """A calendar that kept its last state because nobody chose asks for approval; what somebody chose stays."""
+    upgrade(engine, "0007")
+    trails: dict[int, tuple[str, list[dict[str, Any]]]] = {
+        1: ("keep", []),
+        2: ("keep", [{"stale_policy": "close"}, {"stale_policy": "keep"}, {"receives_bookings": True}]),
+        3: ("keep", [{"checks_conflicts": True}]),
+        4: ("close", [{"stale_policy": "close"}]),
+    }
+    with engine.begin() as connection:
+        known = tables(engine)
+        calendar, audit = (next(t for t in known if t.name == name) for name in ("calendar", "audit_entry"))
+        for number, (policy, details) in trails.items():
+            write(connection, known, number)
+            mine = calendar.c.id == f"{number:x}"
+            connection.execute(update(calendar).where(mine).values(stale_policy=policy))
+            for place, detail in enumerate(details):
+                row = {column.name: value(column, number) for column in audit.columns if must_give(column)}
+                row |= {"id": f"{number}-{place}", "action": "calendar.updated", "subject_type": "calendar"}
+                connection.execute(
+                    insert(audit).values(row | {"subject_id": f"{number:x}", "detail": detail})
+                )
+    upgrade(engine, "0008")
+    with engine.connect() as connection:
+        found = {row.id: row.stale_policy for row in connection.execute(select(calendar))}
+    assert found == {"1": "approve", "2": "keep", "3": "approve", "4": "close"}

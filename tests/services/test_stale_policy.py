@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -11,6 +12,7 @@ from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar
 from calendar_app.errors import InvalidInput, ProviderUnavailable, SlotUnavailable
 from calendar_app.services import availability, bookings, calendars, sync
+from calendar_app.settings import Settings
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem
 from tests.support.scheduling import Place, bearer, bookable, reservations
@@ -47,13 +49,59 @@ def message(place: Place) -> str:
 
 
 def test_keep_counts_the_last_known_state(fake: FakeProvider, place: Place) -> None:
-    """By default what was known goes on counting, and the page says how old it is."""
+    """What was known goes on counting where the owner wants that, and the page says how old it is."""
     unreadable(place, fake, "keep")
     assert hours(place) == [9, 11, 12, 13, 14, 15, 16]
     assert "state of 300 minutes ago is used" in message(place)
     assert place.book(place.at(9)).status == "confirmed"
     with pytest.raises(SlotUnavailable):
         place.book(place.at(10))
+
+
+@pytest.mark.parametrize(("minutes", "stale"), [(14, False), (16, True)])
+@pytest.mark.parametrize("failing", [True, False])
+def test_by_default_bookings_wait_once_a_calendar_is_stale(
+    fake: FakeProvider, place: Place, minutes: int, stale: bool, failing: bool
+) -> None:
+    """No push, no reading, no last look: for a quarter of an hour the last state counts; then bookings wait, and that
+    is said before anybody confirms. It makes no difference whether readings failed or did not happen."""
+    remote = place.calendars[0].remote_id
+    fake.fail("freebusy", *[ProviderUnavailable()] * 9)
+    with transaction() as session:
+        row = session.get_one(Calendar, place.calendars[0].id)
+        assert row.stale_policy == "approve"
+        row.synced_at = datetime.now(UTC) - timedelta(minutes=minutes)
+        row.failures, row.last_error_code = (3, "provider_unavailable") if failing else (0, "")
+    fake.add_event(remote, place.at(14), place.at(15))
+    seen = availability.slots(place.event_type.id, place.at(0), place.at(23, 59)).freshness
+    assert (seen.stale, seen.needs_approval) == (stale, stale)
+    assert ("bookings wait for approval" in seen.message) is stale
+    assert place.book(place.at(14)).status == ("pending" if stale else "confirmed")
+    with pytest.raises(SlotUnavailable):
+        place.book(place.at(10))
+
+
+def test_a_successful_reading_ends_it(fake: FakeProvider, place: Place) -> None:
+    """Read again, the calendar is fresh, and bookings are confirmed at once."""
+    unreadable(place, fake, "approve")
+    sync.sync_calendar(place.calendars[0].id)
+    seen = availability.slots(place.event_type.id, place.at(0), place.at(23, 59)).freshness
+    assert (seen.stale, seen.needs_approval, seen.message) == (False, False, "")
+    assert place.book(place.at(9)).status == "confirmed"
+
+
+@pytest.mark.parametrize(("minutes", "stale"), [(59, False), (74, False), (76, True)])
+def test_rare_polls_are_no_missed_readings(
+    configure: Callable[..., Settings], fake: FakeProvider, place: Place, minutes: int, stale: bool
+) -> None:
+    """Where calendars are read every hour, nothing was due before that hour is over."""
+    configure(POLL_MINUTES="60")
+    with transaction() as session:
+        session.get_one(Calendar, place.calendars[0].id).synced_at = datetime.now(UTC) - timedelta(
+            minutes=minutes
+        )
+    seen = availability.slots(place.event_type.id, place.at(0), place.at(23, 59)).freshness
+    assert seen.stale is stale
 
 
 def test_close_offers_nothing(fake: FakeProvider, place: Place) -> None:
@@ -99,12 +147,13 @@ def test_a_fresh_calendar_counts_whatever_its_policy(fake: FakeProvider, place: 
 
 @pytest.mark.parametrize(
     ("policy", "status"),
-    [("keep", "confirmed"), ("close", ""), ("approve", "pending"), ("ignore", "confirmed")],
+    [("keep", "confirmed"), ("close", ""), ("approve", "confirmed"), ("ignore", "confirmed")],
 )
 def test_what_cannot_be_read_at_the_last_moment(
     fake: FakeProvider, place: Place, policy: str, status: str
 ) -> None:
-    """A fresh mirror, and a provider that does not answer the question right before booking: the policy decides."""
+    """A fresh mirror, and a provider that does not answer the question right before booking: what was read a moment ago
+    counts, unless the owner wants their time closed."""
     unreadable(place, fake, policy, hours=0)
     assert 9 in hours(place)
     if status:
@@ -119,7 +168,9 @@ def test_a_move_asks_as_well(fake: FakeProvider, place: Place) -> None:
     """Moving a booking follows the policy too: close refuses, approve makes it wait."""
     made = place.book(place.at(9))
     unreadable(place, fake, "approve", hours=0)
-    assert bookings.reschedule_by_token(made.manage_token, place.at(12)).status == "pending"
+    assert bookings.reschedule_by_token(made.manage_token, place.at(12)).status == "confirmed"
+    unreadable(place, fake, "approve")
+    assert bookings.reschedule_by_token(made.manage_token, place.at(13)).status == "pending"
     unreadable(place, fake, "close", hours=0)
     with pytest.raises(SlotUnavailable):
         bookings.reschedule_by_token(made.manage_token, place.at(14))

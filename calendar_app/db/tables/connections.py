@@ -72,8 +72,8 @@ class Calendar(SQLModel, table=True):
     ``sync_requested_at`` later than ``sync_started_at`` means another sync is due. ``sync_progress`` counts events read
     by the running sync. After a failure nothing is tried before ``sync_retry_at`` (unless somebody asks); ``None`` with
     a failure means that trying again would not help. ``removals_accepted``: a person agreed that the next full sync may
-    remove most of the calendar. ``stale_policy``: what a mirror that is too old does to slots: ``keep`` (last known
-    state counts), ``close`` (no slots), ``approve`` (bookings need approval) or ``ignore``.
+    remove most of the calendar. ``stale_policy``: what a mirror that is too old does to slots: ``approve`` (its last
+    state counts, and bookings need approval), ``keep`` (its last state counts), ``close`` (no slots) or ``ignore``.
 
     ``timezone`` is the IANA zone in which dates and floating times are read; ``timezone_source`` says where it comes
     from (:class:`calendar_app.services.calendar_zones.ZoneSource`), empty while nobody has looked.
@@ -95,7 +95,7 @@ class Calendar(SQLModel, table=True):
     is_primary: bool = False
     checks_conflicts: bool = True
     receives_bookings: bool = False
-    stale_policy: str = Field(default="keep", max_length=16)
+    stale_policy: str = Field(default="approve", max_length=16)
     sync_cursor: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     sync_fence: int = 0
     sync_lease_until: datetime | None = when(nullable=True)

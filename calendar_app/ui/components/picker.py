@@ -60,7 +60,8 @@ def midnight(day: date, zone: str) -> datetime:
 
 
 class Picker(rx.State, mixin=True):
-    """The month that is shown and the times of the chosen day. ``notice``: how far the times can be trusted."""
+    """The month that is shown and the times of the chosen day. ``notice``: how far the times can be trusted;
+    ``stale_approval``: a booking would wait for approval, because a calendar could not be read lately."""
 
     zone: str = "UTC"
     hour12: bool = False
@@ -73,6 +74,7 @@ class Picker(rx.State, mixin=True):
     day_name: str = ""
     slots: list[SlotRow] = []  # noqa: RUF012
     notice: str = ""
+    stale_approval: bool = False
     _by_day: dict[str, list[SlotRow]] = {}  # noqa: RUF012
     _horizon: int = LONGEST_SEARCH_DAYS
 
@@ -100,7 +102,7 @@ class Picker(rx.State, mixin=True):
         if view is None:
             return
         self._by_day = slots_by_day(view, self.zone, self.hour12)
-        self.notice = view.freshness.message
+        self.notice, self.stale_approval = view.freshness.message, view.freshness.needs_approval
         free = {date.fromisoformat(key) for key in self._by_day}
         self.month, self.month_name = month.isoformat(), month_title(month)
         self.cells = month_cells(month, free, today)

@@ -338,7 +338,7 @@ def _sure() -> rx.Component:
             ),
         ),
         rx.cond(
-            ManageState.asks_again,
+            ManageState.asks_again | ManageState.stale_approval,
             rx.text(
                 "The host has to approve the new time. Until then it is kept for you.",
                 size="2",

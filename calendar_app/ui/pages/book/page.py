@@ -209,6 +209,19 @@ def _details() -> rx.Component:
                 ),
                 rx.foreach(BookState.questions, question_field),
                 rx.cond(
+                    BookState.stale_approval & ~BookState.offer.needs_approval,
+                    rx.box(
+                        callout(
+                            "A calendar of the host could not be read lately. So this is a request: the time is kept "
+                            "for you until the host has answered, and you hear from them by e-mail.",
+                            "hourglass",
+                            "amber",
+                        ),
+                        id="waits-for-approval",
+                        tab_index=-1,
+                    ),
+                ),
+                rx.cond(
                     BookState.offer.needs_approval,
                     rx.text(
                         "The host looks at every request. The time is kept for you until they have answered; "

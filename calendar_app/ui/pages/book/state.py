@@ -214,6 +214,8 @@ class BookState(Picker, rx.State):
         if self.stage != "details":
             return None
         self.error = ""
+        if not self.offer.needs_approval and not self.stale_approval and await self._has_to_wait():
+            return rx.set_focus("waits-for-approval")
         try:
             view = await asyncio.to_thread(
                 bookings.create,
@@ -237,6 +239,15 @@ class BookState(Picker, rx.State):
         self.booked = appointment(view, hour12=self.hour12)
         self.stage = "done"
         return rx.set_focus("step-title")
+
+    async def _has_to_wait(self) -> bool:
+        """Whether the booking would wait for approval by now: then the customer is told first, and confirms again."""
+        start = datetime.fromisoformat(self.chosen)
+        view = await self._ask(start, start + timedelta(minutes=1))
+        if view is None:
+            return True
+        self.notice, self.stale_approval = view.freshness.message, view.freshness.needs_approval
+        return self.stale_approval
 
     def _chosen_day(self) -> date:
         return datetime.fromisoformat(self.chosen).astimezone(ZoneInfo(self.zone)).date()

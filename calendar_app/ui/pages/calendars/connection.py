@@ -18,9 +18,9 @@ from calendar_app.ui.pages.calendars.zone import zone_line
 from calendar_app.ui.theme import space
 
 POLICIES = {
+    "approve": "ask me to approve bookings",
     "keep": "keep its last known state",
     "close": "close my times",
-    "approve": "ask me to approve bookings",
     "ignore": "ignore it",
 }
 """What a calendar does while it cannot be read."""
