@@ -1,24 +1,27 @@
 # make run: the whole product on this machine.  make test: every check.  Both need Python 3.11 (or newer) and make.
 VENV := .venv
 BIN := $(VENV)/bin
+SETUP := $(VENV)/.setup-requirements
 RUN := $(VENV)/.run-requirements
 DEV := $(VENV)/.dev-requirements
 BROWSER := $(VENV)/.browser
 EMULATE := tests/providers/emulate/node_modules/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-COMPILE := $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11
+INSTALL := $(BIN)/python -m calendar_app.launcher.install
+COMPILE := $(BIN)/uv pip compile -q $(if $(UPGRADE),--upgrade) --no-strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run test lint faults soak bench lock clean
+.PHONY: help run test lint check-setup faults soak bench lock clean
 
 help:
 	@echo "make run    start everything and open http://localhost:3000 (PORT=, DATA_DIR=, LOGS=1)"
 	@echo "make test   formatting, lint, types, tests"
 	@echo "make lint   formatting, lint, types"
+	@echo "make check-setup  a first set-up, with pip and with uv, where every package has a newer release"
 	@echo "make faults every fault and attack, brought about, in a table"
 	@echo "make soak   half an hour of bookings while everything fails (SOAK_MINUTES=)"
 	@echo "make bench  the measurements"
-	@echo "make lock   pin the newest versions that requirements*.in allow"
+	@echo "make lock   pin what requirements*.in name (UPGRADE=1: the newest versions that they allow)"
 	@echo "make clean  remove .venv, builds and caches; data stays"
 
 $(BIN)/python:
@@ -29,14 +32,18 @@ $(BIN)/python:
 	if ! "$$python" -c "import ensurepip, venv" 2>/dev/null; then echo "$$python has no venv module: install it, for example with apt-get install python3-venv." >&2; exit 1; fi; \
 	echo "making $(VENV) with $$python ..."; "$$python" -m venv $(VENV)
 
-$(RUN): requirements.txt | $(BIN)/python
+$(SETUP): requirements-setup.txt | $(BIN)/python
+	@$(PIP) --require-hashes -r requirements-setup.txt
+	@touch $@
+
+$(RUN): requirements.txt $(SETUP)
 	@echo "installing requirements (once) ..."
-	@$(PIP) --require-hashes -r requirements.txt
+	@$(INSTALL) requirements.txt
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUN)
 	@echo "installing what tests need (once) ..."
-	@$(PIP) --require-hashes -r requirements-dev.txt
+	@$(INSTALL) requirements-dev.txt
 	@touch $@
 
 # Somebody else's idea of Google, from npm, for tests/providers/test_emulate.py.
@@ -64,6 +71,9 @@ lint: $(DEV)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
+check-setup: $(RUN)
+	@$(BIN)/python -m tests.setup
+
 faults: $(BROWSER)
 	@$(BIN)/python -m tests.faults
 
@@ -73,8 +83,8 @@ soak: $(DEV)
 bench: $(DEV)
 	$(BIN)/python -m benchmarks
 
-lock: | $(BIN)/python
-	$(PIP) uv
+lock: $(SETUP)
+	$(COMPILE) requirements-setup.in -o requirements-setup.txt
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -99,17 +100,31 @@ def ensure_built(
         written = tuple(source for source in SOURCES if source != LOCKS)
         before = fingerprint(root, written)
         announce("building the pages (only when they changed) ...")
+        locks = {file: file.read_bytes() for file in sorted((root / LOCKS).glob("*.json"))}
         _run(command, environment, root, log, cancelled)
+        _keep(locks)
         # Reflex may bring its own lock files up to date; an edit of ours meanwhile means that the build is stale.
         if not cancelled() and fingerprint(root, written) == before:
             (root / STAMP).write_text(fingerprint(root))
     return True
 
 
-def _with_registry(environment: Mapping[str, str]) -> dict[str, str]:
-    """Name the registry that npm is configured for; Reflex would otherwise time two public ones and choose."""
+def _keep(locks: Mapping[Path, bytes]) -> None:
+    """Reflex writes its lock files anew, in another order each time: one that says the same stays as it was."""
+    for file, before in locks.items():
+        if file.exists() and json.loads(file.read_bytes()) == json.loads(before):
+            file.write_bytes(before)
+
+
+def for_npm(environment: Mapping[str, str]) -> dict[str, str]:
+    """What npm and Reflex find in their environment.
+
+    The registry is the one that npm is configured for; Reflex would otherwise time two public ones and choose. Its
+    address does not get into the lock, which names versions and hashes: the lock would change with the machine.
+    """
+    environment = {"npm_config_omit_lockfile_registry_resolved": "true", **environment}
     if environment.get("NPM_CONFIG_REGISTRY"):
-        return dict(environment)
+        return environment
     asked = subprocess.run(
         ["npm", "config", "get", "registry"],  # noqa: S607  # found on the PATH that the caller prepared
         env=dict(environment),
@@ -134,7 +149,7 @@ def _run(
         build = subprocess.Popen(
             command,
             cwd=root,
-            env=_with_registry(environment),
+            env=for_npm(environment),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT if out else None,

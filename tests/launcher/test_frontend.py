@@ -125,3 +125,29 @@ def test_two_starts_at_once_build_once(root: Path) -> None:
     for thread in threads:
         thread.join()
     assert (root / "builds").read_text() == "x"
+
+
+def test_the_lock_does_not_learn_where_packages_came_from(root: Path) -> None:
+    """Reflex writes npm's lock back to the tracked files: with a registry's address it would differ by machine."""
+    told = (
+        "import os; print(os.environ['npm_config_omit_lockfile_registry_resolved'], file=open('told', 'w'))"
+    )
+    build(root, (sys.executable, "-c", BUILDER + told))
+    assert (root / "told").read_text() == "true\n"
+
+
+def test_a_lock_that_says_the_same_stays_as_it_was(root: Path) -> None:
+    """Another order of keys is no change of a tracked file; another version is, and is kept."""
+    lock = root / "reflex.lock"
+    lock.mkdir()
+    (lock / "package.json").write_text('{"a": "1", "b": "2"}')
+    (lock / "package-lock.json").write_text('{"a": "1"}')
+    writing = (
+        f"{BUILDER}\nlock = pathlib.Path('reflex.lock')\n"
+        """(lock / "package.json").write_text('{"b":"2","a":"1"}')\n"""
+        """(lock / "package-lock.json").write_text('{"a":"2"}')\n"""
+    )
+    build(root, (sys.executable, "-c", writing))
+    assert (lock / "package.json").read_text() == '{"a": "1", "b": "2"}'
+    assert (lock / "package-lock.json").read_text() == '{"a":"2"}'
+    assert not build(root)
