@@ -23,7 +23,7 @@ ALL = (
 
 
 def main(names: list[str]) -> int:
-    """Exit status 0 when every benchmark ran to its end; the figures themselves are for people to judge."""
+    """Exit status 0 when every benchmark measured what it means to and kept its aims; the figures are for people."""
     unknown = sorted(set(names) - set(ALL))
     if unknown:
         print(
@@ -36,7 +36,7 @@ def main(names: list[str]) -> int:
         if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode:
             failed.append(name)
     if failed:
-        print(f"\nDid not run to their end: {', '.join(failed)}.", file=sys.stderr)
+        print(f"\nFailed, did not measure or missed their aims: {', '.join(failed)}.", file=sys.stderr)
     return 1 if failed else 0
 
 

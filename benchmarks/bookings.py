@@ -13,7 +13,8 @@ column of overlaps: pairs of bookings of one host at one time.
 
 On SQLite it also says how often one booking has the disk synced, counted with ``strace`` where that is installed.
 
-Exit status 1 when one of ours overlaps, a server error occurs, or the 99th percentile reaches a second.
+Exit status 1 when an answer is not one that is to be timed (every different time is booked; of those who want one time,
+one is), one of ours overlaps, or the 99th percentile reaches a second.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import func, select, text
 
+from benchmarks.answers import require
 from benchmarks.check_then_insert import metadata
 from benchmarks.slots_http import web
 from calendar_app.db.session import get_engine
@@ -48,6 +50,7 @@ from tests.support import databases, factories, servers, syncs
 CLIENTS, PROCESSES, MINUTES = 16, 2, 15
 AIM_S = 1.0
 ALWAYS = {day: [["00:00", "24:00"]] for day in WEEKDAYS}
+BOOKED, TAKEN, ONE_TIME = "201", "409 slot_unavailable", "one time, all at once"
 OURS, PEER = "calendar_app.api.app:create_api", "benchmarks.check_then_insert:create_app"
 
 
@@ -82,7 +85,8 @@ def ours(place: Place, host: int, quarter: int) -> tuple[str, dict[str, Any]]:
         "start": place.at(quarter).isoformat(),
         "timezone": "Europe/Berlin",
         "name": "Grace Hopper",
-        "email": "grace@example.org",
+        # A customer of their own each: nobody may get letters about hundreds of bookings in an hour.
+        "email": f"visitor-{host}-{quarter}@example.org",
     }
 
 
@@ -182,7 +186,7 @@ def scenarios(clients: Clients, bookings: int, rounds: int, first: int) -> Itera
         clients.run(turns, lambda client, turn: (client, first + CLIENTS * turns + turn), together=False),
     )
     yield (
-        "one time, all at once",
+        ONE_TIME,
         clients.run(rounds, lambda _, turn: (0, first + (CLIENTS + 1) * turns + turn), together=True),
     )
 
@@ -201,16 +205,18 @@ def measure(bookings: int, rounds: int) -> bool:
             for scenario, found in scenarios(Clients(urls, place, request), bookings, rounds, 0):
                 cuts = statistics.quantiles(found.seconds, n=100)
                 total = overlaps(table)
-                made = found.answers["201"]
-                answers = ", ".join(f"{count} × {answer}" for answer, count in sorted(found.answers.items()))
+                made = found.answers[BOOKED]
+                given = ", ".join(f"{count} × {answer}" for answer, count in sorted(found.answers.items()))
                 print(
                     f"{name:<15}{scenario:<27}{made / found.took:>9.0f}/s{cuts[49] * 1000:>8.0f} ms"
-                    f"{cuts[98] * 1000:>8.0f} ms{total - before:>9}  {answers}",
+                    f"{cuts[98] * 1000:>8.0f} ms{total - before:>9}  {given}",
                     flush=True,
                 )
+                contested = scenario == ONE_TIME
+                to_be_timed = (BOOKED, TAKEN) if contested else (BOOKED,)
+                require(f"{name}, {scenario}", found.answers, *to_be_timed)
                 if factory == OURS:
-                    failed = any(answer.startswith(("5", "422", "429")) for answer in found.answers)
-                    kept = kept and not failed and total == 0 and cuts[98] < AIM_S
+                    kept = kept and total == 0 and cuts[98] < AIM_S and (made == rounds or not contested)
                 before = total
     return kept
 
@@ -270,7 +276,8 @@ def main() -> int:
                 kept = measure(options.bookings, options.rounds) and kept
                 if kind == "SQLite":
                     print(syncs_per_booking(20, url.removeprefix("sqlite:///")), flush=True)
-    print(f"\naim: no overlap, no server error, p99 under {AIM_S:.0f} s: {'held' if kept else 'MISSED'}")
+    aims = f"no overlap, one booking where all want one time, p99 under {AIM_S:.0f} s"
+    print(f"\naims: {aims}: {'held' if kept else 'MISSED'}")
     return 0 if kept else 1
 
 

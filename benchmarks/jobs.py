@@ -11,7 +11,7 @@ before it forks): a job that does nothing, and one that inserts an event and rea
 that and keeps a promise: it claims the write, compares what is read back, records the receipt, tells open pages and
 counts.
 
-Exit status 1 when an event of a booking is missing, there twice, or not recorded as verified.
+Exit status 1 when a job fails, or when an event of a booking is missing, there twice, or not recorded as verified.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from rq import Queue
 from sqlmodel import Session, col, select
 
 from benchmarks import plain_rq
+from benchmarks.answers import require
 from benchmarks.sync import sandbox
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, Calendar, CalendarWrite, EventType, Person
@@ -94,6 +95,8 @@ def measured(process: Process, fill: Callable[[], int]) -> Measured:
     process.resume()
     wait_until(lambda: not queue.count and not queue.started_job_registry.get_job_count(cleanup=False), 600)
     took = time.perf_counter() - begun
+    failed = queue.failed_job_registry.get_job_count(cleanup=False)
+    require(f"{jobs} jobs", {"done": jobs - failed, "failed": failed}, "done")
     return Measured(jobs / took, (spent(process.pid) - before) * 1000 / jobs)
 
 

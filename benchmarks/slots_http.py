@@ -4,7 +4,7 @@
 
 It fills a database of its own, starts one web process on a loopback port and asks over a kept-alive connection. Aims:
 p50 under 15 ms with 5,000 events; with 5 calendars of 5,000 each p50 under 15 ms and p95 under 40 ms. ``DATABASE_URL``
-chooses another, empty, database (PostgreSQL).
+chooses another, empty, database (PostgreSQL). Exit status 1 when an answer has no slots.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import httpx
+
+from benchmarks.answers import require
 
 DAY = 86_400
 OFFICE_HOURS = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri")}
@@ -134,11 +137,14 @@ def measure(url: str, event_type_id: str, now: datetime, rounds: int) -> dict[st
         for _ in range(10):
             answer = client.get(path, params=params)
             answer.raise_for_status()
-        times = []
+        times, answers = [], Counter[str]()
         for _ in range(rounds):
             begun = time.perf_counter()
-            client.get(path, params=params)
+            answer = client.get(path, params=params)
             times.append((time.perf_counter() - begun) * 1000)
+            shown = answer.json().get("slots") or answer.json().get("code", "no slots")
+            answers["200" if isinstance(shown, list) else f"{answer.status_code} {shown}"] += 1
+    require("slots over HTTP", answers, "200")
     cuts = statistics.quantiles(times, n=100)
     return {
         "p50_ms": round(cuts[49], 2),
