@@ -98,16 +98,22 @@ def _calendars(session: Session, now: datetime) -> Iterator[Metric]:
         if synced_at is not None and provider not in registry.unread():
             lags[provider].append(_seconds(now, synced_at))
         states[provider, "failing" if code or failures else "never" if synced_at is None else "ok"] += 1
-    lag = GaugeMetricFamily(
-        "almanac_sync_lag_seconds",
-        "Age of what is shown of connected calendars; quantile 1 is the oldest",
-        labels=["provider", "quantile"],
-    )
+    yield _lag(lags)
+    yield _counted("almanac_calendars", "Connected calendars, by state", ("provider", "state"), states)
+
+
+def _lag(lags: Mapping[str, Sequence[float]]) -> Metric:
+    """A summary, since only that may have quantiles (prometheus.io/docs/concepts/metric_types): of the calendars there
+    are at this moment, and so its sum and count may fall."""
+    name = "almanac_sync_lag_seconds"
+    lag = Metric(name, "Age of what is shown of connected calendars; quantile 1 is the oldest", "summary")
     for provider, ages in sorted(lags.items()):
         for share in QUANTILES:
-            lag.add_metric([provider, f"{share:g}"], quantile(sorted(ages), share))
-    yield lag
-    yield _counted("almanac_calendars", "Connected calendars, by state", ("provider", "state"), states)
+            value = quantile(sorted(ages), share)
+            lag.add_sample(name, {"provider": provider, "quantile": f"{share:g}"}, value)
+        lag.add_sample(f"{name}_count", {"provider": provider}, len(ages))
+        lag.add_sample(f"{name}_sum", {"provider": provider}, sum(ages))
+    return lag
 
 
 def _connections(session: Session, now: datetime) -> Iterator[Metric]:

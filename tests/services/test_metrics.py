@@ -18,6 +18,7 @@ from calendar_app.settings import Settings
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
+from tests.support.prometheus import complaints
 
 
 @pytest.fixture(autouse=True)
@@ -144,3 +145,36 @@ def test_lag_and_states_by_provider(database: Database, redis_server: Redis) -> 
 def test_quantiles_are_values_that_occur(share: float, expected: float) -> None:
     """Nearest rank: half of four values lie at or below the second."""
     assert gauges.quantile([1.0, 2.0, 3.0, 4.0], share) == expected
+
+
+def test_promtool_accepts_everything(database: Database, redis_server: Redis) -> None:
+    """Every family, with rows behind it, keeps the rules of names, types, units and labels."""
+    team = factories.team()
+    team.calendar.synced_at = datetime.now(UTC) - timedelta(minutes=10)
+    factories.save(team.calendar)
+    for metric in metering.METRICS.values():
+        if metric.timed:
+            metering.observe(metric, 0.2, *metric.labels)
+        else:
+            metering.count(metric, *metric.labels)
+    metrics.job_done("sweep", True)
+    assert complaints(metrics.exposition().decode()) == []
+
+
+@pytest.mark.parametrize(
+    ("exposition", "complaint"),
+    [
+        ("# TYPE a gauge\na 1\n", "a has no help text"),
+        ('# HELP a A\n# TYPE a gauge\na{quantile="1"} 1\n', "a has a label `quantile`, and is no summary"),
+        ('# HELP a A\n# TYPE a gauge\na{le="1"} 1\n', "a has a label `le`, and is no histogram"),
+        (
+            "# HELP a_total A\n# TYPE a_total gauge\na_total 1\n",
+            "a_total ends with _total, and is no counter",
+        ),
+        ("# HELP a_ms A\n# TYPE a_ms gauge\na_ms 1\n", "a_ms is not in a base unit"),
+        ("# HELP aB A\n# TYPE aB gauge\naB 1\n", "aB is not in lower case with underscores"),
+    ],
+)
+def test_what_promtool_refuses_is_found_without_it(exposition: str, complaint: str) -> None:
+    """The rules are checked on machines that have no promtool, too."""
+    assert complaint in complaints(exposition)
