@@ -12,7 +12,7 @@ import importlib.util
 from fastapi import APIRouter, FastAPI
 
 from calendar_app.api import auth, docs, health, problems
-from calendar_app.api.middleware import BodyLimit, Meter, NoStore, RequestId
+from calendar_app.api.middleware import STALL_S, BodyLimit, Meter, NoStore, RequestId, StalledBody
 
 PREFIX = "/api/v1"
 _ROUTERS = (
@@ -34,13 +34,14 @@ _ROUTERS = (
 )
 
 
-def create_api() -> FastAPI:
-    """The FastAPI application that stands in front of Reflex's pages."""
+def create_api(*, stall_s: float = STALL_S) -> FastAPI:
+    """The FastAPI application that stands in front of Reflex's pages; ``stall_s``: see :class:`StalledBody`."""
     outer = FastAPI(title="Almanac", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     problems.install(outer)
     outer.include_router(auth.forms)
     outer.include_router(health.router)
     outer.mount(PREFIX, create_v1())
+    outer.add_middleware(StalledBody, stall_s=stall_s)
     outer.add_middleware(BodyLimit)
     outer.add_middleware(Meter)
     outer.add_middleware(RequestId)

@@ -1,7 +1,8 @@
-"""What happens to every HTTP request before a route sees it: an id for the logs, and a limit on its size."""
+"""What happens to every HTTP request before a route sees it: an id for the logs, limits on its size and slowness."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
@@ -18,6 +19,8 @@ MAX_BODY = 1_000_000
 
 MAX_FILE = 11 * 2**20
 """Bytes of a request that carries a calendar file."""
+STALL_S = 10.0
+"""Seconds that the body of a request may stand still."""
 _FILES = ("/api/v1/calendars/import", "/_upload")
 
 log = logging.getLogger(__name__)
@@ -116,7 +119,7 @@ class BodyLimit:
         announced = Headers(scope=scope).get("content-length", "0")
         limit = max(self.limit, MAX_FILE) if scope["path"] in _FILES else self.limit
         if not announced.isdecimal() or int(announced) > limit:
-            await self._refuse(scope, receive, send, limit)
+            await _too_large(limit)(scope, receive, send)
             return
         read, answered = 0, False
 
@@ -138,17 +141,78 @@ class BodyLimit:
             if read <= limit:
                 raise
         if read > limit and not answered:
-            await self._refuse(scope, receive, send, limit)
+            await _too_large(limit)(scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        body = {
-            "type": "urn:almanac:problem:too_large",
-            "title": "The request is too large",
-            "status": 413,
-            "detail": f"A request may have at most {limit:,} bytes.",
-            "code": "too_large",
-        }
-        response = JSONResponse(
-            body, 413, headers={"Connection": "close"}, media_type="application/problem+json"
-        )
-        await response(scope, receive, send)
+
+class StalledBody:
+    """Ends a request whose body does not come: after ``stall_s`` seconds without a byte, or of crawling.
+
+    Only the time counts in which the application waits for the client. Bytes buy time at ``bytes_per_s``, since one
+    byte now and then is no progress; so does Apache (httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html). The answer is
+    408, and the connection is closed (RFC 9110 section 15.5.9).
+    """
+
+    def __init__(self, app: ASGIApp, *, stall_s: float = STALL_S, bytes_per_s: float = 500.0) -> None:
+        self.app, self._stall_s, self._bytes_per_s = app, stall_s, bytes_per_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        clock = asyncio.get_running_loop().time
+        read, waited, complete, stalled, answered = 0, 0.0, False, False, False
+
+        async def receive_in_time() -> Message:
+            nonlocal read, waited, complete, stalled
+            if complete:  # what comes now is the end of the connection, whenever that is
+                return await receive()
+            begun = clock()
+            patience = min(self._stall_s, self._stall_s + read / self._bytes_per_s - waited)
+            try:
+                async with asyncio.timeout(patience):
+                    message = await receive()
+            except TimeoutError:
+                stalled = True
+                raise ClientDisconnect from None
+            waited += clock() - begun
+            read += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            return message
+
+        async def send_unless_stalled(message: Message) -> None:
+            nonlocal answered
+            if answered or not stalled:
+                answered = True
+                await send(message)
+
+        try:
+            await self.app(scope, receive_in_time, send_unless_stalled)
+        except ClientDisconnect:
+            if not stalled or answered:
+                raise
+        if stalled and not answered:
+            await _too_slow()(scope, receive, send)
+
+
+def _too_large(limit: int) -> JSONResponse:
+    return _closing(
+        413, "too_large", "The request is too large", f"A request may have at most {limit:,} bytes."
+    )
+
+
+def _too_slow() -> JSONResponse:
+    return _closing(
+        408, "request_timeout", "The request came too slowly", "Its body stopped coming. Send it again."
+    )
+
+
+def _closing(status: int, code: str, title: str, detail: str) -> JSONResponse:
+    """A problem after which the connection is of no use: the rest of the body may still be on its way."""
+    body = {
+        "type": f"urn:almanac:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    return JSONResponse(body, status, headers={"Connection": "close"}, media_type="application/problem+json")
