@@ -2,13 +2,15 @@
 
 A name is resolved once, every address it has is looked at, and the connection goes to one of these: nobody asks the DNS
 a second time, when it could answer otherwise (DNS rebinding). No wait outlasts the call it serves, the one for a name
-included: the system's resolver knows no limit, so it is asked in a thread that is left behind when the time is up.
+included: the system's resolver knows no limit, so it is asked in a thread that is left behind when the time is up. All
+who want one name wait for one look-up, so that names that never answer cost a thread each and keep no other waiting.
 """
 
 from __future__ import annotations
 
 import atexit
 import ipaddress
+import os
 import socket
 import ssl
 import threading
@@ -39,8 +41,10 @@ _REFUSED = tuple(
     )
 )
 
-_lookups = threading.BoundedSemaphore(32)
-"""Names that are looked up at once, those that nobody waits for any more included."""
+MOST_LOOKUPS = 512
+"""Names that are looked up at once, those that nobody waits for any more included. Callers bound the others."""
+STUCK_S = 60.0
+"""Seconds after which a look-up that has not ended is not waited for any more, and the name is looked up anew."""
 Resolve = Callable[[str, int], Sequence[str]]
 _deadline: ContextVar[float] = ContextVar("guard_deadline")
 
@@ -86,26 +90,59 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def _in_time(work: Callable[[], Sequence[str]], seconds: float) -> Sequence[str]:
-    """What ``work`` comes to. :raises httpcore.ConnectTimeout: not within ``seconds``; it goes on by itself then."""
-    began = time.monotonic()
-    answer: Future[Sequence[str]] = Future()
-    if not _lookups.acquire(timeout=seconds):
-        raise httpcore.ConnectTimeout("too many names are being looked up")
+class Lookups:
+    """Names that are being looked up, each in a thread of its own."""
 
-    def run() -> None:
+    def __init__(self, most: int = MOST_LOOKUPS) -> None:
+        self._most = most
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: in a process that was just forked no thread looks up anything."""
+        self._lock = threading.Lock()
+        self._running: dict[object, tuple[float, Future[Sequence[str]]]] = {}
+        self._places = threading.BoundedSemaphore(self._most)
+
+    def answer(self, name: object, work: Callable[[], Sequence[str]], seconds: float) -> Sequence[str]:
+        """What ``work`` comes to for ``name``, or the ``work`` of somebody who asked for it before.
+
+        :raises httpcore.ConnectTimeout: not within ``seconds``; it goes on by itself then.
+        """
+        with self._lock:
+            began, answer = self._running.get(name, (0.0, None))
+            if answer is None or time.monotonic() - began > STUCK_S:
+                answer = self._start(name, work)
         try:
-            answer.set_result(work())
-        except Exception as error:  # noqa: BLE001  # told to whoever waits
-            answer.set_exception(error)
-        finally:
-            _lookups.release()
+            return answer.result(max(0.0, seconds))
+        except FutureTimeout:
+            raise httpcore.ConnectTimeout("the name was not found in time") from None
 
-    threading.Thread(target=run, name="resolve", daemon=True).start()
-    try:
-        return answer.result(max(0.0, began + seconds - time.monotonic()))
-    except FutureTimeout:
-        raise httpcore.ConnectTimeout("the name was not found in time") from None
+    def _start(self, name: object, work: Callable[[], Sequence[str]]) -> Future[Sequence[str]]:
+        if not self._places.acquire(blocking=False):
+            raise httpcore.ConnectTimeout("too many names are being looked up")
+        answer: Future[Sequence[str]] = Future()
+        self._running[name] = (time.monotonic(), answer)
+
+        def run() -> None:
+            try:
+                found, error = work(), None
+            except Exception as failure:  # noqa: BLE001  # told to whoever waits
+                found, error = (), failure
+            with self._lock:
+                if self._running.get(name, (0.0, None))[1] is answer:
+                    del self._running[name]
+            self._places.release()
+            if error is None:
+                answer.set_result(found)
+            else:
+                answer.set_exception(error)
+
+        threading.Thread(target=run, name="resolve", daemon=True).start()
+        return answer
+
+
+_lookups = Lookups()
+os.register_at_fork(after_in_child=_lookups.forget)
 
 
 def is_listed(allowed: frozenset[str], host: str, port: int) -> bool:
@@ -120,9 +157,12 @@ def refused(detail: str) -> InvalidInput:
 class VettedBackend(httpcore.NetworkBackend):
     """Opens connections to addresses that were looked at. TLS still checks the name: only the dialling is done here."""
 
-    def __init__(self, allowed: frozenset[str], resolve: Resolve = resolve) -> None:
+    def __init__(
+        self, allowed: frozenset[str], resolve: Resolve = resolve, lookups: Lookups = _lookups
+    ) -> None:
         self._allowed = allowed
         self._resolve = resolve
+        self._lookups = lookups
         self._sockets = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -134,7 +174,8 @@ class VettedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """:raises InvalidInput: the name has an address that is not public, and is not listed."""
-        addresses = _in_time(lambda: self._resolve(host, port), time_left(timeout))
+        name = (self._resolve, host.lower(), port)
+        addresses = self._lookups.answer(name, lambda: self._resolve(host, port), time_left(timeout))
         if not is_listed(self._allowed, host, port):
             for address in addresses:
                 check_address(host, address)
@@ -179,7 +220,11 @@ class Network(httpx.BaseTransport):
 
     def __init__(self, backend: httpcore.NetworkBackend) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=tls(), max_connections=20, keepalive_expiry=30.0, network_backend=backend
+            ssl_context=tls(),
+            max_connections=None,  # one that is being looked up or dialled keeps nobody else waiting
+            max_keepalive_connections=20,
+            keepalive_expiry=30.0,
+            network_backend=backend,
         )
 
     def close(self) -> None:

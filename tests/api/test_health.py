@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
-from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import text
 
-from calendar_app.db.session import make_engine, transaction
+from calendar_app.db.session import transaction
 from calendar_app.services import health
 from calendar_app.settings import Settings
+from tests.support.broken import meet
 from tests.support.databases import Database
 from tests.support.people import problem
 
@@ -233,28 +233,6 @@ def test_a_redis_that_throws_jobs_away_is_a_warning(
     finally:
         redis_server.config_set("maxmemory", 0)
         redis_server.config_set("maxmemory-policy", "noeviction")
-
-
-def run(engine: Engine, statements: Sequence[str]) -> None:
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-
-
-def meet(database: Database, *, full: bool) -> None:
-    """Have this process meet a database that is full, or damaged, as the server or the file says it."""
-    engine = database.engine
-    if database.kind == "postgresql":
-        code = "53100" if full else "XX001"
-        statements = [f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"]
-    elif full:
-        statements = ["PRAGMA max_page_count = 1", "CREATE TABLE too_much AS SELECT zeroblob(1000000)"]
-    else:
-        file = Path(f"{engine.url.database}-broken")
-        file.write_bytes(b"no database at all " * 1000)
-        engine, statements = make_engine(f"sqlite:///{file}"), []
-    with pytest.raises(DBAPIError):
-        run(engine, statements)
 
 
 def test_a_full_database_is_named(api: httpx.Client, database: Database, redis_server: Redis) -> None:

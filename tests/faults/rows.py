@@ -21,6 +21,7 @@ ATTACKS = "tests/attacks"
 PUSH, CLOCKS, MAILBOX = (f"tests/faults/test_{name}.py" for name in ("push", "clocks", "mailbox"))
 ADDRESSES, FILES = f"{ATTACKS}/test_typed_addresses.py", f"{ATTACKS}/test_hostile_files.py"
 CODES = f"{ATTACKS}/test_oauth.py"
+LISTINGS = "tests/providers/test_caldav_listing.py"
 
 ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     1: ("Everybody wants one slot at once", (f"{STORMS}::test_one_slot_one_winner", HISTORY)),
@@ -287,15 +288,6 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/db/test_session.py::test_tokens_are_encrypted_and_keys_rotate",
         ),
     ),
-    52: (
-        "A CalDAV server's free/busy counts what takes no time",
-        (
-            "tests/services/test_recheck.py",
-            "tests/providers/test_caldav_servers.py::test_what_free_busy_should_not_count",
-            "tests/domain/test_ics_reader.py::test_every_address_of_the_owner_counts",
-            "tests/domain/test_ics_reader.py::test_outlooks_status_and_transp",
-        ),
-    ),
     45: (
         "Floods of bookings and holds",
         (
@@ -332,6 +324,29 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/faults/test_power.py::test_an_acknowledged_booking_is_on_the_disk",
             "tests/api/test_health.py::test_a_database_that_does_not_sync_is_named",
             "tests/operate/test_damage.py",
+        ),
+    ),
+    50: (
+        "A CalDAV server denies what it has just listed",
+        (
+            f"{LISTINGS}::test_what_was_listed_and_is_then_denied_is_asked_for",
+            f"{LISTINGS}::test_what_sync_collection_names_and_multiget_denies_is_asked_for",
+        ),
+    ),
+    51: (
+        "A calendar is made again under its address, its tokens start over",
+        (
+            f"{LISTINGS}::test_a_calendar_made_again_is_listed_anew",
+            "tests/providers/test_caldav_servers.py::test_a_calendar_made_again_is_listed_anew",
+        ),
+    ),
+    52: (
+        "A CalDAV server's free/busy counts what takes no time",
+        (
+            "tests/services/test_recheck.py",
+            "tests/providers/test_caldav_servers.py::test_what_free_busy_should_not_count",
+            "tests/domain/test_ics_reader.py::test_every_address_of_the_owner_counts",
+            "tests/domain/test_ics_reader.py::test_outlooks_status_and_transp",
         ),
     ),
 }

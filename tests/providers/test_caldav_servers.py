@@ -325,6 +325,22 @@ def test_a_calendar_that_is_gone(account: Account) -> None:
         account.provider.put_event(account.calendar, draft())
 
 
+def test_a_calendar_made_again_is_listed_anew(account: Account) -> None:
+    """Removed and made again under its address, with as many events as before: the new ones come, the old ones go."""
+    account.store("old.ics", SERIES.format(more=""))
+    _, cursor = account.pages()
+    assert account.other.delete(account.calendar).is_success
+    assert account.other.request("MKCALENDAR", account.calendar, content=MKCALENDAR).status_code == 201
+    account.store("new.ics", SERIES.format(more="").replace("series@", "new@"))
+    try:
+        standing, _ = account.pages(cursor)
+        assert standing["old.ics"].status is EventStatus.CANCELLED
+    except SyncTokenInvalid:
+        standing, _ = account.pages()
+        assert set(standing) == {"new.ics"}
+    assert standing["new.ics"].status is EventStatus.CONFIRMED
+
+
 def test_odd_names_are_found_again(account: Account) -> None:
     """Names that need escaping are listed, read and deleted under the same id."""
     name = "Büro & co @ 50% #1.ics"

@@ -9,11 +9,14 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpcore
 import httpx
 import pytest
 from cryptography import x509
@@ -25,7 +28,7 @@ from hypothesis import strategies as st
 
 from calendar_app.errors import InvalidInput, ProviderUnavailable
 from calendar_app.providers.guard import GuardedClient, guarded_client
-from calendar_app.providers.vetted import Network, VettedBackend, check_address
+from calendar_app.providers.vetted import Lookups, Network, VettedBackend, check_address
 from calendar_app.settings import Settings
 
 PRIVATE = [
@@ -387,6 +390,61 @@ def test_a_drip_ends_in_time(httpd: str) -> None:
             guarded.get(f"http://dav.example.com:{port}/{path}")
         assert caught.value.reason == "timeout"
         assert time.monotonic() - begun < 5
+
+
+def test_names_that_never_answer_keep_no_other_waiting(httpd: str) -> None:
+    """Forty dead names, each asked for again and again: a name that is well is called at once, meanwhile and after."""
+    never, asked = threading.Event(), Counter[str]()
+
+    def addresses(host: str, _port: int) -> list[str]:
+        asked[host] += 1
+        if host != "dav.example.com":
+            never.wait(60)
+        return ["127.0.0.1"]
+
+    port = httpx.URL(httpd).port
+    network = Network(VettedBackend(frozenset({"dav.example.com"}), addresses))
+
+    def call(host: str, seconds: float) -> str:
+        guarded = GuardedClient(
+            network, allowed=frozenset({"dav.example.com"}), timeout=seconds, max_bytes=10_000
+        )
+        scheme = "http" if host == "dav.example.com" else "https"
+        try:
+            return guarded.get(f"{scheme}://{host}:{port}/plain").text
+        except ProviderUnavailable as error:
+            return error.reason
+
+    dead = [f"dead-{number}.example" for number in range(40)]
+    try:
+        with ThreadPoolExecutor(80) as pool:
+            waiting = [pool.submit(call, host, 3.0) for host in dead * 2]
+            while len(asked) < len(dead):
+                time.sleep(0.01)
+            assert call("dav.example.com", 2.0) == f"dav.example.com:{port}"
+            assert not any(one.done() for one in waiting), "the others still wait"
+            assert {one.result() for one in waiting} == {"timeout"}
+        assert call("dav.example.com", 2.0) == f"dav.example.com:{port}"
+        assert {asked[host] for host in dead} == {1}, "one thread for each name"
+    finally:
+        never.set()
+
+
+def test_look_ups_have_a_bound() -> None:
+    """Who asks for one name too many is told at once; a name that is known to be looked up costs nothing more."""
+    never, lookups = threading.Event(), Lookups(2)
+
+    def look(name: str, seconds: float) -> Sequence[str]:
+        return lookups.answer(name, lambda: ["192.0.2.1"] if never.wait(60) else [], seconds)
+
+    try:
+        for name in ("a", "b", "a", "b"):
+            with pytest.raises(httpcore.ConnectTimeout, match="in time"):
+                look(name, 0.01)
+        with pytest.raises(httpcore.ConnectTimeout, match="too many"):
+            look("c", 5)
+    finally:
+        never.set()
 
 
 def test_nobody_there_is_one_sentence() -> None:

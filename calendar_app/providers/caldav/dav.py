@@ -48,7 +48,7 @@ REPORT_SECONDS = 90.0
 """Servers may think that long about a whole calendar; less than a sync's lease."""
 ICALENDAR = "text/calendar; charset=utf-8"
 _XML = "application/xml; charset=utf-8"
-_PERMANENT = ("certificate", "too_large")
+_PERMANENT = ("certificate", "too_large", "http_501")
 
 
 class Dav:

@@ -6,6 +6,15 @@ where they are not. Elsewhere the cursor holds the collection's ``getctag`` and 
 long as the ctag stays, one PROPFIND is all. Both cursors also hold which resources have several events, because a
 server only names the resource when one of them goes.
 
+A server may refuse sync-collection although it lists it (405, 415, 418, 500 and 501 were seen): entity tags are then
+compared, and the cursor that this gives is what remembers it.
+
+A calendar that was removed and made again under the same address is another one, which a token or ctag need not tell:
+many servers count from one again (sabre/dav), and take whatever number they are sent (DAViCal). So beside a cursor that
+is a mere count the last resources that came are remembered, and one of them that the server does not name is asked for
+with each reading: where it is gone, or another, everything is listed. Of an empty calendar it is asked whether it was
+empty. Tokens with a random part (Radicale, xandikos, Cyrus, Apple's) are of one calendar and need no such question.
+
 A first listing is always of the whole calendar, whatever time it is wanted from: what servers make of a time range is
 where they differ most, above all for recurring events, and an event that one leaves out is a double booking.
 """
@@ -13,6 +22,8 @@ where they differ most, above all for recurring events, and an event that one le
 from __future__ import annotations
 
 import base64
+import logging
+import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +37,7 @@ from calendar_app.errors import (
     EventNotFound,
     InvalidRequest,
     PermissionDenied,
+    PreconditionFailed,
     ProviderError,
     ProviderUnavailable,
     SyncTokenInvalid,
@@ -33,6 +45,8 @@ from calendar_app.errors import (
 from calendar_app.providers.base import EventPage
 from calendar_app.providers.caldav import mapping, xml
 from calendar_app.providers.caldav.dav import Dav
+
+log = logging.getLogger(__name__)
 
 BATCH = 100
 """Resources that one ``calendar-multiget`` names."""
@@ -46,7 +60,8 @@ _VERSION = "1:"
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """How far a calendar was read: ``token``, or ``ctag`` with ``etags`` (hashes by name). ``parts``: what each
-    resource with several events holds beside its main one. ``plain``: the server gives no events in such a report."""
+    resource with several events holds beside its main one. ``plain``: the server gives no events in such a report. With
+    a token, ``etags`` has the few resources by which the calendar is told from another."""
 
     token: str = ""
     plain: bool = False
@@ -84,6 +99,8 @@ class Listing:
         self._unread: list[Unread] = []
         self._delta = False
         self._zone: str | None = None
+        self._samples: dict[str, str] = {}
+        self._named: set[str] = set()
 
     def pages(self, cursor: str | None) -> Iterator[EventPage]:
         """Every event, or the changes since ``cursor``.
@@ -93,9 +110,25 @@ class Listing:
         known = Cursor.load(cursor) if cursor else Cursor()
         self._parts = {name: list(parts) for name, parts in known.parts.items()}
         self._delta = cursor is not None
-        if known.token or (not self._delta and self._syncs()):
+        if known.token:
             return self._by_token(known)
+        if not self._delta and self._syncs():
+            return self._everything()
         return self._by_etags(known)
+
+    def _everything(self) -> Iterator[EventPage]:
+        """A first listing by token, or by entity tags where the server refuses it."""
+        pages = self._by_token(Cursor())
+        try:
+            first = next(pages)
+        except ProviderError as error:
+            if not _is_refused(error):
+                raise
+            log.info("sync-collection is refused, entity tags are compared", extra={"reason": error.reason})
+            yield from self._by_etags(Cursor())
+            return
+        yield first
+        yield from pages
 
     def _syncs(self) -> bool:
         """Whether the server says that it has sync-collection for this calendar; also notes the calendar's zone."""
@@ -108,14 +141,17 @@ class Listing:
     def _by_token(self, known: Cursor) -> Iterator[EventPage]:
         """RFC 6578 §3.6: a truncated answer is continued from the token that came with it."""
         token, plain, with_data = known.token, known.plain, not known.plain
+        self._samples = dict(known.etags)
         while True:
             try:
                 answer = self._dav.report(self._url, _sync_request(token, with_data=with_data), depth="0")
             except ProviderError as error:
-                if token and error.reason in _VAGUE:
+                if token and error.reason in (*_VAGUE, *_NO_REPORT):
                     raise SyncTokenInvalid(reason=error.reason) from None
                 refused = isinstance(error, InvalidRequest | PermissionDenied) and error.reason in _VAGUE
                 if not with_data or not (refused or error.reason in _TOO_MUCH):
+                    if token and error.reason == "http_500":
+                        raise SyncTokenInvalid(reason=error.reason) from None
                     raise
                 with_data, plain = False, refused
                 continue
@@ -125,18 +161,49 @@ class Listing:
             truncated = any(member.status == 507 for member in own)
             if truncated and answer.sync_token == token:
                 raise ProviderUnavailable("The server’s list of events does not end.", reason="no_progress")
+            if _is_a_count(known.token) and _goes_back(known.token, answer.sync_token):
+                raise SyncTokenInvalid(reason="token_restarted")
             token = answer.sync_token
             yield from self._changes(answer)
             self._delta = True  # what a later part of the answer takes back may have stood in an earlier one
             if not truncated:
-                end = Cursor(token, plain, parts=self._parts).dump()
+                if known.token and _is_a_count(known.token):
+                    self._check_same(known.etags)
+                etags = dict(list(self._samples.items())[-_SAMPLES:]) if _is_a_count(token) else {}
+                end = Cursor(token, plain, etags=etags, parts=self._parts).dump()
                 yield EventPage((), end, timezone=self._zone, unread=tuple(self._unread))
                 return
+
+    def _check_same(self, samples: Mapping[str, str]) -> None:
+        """Whether what the cursor remembers of the calendar stands there still, as far as the server did not name it.
+
+        :raises SyncTokenInvalid: it is another calendar.
+        """
+        left = [name for name in samples if name not in self._named]
+        try:
+            if left:
+                found = self._dav.propfind(xml.member_url(self._url, left[-1]), "D:getetag").first()
+                etags = samples[left[-1]], _short(found.text(_ETAG))
+                same = found.status == 200 and ("" in etags or etags[0] == etags[1])
+            elif samples:
+                return
+            else:
+                listed = self._dav.propfind(self._url, "D:getetag", "D:resourcetype", depth="1")
+                same = {self._file(listed, member) for member in listed.members} <= {None, *self._named}
+        except EventNotFound:
+            same = False
+        except (InvalidRequest, PermissionDenied) as error:
+            log.info("a calendar cannot be told from another one", extra={"reason": error.reason})
+            return
+        if not same:
+            raise SyncTokenInvalid(reason="another_calendar")
 
     def _by_etags(self, known: Cursor) -> Iterator[EventPage]:
         """Compare entity tags. The ctag is read first, so that what changes meanwhile is seen the next time."""
         ctag = self._dav.propfind(self._url, "CS:getctag").first().text(_CTAG)
         if self._delta and ctag and ctag == known.ctag:
+            if _is_a_count(ctag):
+                self._check_same(known.etags)
             yield EventPage((), known.dump())
             return
         listed = self._dav.propfind(self._url, "D:getetag", "D:resourcetype", depth="1")
@@ -181,6 +248,7 @@ class Listing:
             name = self._name(answer, member)
             if name is None:
                 continue
+            self._named.add(name)
             if member.status in (404, 410):
                 events += self._gone(name)
             elif _DATA in member.props:
@@ -204,7 +272,11 @@ class Listing:
         )
         try:
             answer = self._dav.report(self._url, body)
-        except ProviderUnavailable as error:
+        except ProviderError as error:
+            if _is_refused(error) and not isinstance(error, EventNotFound):
+                for href in hrefs:
+                    yield from self._got(xml.last_name(href), href)
+                return
             if error.reason != "too_large" or len(hrefs) == 1:
                 raise
             middle = len(hrefs) // 2
@@ -217,9 +289,7 @@ class Listing:
             member = members.get(name)
             if member is not None and _DATA in member.props:
                 yield from self._read(name, member)
-            elif member is not None and member.status in (404, 410):
-                yield from self._gone(name)
-            else:
+            else:  # also what the server says is not there: some say so of what they have just listed
                 yield from self._got(name, href)
 
     def _got(self, name: str, href: str) -> Iterator[CalendarEvent]:
@@ -228,9 +298,12 @@ class Listing:
         except EventNotFound:
             yield from self._gone(name)
             return
+        self._samples[name] = ""  # its header's may be written otherwise than the property
         yield from self._sorted(name, response.content, response.headers.get("etag", ""))
 
     def _read(self, name: str, member: xml.Member) -> list[CalendarEvent]:
+        self._samples.pop(name, None)
+        self._samples[name] = _short(member.text(_ETAG))
         return self._sorted(name, mapping.element_text(member.props[_DATA]), member.text(_ETAG))
 
     def _sorted(self, name: str, data: str | bytes, etag: str) -> list[CalendarEvent]:
@@ -248,6 +321,7 @@ class Listing:
 
     def _gone(self, name: str) -> list[CalendarEvent]:
         parts = self._parts.pop(name, [])
+        self._samples.pop(name, None)
         return mapping.gone(name, parts) if self._delta else []
 
 
@@ -264,6 +338,38 @@ def _sync_request(token: str, *, with_data: bool) -> bytes:
 _VAGUE = ("http_400", "http_403", "http_409", "http_410", "http_412")
 """With a token, what servers answer that no longer know it and do not say so; without, that events are not given."""
 _TOO_MUCH = ("too_large", "timeout", "http_500", "http_501", "http_503", "http_504")
+
+
+_NO_REPORT = ("http_405", "http_415", "http_418", "http_501")
+"""What servers answer that do not do a report, whatever they say of themselves."""
+
+
+def _is_refused(error: ProviderError) -> bool:
+    """Whether a report was refused, not the account and not for now: another way has to be gone."""
+    if isinstance(
+        error, InvalidRequest | PermissionDenied | EventNotFound | PreconditionFailed | SyncTokenInvalid
+    ):
+        return error.reason != "other_host"
+    return error.reason in ("http_500", "http_501")
+
+
+def _is_a_count(token: str) -> bool:
+    """Whether another calendar could have the same token: it has no part that looks random."""
+    return not any(
+        len(part) >= _RANDOM and any(map(str.isdecimal, part)) and not part.isdecimal()
+        for part in re.split(r"[^0-9A-Za-z]+", token.replace("-", ""))
+    )
+
+
+def _goes_back(before: str, after: str) -> bool:
+    """Whether both tokens end in a number, and the later one in a smaller one."""
+    first, second = (re.fullmatch(r"(.*?)(\d{1,18})", token) for token in (before, after))
+    return bool(first and second and first[1] == second[1] and int(second[2]) < int(first[2]))
+
+
+_RANDOM = 20
+"""Letters and digits in a row, as no count and no time has them in a token."""
+_SAMPLES = 5
 
 
 def _short(etag: str) -> str:
