@@ -46,14 +46,15 @@ class Transition(NamedTuple):
 
 
 @cache
-def _names() -> frozenset[str]:
+def zone_names() -> frozenset[str]:
+    """The IANA zones known here."""
     # What a system's tz directory holds besides zones: "localtime" is another one on each machine.
     return frozenset(available_timezones()) - {"Factory", "localtime", "posixrules"}
 
 
 def is_zone(name: object) -> bool:
     """Whether ``name`` is an IANA zone known here; case counts, and nothing is ever read as a path."""
-    return isinstance(name, str) and name in _names()
+    return isinstance(name, str) and name in zone_names()
 
 
 def offset_at(zone: str, at: int) -> int:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from calendar_app.domain.event import CalendarEvent, EventStatus
 from calendar_app.domain.recurrence import Occurrence, UnknownZone
 from calendar_app.domain.recurrence.cautious import Expansion, expand_cautiously
+from calendar_app.domain.recurrence.definition import OR
 from calendar_app.domain.recurrence.wallclock import instant_of
 from calendar_app.domain.timespan import Span, instant
 
@@ -60,7 +61,9 @@ def expand_single(event: CalendarEvent, zone: str, window: Span) -> Expansion:
 def _is_plain(event: CalendarEvent) -> bool:
     """Whether the event lies between two points of time: most do, and need no recurrence engine."""
     start, end = event.start, event.end
-    return bool(start and end and not event.recurrence and not start.all_day and not event.nominal_days)
+    if not start or not end or event.recurrence or start.all_day or event.nominal_days:
+        return False
+    return OR not in (start.zone or "") and OR not in (end.zone or "")
 
 
 def _placed(event: CalendarEvent, zone: str, window: Span) -> list[Occurrence]:

@@ -57,8 +57,9 @@ class CalendarFile:
 
     ``zone`` is the IANA zone the file names for floating times (X-WR-TIMEZONE), ``None`` if none. ``truncated``: the
     file ends inside a component, so what is missing may only be unread. ``unknown_zones``: TZIDs that mean
-    nothing here, whose times are floating. ``others`` are tasks, journals and free/busy lists: no fault of the file's,
-    and no events.
+    nothing here, whose times are floating. ``unclear_zones``: TZIDs that are known by name, while their
+    definition in the file cannot be followed. ``others`` are tasks, journals and free/busy lists: no
+    fault of the file's, and no events.
     """
 
     events: tuple[CalendarEvent, ...]
@@ -68,6 +69,7 @@ class CalendarFile:
     method: str = ""
     truncated: bool = False
     unknown_zones: frozenset[str] = frozenset()
+    unclear_zones: frozenset[str] = frozenset()
     others: tuple[Problem, ...] = ()
 
     @property
@@ -86,6 +88,13 @@ class CalendarFile:
                 "It is not known here, so that times in it are read in this calendar’s time zone.",
             )
             for name in sorted(self.unknown_zones)
+        ]
+        zones += [
+            Unread(
+                f"Time zone “{name[:80]}”",
+                "What the calendar says of it cannot be followed, so that it is taken for the zone of that name.",
+            )
+            for name in sorted(self.unclear_zones)
         ]
         return (*left_out, *zones)
 
@@ -123,10 +132,11 @@ def read_calendar(
         events=tuple(events),
         problems=tuple(reader.problems),
         name=unescape(first.value("X-WR-CALNAME") or first.value("NAME")),
-        zone=ZoneNames({}).iana(first.value("X-WR-TIMEZONE").strip()),
+        zone=ZoneNames.of(first).iana(unescape(first.value("X-WR-TIMEZONE")).strip()),
         method=first.value("METHOD").strip().upper(),
         truncated=not all(calendar.closed for calendar in calendars),
         unknown_zones=frozenset(reader.unknown_zones),
+        unclear_zones=frozenset(reader.unclear_zones),
         others=tuple(reader.others),
     )
 
@@ -143,12 +153,14 @@ class _Reader:
         self.problems: list[Problem] = []
         self.others: list[Problem] = []
         self.unknown_zones: set[str] = set()
+        self.unclear_zones: set[str] = set()
+        self._definitions: set[str] = set()
 
     def read(self, calendar: Component) -> None:
         faulty = next((line for line in calendar.properties() if isinstance(line, FaultyLine)), None)
         if faulty is not None:
             self.problems.append(self._problem(calendar, str(faulty), number=1, kept=True))
-        zones = ZoneNames.of(calendar)
+        zones = ZoneNames.of(calendar, self._definitions)
         for component in calendar.children:
             if component.name != "VEVENT":
                 if kind := _OTHERS.get(component.name):
@@ -164,6 +176,7 @@ class _Reader:
             for reason in dict.fromkeys((*found.faults, *found.doubts)):
                 self.problems.append(self._problem(component, reason, kept=True))
         self.unknown_zones |= zones.unknown
+        self.unclear_zones |= zones.unclear - zones.unknown
 
     def events(self) -> list[CalendarEvent]:
         """One for each event of the file; different ones that share a UID are problems, too."""

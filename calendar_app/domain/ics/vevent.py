@@ -245,7 +245,7 @@ class _Times:
                 if value:
                     tzid = line.params.get("TZID", "")
                     zone = self._zone(tzid) if tzid and name in ("RDATE", "EXDATE") else None
-                    quoted = f'"{zone}"' if zone and not zone.replace("/", "").isalnum() else zone
+                    quoted = f'"{zone}"' if zone and set(zone) & set(":;,") else zone
                     yield f"{name};TZID={quoted}:{value}" if zone else f"{name}:{value}"
 
 

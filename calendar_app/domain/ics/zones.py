@@ -1,165 +1,157 @@
-"""From the zone names that calendar programs write to names of the IANA database.
+"""The time zones of a calendar file: what a TZID (RFC 5545 §3.2.19) stands for.
 
-A TZID is any text (RFC 5545 §3.2.19); what it means stands in a VTIMEZONE. Known names are recognised by name: IANA's,
-Windows' (Exchange, Outlook), and paths that end in an IANA name (Mozilla, Evolution). Others are recognised by what
-their VTIMEZONE does, compared with every IANA zone over some years.
+A VTIMEZONE is a definition (§3.6.5): it gives the instants, and the zone carries it along
+(:mod:`calendar_app.domain.recurrence.definition`). A zone of the IANA database stands for it where its name says so and
+the two agree in all years that are ever expanded. Where they do not, a name that is exactly IANA's means both, and any
+other name means the definition. Without a definition the name is all there is
+(:mod:`calendar_app.domain.ics.zone_names`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from functools import cache, lru_cache
-from zoneinfo import available_timezones
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from calendar_app.domain.ics.lines import Component, Line, unescape
+from calendar_app.domain.ics.zone_names import named
+from calendar_app.domain.recurrence.definition import (
+    OR,
+    PREFIX,
+    Observance,
+    changes_of,
+    defined_zone,
+    offset_of,
+    readings,
+)
 from calendar_app.domain.recurrence.errors import RecurrenceError
-from calendar_app.domain.recurrence.generate import Recurrence
-from calendar_app.domain.recurrence.rule import parse_rule, parse_time
+from calendar_app.domain.recurrence.rule import parse_time
 from calendar_app.domain.recurrence.wallclock import DAY, wall_seconds, zone_of
+from calendar_app.domain.zones import is_zone, zone_names
 
-_OFFSET = re.compile(r"([+-])(\d{2})(\d{2})(\d{2})?")
-_FIXED = re.compile(r"(?:UTC|GMT|Z)? ?([+-])(\d{1,2})(?::?00)?", re.IGNORECASE)
-_EPISODES = (19_723, 16_071)  # 2024-01-01; 2014-01-01, for definitions that no longer hold anywhere
-_PROBES = 157  # once a week for three years
-_MAX_ONSETS = 64
+MAX_DEFINITIONS = 200
+"""How many definitions of a file are followed."""
+MAX_LINES = 2_000
+_FIRST, _LAST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2024, 2038))
+"""The years in which a definition and an IANA zone are compared: none before is expanded, and many definitions say
+nothing after."""
+_PROBE = 14 * DAY  # no zone of the IANA database changes twice within so few days
 
 
 class ZoneNames:
     """The TZIDs of one VCALENDAR, with the VTIMEZONEs it brings along.
 
     ``unknown`` collects the names for which nothing was found; their times are floating, that is read in the
-    calendar's own zone, which beats losing the event.
+    calendar's own zone, which beats losing the event. ``unclear`` collects those whose definition cannot be followed,
+    so that their name decides.
     """
 
-    def __init__(self, definitions: Mapping[str, Component]) -> None:
-        self._definitions = definitions
+    def __init__(self, definitions: Mapping[str, Component], followed: set[str] | None = None) -> None:
+        self._definitions = {_tidy(name): component for name, component in definitions.items()}
+        self._followed = set() if followed is None else followed
         self._found: dict[str, str | None] = {}
         self.unknown: set[str] = set()
+        self.unclear: set[str] = set()
 
     @classmethod
-    def of(cls, calendar: Component) -> ZoneNames:
-        """Those of a VCALENDAR."""
-        return cls({unescape(c.value("TZID").strip()): c for c in calendar.children if c.name == "VTIMEZONE"})
+    def of(cls, calendar: Component, followed: set[str] | None = None) -> ZoneNames:
+        """Those of a VCALENDAR; ``followed`` are the definitions that other parts of its file have brought along."""
+        parts = [component for component in calendar.children if component.name == "VTIMEZONE"]
+        return cls({component.value("TZID"): component for component in parts}, followed)
 
     def zone(self, tzid: str) -> str | None:
-        """The zone that ``tzid`` stands for."""
-        return self.iana(tzid)
-
-    def iana(self, tzid: str) -> str | None:
-        """The IANA name that ``tzid`` stands for, or ``None``."""
+        """The zone that ``tzid`` stands for, as :func:`zone_of` reads it; ``None`` where nothing is known of it."""
         if tzid not in self._found:
-            name = _named(tzid)
-            if name is None and tzid in self._definitions:
-                name = _defined(self._definitions[tzid])
-            self._found[tzid] = name
-            if name is None:
+            self._found[tzid] = self._find(tzid)
+            if self._found[tzid] is None:
                 self.unknown.add(tzid)
         return self._found[tzid]
 
+    def iana(self, tzid: str) -> str | None:
+        """The IANA zone that ``tzid`` stands for, or behaves like in the years of interest."""
+        zone = self.zone(tzid) if tzid else None
+        names = readings(zone)
+        if exact := next((name for name in names if is_zone(name)), None):
+            return exact
+        return _behaving(names[0]) if names else None
 
-@cache
-def _iana_names() -> dict[str, str]:
-    return {name.lower(): name for name in sorted(available_timezones())}
+    def _find(self, tzid: str) -> str | None:
+        component = self._definitions.get(_tidy(tzid))
+        if component is None:
+            return named(tzid)
+        definition = self._follow(tzid, component)
+        location = unescape(component.value("X-LIC-LOCATION"))
+        if definition is None:
+            return named(tzid) or (named(location) if location else None)
+        for name in (named(tzid), named(location)):
+            if name is not None and is_zone(name) and _agree(definition, name):
+                return name
+        exact = _tidy(tzid)
+        return f"{definition}{OR}{exact}" if is_zone(exact) else definition
+
+    def _follow(self, tzid: str, component: Component) -> str | None:
+        """The zone that a VTIMEZONE defines; ``None`` where it defines nothing, or cannot be followed."""
+        parts = [part for part in component.children if part.name in ("STANDARD", "DAYLIGHT")]
+        if not parts:
+            return None
+        try:
+            if sum(len(part.lines) for part in parts) > MAX_LINES or len(self._followed) >= MAX_DEFINITIONS:
+                raise RecurrenceError("There are too many time zones.")
+            zone = defined_zone([observance for part in parts for observance in _observances(part)])
+        except (RecurrenceError, KeyError, OverflowError):
+            self.unclear.add(tzid)
+            return None
+        self._followed.add(zone)
+        return zone
 
 
-@cache
-def _windows_names() -> dict[str, str]:
-    return {name.lower(): zone for name, zone in WINDOWS_TO_OLSON.items()}
+def _tidy(tzid: str) -> str:
+    """A TZID as it is compared: it is TEXT in a VTIMEZONE (RFC 5545 §3.8.3.1), and often quoted in a parameter."""
+    return " ".join(unescape(tzid).strip(" \t\"'").split())
+
+
+def _observances(part: Component) -> list[Observance]:
+    """What a STANDARD or DAYLIGHT part says (RFC 5545 §3.6.5). DTSTART is an onset, whether its rule has it or not.
+
+    :raises RecurrenceError: it cannot be read. :raises KeyError: it lacks what it must have.
+    """
+    lines: dict[str, list[Line]] = {}
+    for line in part.properties():
+        if isinstance(line, Line):
+            lines.setdefault(line.name, []).append(line)
+    after = offset_of(lines["TZOFFSETTO"][0].value)
+    before = offset_of(lines["TZOFFSETFROM"][0].value) if "TZOFFSETFROM" in lines else after
+
+    def local(text: str) -> int:
+        time = parse_time(text.partition("/")[0].strip())
+        return wall_seconds(time.value) + (before if time.zone else 0)
+
+    start = local(lines["DTSTART"][0].value)
+    dates = [local(text) for line in lines.get("RDATE", ()) for text in line.value.split(",") if text.strip()]
+    rules = [line.value for line in lines.get("RRULE", ()) if line.value.strip()]
+    found = [Observance(before, after, (start,), rule) for rule in rules]
+    if dates or not rules:
+        found.append(Observance(before, after, tuple(dates) if rules else (start, *dates)))
+    return found
 
 
 @lru_cache(maxsize=1024)
-def _named(tzid: str) -> str | None:
-    name = tzid.strip(" \t\"':").lower()
-    if name in ("z", "tzone://microsoft/utc"):
-        return "UTC"
-    if found := _iana_names().get(name) or _windows_names().get(name):
-        return found
-    parts = name.split("/")
-    for count in (3, 2):  # America/Argentina/Salta before Argentina/Salta
-        if len(parts) > count and (found := _iana_names().get("/".join(parts[-count:]))):
-            return found
-    fixed = _FIXED.fullmatch(name)
-    if fixed:  # Etc names have the opposite sign: POSIX counts west of Greenwich
-        return _iana_names().get(f"etc/gmt{'-' if fixed[1] == '+' else '+'}{int(fixed[2])}")
-    return None
-
-
-def _defined(definition: Component) -> str | None:
-    """The IANA zone that a VTIMEZONE describes."""
-    location = definition.value("X-LIC-LOCATION").strip().lower()
-    if location in _iana_names():
-        return _iana_names()[location]
-    for first in _EPISODES:
-        offsets = _offsets_of(definition, first)
-        if offsets is None:
-            return None
-        if found := _behaving(offsets, first):
-            return found
-    return None
-
-
-def _offsets_of(definition: Component, first: int) -> tuple[int, ...] | None:
-    """The offsets a VTIMEZONE gives at the probes from day ``first`` on, or ``None`` where it cannot be followed."""
-    onsets: list[tuple[int, int]] = []
-    try:
-        for part in definition.children:
-            onsets += _onsets(part, first)
-    except (RecurrenceError, KeyError):
-        return None
-    if not onsets:
-        return None
-    onsets.sort()
-    return tuple(
-        next((offset for at, offset in reversed(onsets) if at <= instant), onsets[0][1])
-        for instant in _probes(first)
-    )
-
-
-def _probes(first: int) -> range:
-    return range(first * DAY, (first + 7 * _PROBES) * DAY, 7 * DAY)
-
-
-def _onsets(part: Component, first: int) -> list[tuple[int, int]]:
-    """Instants from which a STANDARD or DAYLIGHT part holds, with its offset; only those that the probes can see."""
-    lines = {line.name: line for line in part.properties() if isinstance(line, Line)}
-    before, after = (_seconds(lines[name].value) for name in ("TZOFFSETFROM", "TZOFFSETTO"))
-    start = wall_seconds(parse_time(lines["DTSTART"].value.strip()).value)
-    found = [start]
-    if "RRULE" in lines:
-        rule = parse_rule(lines["RRULE"].value)
-        end = _probes(first)[-1]
-        if rule.until is not None:
-            end = min(end, wall_seconds(rule.until.value) + DAY)
-        for chunk in Recurrence(rule, start).between(min(end, first * DAY) - 732 * DAY, end):
-            found += chunk
-            if len(found) > _MAX_ONSETS:
-                raise RecurrenceError("A time zone does not change that often.")
-    for line in part.properties():
-        if isinstance(line, Line) and line.name == "RDATE":
-            found += [
-                wall_seconds(parse_time(value.strip()).value)
-                for value in line.value.split(",")[-_MAX_ONSETS:]
-            ]
-    return [(local - before, after) for local in found]
-
-
-def _seconds(text: str) -> int:
-    match = _OFFSET.fullmatch(text.strip())
-    if match is None:
-        raise RecurrenceError(f"This is not an offset: {text[:20]!r}.")
-    seconds = int(match[2]) * 3600 + int(match[3]) * 60 + int(match[4] or 0)
-    return -seconds if match[1] == "-" else seconds
+def _agree(definition: str, name: str) -> bool:
+    """Whether the two have the same offset at every instant of the years that are compared."""
+    ours, theirs = zone_of(definition), zone_of(name)
+    edges = (change.at for change in changes_of(definition) if _FIRST < change.at < _LAST)
+    instants = [*range(_FIRST, _LAST, _PROBE), *(at - before for at in edges for before in (1, 0))]
+    return all(ours.local(at) == theirs.local(at) for at in instants)
 
 
 @lru_cache(maxsize=64)
-def _behaving(offsets: tuple[int, ...], first: int) -> str | None:
-    """The IANA zone with these offsets at the probes; of several, the one that Windows knows and the first."""
+def _behaving(definition: str) -> str | None:
+    """The IANA zone that does what the definition does; of several, the one that Windows knows and the first."""
+    if not definition.startswith(PREFIX):
+        return None
     usual = dict.fromkeys(WINDOWS_TO_OLSON.values())
-    for name in (*usual, *sorted(available_timezones() - usual.keys())):
-        zone = zone_of(name)
-        if all(zone.local(at) - at == offset for at, offset in zip(_probes(first), offsets, strict=True)):
-            return name
-    return None
+    return next(
+        (name for name in (*usual, *sorted(zone_names() - usual.keys())) if _agree(definition, name)), None
+    )

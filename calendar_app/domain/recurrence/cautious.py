@@ -8,20 +8,29 @@ the calendar's own. Each is told, as a sentence about the event.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from operator import itemgetter
 
 from calendar_app.domain.event import CalendarEvent, EventStatus, EventTime
+from calendar_app.domain.recurrence.definition import OR, readings
 from calendar_app.domain.recurrence.errors import (
     RecurrenceError,
     TooManyOccurrences,
     UnknownZone,
 )
 from calendar_app.domain.recurrence.expansion import Occurrence, expand
-from calendar_app.domain.recurrence.rule import WEEKDAYS, Frequency, Rule, loosest_rule, parse_rule
-from calendar_app.domain.recurrence.series import split_line
+from calendar_app.domain.recurrence.rule import (
+    Frequency,
+    Rule,
+    loosest_rule,
+    parse_duration,
+    parse_rule,
+    parse_time,
+)
+from calendar_app.domain.recurrence.series import left_out, split_line
 from calendar_app.domain.recurrence.wallclock import DAY, instant_of, zone_of
 from calendar_app.domain.timespan import Span, merge
 
@@ -29,12 +38,15 @@ THROUGHOUT = "RRULE:FREQ=SECONDLY"
 """The rule of an event that counts as busy without a break, because what it says is too much to follow."""
 REFUSED = "Its repetition cannot be followed, so it counts as busy at its time of day on every day. {}"
 DENSE = "It repeats so often that the time between counts as busy, too."
+TWO_ZONES = "What its calendar says of its time zone is not what is known of it, so both times count as busy."
 NO_ZONE = "Its time zone is not known, so its times are read in this calendar’s time zone."
 _HOUR = 3600
 _UNITS = {Frequency.HOURLY: _HOUR, Frequency.MINUTELY: 60, Frequency.SECONDLY: 1}
 _MOST_HOURS = 24 * 500
 _MOST_LINES = 20_000
+_MOST_UNCLEAR = 10
 _FOREVER = 1 << 40
+_DATES = re.compile(r"(?:[0-9]{8}(?:T[0-9]{6}Z?)?,?)*")
 _order = itemgetter(0, 1, 2)
 
 
@@ -63,6 +75,13 @@ def expand_cautiously(
     Takes what :func:`~calendar_app.domain.recurrence.expansion.expand` takes; nothing that an event says is raised.
     """
     changes = list(exceptions)
+    events = (master, *changes)
+    if (
+        ways := [[_in_way(event, way) for event in events] for way in (0, 1)]
+        if any(map(_has_two_ways, events))
+        else []
+    ):
+        return _both(events, ways, window, calendar_zone, limit)
     if master.start is None or master.status is EventStatus.CANCELLED:
         return Expansion([])
     if (span := _without_a_break(master, window, calendar_zone)) is not None:
@@ -101,6 +120,57 @@ def expand_cautiously(
     return Expansion(found, _once(unread))
 
 
+def _both(
+    events: Sequence[CalendarEvent],
+    ways: Sequence[Sequence[CalendarEvent]],
+    window: Span,
+    calendar_zone: str,
+    limit: int,
+) -> Expansion:
+    """The occurrences of events whose zone can be read in two ways; where these differ, both."""
+    found: dict[tuple[int, int, int], Occurrence] = {}
+    unread: list[str] = []
+    numbers: set[int] = set()
+    for way in ways:
+        read = expand_cautiously(way[0], way[1:], window, calendar_zone, limit=limit)
+        place = {id(copy): index for index, copy in enumerate(way)}
+        for one in read.occurrences:
+            index = place[id(one.event)]
+            found.setdefault((one.start, one.end, index), one._replace(event=events[index]))
+        unread += read.unread
+        numbers.add(len(read.occurrences))
+    if numbers != {len(found)}:
+        unread.insert(0, TWO_ZONES)
+    return Expansion(sorted(found.values(), key=_order), _once(unread))
+
+
+def _has_two_ways(event: CalendarEvent) -> bool:
+    times = (event.start, event.end, event.original_start)
+    return any(time is not None and time.zone and OR in time.zone for time in times) or any(
+        OR in line for line in event.recurrence
+    )
+
+
+def _in_way(event: CalendarEvent, way: int) -> CalendarEvent:
+    """The event with the first (0) or last (1) zone in the place of each that may be two."""
+
+    def chosen(zone: str) -> str:
+        return readings(zone)[-way]
+
+    times = {
+        name: replace(time, zone=chosen(time.zone))
+        for name in ("start", "end", "original_start")
+        if (time := getattr(event, name)) is not None and time.zone
+    }
+    lines = []
+    for line in event.recurrence:
+        if OR in line:
+            name, zone, value = split_line(line)
+            line = f'{name};TZID="{chosen(zone)}":{value}' if zone else line  # noqa: PLW2901
+        lines.append(line)
+    return replace(event, **times, recurrence=tuple(lines))
+
+
 def _in_calendar_zone(
     master: CalendarEvent, changes: Sequence[CalendarEvent], window: Span, calendar_zone: str, limit: int
 ) -> Expansion:
@@ -120,15 +190,32 @@ def _alone(change: CalendarEvent, window: Span, calendar_zone: str) -> list[Occu
 
 
 def what_is_unclear(recurrence: Sequence[str]) -> list[str]:
-    """Sentences about the rules among recurrence lines that are refused, or read only in part."""
+    """Sentences about what of recurrence lines cannot be read: rules, or a part of them, and single dates."""
     unclear: list[str] = []
     for line in recurrence[:_MOST_LINES]:
-        if _name(line) in ("RRULE", "EXRULE"):
-            try:
-                unclear += parse_rule(split_line(line)[2]).unclear
-            except RecurrenceError as error:
-                unclear.append(REFUSED.format(error))
-    return unclear
+        try:
+            name, _, value = split_line(line)
+            if name in ("RRULE", "EXRULE"):
+                unclear += parse_rule(value).unclear
+            elif name in ("RDATE", "EXDATE") and len(unclear) < _MOST_UNCLEAR and not _DATES.fullmatch(value):
+                unclear += [
+                    left_out(name, date) for date in value.split(",")[:1_000] if not _is_readable(date)
+                ]
+        except RecurrenceError as error:
+            unclear.append(REFUSED.format(error))
+    return unclear[:_MOST_UNCLEAR]
+
+
+def _is_readable(value: str) -> bool:
+    begin, _, end = value.strip().partition("/")
+    try:
+        if begin:
+            parse_time(begin)
+        if end:
+            _ = parse_duration(end) if end.lstrip("+-").startswith("P") else parse_time(end)
+    except RecurrenceError:
+        return False
+    return True
 
 
 def _rules(master: CalendarEvent, unread: list[str]) -> tuple[list[str], list[str]]:
@@ -140,7 +227,7 @@ def _rules(master: CalendarEvent, unread: list[str]) -> tuple[list[str], list[st
     for line in master.recurrence[:_MOST_LINES]:
         if _name(line) != "RRULE":
             continue
-        loosest.append(f"RRULE:{_written(_loosest(line, master.start))}")
+        loosest.append(f"RRULE:{_loosest(line, master.start).text}")
         try:
             rule = parse_rule(split_line(line)[2])
             if master.start.all_day and rule.frequency > Frequency.DAILY:
@@ -209,7 +296,7 @@ def _hours(master: CalendarEvent, window: Span, calendar_zone: str, limit: int) 
                 continue
             rule = parse_rule(split_line(line)[2])
             first, last = _within_an_hour(rule, wall) if isinstance(wall, datetime) else (0, 0)
-            lines = (f"RRULE:{_written(_hourly(rule, start))}",)
+            lines = (f"RRULE:{_hourly(rule, start).text}",)
             found = expand(replace(coarse, recurrence=lines), (), window, calendar_zone, limit=_MOST_HOURS)
             spans += [Span(one.start + first, one.start + last + length) for one in found]
         except (RecurrenceError, OverflowError):
@@ -282,30 +369,6 @@ def _reach_of_dates(line: str, calendar_zone: str) -> tuple[int, int]:
     except ValueError:
         return -_FOREVER, _FOREVER
     return first - DAY, last + 2 * DAY
-
-
-def _written(rule: Rule) -> str:
-    """The rule as the value of an RRULE property."""
-    parts: list[tuple[str, str]] = [("FREQ", rule.frequency.name), ("INTERVAL", str(rule.interval))]
-    if rule.until is not None:
-        value, utc = rule.until.value, "Z" if rule.until.zone == "UTC" else ""
-        parts.append(("UNTIL", value.strftime("%Y%m%dT%H%M%S").zfill(15) + utc))
-        if not isinstance(value, datetime):
-            parts[-1] = ("UNTIL", value.strftime("%Y%m%d").zfill(8))
-    lists = {
-        "BYSECOND": rule.by_second,
-        "BYMINUTE": rule.by_minute,
-        "BYHOUR": rule.by_hour,
-        "BYMONTHDAY": rule.by_month_day,
-        "BYYEARDAY": rule.by_year_day,
-        "BYWEEKNO": rule.by_week_number,
-        "BYMONTH": rule.by_month,
-    }
-    parts += [(name, ",".join(map(str, numbers))) for name, numbers in lists.items() if numbers]
-    if rule.by_day:
-        parts.append(("BYDAY", ",".join(f"{n or ''}{WEEKDAYS[day]}" for n, day in rule.by_day)))
-    parts.append(("WKST", WEEKDAYS[rule.week_start]))
-    return ";".join(f"{name}={value}" for name, value in parts)
 
 
 def _as_occurrences(spans: Iterable[tuple[int, int]], event: CalendarEvent) -> list[Occurrence]:

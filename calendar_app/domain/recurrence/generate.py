@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import product
 
+from calendar_app.domain.recurrence.days import DAY, EPOCH_ORDINAL, FIRST_DAY, LAST_DAY
 from calendar_app.domain.recurrence.errors import InvalidRule, TooComplex
 from calendar_app.domain.recurrence.rule import Frequency, Rule
-from calendar_app.domain.recurrence.wallclock import DAY, EPOCH_ORDINAL, FIRST_DAY, LAST_DAY
 
 MAX_WORK = 40_000
 """What one :class:`Recurrence` may cost in vain, in units of about a microsecond; each occurrence found earns one."""

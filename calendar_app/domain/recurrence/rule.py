@@ -58,6 +58,39 @@ class Rule:
     week_start: int = 0
     unclear: tuple[str, ...] = field(default=(), compare=False)
 
+    @property
+    def text(self) -> str:
+        """The rule as the value of an RRULE property, without what is there by default."""
+        parts = [("FREQ", self.frequency.name)]
+        if self.interval != 1:
+            parts.append(("INTERVAL", str(self.interval)))
+        if self.count is not None:
+            parts.append(("COUNT", str(self.count)))
+        if self.until is not None:
+            value = self.until.value
+            written = (
+                value.isoformat(timespec="seconds") if isinstance(value, datetime) else value.isoformat()
+            )
+            utc = "Z" if self.until.zone else ""
+            parts.append(("UNTIL", written.replace("-", "").replace(":", "") + utc))
+        lists = {
+            "BYSECOND": self.by_second,
+            "BYMINUTE": self.by_minute,
+            "BYHOUR": self.by_hour,
+            "BYMONTHDAY": self.by_month_day,
+            "BYYEARDAY": self.by_year_day,
+            "BYWEEKNO": self.by_week_number,
+            "BYMONTH": self.by_month,
+            "BYSETPOS": self.by_set_position,
+        }
+        parts += [(name, ",".join(map(str, numbers))) for name, numbers in lists.items() if numbers]
+        if self.by_day:
+            days = (f"{ordinal or ''}{WEEKDAYS[weekday]}" for ordinal, weekday in self.by_day)
+            parts.append(("BYDAY", ",".join(days)))
+        if self.week_start:
+            parts.append(("WKST", WEEKDAYS[self.week_start]))
+        return ";".join(f"{name}={value}" for name, value in parts)
+
 
 @lru_cache(maxsize=4096)
 def parse_rule(text: str) -> Rule:

@@ -214,10 +214,8 @@ class Series:
         return max(start, end)
 
     def _leave_out(self, name: str, value: str) -> None:
-        what = "An extra date" if name == "RDATE" else "A date on which it does not take place"
-        sentence = f"{what} cannot be read and is left out: {value.strip()[:40]!r}."
-        if sentence not in self.unclear and len(self.unclear) < MOST_UNCLEAR:
-            self.unclear.append(sentence)
+        if len(self.unclear) < MOST_UNCLEAR:
+            self.unclear.append(left_out(name, value))
 
     def _check_sizes(self) -> None:
         if len(self._lines["RRULE"]) + len(self._lines["EXRULE"]) > MAX_RULES:
@@ -227,6 +225,12 @@ class Series:
                 raise RecurrenceError(f"The event has too many {name} values.")
         if sum(text.count("/") for _, text in self._lines["RDATE"]) > MAX_PERIODS:
             raise RecurrenceError("The event has too many RDATE periods.")
+
+
+def left_out(name: str, value: str) -> str:
+    """The sentence about an RDATE or EXDATE value that cannot be read."""
+    what = "An extra date" if name == "RDATE" else "A date on which it does not take place"
+    return f"{what} cannot be read and is left out: {value.strip()[:40]!r}."
 
 
 def split_line(line: str) -> tuple[str, str | None, str]:

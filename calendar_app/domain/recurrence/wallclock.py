@@ -1,4 +1,4 @@
-"""Wall clocks of the IANA zones and their instants, quickly.
+"""Wall clocks of time zones and their instants, quickly.
 
 *Local seconds* are a wall-clock reading as one integer: seconds since 1970-01-01T00:00 on that wall clock. They make
 recurrence arithmetic independent of zones; this module turns them into instants. Asking ``zoneinfo`` for every
@@ -7,17 +7,26 @@ occurrence would take most of an expansion's time, so a zone remembers the insta
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from calendar_app.domain.event import EventTime
+from calendar_app.domain.recurrence.days import DAY, EPOCH_ORDINAL, FIRST_DAY, LAST_DAY, wall_seconds
+from calendar_app.domain.recurrence.definition import OR, PREFIX, zone_info
 from calendar_app.domain.recurrence.errors import UnknownZone
 
-DAY = 86_400
-EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-FIRST_DAY = 1 - EPOCH_ORDINAL
-LAST_DAY = date.max.toordinal() - EPOCH_ORDINAL
+__all__ = [
+    "DAY",
+    "EPOCH_ORDINAL",
+    "FIRST_DAY",
+    "LAST_DAY",
+    "Zone",
+    "instant_of",
+    "wall_seconds",
+    "zone_of",
+]
+
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # a wall clock has no zone
 _EARLIEST = (FIRST_DAY + 2) * DAY  # no offset reaches two days, so conversions stay inside datetime's years
 _LATEST = (LAST_DAY - 2) * DAY
@@ -97,25 +106,22 @@ class _Midnights(dict[int, int | None]):
         return self[day]
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=256)
 def zone_of(name: str) -> Zone:
-    """The zone with that IANA name. :raises UnknownZone: where there is none."""
+    """The zone with that IANA name, or that a calendar defined (:mod:`calendar_app.domain.recurrence.definition`); of
+    two that a name may stand for, the first.
+
+    :raises UnknownZone: where there is none.
+    """
+    first = name.partition(OR)[0]
     try:
-        return Zone(ZoneInfo(name))
+        return Zone(zone_info(first) if first.startswith(PREFIX) else ZoneInfo(first))
     except (
         KeyError,
         ValueError,
         OSError,
     ):  # unknown; not a legal key; a folder of the database, such as "America"
         raise UnknownZone(name) from None
-
-
-def wall_seconds(value: date | datetime) -> int:
-    """A date's midnight or a naive datetime as local seconds."""
-    day = (value.toordinal() - EPOCH_ORDINAL) * DAY
-    if isinstance(value, datetime):
-        return day + value.hour * 3600 + value.minute * 60 + value.second
-    return day
 
 
 def instant_of(time: EventTime, calendar_zone: str) -> int:
