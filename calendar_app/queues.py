@@ -246,8 +246,14 @@ def worker_states(connection: Redis) -> list[WorkerState]:
     return sorted(found, key=lambda one: one.name)
 
 
+def present(connection: Redis) -> datetime:
+    """The present by Redis's clock, which all who use it share. :raises RedisError: Redis is out of reach."""
+    seconds, micros = connection.time()  # type: ignore[misc]  # redis types it for both its clients
+    return datetime.fromtimestamp(int(seconds) + int(micros) / 1e6, UTC)
+
+
 def cron_seen(connection: Redis) -> datetime | None:
-    """When a cron process last gave a sign of life. :raises RedisError: Redis is out of reach."""
+    """When a cron process last gave a sign of life, by Redis's clock. :raises RedisError: Redis is out of reach."""
     seen = [one.last_heartbeat for one in CronScheduler.all(connection, cleanup=False)]
     return max((one for one in seen if one is not None), default=None)
 

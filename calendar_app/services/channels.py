@@ -20,7 +20,7 @@ from sqlmodel import Session, col
 
 from calendar_app import queues
 from calendar_app.db.ids import new_id
-from calendar_app.db.session import reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import Forbidden, GrantRevoked, NotFound, ProviderError
 from calendar_app.providers import registry
@@ -60,7 +60,7 @@ def ensure(calendar_id: str, *, now: datetime | None = None) -> bool:
 
     A refusal is no error for anybody: the calendar is polled.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock()
     with reading() as session:
         found = session.execute(
             select(col(Calendar.remote_id), col(Calendar.connection_id), col(Connection.provider))
@@ -86,7 +86,7 @@ def ensure(calendar_id: str, *, now: datetime | None = None) -> bool:
 
 def renew(now: datetime | None = None) -> int:
     """Enqueue every calendar that lacks a channel or whose channel ends soon; the hourly job."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     lasting = (
         select(col(Channel.id))
         .where(col(Channel.calendar_id) == col(Calendar.id), col(Channel.stopped_at).is_(None))
@@ -207,7 +207,7 @@ def pushed(channel_id: str, number: int, signal: str = PushSignal.CHANGED) -> No
 
 def forget(now: datetime | None = None) -> int:
     """Delete the rows of channels that ended more than a week ago; the weekly clean-up."""
-    before = (now or datetime.now(UTC)) - LIFE
+    before = (now or clock()) - LIFE
     with transaction() as session:
         ended = session.scalars(
             select(Channel).where(or_(col(Channel.stopped_at) < before, col(Channel.expires_at) < before))

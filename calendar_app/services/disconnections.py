@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app import queues
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import (
     Booking,
     Calendar,
@@ -86,13 +86,14 @@ class _Work:
 
     def step(self, change: Callable[[Session, Disconnection], None] | None = None) -> None:
         """Note progress and keep the lease. :raises _Lost: it is not ours any more."""
+        until = clock() + LEASE
         with transaction() as session:
             row = session.exec(
                 select(Disconnection).where(Disconnection.id == self.id).with_for_update()
             ).first()
             if row is None or row.state != RUNNING or row.lease_until != self.lease:
                 raise _Lost
-            self.lease = row.lease_until = datetime.now(UTC) + LEASE
+            self.lease = row.lease_until = until
             if change is not None:
                 change(session, row)
             session.add(row)
@@ -122,7 +123,7 @@ def affected(session: Session, connection_id: str, now: datetime) -> list[Affect
 
 def carry_on(disconnection_id: str, *, budget: float = BUDGET_S, now: datetime | None = None) -> str:
     """Do what is left of a disconnection; its state afterwards. What does not fit into ``budget`` seconds is queued."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     work = _claim(disconnection_id, now, budget)
     if work is None:
         return _state(disconnection_id)
@@ -152,7 +153,7 @@ def carry_on(disconnection_id: str, *, budget: float = BUDGET_S, now: datetime |
 
 def sweep(now: datetime | None = None) -> int:
     """Enqueue every disconnection that nobody is at; how many."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     query = select(Disconnection.id).where(
         Disconnection.state == RUNNING,
         col(Disconnection.lease_until).is_(None) | (col(Disconnection.lease_until) <= now),
@@ -179,13 +180,14 @@ def _state(disconnection_id: str) -> str:
 
 
 def _claim(disconnection_id: str, now: datetime, budget: float) -> _Work | None:
+    until = max(now, clock()) + LEASE
     with transaction() as session:
         row = session.exec(
             select(Disconnection).where(Disconnection.id == disconnection_id).with_for_update()
         ).first()
         if row is None or row.state != RUNNING or (row.lease_until is not None and row.lease_until > now):
             return None
-        row.lease_until = max(now, datetime.now(UTC)) + LEASE
+        row.lease_until = until
         session.add(row)
         person = session.get_one(Person, row.person_id)
         # Who may end the connection may have its bookings moved and cancelled: that was asked when the row was made.

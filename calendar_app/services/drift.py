@@ -20,7 +20,7 @@ from sqlalchemy import and_, delete, or_, update
 from sqlmodel import Session, col, func, select
 
 from calendar_app import queues
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import (
     AuditEntry,
     Booking,
@@ -110,7 +110,7 @@ def report(actor: Actor, *, now: datetime | None = None) -> DriftReport:
             items,
             max((entry.at for entry in entries.values()), default=None),
             sum(int(entry.detail.get("checked", 0)) for entry in entries.values()),
-            tuple(_unread(session, actor.workspace_id, entries, now or datetime.now(UTC))),
+            tuple(_unread(session, actor.workspace_id, entries, now or clock())),
         )
 
 
@@ -152,7 +152,7 @@ def run(actor: Actor, *, now: datetime | None = None) -> int:
     :raises Forbidden: only managers and above.
     """
     actor.require(Role.MANAGER)
-    return _enqueue(now or datetime.now(UTC), Connection.workspace_id == actor.workspace_id)
+    return _enqueue(now or clock(), Connection.workspace_id == actor.workspace_id)
 
 
 def fix(actor: Actor, deviation_id: str, how: str, *, now: datetime | None = None) -> DeviationView:
@@ -166,7 +166,7 @@ def fix(actor: Actor, deviation_id: str, how: str, *, now: datetime | None = Non
 
 def check_all(now: datetime | None = None) -> int:
     """Queue a look at every connection; the nightly job."""
-    return _enqueue(now or datetime.now(UTC))
+    return _enqueue(now or clock())
 
 
 def check_connection(
@@ -176,7 +176,7 @@ def check_connection(
 
     ``begun``: the instant at which this run began; what was verified since is left alone. ``number`` counts its jobs.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock()
     begun = instant(now) if begun is None else begun
     with reading() as session:
         connection = session.get(Connection, connection_id)

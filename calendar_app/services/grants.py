@@ -33,7 +33,7 @@ from typing import TypeVar
 
 from sqlmodel import Session, col, select
 
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Connection
 from calendar_app.errors import AuthExpired, GrantRevoked, NotFound, ProviderError, ProviderUnavailable
 from calendar_app.providers import registry
@@ -113,7 +113,7 @@ def refresh(connection_id: str) -> None:
 
 def refresh_due(*, now: datetime | None = None) -> int:
     """Refresh every token that ends within :data:`AHEAD`; returns how many were. One failure does not stop the rest."""
-    due = (now or datetime.now(UTC)) + AHEAD
+    due = (now or clock()) + AHEAD
     with reading() as session:
         ids = session.exec(
             select(Connection.id)
@@ -223,7 +223,7 @@ def _refreshed(connection_id: str, seen: _Access, *, rejected: bool = False) -> 
 
 def _claim(connection_id: str, version: int) -> _Access | _Claim | None:
     """The newer token if there is one, the lease if it is free, ``None`` to wait."""
-    now = datetime.now(UTC)
+    now = clock()
     with reading() as session:  # waiting must not take SQLite's only write lock
         row = session.get(Connection, connection_id)
         access = _usable(row)

@@ -14,7 +14,6 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import partial
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -38,7 +37,9 @@ SWEEP_LATE = timedelta(minutes=5)
 STOPPING = "ALMANAC_STOPPING"
 """The environment variable that names a file which appears when this web server is about to stop."""
 LAST_RUNS = "almanac:ran"
-"""A hash in Redis: job -> epoch seconds at which it was last done."""
+"""A hash in Redis: job -> epoch seconds, by Redis's clock, at which it was last done."""
+AHEAD = timedelta(seconds=5)
+"""How far ahead of the present a sign of life may be before it says nothing: a clock was set."""
 
 
 class Status(StrEnum):
@@ -66,19 +67,18 @@ _running: dict[str, Future[Answer]] = {}
 _remembered: dict[str, tuple[float, tuple[Check, ...]]] = {}
 
 
-def checks(*, now: datetime | None = None, fresh: bool = False) -> tuple[Check, ...]:
+def checks(*, fresh: bool = False) -> tuple[Check, ...]:
     """All checks, in under a second whatever hangs; at most a second old unless ``fresh``."""
     memory = _remembered.get("checks")
-    if memory and not fresh and time.monotonic() - memory[0] < REMEMBERED and now is None:
+    if memory and not fresh and time.monotonic() - memory[0] < REMEMBERED:
         return memory[1]
-    moment = now or datetime.now(UTC)
     works: dict[str, Callable[[], Answer]] = {
         "database": _database,
         "durability": _durability,
         "redis": _redis,
         "workers": _workers,
-        "cron": partial(_cron, moment),
-        "sweeper": partial(_sweeper, moment),
+        "cron": _cron,
+        "sweeper": _sweeper,
     }
     answers = _asked(works)
     found = (
@@ -87,8 +87,7 @@ def checks(*, now: datetime | None = None, fresh: bool = False) -> tuple[Check, 
         *(Check(name, *answers[name]) for name in ("workers", "cron", "sweeper", "durability")),
         Check("mode", *_mode()),
     )
-    if now is None:
-        _remembered["checks"] = (time.monotonic(), found)
+    _remembered["checks"] = (time.monotonic(), found)
     return found
 
 
@@ -203,22 +202,26 @@ def _workers() -> Answer:
     )
 
 
-def _cron(now: datetime) -> Answer:
+def _cron() -> Answer:
     with queues.probe() as client:
-        seen = queues.cron_seen(client)
+        seen, now = queues.cron_seen(client), queues.present(client)
     if seen is None:
         return Status.FAILED, "No cron process runs: nothing is done by the clock."
+    if seen - now > AHEAD:
+        return Status.FAILED, f"The cron process was last seen {_minutes(seen - now)} ahead of now: {_SET}"
     if now - seen > CRON_LATE:
         return Status.FAILED, f"The cron process was last seen {_minutes(now - seen)} ago."
     return Status.OK, "It runs."
 
 
-def _sweeper(now: datetime) -> Answer:
+def _sweeper() -> Answer:
     with queues.probe() as client:
-        last = client.hget(LAST_RUNS, "sweep")
+        last, now = client.hget(LAST_RUNS, "sweep"), queues.present(client)
     if last is None:
         return Status.WARNING, "Nothing that is late has been looked for yet."
     age = now - datetime.fromtimestamp(float(last), UTC)
+    if age < -AHEAD:
+        return Status.FAILED, f"What is late was last looked for {_minutes(-age)} ahead of now: {_SET}"
     if age > SWEEP_LATE:
         return Status.FAILED, f"Nobody has looked for what is late for {_minutes(age)}."
     return Status.OK, "What is late is looked for."
@@ -231,6 +234,9 @@ def _mode() -> Answer:
     if not settings.production:
         return Status.WARNING, "Development: secrets are kept in DATA_DIR."
     return Status.OK, "Production."
+
+
+_SET = "a clock was set, and nobody can tell whether it still runs."
 
 
 def _minutes(age: timedelta) -> str:

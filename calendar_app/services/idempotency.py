@@ -2,19 +2,20 @@
 
 The record is made before the work; its unique key decides who works when two requests arrive together. Work that is
 one transaction fills the record in that transaction (:func:`keep_in`), so that a process that dies between commit and
-answer leaves the answer behind. Work that fails leaves no record: the repetition tries again.
+answer leaves the answer behind. Work that fails leaves no record: the repetition tries again. Ages are told by the
+clock that all processes share (:func:`calendar_app.db.session.clock`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select
 
-from calendar_app.db.session import transaction
+from calendar_app.db.session import clock, transaction
 from calendar_app.db.tables import IdempotencyRecord
 from calendar_app.errors import Conflict, InvalidInput
 
@@ -38,7 +39,7 @@ def begin(scope: str, key: str, body: bytes, *, now: datetime | None = None) -> 
     ``scope`` is who asks for what. :raises InvalidInput: the key is unusable, or came with another body before.
     :raises Conflict: ``request_in_flight``, the first request with this key is still being worked on.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock()
     if not 0 < len(key) <= LONGEST:
         raise InvalidInput(f"An Idempotency-Key has 1 to {LONGEST} characters.", field="Idempotency-Key")
     digest = hashlib.sha256(body).hexdigest()
@@ -101,7 +102,7 @@ def drop(record_id: str) -> None:
 def forget(*, now: datetime | None = None) -> None:
     """Delete what is older than :data:`KEPT` (a daily job)."""
     with transaction() as session:
-        limit = (now or datetime.now(UTC)) - KEPT
+        limit = (now or clock()) - KEPT
         session.exec(delete(IdempotencyRecord).where(col(IdempotencyRecord.created_at) < limit))
 
 

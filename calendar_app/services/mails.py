@@ -16,7 +16,7 @@ import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from calendar_app import queues
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Booking, Mail
 from calendar_app.domain.booking import Status
 from calendar_app.errors import AlmanacError, ProviderNotConfigured, ProviderUnavailable
@@ -107,7 +107,7 @@ def drop_reminders(session: Session, booking_id: str) -> None:
 
 def deliver(mail_id: str, *, now: datetime | None = None) -> str:
     """Hand one letter to the mail server if it is due; its state afterwards, ``""`` if there was nothing to do."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     claim = _claim(mail_id, now)
     if claim is None:
         return ""
@@ -141,7 +141,7 @@ def retry(session: Session, mail_ids: Sequence[str]) -> list[str]:
 
 def sweep(*, now: datetime | None = None, limit: int = 500) -> int:
     """Queue a job for every letter that is due and not being sent; how many. May run at any time."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     due = (
         select(Mail.id)
         .where(Mail.state == QUEUED)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -50,12 +49,12 @@ def flush() -> bool:
 
 
 def job_done(job: str, done: bool) -> None:
-    """Note when ``job`` was last done, for whoever watches the clock."""
+    """Note when ``job`` was last done, by Redis's clock, for whoever watches it."""
     if not done:
         return
     try:
         with queues.probe(2.0) as client:
-            client.hset(health.LAST_RUNS, job, str(time.time()))
+            client.hset(health.LAST_RUNS, job, str(queues.present(client).timestamp()))
     except (RedisError, OSError):
         log.debug("Redis is out of reach: nobody is told that %s was done", job)
 

@@ -19,12 +19,12 @@ cannot be asked           asked again, later and later; the drift report of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import col, func, or_, select
 
-from calendar_app.db.session import reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import CalendarWrite, Deviation, Workspace
 from calendar_app.errors import (
     AlmanacError,
@@ -101,7 +101,7 @@ def settle(deviation_id: str, *, now: datetime | None = None) -> str:
     Returns what became of it: empty where there is none (any more), else ``waiting``, ``open`` or the resolution. Safe
     to run twice and in parallel: what it does is idempotent.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock()
     with reading() as session:
         case = find(session, deviation_id)
     if case is None or case.row.resolved_at is not None or not case.row.resolution:
@@ -141,7 +141,7 @@ def _settle(case: Case, now: datetime) -> str:
 
 def sweep(now: datetime | None = None) -> int:
     """Enqueue every deviation that is due to be looked into, what is due for longest first; how many."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     since = func.coalesce(col(Deviation.next_attempt_at), col(Deviation.found_at))
     query = (
         select(Deviation.id)
@@ -288,7 +288,7 @@ def resolve(actor: Actor, deviation_id: str, how: str, *, now: datetime | None =
     its ``choices``. :raises Conflict: it is settled already, or the booking cannot follow. :raises ProviderError: the
     calendar cannot be asked.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock()
     actor.require(Role.STAFF)
     with reading() as session:
         row = deviations.owned(session, actor, deviation_id)

@@ -16,7 +16,7 @@ from sqlalchemy import and_, or_, select, update
 from sqlmodel import col
 
 from calendar_app import queues
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import GrantRevoked, NotFound
 from calendar_app.providers import registry
@@ -98,11 +98,11 @@ def request(calendar_id: str, *, queue: bool = True, now: datetime | None = None
 
     ``queue`` false only notes it, for a caller who reads the calendar next.
     """
+    asked = now or clock()
     with transaction() as session:
         started = session.scalar(
             select(col(Calendar.sync_started_at)).where(col(Calendar.id) == calendar_id).with_for_update()
         )
-        asked = now or datetime.now(UTC)
         if started is not None:  # by another machine's clock, which may be ahead of ours
             asked = max(asked, started + _TICK)
         session.execute(
@@ -187,7 +187,7 @@ def enqueue(calendar_id: str) -> bool:
 
 def sweep(now: datetime | None = None) -> int:
     """Enqueue what is due by the database's word: asked for, failed and due again, or left by a worker that died."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     asked = and_(
         col(Calendar.sync_requested_at).is_not(None),
         or_(
@@ -201,15 +201,16 @@ def sweep(now: datetime | None = None) -> int:
 
 def poll(now: datetime | None = None) -> int:
     """Enqueue new calendars and those last read ``POLL_MINUTES`` ago; failing ones have times of their own."""
-    now = now or datetime.now(UTC)
-    old = col(Calendar.synced_at) <= now - timedelta(minutes=get_settings().poll_minutes)
+    now = now or clock()
+    poll = timedelta(minutes=get_settings().poll_minutes)
+    old = or_(col(Calendar.synced_at) <= now - poll, col(Calendar.synced_at) > now + poll)  # a clock was set
     healthy = col(Calendar.failures) == 0
     return _enqueue_due(now, and_(healthy, or_(old, col(Calendar.synced_at).is_(None))))
 
 
 def request_full(now: datetime | None = None) -> int:
     """Let the next sync of every calendar list everything, unless that was done lately; the nightly job."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     with transaction() as session:
         session.execute(
             update(Calendar)
@@ -250,7 +251,7 @@ def _enqueue_due(now: datetime, condition: Any) -> int:
 def status(actor: Actor, *, now: datetime | None = None) -> list[SyncStatus]:
     """Every calendar the actor may work with, and how its mirror stands."""
     actor.require(Role.STAFF)
-    now = now or datetime.now(UTC)
+    now = now or clock()
     with reading() as session:
         found = session.execute(visible(actor, Calendar, Connection)).all()
         channels: dict[str, list[Channel]] = defaultdict(list)

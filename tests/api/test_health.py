@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -17,9 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 from sqlalchemy import text
 
+from calendar_app import queues
 from calendar_app.db.session import transaction
-from calendar_app.services import health
+from calendar_app.services import health, metrics
 from calendar_app.settings import Settings
+from calendar_app.worker.cron import Scheduler
 from tests.support.broken import meet
 from tests.support.databases import Database
 from tests.support.people import problem
@@ -86,6 +88,26 @@ def test_a_sweeper_that_stopped_is_told(api: httpx.Client, database: Database, r
     redis_server.hset(health.LAST_RUNS, "sweep", str(datetime.now(UTC).timestamp() - 3600))
     health.forget()
     assert checks(api.get("/health"))["sweeper"] == "failed"
+
+
+def test_a_sign_of_life_from_the_future_is_none(
+    api: httpx.Client, database: Database, redis_server: Redis
+) -> None:
+    """A clock was ahead when cron and sweeper were last seen: nobody knows how they are, and that is said; the next
+    sign of life is by Redis's clock, and all is well."""
+    scheduler = Scheduler(redis_server)
+    scheduler.register_birth()
+    ahead = (queues.present(redis_server) + timedelta(hours=2)).timestamp()
+    redis_server.zadd("rq:cron_schedulers", {scheduler.name: ahead})
+    redis_server.hset(health.LAST_RUNS, "sweep", str(ahead))
+    answer = api.get("/health")
+    assert (checks(answer)["cron"], checks(answer)["sweeper"]) == ("failed", "failed")
+    assert "a clock was set" in answer.text
+    scheduler.heartbeat()
+    metrics.job_done("sweep", True)
+    health.forget()
+    found = checks(api.get("/health"))
+    assert (found["cron"], found["sweeper"]) == ("ok", "ok")
 
 
 @pytest.mark.parametrize(

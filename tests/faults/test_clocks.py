@@ -7,6 +7,7 @@ on one machine and have one clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -160,6 +161,32 @@ def _forget_dead_holds(office: Office, webs: list[Web]) -> None:
         _time_runs_out()
         assert _book(asked, kind, start).status_code == 201
         assert _book(asked, kind, start, hold_id=late["id"]).status_code == 409
+
+
+def test_one_key_at_processes_whose_clocks_differ(office: Office, webs: list[Web]) -> None:
+    """The first request with an Idempotency-Key is still worked on at one web process when it is repeated at another,
+    hours ahead, and repeated everywhere once it is answered: one booking, one answer."""
+    start = office.place.at(18)
+    key = {"Idempotency-Key": "one-wish"}
+    wish = {"event_type_id": office.place.event_type.id, "start": start.isoformat(), "timezone": ZONE}
+    body = wish | {"name": "Ada", "email": "ada@example.org"}
+
+    def send(web: Web) -> httpx.Response:
+        return httpx.post(f"{web.url}/api/v1/bookings", json=body, headers=key, timeout=60)
+
+    held = office.fault("hold", "freebusy", times=None)
+    with ThreadPoolExecutor(1) as elsewhere:
+        first = elsewhere.submit(send, webs[0])
+        wait_until(lambda: office.held(held))
+        for web in webs[1:]:
+            answer = send(web)
+            assert (answer.status_code, answer.json()["code"]) == (409, "request_in_flight")
+        office.mend()
+        made = first.result()
+    assert made.status_code == 201, made.text
+    assert {send(web).text for web in webs} == {made.text}
+    with reading() as session:
+        assert len(list(session.exec(select(Booking)))) == 1
 
 
 @pytest.mark.skipif(not LONG, reason="in the long form")

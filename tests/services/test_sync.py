@@ -363,6 +363,15 @@ def test_polling_finds_what_push_missed(fake: FakeProvider, team: Team) -> None:
     assert sync.poll(datetime.now(UTC) + timedelta(minutes=6)) == 1
 
 
+def test_a_calendar_read_in_the_future_is_due(fake: FakeProvider, team: Team) -> None:
+    """Read while the clock was two hours ahead: it is read again now, and not in two hours."""
+    sync.sync_calendar(team.calendar.id)
+    change(team.calendar.id, synced_at=datetime.now(UTC) + timedelta(hours=2))
+    assert sync.poll() == 1
+    sync.sync_calendar(team.calendar.id)
+    assert sync.poll() == 0
+
+
 def test_clock_of_another_machine_is_ahead(fake: FakeProvider, team: Team) -> None:
     """A request is not lost when the worker's clock is hours ahead of the web process's."""
     sync.sync_calendar(team.calendar.id)

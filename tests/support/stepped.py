@@ -16,7 +16,7 @@ from datetime import datetime, timedelta, tzinfo
 
 
 def step(seconds: float) -> None:
-    """Change the clock of this process."""
+    """Set the clock of this process ahead by so many seconds, or back; steps add up."""
     real_now, real_time, by = datetime.now, time.time, timedelta(seconds=seconds)
 
     def now(_type: type[datetime], tz: tzinfo | None = None) -> datetime:

@@ -18,6 +18,7 @@ from calendar_app.db.session import after_commit, transaction
 from calendar_app.db.tables import Calendar
 from calendar_app.services import sync
 from calendar_app.worker import jobs
+from calendar_app.worker.cron import Scheduler
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.factories import Team
@@ -56,6 +57,53 @@ def test_schedule_is_read_by_rqs_own_cron(redis_server: Redis) -> None:
     assert {job.queue_name for job in found.values()} <= {queues.WRITES, queues.SYNC, queues.DEFAULT}
     scheduler.enqueue_jobs()
     assert Queue("writes", connection=redis_server).jobs[0].func_name == "calendar_app.worker.jobs.sweep"
+
+
+_STEPS = """
+import time
+from datetime import datetime, timedelta, UTC
+from redis import Redis
+from calendar_app.settings import get_settings
+from calendar_app.worker import jobs
+from calendar_app.worker.cron import Scheduler
+from tests.support.stepped import step
+
+scheduler = Scheduler(Redis.from_url(get_settings().redis_url))
+often = scheduler.register(jobs.sweep, "writes", interval=0.2)
+hourly = scheduler.register(jobs.clean_up, "default", cron="0 * * * *")
+for by in (0, 7200, -7200, -7200, 7200):
+    step(by)
+    time.sleep(0.25)
+    print([job.name.rpartition(".")[2] for job in scheduler.enqueue_jobs()])
+    assert scheduler.calculate_sleep_interval() <= 0.2
+    assert timedelta() < hourly.next_enqueue_time - datetime.now(UTC) <= timedelta(hours=1)
+"""
+
+
+def test_a_clock_that_is_set_stops_no_periodic_job(redis_server: Redis) -> None:
+    """Two hours ahead, back, two hours behind, and back: what is due every moment is queued every time, and what is
+    due by the hour no later than the next one."""
+    answer = subprocess.run(
+        [sys.executable, "-c", _STEPS], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    found = [line for line in answer.stdout.splitlines() if line.startswith("[")]
+    assert len(found) == 5
+    assert all("sweep" in line for line in found), found
+
+
+def test_a_schedule_that_redis_forgot_ends_in_peace(redis_server: Redis) -> None:
+    """Its key was evicted: it is there again with the next sign of life, and ending without it is no error."""
+    scheduler = Scheduler(redis_server)
+    scheduler.register_birth()
+    redis_server.flushall()
+    scheduler.heartbeat()
+    seen = queues.cron_seen(redis_server)
+    assert seen is not None
+    assert abs(queues.present(redis_server) - seen) < timedelta(seconds=5)
+    redis_server.flushall()
+    scheduler.register_death()
+    assert queues.cron_seen(redis_server) is None
 
 
 def test_every_job_is_documented_and_takes_ids_only() -> None:
