@@ -170,6 +170,27 @@ class SendsNotices(Protocol):
         """To the channels of one e-mail address, or all; how many. :raises ValueError: no such kind."""
 
 
+ROLES = ("owner", "reader", "none")
+"""What the account may do with a calendar; ``none``: it is deleted, or no longer shared."""
+
+
+@runtime_checkable
+class KeepsRights(Protocol):
+    """Rights that are taken away and given back, with what stands in the calendar untouched."""
+
+    def set_role(self, calendar_id: str, role: str) -> None:
+        """One of :data:`ROLES`."""
+
+
+def set_role(stand_in: StandIn, calendar_id: str, role: str) -> None:
+    """:raises ValueError: no such role, or the stand-in keeps none. :raises KeyError: no such calendar."""
+    if not isinstance(stand_in, KeepsRights):
+        raise ValueError(f"{stand_in.title} keeps no rights that could be changed.")
+    if role not in ROLES:
+        raise ValueError(f"role must be one of {', '.join(ROLES)}.")
+    stand_in.set_role(calendar_id, role)
+
+
 def let_expire(stand_in: StandIn, what: str, account: str) -> None:
     """``what``: ``tokens``, ``sync`` or ``channels``, of one e-mail address or, if that is empty, of everybody.
 

@@ -8,6 +8,7 @@ GET      ``{provider}/accounts``                                 ``{"items": [�
 POST     ``{provider}/calendars/{calendar}/events``              ``{"title", "start", "end"}`` (RFC 3339): adds one
 PATCH    ``{provider}/calendars/{calendar}/events/{event}``      ``{"title"}`` or ``{"start"}``: renames, moves
 DELETE   ``{provider}/calendars/{calendar}/events/{event}``      deletes it
+PUT      ``{provider}/calendars/{calendar}/role``                ``{"role": "owner|reader|none"}``: what we may do
 POST     ``{provider}/remove-access``                            ``{"account": e-mail}``
 POST     ``{provider}/expire``                                   ``{"what": "tokens|sync|channels", "account": …}``
 POST     ``{provider}/notice``                                   ``{"kind": name, "account": …}``: ``{"sent": n}``
@@ -33,7 +34,7 @@ from starlette.routing import Route
 from calendar_app.sandbox.fault_operations import PROVIDERS, operations
 from calendar_app.sandbox.faults import Faults, fault_from, kinds
 from calendar_app.sandbox.pages import refuse_cross_site
-from calendar_app.sandbox.stand_in import FOR_PROGRAMS, StandIn, let_expire, send_notice
+from calendar_app.sandbox.stand_in import FOR_PROGRAMS, StandIn, let_expire, send_notice, set_role
 
 Json = dict[str, Any]
 Handler = Callable[[Request, Json], Any]
@@ -58,6 +59,7 @@ class StandInControl:
             ("POST", events, self._add),
             ("PATCH", f"{events}/{{event}}", self._change),
             ("DELETE", f"{events}/{{event}}", self._delete),
+            ("PUT", "/{provider}/calendars/{calendar}/role", self._set_role),
             ("POST", "/{provider}/remove-access", self._remove_access),
             ("POST", "/{provider}/expire", self._expire),
             ("POST", "/{provider}/notice", self._notice),
@@ -91,6 +93,9 @@ class StandInControl:
 
     def _delete(self, request: Request, _body: Json) -> None:
         self._of(request).delete_event(request.path_params["calendar"], request.path_params["event"])
+
+    def _set_role(self, request: Request, body: Json) -> None:
+        set_role(self._of(request), request.path_params["calendar"], str(body.get("role", "")))
 
     def _remove_access(self, request: Request, body: Json) -> None:
         self._of(request).remove_access(str(body.get("account", "")))

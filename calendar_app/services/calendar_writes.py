@@ -15,6 +15,8 @@ retryable              again later: 5 s, doubling to an hour, with jitter; ``Ret
 ``PreconditionFailed`` 412, and 409 or 410 to a write: the event is read; what its owner changed is kept
                        (:func:`event_writing.merged`), what is gone is made anew or done; else again later
 ``EventNotFound``      written anew
+``PermissionDenied``,  parked, the calendar's owner is told once; taken up by itself when the calendar can be written
+``CalendarNotFound``   again (:mod:`calendar_app.services.calendar_listing`)
 any other              parked with the reason; staff see it and may retry
 =====================  ==============================================================================================
 """
@@ -25,14 +27,14 @@ import logging
 import random
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import and_, or_
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app import queues
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import (
     Booking,
     BookingHost,
@@ -46,8 +48,8 @@ from calendar_app.domain.booking import Status
 from calendar_app.domain.event import EventDraft, write_key
 from calendar_app.errors import EventNotFound, GrantRevoked, NotFound, PreconditionFailed, ProviderError
 from calendar_app.providers import registry
-from calendar_app.providers.base import AccessRole, Capability, WrittenEvent
-from calendar_app.services import booking_events, deviations, grants, live, mirror, sightings
+from calendar_app.providers.base import Capability, WrittenEvent
+from calendar_app.services import booking_events, calendar_rights, deviations, grants, live, mirror, sightings
 from calendar_app.services.event_writing import Seen, put, read_back, remove
 from calendar_app.services.mirror_own import Sighting
 
@@ -93,9 +95,11 @@ class _Outcome:
 def plan(session: Session, booking: Booking) -> list[str]:
     """Say what every calendar must hold of ``booking`` as it is now; ids of the rows that have to be carried out.
 
-    Calendars: those of the booking's hosts, in its workspace, that receive bookings and can be written to, unless
-    the workspace or the person has switched that off. A calendar that holds the event already is kept in step as
-    long as its owner is a host. Call it in the transaction that changes the booking, after ``version`` was raised.
+    Calendars: those of the booking's hosts, in its workspace, that receive bookings, unless the workspace or the
+    person has switched that off. One that cannot be written now is planned all the same, and one that is not there at
+    its provider where the host has no other: they may be back when the write is due, and it shows if not. A calendar
+    that holds the event already is kept in step as long as its owner is a host. Call it in the transaction that changes
+    the booking, after ``version`` was raised.
     """
     hosts = session.exec(select(BookingHost.person_id).where(BookingHost.booking_id == booking.id)).all()
     rows = {row.calendar_id: row for row in session.exec(_rows_of(booking.id).with_for_update())}
@@ -140,6 +144,41 @@ def retry_workspace(session: Session, workspace_id: str) -> list[str]:
     return _take_up(session, _rows_in(workspace_id))
 
 
+def take_up_refused(session: Session, calendar_id: str) -> list[str]:
+    """Try the calendar's writes again that were parked because it could not be written; ids of those rows.
+
+    Their tries go on to count, so that a provider which says that we may and then refuses is not asked for ever.
+    """
+    query = select(CalendarWrite).where(
+        CalendarWrite.calendar_id == calendar_id,
+        CalendarWrite.state == FAILED,
+        col(CalendarWrite.last_error_code).in_(calendar_rights.LOST),
+    )
+    rows = session.exec(query.order_by(col(CalendarWrite.id)).with_for_update()).all()
+    for row in rows:
+        row.state, row.next_attempt_at = QUEUED, None
+        session.add(row)
+    ids = [row.id for row in rows]
+    after_commit(session, lambda: _enqueue(*ids))
+    return ids
+
+
+def remove_again(session: Session, calendar_id: str, now: datetime) -> None:
+    """The calendar was not to be found for a while: events to come that were removed meanwhile may still stand."""
+    query = (
+        select(CalendarWrite)
+        .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
+        .where(CalendarWrite.calendar_id == calendar_id, CalendarWrite.state == REMOVED, Booking.end_at > now)
+    )
+    rows = session.exec(query.order_by(col(CalendarWrite.id)).with_for_update()).all()
+    for row in rows:
+        row.desired_version += 1
+        _requeue(row)
+        session.add(row)
+    ids = [row.id for row in rows]
+    after_commit(session, lambda: _enqueue(*ids))
+
+
 def rewrite(session: Session, booking_id: str, calendar_id: str) -> bool:
     """Have the booking's event in one calendar written again as it should be; false if none has to stand there."""
     row = session.exec(
@@ -176,22 +215,22 @@ def apply(write_id: str, *, now: datetime | None = None) -> str:
     Does nothing while another worker holds the claim. Provider errors are recorded, not raised.
     """
     while True:
-        claim = _claim(write_id, now or datetime.now(UTC))
+        claim = _claim(write_id, now or clock())
         if not isinstance(claim, _Claim):
             return claim
         outcome = _carry_out(claim)
         if claim.draft is not None and outcome.error is None and not claim.verify_only:
-            if not _record(claim, outcome, now or datetime.now(UTC), keep=True):
+            if not _record(claim, outcome, now or clock(), keep=True):
                 continue
             outcome = replace(outcome, seen=_read_back(claim, outcome.written))
-        _record(claim, outcome, now or datetime.now(UTC))
+        _record(claim, outcome, now or clock())
         if outcome.error is not None:
             return _state(write_id)
 
 
 def sweep(now: datetime | None = None) -> int:
     """Enqueue every row that is behind and due; how many. It is safe to run it as often as one likes."""
-    now = now or datetime.now(UTC)
+    now = now or clock()
     write = CalendarWrite
     behind = and_(col(write.applied_version) < col(write.desired_version), col(write.state) != FAILED)
     unverified = and_(
@@ -223,20 +262,22 @@ def sweep(now: datetime | None = None) -> int:
 
 def _targets(session: Session, booking: Booking, hosts: Collection[str]) -> list[str]:
     query = (
-        select(Calendar.id, Calendar.access_role, Connection.provider)
+        select(Calendar.id, Calendar.removed_at, Connection.provider, Connection.person_id)
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .join(Person, col(Person.id) == col(Connection.person_id))
         .join(Workspace, col(Workspace.id) == col(Calendar.workspace_id))
         .where(Calendar.workspace_id == booking.workspace_id, col(Connection.person_id).in_(hosts))
-        .where(col(Calendar.receives_bookings).is_(True), col(Calendar.removed_at).is_(None))
+        .where(col(Calendar.receives_bookings).is_(True))
         .where(Connection.status != "disconnected")
         .where(col(Workspace.auto_sync_bookings).is_(True), col(Person.calendar_sync_enabled).is_(True))
     )
     writable = {kind.key for kind in registry.kinds() if Capability.WRITE in kind.capabilities}
+    found = [row for row in session.exec(query) if row[2] in writable]
+    served = {person_id for _, removed_at, _, person_id in found if removed_at is None}
     return [
         calendar_id
-        for calendar_id, role, provider in session.exec(query)
-        if provider in writable and AccessRole(role).can_write
+        for calendar_id, removed_at, _, person_id in found
+        if removed_at is None or person_id not in served
     ]
 
 
@@ -379,9 +420,14 @@ def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = Fal
             row.lease_until = None
         if outcome.error is not None:
             _failed(row, outcome.error, now)
+            if outcome.error.code in calendar_rights.LOST:
+                calendar_rights.lost(session, calendar, outcome.error, now)
         else:
             _succeeded(row, claim, outcome, now)
             _agree(session, row, calendar, claim.etag, now)
+            if outcome.written is not None and calendar.write_lost_at is not None:
+                calendar_rights.regained(session, calendar)
+                take_up_refused(session, calendar.id)
         session.add(row)
         if not keep:
             _tell(session, calendar.workspace_id)

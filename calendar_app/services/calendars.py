@@ -24,10 +24,12 @@ HIDDEN_TOKENS = (defer(Connection.access_token), defer(Connection.refresh_token)
 
 @dataclass(frozen=True, slots=True)
 class CalendarView:
-    """A calendar for people. ``sync_progress`` counts events read by a running sync; ``last_error`` is a sentence;
-    ``in_doubt``: most of it vanished at the provider, and a person has to say whether that is meant.
-    ``timezone_source``: see :class:`calendar_app.services.calendar_zones.ZoneSource`; ``provider_timezone`` is the zone
-    that the provider names, empty for none."""
+    """A calendar for people. ``sync_progress`` counts events read by a running sync; ``last_error`` says why it could
+    not be read, or why bookings cannot be written there; ``in_doubt``: most of it vanished at the provider, and a
+    person has to say whether that is meant. ``timezone_source``: see
+    :class:`calendar_app.services.calendar_zones.ZoneSource`; ``provider_timezone`` is the zone that the provider names,
+    empty for none.
+    """
 
     id: str
     connection_id: str
@@ -222,7 +224,7 @@ def view(calendar: Calendar, connection: Connection, now: datetime) -> CalendarV
         synced_at=calendar.synced_at,
         sync_progress=calendar.sync_progress,
         syncing=connection.status in ("connected", "error") and syncing(calendar, now),
-        last_error=calendar.last_error,
+        last_error=" ".join(filter(None, (calendar.last_error, calendar.write_error))),
         connection_status=connection.status,
         in_doubt=calendar.last_error_code == MASS_DELETE,
     )

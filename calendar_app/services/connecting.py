@@ -31,7 +31,7 @@ from calendar_app.errors import (
 )
 from calendar_app.providers import registry
 from calendar_app.providers.base import Account, Grant, OAuthClient, RemoteCalendar
-from calendar_app.services import accounts, audit, calendars, grants, live, sync
+from calendar_app.services import accounts, audit, calendar_listing, calendars, grants, live, sync
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.connection_views import ConnectionView, missing_features, owned, title, views
 from calendar_app.services.roles import Actor, Role
@@ -332,6 +332,7 @@ def store(
         grants.save(session, row, grant)
         session.flush()
         standing = calendars.store_listing(session, row, listing)
+        calendar_listing.judge(session, row.id, listing, now)
         actor = Actor(person.id, attempt.workspace_id, Role.STAFF, person.email, person.name, person.timezone)
         audit.record(
             session,

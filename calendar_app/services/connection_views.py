@@ -90,7 +90,7 @@ def title(provider: str) -> str:
 
 def _view(row: Connection, calendars: list[Calendar], name: str, now: datetime) -> ConnectionView:
     live = row.status in ("connected", "error")
-    failed = next((one.last_error for one in calendars if one.last_error), "")
+    failed = next((text for one in calendars for text in (one.last_error, one.write_error) if text), "")
     status = row.status
     if live and not row.last_error and any(syncing(one, now) for one in calendars):
         status = "syncing"

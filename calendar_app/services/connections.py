@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 from sqlmodel import col, select
 
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Connection
 from calendar_app.errors import NotFound, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, ProviderKind, RemoteCalendar
-from calendar_app.services import calendars, grants, live
+from calendar_app.services import calendar_listing, calendars, grants, live
 from calendar_app.services.calendars import HIDDEN_TOKENS
 from calendar_app.services.connecting import (
     ConnectResult,
@@ -142,11 +142,13 @@ def refresh(actor: Actor, connection_id: str) -> ConnectionView:
         return get_connection(actor, connection_id)
     grants.refresh(connection_id)
     listing: list[RemoteCalendar] = grants.call(connection_id, lambda provider: provider.list_calendars())
+    now = clock()
     with transaction() as session:
         row = owned(session, actor, connection_id, lock=True)
         row.retry_at = None  # the provider answers
         session.add(row)
         standing = calendars.store_listing(session, row, listing)
+        calendar_listing.judge(session, row.id, listing, now)
         after_commit(session, lambda: live.publish(actor.workspace_id, "connections"))
         unread = [calendar.id for calendar in standing if calendar.synced_at is None]
     request_sync(unread)

@@ -221,6 +221,25 @@ def bookings_vanished(session: Session, connection: Connection, calendar: Calend
     return _to_owner(session, connection, owner, "bookings_vanished", occasion, subject, body)
 
 
+def calendar_not_writable(
+    session: Session, connection: Connection, calendar: Calendar, now: datetime
+) -> bool:
+    """Tell a calendar's owner, once for each time that it happens, that bookings cannot be written into it."""
+    owner = session.get_one(Person, connection.person_id)
+    provider, account = _account(connection)
+    body = (
+        f"Hello {owner.name},\n\n"
+        f"bookings cannot be written into your calendar “{calendar.name}” ({account} at {provider}). "
+        f"What we are told: {calendar.write_error}\n\n"
+        "Bookings go on, and their events are kept ready: as soon as the calendar can be written again, which we look "
+        "at regularly, they are written. If it will not come back, choose another calendar for your bookings:\n"
+        f"{get_settings().public_url}/settings/calendars\n"
+    )
+    occasion = f"{calendar.id}:not_writable:{now.isoformat()}"
+    subject = f"Bookings cannot be written into “{calendar.name}”"
+    return _to_owner(session, connection, owner, "calendar_not_writable", occasion, subject, body)
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """One change of one booking, to be told to several people."""

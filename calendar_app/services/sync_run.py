@@ -23,7 +23,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from tempfile import TemporaryFile
@@ -35,7 +35,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from calendar_app.db import mirror as rows
-from calendar_app.db.session import after_commit, transaction
+from calendar_app.db.session import after_commit, clock, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.domain.timespan import utc
@@ -49,7 +49,7 @@ from calendar_app.errors import (
 )
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Capability
-from calendar_app.services import calendar_zones, grants, live, mirror, sightings, troubles
+from calendar_app.services import calendar_rights, calendar_zones, grants, live, mirror, sightings, troubles
 from calendar_app.services.calendars import MASS_DELETE
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class _Superseded(Exception):
 
 def sync_once(calendar_id: str) -> tuple[SyncResult, bool]:
     """Read the calendar if it can be claimed; true if somebody asked for another reading meanwhile."""
-    claim = _claim(calendar_id, datetime.now(UTC))
+    claim = _claim(calendar_id, clock())
     if isinstance(claim, Outcome):
         return SyncResult(claim), False
     try:
@@ -152,8 +152,9 @@ def _heartbeat(claim: _Claim) -> Iterator[None]:
     def beat() -> None:
         while not ended.wait(BEAT_S):
             try:
+                until = clock() + LEASE
                 with transaction() as session:
-                    session.execute(_mine(claim).values(sync_lease_until=datetime.now(UTC) + LEASE))
+                    session.execute(_mine(claim).values(sync_lease_until=until))
             except SQLAlchemyError:
                 log.warning("a sync could not say that it is alive", extra={"calendar": claim.calendar_id})
 
@@ -205,7 +206,7 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
 
 def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> _Listing:
     """Write every event of the listing to ``spool``, one JSON line each."""
-    since = None if cursor else utc(mirror.window_at(datetime.now(UTC)).start)
+    since = None if cursor else utc(mirror.window_at(clock()).start)
 
     def work(provider: CalendarProvider) -> _Listing:
         spool.seek(0)
@@ -233,10 +234,9 @@ def _listed(spool: IO[bytes]) -> Iterator[CalendarEvent]:
 
 
 def _progress(claim: _Claim, count: int) -> None:
+    until = clock() + LEASE
     with transaction() as session:
-        answer: Any = session.execute(
-            _mine(claim).values(sync_progress=count, sync_lease_until=datetime.now(UTC) + LEASE)
-        )
+        answer: Any = session.execute(_mine(claim).values(sync_progress=count, sync_lease_until=until))
         if not answer.rowcount:
             raise _Superseded
         if (
@@ -246,7 +246,7 @@ def _progress(claim: _Claim, count: int) -> None:
 
 
 def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncResult, bool]:
-    now, full = datetime.now(UTC), listing.full
+    now, full = clock(), listing.full
     with transaction() as session:
         row = _locked(session, claim)
         calendar_zones.take_listed(session, row, listing.zone, now, full=full)
@@ -283,7 +283,7 @@ def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
     """Record why, and when to try again, if at all."""
     if isinstance(error, NotFound):
         return SyncResult(Outcome.SKIPPED)
-    now = datetime.now(UTC)
+    now = clock()
     with transaction() as session:
         try:
             row = _locked(session, claim)
@@ -295,6 +295,8 @@ def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
         if row.last_error_code != MASS_DELETE:
             row.last_error_code, row.last_error = error.code, error.detail
         session.add(row)
+        if error.code in calendar_rights.LOST:
+            calendar_rights.list_soon(session, claim.connection_id, now)
         if not isinstance(error, GrantRevoked):
             troubles.failed(session, claim.connection_id, error, now)
         after_commit(session, lambda: live.publish(claim.workspace_id, "connections", claim.person_id))

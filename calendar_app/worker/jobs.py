@@ -12,6 +12,7 @@ from collections.abc import Callable
 from calendar_app.services import (
     abandoned,
     bookings,
+    calendar_listing,
     calendar_writes,
     channels,
     disconnections,
@@ -43,6 +44,11 @@ def sync_calendar(calendar_id: str) -> str:
 def push(channel_id: str, number: int, signal: str) -> None:
     """A provider said that a calendar changed, or that its channel ends."""
     channels.pushed(channel_id, number, signal)
+
+
+def list_calendars(connection_id: str) -> int:
+    """See whether an account's calendars are there and may be written; how many that receive bookings may not."""
+    return len(calendar_listing.look(connection_id))
 
 
 def open_channel(calendar_id: str) -> bool:
@@ -82,7 +88,14 @@ def send_mail(mail_id: str) -> str:
 
 def sweep() -> None:
     """Queue again what is due by the database's word."""
-    _each(sync.sweep, calendar_writes.sweep, mails.sweep, outside.sweep, disconnections.sweep)
+    _each(
+        sync.sweep,
+        calendar_writes.sweep,
+        mails.sweep,
+        outside.sweep,
+        disconnections.sweep,
+        calendar_listing.sweep,
+    )
 
 
 def poll_calendars() -> int:

@@ -20,6 +20,7 @@ KEYS, HTTP, GUARD = (
 ATTACKS = "tests/attacks"
 PUSH, CLOCKS, MAILBOX = (f"tests/faults/test_{name}.py" for name in ("push", "clocks", "mailbox"))
 ADDRESSES, FILES = f"{ATTACKS}/test_typed_addresses.py", f"{ATTACKS}/test_hostile_files.py"
+RIGHTS = "tests/faults/test_rights.py"
 CODES = f"{ATTACKS}/test_oauth.py"
 LISTINGS = "tests/providers/test_caldav_listing.py"
 
@@ -348,5 +349,22 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/domain/test_ics_reader.py::test_every_address_of_the_owner_counts",
             "tests/domain/test_ics_reader.py::test_outlooks_status_and_transp",
         ),
+    ),
+    63: (
+        "A clock is set by hours, forth and back",
+        (
+            f"{JOBS}::test_a_clock_that_is_set_stops_no_periodic_job",
+            "tests/api/test_health.py::test_a_sign_of_life_from_the_future_is_none",
+            f"{SYNC}::test_a_calendar_read_in_the_future_is_due",
+            f"{CLOCKS}::test_clocks_that_differ_by_hours",
+        ),
+    ),
+    64: (
+        "One Idempotency-Key at web processes whose clocks differ",
+        (f"{CLOCKS}::test_one_key_at_processes_whose_clocks_differ",),
+    ),
+    65: (
+        "The right to write is taken and given back, or the calendar deleted",
+        (RIGHTS, "tests/services/test_calendar_rights.py"),
     ),
 }

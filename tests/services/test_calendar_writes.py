@@ -411,14 +411,13 @@ def test_a_failed_read_back_is_made_up_for(fake: FakeProvider, place: Place) -> 
         (Workspace, {"auto_sync_bookings": False}),
         (Person, {"calendar_sync_enabled": False}),
         (Calendar, {"receives_bookings": False}),
-        (Calendar, {"access_role": "reader"}),
         (Connection, {"status": "disconnected"}),
     ],
 )
 def test_switches_decide_what_is_written(
     fake: FakeProvider, place: Place, table: type, columns: dict[str, object]
 ) -> None:
-    """Workspace, person, calendar, rights and connection: with any of them off, no write is planned."""
+    """Workspace, person, calendar and connection: with any of them off, no write is planned."""
     key = {
         Workspace: place.workspace.id,
         Person: place.people[0].id,

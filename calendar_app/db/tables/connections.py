@@ -37,7 +37,8 @@ class Connection(SQLModel, table=True):
 
     ``status``: ``connected``, ``error``, ``needs_reconnect`` or ``disconnected`` (``syncing`` is derived from its
     calendars). Tokens are encrypted; ``token_version`` rises with each saved refresh. After repeated failure nothing is
-    asked of the provider before ``retry_at``.
+    asked of the provider before ``retry_at``. Its calendars are listed again at ``listing_due_at``, after
+    ``listing_tries`` that found one of them missing or not writable.
     """
 
     __tablename__ = "connection"
@@ -61,6 +62,8 @@ class Connection(SQLModel, table=True):
     last_error_at: datetime | None = when(nullable=True)
     failures: int = 0
     retry_at: datetime | None = when(nullable=True)
+    listing_due_at: datetime | None = when(nullable=True)
+    listing_tries: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     created_at: datetime = when()
     disconnected_at: datetime | None = when(nullable=True)
 
@@ -77,7 +80,8 @@ class Calendar(SQLModel, table=True):
 
     ``timezone`` is the IANA zone in which dates and floating times are read; ``timezone_source`` says where it comes
     from (:class:`calendar_app.services.calendar_zones.ZoneSource`), empty while nobody has looked.
-    ``provider_timezone`` is what the provider named last, empty for none.
+    ``provider_timezone`` is what the provider named last, empty for none. ``write_lost_at``: since when bookings
+    cannot be written here, for the reason in ``write_error``; ``None`` as far as they can.
     """
 
     __tablename__ = "calendar"
@@ -109,6 +113,9 @@ class Calendar(SQLModel, table=True):
     last_error_code: str = ""
     last_error: str = text()
     failures: int = 0
+    write_error_code: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    write_error: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    write_lost_at: datetime | None = when(nullable=True)
     created_at: datetime = when()
     removed_at: datetime | None = when(nullable=True)
 

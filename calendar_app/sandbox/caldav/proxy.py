@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from calendar_app.sandbox.caldav.odd_answers import Truncation, weak_tags
+from calendar_app.sandbox.caldav.privileges import refused, without_writing
 from calendar_app.sandbox.fault_middleware import SCOPE_KEY
 from calendar_app.sandbox.proxy import forwardable
 
@@ -31,6 +32,7 @@ class RadicaleProxy:
         self._changed = changed
         self._client = httpx.AsyncClient(timeout=60, trust_env=False, follow_redirects=False)
         self._truncation = Truncation()
+        self.read_only: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._answer(Request(scope, receive), scope.get(SCOPE_KEY, ""))
@@ -49,6 +51,8 @@ class RadicaleProxy:
             return Response(
                 status_code=412
             )  # RFC 9110 §13.1.1: a weak tag is never the same in the strong comparison
+        if request.method in _CHANGING and self.read_only & set(request.url.path.split("/")):
+            return refused(request.url.path)
         rest = self._truncation.rest(bytes(body))
         if rest is not None:
             return _multistatus(self._truncation.halved(rest) if fault == "truncated" else rest)
@@ -58,8 +62,15 @@ class RadicaleProxy:
             return PlainTextResponse("Radicale is not answering.\n", 502)
         if request.method in _CHANGING and answer.is_success:
             self._changed()
-        made = Response(answer.content, answer.status_code)
-        made.raw_headers = [(name.lower(), value) for name, value in forwardable(answer.headers.raw)]
+        content = answer.content
+        if self.read_only and request.method == "PROPFIND" and answer.status_code == 207:
+            content = without_writing(content, self.read_only)
+        made = Response(content, answer.status_code)
+        made.raw_headers = [
+            (name.lower(), value)
+            for name, value in forwardable(answer.headers.raw)
+            if name.lower() != b"content-length"
+        ] + [(b"content-length", str(len(content)).encode())]
         if fault == "truncated" and answer.status_code == 207:
             return _multistatus(self._truncation.halved(answer.content))
         return weak_tags(made) if fault == "weak_etag" else made

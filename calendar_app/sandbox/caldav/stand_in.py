@@ -26,7 +26,7 @@ from starlette.routing import BaseRoute, Mount
 
 from calendar_app.sandbox.caldav.proxy import PREFIX, RadicaleProxy
 from calendar_app.sandbox.caldav.seed import ZONE, calendar_with
-from calendar_app.sandbox.caldav.server import USERNAME, users_file
+from calendar_app.sandbox.caldav.server import USERNAME, folder_of, users_file
 from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed
 from calendar_app.sandbox.store import Clock
 
@@ -130,6 +130,24 @@ class CalDavStandIn:
 
     def delete_event(self, calendar_id: str, event_id: str) -> None:
         self._ask("DELETE", f"{self._home}{quote(calendar_id)}/{quote(event_id)}")
+        self._changed()
+
+    def set_role(self, calendar_id: str, role: str) -> None:
+        """``none`` takes the collection out of Radicale's storage, with everything in it, until it is given back."""
+        folder = folder_of(self._data_dir)
+        here = folder / "collections" / "collection-root" / USERNAME / calendar_id
+        taken = folder / "taken" / calendar_id
+        if not (here.is_dir() or taken.is_dir()):
+            raise KeyError(calendar_id)
+        taken.parent.mkdir(exist_ok=True)
+        if role == "none" and here.is_dir():
+            here.rename(taken)
+        elif role != "none" and taken.is_dir():
+            taken.rename(here)
+        if role == "reader":
+            self._proxy.read_only.add(calendar_id)
+        else:
+            self._proxy.read_only.discard(calendar_id)
         self._changed()
 
     def remove_access(self, email: str) -> None:

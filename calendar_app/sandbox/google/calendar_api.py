@@ -248,7 +248,7 @@ class CalendarApi:
             "description": calendar.body.get("description", ""),
             "updated": rfc3339(datetime.fromtimestamp(updated / 1000, UTC)),
             "timeZone": zone or calendar.body["timeZone"],
-            "accessRole": "owner",
+            "accessRole": calendar.role,
             "defaultReminders": [],
             **listed,
         }
@@ -265,31 +265,31 @@ class CalendarApi:
         return self._shown(call, calendar, self.events.get(calendar.ref, call.event_id))
 
     def insert_event(self, call: Call) -> Json:
-        calendar = call.calendar()
+        calendar = _writable(call)
         return self._shown(call, calendar, self.events.insert(calendar.ref, call.body))
 
     def import_event(self, call: Call) -> Json:
-        return self.events.import_(call.calendar().ref, call.body)
+        return self.events.import_(_writable(call).ref, call.body)
 
     def update_event(self, call: Call) -> Json:
-        calendar = call.calendar()
+        calendar = _writable(call)
         event = self.events.update(calendar.ref, call.event_id, call.body, call.if_match)
         return self._shown(call, calendar, event)
 
     def patch_event(self, call: Call) -> Json:
-        calendar = call.calendar()
+        calendar = _writable(call)
         event = self.events.patch(calendar.ref, call.event_id, call.body, call.if_match)
         return self._shown(call, calendar, event)
 
     def delete_event(self, call: Call) -> None:
         call.one_of("sendUpdates", "all", "externalOnly", "none")
-        self.events.delete(call.calendar().ref, call.event_id, call.if_match)
+        self.events.delete(_writable(call).ref, call.event_id, call.if_match)
 
     def move_event(self, call: Call) -> Json:
         if not call.text("destination"):
             raise required("Required parameter: destination")
         target = self.calendars.get(call.account, call.text("destination"))
-        return self.events.move(call.calendar().ref, call.event_id, target.ref)
+        return self.events.move(_writable(call).ref, call.event_id, target.ref)
 
     def free_busy(self, call: Call) -> Json:
         return freebusy.answer(self.calendars, call.account, call.body)
@@ -329,3 +329,12 @@ def _instance_key(original: str) -> str:
 
 async def _not_offered(_request: Request) -> Response:
     return GoogleError(501, "notImplemented", "The sandbox does not offer this method.").response()
+
+
+def _writable(call: Call) -> CalendarRow:
+    """The calendar of a call that changes it. :raises GoogleError: 403 where the account may only read it."""
+    calendar = call.calendar()
+    if calendar.role != "owner":
+        said = "You need to have writer access to this calendar."
+        raise GoogleError(403, "requiredAccessLevel", said, domain="calendar")
+    return calendar

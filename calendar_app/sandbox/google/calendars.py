@@ -1,7 +1,8 @@
 """Accounts, their calendars, and the two resources that show a calendar: Calendar and CalendarListEntry.
 
 Source: https://developers.google.com/workspace/calendar/api/v3/reference/calendarList and ``/calendars``.
-Every calendar belongs to one account and is visible to that account only; sharing (ACLs) is not simulated.
+Every calendar belongs to one account and is visible to that account only; sharing (ACLs) is not simulated, but the
+account's role can be changed, and ``none`` hides the calendar as if it were no longer shared.
 """
 
 from __future__ import annotations
@@ -57,6 +58,11 @@ class CalendarRow:
     @property
     def ref(self) -> CalendarRef:
         return CalendarRef(self.id, self.account, self.body["timeZone"], self.body["summary"], self.primary)
+
+    @property
+    def role(self) -> str:
+        """The account's ``accessRole``, or ``none``."""
+        return str(self.body.get("accessRole", "owner"))
 
     @property
     def etag(self) -> str:
@@ -120,7 +126,7 @@ class Calendars:
             "SELECT * FROM calendar WHERE account = ? AND deleted <= ? ORDER BY is_primary DESC, rowid",
             (account, deleted),
         )
-        return [_row(row) for row in rows]
+        return [found for found in map(_row, rows) if found.role != "none"]
 
     def find(self, calendar_id: str) -> CalendarRow | None:
         row = self.store.db.execute(
@@ -131,9 +137,14 @@ class Calendars:
     def get(self, account: str, calendar_id: str) -> CalendarRow:
         """:raises GoogleError: 404 where it is missing or another account's."""
         row = self.find(account if calendar_id == "primary" else calendar_id)
-        if row is None or row.account != account:
+        if row is None or row.account != account or row.role == "none":
             raise not_found()
         return row
+
+    def set_role(self, row: CalendarRow, role: str) -> None:
+        """What the account may do with the calendar from now on."""
+        with self.store.writing():
+            self._save(row.id, row.account, {**row.body, "accessRole": role}, primary=row.primary)
 
     def insert(self, account: str, body: Json) -> CalendarRow:
         fields = {name: body[name] for name in _CALENDAR_FIELDS if body.get(name)}

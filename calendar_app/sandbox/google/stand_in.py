@@ -138,6 +138,9 @@ class GoogleStandIn:
         except GoogleError as error:
             raise _plainly(error) from error
 
+    def set_role(self, calendar_id: str, role: str) -> None:
+        self.calendars.set_role(self._row(calendar_id), role)
+
     def remove_access(self, email: str) -> None:
         self.grants.withdraw(email)
 

@@ -83,6 +83,9 @@ class Mailbox:
         }
 
 
+_TAKEN = "taken from "
+
+
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """One calendar of a mailbox; ``epoch`` grows when its delta tokens are made void."""
@@ -185,6 +188,20 @@ class Mailboxes:
         made = self.calendar_by_own_id(own_id)
         assert made is not None
         return made
+
+    def set_role(self, calendar: Calendar, role: str) -> None:
+        """What the mailbox may do with its calendar; ``none`` takes it out of the mailbox until it is given back."""
+        mailbox = calendar.mailbox.removeprefix(_TAKEN)
+        with self.store.writing():
+            self.store.db.execute(
+                "UPDATE calendar SET can_edit = ?, mailbox = ?, seq = ? WHERE id = ?",
+                (
+                    role == "owner",
+                    _TAKEN + mailbox if role == "none" else mailbox,
+                    self.store.next_sequence(),
+                    calendar.id,
+                ),
+            )
 
     def expire_sync_tokens(self, own_id: str | None = None) -> None:
         """Makes the delta tokens of one calendar, or of all, answer 410."""

@@ -158,6 +158,9 @@ class MicrosoftStandIn:
         except GraphError as error:
             raise _plainly(error) from error
 
+    def set_role(self, calendar_id: str, role: str) -> None:
+        self.mailboxes.set_role(self._calendar(calendar_id), role)
+
     def remove_access(self, email: str) -> None:
         self.grants.withdraw(email)
 

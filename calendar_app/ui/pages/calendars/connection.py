@@ -186,7 +186,7 @@ def _calendar(row: CalendarRow) -> rx.Component:
                 "Write bookings here",
                 row.receives_bookings,
                 lambda value: CalendarsState.set_bookings(row.id, value),
-                ~row.can_write,
+                ~row.can_write & ~row.receives_bookings,
             ),
         ),
         rx.cond(row.checks_conflicts & row.can_go_stale, _policy(row)),
