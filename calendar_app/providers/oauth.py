@@ -115,16 +115,22 @@ class AuthorizationCode:
         return self._grant(token, sent=refresh_token)
 
     def revoke(self, token: str) -> None:
-        """Withdraw the grant. A provider that no longer knows the token answers 400: the goal is reached.
+        """Withdraw the grant. A provider that no longer knows the token says so: the goal is reached.
 
-        :raises InvalidRequest: the provider has no such endpoint, and the sentence says where people end access.
+        :raises InvalidRequest: the provider has no such endpoint, and the sentence says where people end access; or it
+            refused.
         """
         if not self._vendor.revoke:
             raise InvalidRequest(self._vendor.no_revocation, reason="no_revocation_endpoint")
         with self._http() as http, self._errors():
             response = http.post(self._vendor.revoke, data={"token": token} | self._revoker())
-        if response.status_code not in (200, 204, 400):
-            raise ProviderUnavailable(f"{self._vendor.title} did not confirm that access was withdrawn.")
+        if response.status_code in (200, 204) or _names_a_dead_token(response):
+            return
+        if response.status_code < 500:
+            raise InvalidRequest(
+                f"{self._vendor.title} refused to withdraw the access.", reason="not_revoked"
+            )
+        raise ProviderUnavailable(f"{self._vendor.title} did not confirm that access was withdrawn.")
 
     def account(self, access_token: str) -> Account:
         """Whose grant it is. :raises ProviderUnavailable: the answer does not say."""
@@ -206,3 +212,15 @@ class AuthorizationCode:
             raise ProviderUnavailable(
                 f"{title} cannot be reached right now.", reason=type(error).__name__
             ) from None
+
+
+def _names_a_dead_token(response: httpx.Response) -> bool:
+    """Whether a refusal says that the token is over, which is what was wanted.
+
+    RFC 7009 §2.2 has servers answer that with 200; Google says 400 ``invalid_token``
+    (developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke). Any other 400 says nothing of the token.
+    """
+    try:
+        return response.status_code == 400 and response.json().get("error") == "invalid_token"
+    except (ValueError, AttributeError):
+        return False

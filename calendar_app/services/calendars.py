@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
@@ -13,10 +13,12 @@ from calendar_app.db.session import after_commit, reading, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.errors import InvalidInput, NotFound
+from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, RemoteCalendar
 from calendar_app.services import audit, calendar_zones, live
 from calendar_app.services.calendar_zones import ZoneSource
 from calendar_app.services.roles import Actor, Role
+from calendar_app.settings import get_settings
 
 HIDDEN_TOKENS = (defer(Connection.access_token), defer(Connection.refresh_token))  # type: ignore[arg-type]
 """Options of a query that only looks: tokens are neither loaded nor decrypted."""
@@ -197,6 +199,16 @@ def store_listing(
             first.receives_bookings = True
             session.add(first)
     return standing
+
+
+def next_reading(calendar: Calendar, connection: Connection, now: datetime) -> datetime | None:
+    """When the calendar is read next by itself; ``None`` where that waits for somebody, or for its first reading."""
+    if connection.status not in ("connected", "error") or connection.provider in registry.unread():
+        return None
+    due = calendar.sync_retry_at
+    if due is None and calendar.synced_at is not None and not calendar.failures:
+        due = calendar.synced_at + timedelta(minutes=get_settings().poll_minutes)
+    return max(due, connection.retry_at or now, now) if due is not None else None
 
 
 def syncing(calendar: Calendar, now: datetime) -> bool:

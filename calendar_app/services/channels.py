@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlmodel import Session, col
 
 from calendar_app import queues
 from calendar_app.db.ids import new_id
-from calendar_app.db.session import clock, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import Forbidden, GrantRevoked, NotFound, ProviderError
 from calendar_app.providers import registry
@@ -105,8 +105,30 @@ def renew(now: datetime | None = None) -> int:
     with reading() as session:
         due = session.scalars(statement).all()
     for calendar_id in due:
-        queues.enqueue(queues.DEFAULT, "open_channel", calendar_id, job_id=f"channel-{calendar_id}")
+        _enqueue(calendar_id)
     return len(due)
+
+
+def reopen_for_connection(session: Session, connection_id: str, now: datetime) -> None:
+    """The account is connected (again): open new channels at once for those of its calendars that were read before.
+
+    A calendar's first reading opens its first one. Refusals are forgotten: they were said to another grant.
+    """
+    grants.end_channels(session, connection_id, now)
+    mine = select(col(Calendar.id)).where(col(Calendar.connection_id) == connection_id)
+    refused = col(Channel.calendar_id).in_(mine), col(Channel.resource_id) == ""
+    session.execute(delete(Channel).where(*refused))
+    known = select(col(Calendar.id)).where(
+        col(Calendar.connection_id) == connection_id,
+        col(Calendar.removed_at).is_(None),
+        col(Calendar.synced_at).is_not(None),
+    )
+    for calendar_id in session.scalars(known).all():
+        after_commit(session, partial(_enqueue, calendar_id))
+
+
+def _enqueue(calendar_id: str) -> None:
+    queues.enqueue(queues.DEFAULT, "open_channel", calendar_id, job_id=f"channel-{calendar_id}")
 
 
 def stop_for_connection(connection_id: str) -> None:

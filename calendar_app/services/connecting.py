@@ -31,7 +31,7 @@ from calendar_app.errors import (
 )
 from calendar_app.providers import registry
 from calendar_app.providers.base import Account, Grant, OAuthClient, RemoteCalendar
-from calendar_app.services import accounts, audit, calendar_listing, calendars, grants, live, sync
+from calendar_app.services import accounts, audit, calendar_listing, calendars, channels, grants, live, sync
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.connection_views import ConnectionView, missing_features, owned, title, views
 from calendar_app.services.roles import Actor, Role
@@ -279,17 +279,18 @@ def require_same_account(attempt: Attempt, account: Account) -> None:
 
 
 def _give_back(oauth: OAuthClient, provider: str, grant: Grant, attempt: Attempt) -> None:
-    """Revoke a grant that we cannot use, unless the same person may have a live connection that would die with it.
+    """Revoke a grant that we cannot use, unless a live connection would die with it.
 
-    Providers end every grant of the application for that account at once, and which account it is may be unknown here.
+    Providers end every grant of the application for that account at once. Where they do not say which account it is,
+    it may be any that the same person has connected.
     """
+    query = select(Connection.id).where(Connection.provider == provider, Connection.status != "disconnected")
+    try:
+        query = query.where(Connection.account_id == oauth.account(grant.access_token).account_id)
+    except ProviderError:
+        query = query.where(Connection.person_id == attempt.person_id)
     with reading() as session:
-        in_use = session.exec(
-            select(Connection.id)
-            .where(Connection.person_id == attempt.person_id)
-            .where(Connection.provider == provider)
-            .where(Connection.status != "disconnected")
-        ).first()
+        in_use = session.exec(query).first()
     if in_use is not None:
         return
     try:
@@ -333,6 +334,7 @@ def store(
         session.flush()
         standing = calendars.store_listing(session, row, listing)
         calendar_listing.judge(session, row.id, listing, now)
+        channels.reopen_for_connection(session, row.id, now)
         actor = Actor(person.id, attempt.workspace_id, Role.STAFF, person.email, person.name, person.timezone)
         audit.record(
             session,

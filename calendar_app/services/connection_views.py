@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlmodel import Session, col, select
 
 from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.errors import NotFound, ProviderNotConfigured
 from calendar_app.providers import registry
-from calendar_app.services.calendars import HIDDEN_TOKENS, syncing
+from calendar_app.services.calendars import HIDDEN_TOKENS, next_reading, syncing
 from calendar_app.services.roles import Actor, Role
-from calendar_app.settings import get_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +96,7 @@ def _view(row: Connection, calendars: list[Calendar], name: str, now: datetime) 
     elif live and failed:
         status = "error"
     synced = [one.synced_at for one in calendars if one.synced_at is not None]
-    is_read = row.provider not in registry.unread()
-    due = (
-        min(synced) + timedelta(minutes=get_settings().poll_minutes) if synced and live and is_read else None
-    )
+    due = [at for one in calendars if (at := next_reading(one, row, now)) is not None]
     return ConnectionView(
         id=row.id,
         provider=row.provider,
@@ -109,7 +105,7 @@ def _view(row: Connection, calendars: list[Calendar], name: str, now: datetime) 
         status=status,
         scopes=tuple(row.scopes),
         last_sync_at=max(synced, default=row.last_sync_at),
-        next_sync_at=max(due, now) if due else None,
+        next_sync_at=min(due, default=None),
         last_error=row.last_error or (failed if live else ""),
         calendars_count=len(calendars),
         created_at=row.created_at,

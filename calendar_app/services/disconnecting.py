@@ -17,7 +17,7 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Disconnection
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.providers import registry
-from calendar_app.providers.base import AccessRole
+from calendar_app.providers.base import AccessRole, SignIn
 from calendar_app.services import calendars, disconnections
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.connection_views import owned, title
@@ -42,7 +42,7 @@ class DisconnectPreview:
 class DisconnectResult:
     """What was done so far. ``state`` is ``done``, or ``running`` while a worker goes on with it.
 
-    ``revoked`` false at the end: the provider could not be told, ``message`` says what to do about it.
+    ``revoked`` at the end: the provider has ended our access. Where it has not, ``message`` says why, and what to do.
     """
 
     connection_id: str
@@ -116,7 +116,9 @@ def disconnect(
             and row.refresh_token is None
             and row.access_token is None
         ):
-            return DisconnectResult(connection_id, 0, 0, True, _message(row, revoked=True))
+            last = session.exec(_latest(connection_id)).first()
+            revoked = last is None or last.revoked
+            return DisconnectResult(connection_id, 0, 0, revoked, _message(session, row, revoked=revoked))
         if work is None:
             target = _target(session, row, move_to) if bookings == "move" else None
             count = len({one.id for one in affected(session, row.id, now)}) if bookings != "leave" else 0
@@ -139,7 +141,7 @@ def disconnect(
             done.done if done.bookings == "move" else 0,
             done.done if done.bookings == "cancel" else 0,
             done.revoked,
-            _ended(connection, done) if done.state == DONE else _running(connection, done),
+            _ended(session, connection, done) if done.state == DONE else _running(connection, done),
             done.id,
             done.state,
             done.total,
@@ -152,9 +154,7 @@ def disconnection(actor: Actor, connection_id: str) -> DisconnectionView:
     """The latest disconnection of a connection. :raises NotFound: no such connection, or never asked for."""
     with reading() as session:
         connection = owned(session, actor, connection_id)
-        row = session.exec(
-            _of(connection_id).order_by(col(Disconnection.created_at).desc(), col(Disconnection.id).desc())
-        ).first()
+        row = session.exec(_latest(connection_id)).first()
         if row is None:
             raise NotFound("Nobody has disconnected this account.")
         finished = row.state == DONE
@@ -169,7 +169,7 @@ def disconnection(actor: Actor, connection_id: str) -> DisconnectionView:
             revoked=row.revoked,
             state=row.state,
             last_error=row.last_error,
-            message=_ended(connection, row) if finished else _running(connection, row),
+            message=_ended(session, connection, row) if finished else _running(connection, row),
             created_at=row.created_at,
             finished_at=row.finished_at,
         )
@@ -197,6 +197,10 @@ def _of(connection_id: str) -> SelectOfScalar[Disconnection]:
     return select(Disconnection).where(Disconnection.connection_id == connection_id)
 
 
+def _latest(connection_id: str) -> SelectOfScalar[Disconnection]:
+    return _of(connection_id).order_by(col(Disconnection.created_at).desc(), col(Disconnection.id).desc())
+
+
 def _targets(row: Connection) -> Select[Calendar, Connection]:
     """Calendars of the same person, on other live connections, that can be written."""
     return (
@@ -222,11 +226,24 @@ def _target(session: Session, row: Connection, move_to: str | None) -> Calendar:
     )
 
 
-def _message(row: Connection, *, revoked: bool) -> str:
+_FORGOTTEN = {
+    SignIn.PASSWORD: "Its password is forgotten here; if it was made for Almanac, delete it at the server, too.",
+    SignIn.ADDRESS: "The link is forgotten here; it goes on to work for whoever has it.",
+    SignIn.FILE: "",
+}
+
+
+def _message(session: Session, row: Connection, *, revoked: bool) -> str:
     name = title(row.provider)
+    ended = f"{name} account {row.account_email} is disconnected."
     if revoked:
-        return f"{name} account {row.account_email} is disconnected."
-    page = next((kind.access_page for kind in registry.kinds() if kind.key == row.provider), "")
+        return ended
+    kind = next((kind for kind in registry.kinds() if kind.key == row.provider), None)
+    if kind is not None and kind.sign_in in _FORGOTTEN:
+        return f"{ended} {_FORGOTTEN[kind.sign_in]}".rstrip()
+    if session.exec(disconnections.others(row)).first() is not None:
+        return f"{ended} {name} goes on to let Almanac in, because the account is connected here once more."
+    page = kind.access_page if kind else ""
     where = f"yourself, at {page}" if page else f"in the account’s own security settings at {name}"
     return (
         f"{name} account {row.account_email} is disconnected here, but {name} could not be told: "
@@ -234,8 +251,12 @@ def _message(row: Connection, *, revoked: bool) -> str:
     )
 
 
-def _ended(row: Connection, work: Disconnection) -> str:
-    return f"{_message(row, revoked=work.revoked)} {work.last_error}".rstrip()
+def _ended(session: Session, row: Connection, work: Disconnection) -> str:
+    parts = [_message(session, row, revoked=work.revoked), work.last_error]
+    target = session.get(Calendar, work.move_to) if work.move_to else None
+    if target is not None:
+        parts.insert(1, f"Bookings are written to “{target.name}” from now on.")
+    return " ".join(filter(None, parts))
 
 
 def _running(row: Connection, work: Disconnection) -> str:

@@ -343,17 +343,11 @@ def _end(work: _Work) -> None:
                 provider=row.provider,
                 account=row.account_email,
             )
-        shared = session.exec(
-            select(Connection.id)
-            .where(Connection.provider == row.provider)
-            .where(Connection.account_id == row.account_id)
-            .where(Connection.id != row.id)
-            .where(Connection.status != "disconnected")
-        ).first()
+        shared = session.exec(others(row)).first()
         token = row.refresh_token or row.access_token
         after_commit(session, lambda: live.publish(work.workspace_id, "connections"))
     # Providers end every grant of the application for an account at once: another connection to it must survive.
-    revoked = token is None or shared is not None or _revoked(row.provider, token)
+    revoked = shared is None and (token is None or _revoked(row.provider, token))
 
     def finish(session: Session, done: Disconnection) -> None:
         fresh = _connection(session, work)
@@ -370,14 +364,24 @@ def _end(work: _Work) -> None:
     work.step(finish)
 
 
+def others(row: Connection) -> SelectOfScalar[str]:
+    """Ids of other live connections of the same account, whose grant at the provider is the same one."""
+    return (
+        select(Connection.id)
+        .where(Connection.provider == row.provider, Connection.account_id == row.account_id)
+        .where(Connection.id != row.id, Connection.status != "disconnected")
+    )
+
+
 def _connection(session: Session, work: _Work) -> Connection:
     return session.exec(select(Connection).where(Connection.id == work.connection_id).with_for_update()).one()
 
 
 def _revoked(provider: str, token: str) -> bool:
+    """Whether the provider ended the grant; a password or an address is forgotten here, and ends nothing there."""
     kind = next((kind for kind in registry.kinds() if kind.key == provider), None)
     if kind is not None and kind.sign_in is not SignIn.OAUTH:
-        return True  # there is no grant to end: the app password or address is forgotten
+        return False
     try:
         registry.oauth_client(provider).revoke(token)
     except AlmanacError as error:

@@ -31,10 +31,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from calendar_app.db.session import after_commit, clock, reading, transaction
-from calendar_app.db.tables import Connection
+from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import AuthExpired, GrantRevoked, NotFound, ProviderError, ProviderUnavailable
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Grant
@@ -164,10 +165,22 @@ def lost(connection_id: str, version: int, detail: str | None = None) -> GrantRe
             row.id,
             provider=row.provider,
         )
+        end_channels(session, row.id, row.last_error_at)
         notifications.connection_needs_reconnect(session, row)
         workspace_id = row.workspace_id
         after_commit(session, lambda: live.publish(workspace_id, "connections"))
     return error
+
+
+def end_channels(session: Session, connection_id: str, now: datetime) -> None:
+    """The provider tells nothing more on the channels that a grant has opened which ended or was replaced."""
+    mine = select(Calendar.id).where(Calendar.connection_id == connection_id)
+    session.execute(
+        update(Channel)
+        .where(col(Channel.calendar_id).in_(mine), col(Channel.stopped_at).is_(None))
+        .where(col(Channel.expires_at) > now)
+        .values(expires_at=now)
+    )
 
 
 def _access(connection_id: str) -> _Access:

@@ -21,7 +21,7 @@ from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import GrantRevoked, NotFound
 from calendar_app.providers import registry
 from calendar_app.services import troubles
-from calendar_app.services.calendars import MASS_DELETE
+from calendar_app.services.calendars import MASS_DELETE, next_reading
 from calendar_app.services.roles import Actor, Role
 from calendar_app.services.sync_run import USABLE, Outcome, SyncResult, sync_once
 from calendar_app.settings import get_settings
@@ -274,10 +274,6 @@ def _status(calendar: Calendar, connection: Connection, channels: list[Channel],
         state = SyncState.ERROR
     elif waits:
         state = SyncState.QUEUED
-    poll = timedelta(minutes=get_settings().poll_minutes)
-    following = calendar.sync_retry_at or (
-        calendar.synced_at + poll if calendar.synced_at and not calendar.failures else None
-    )
     pushed = any(channel.stopped_at is None and channel.expires_at > now for channel in channels)
     return SyncStatus(
         calendar_id=calendar.id,
@@ -289,9 +285,7 @@ def _status(calendar: Calendar, connection: Connection, channels: list[Channel],
         progress=calendar.sync_progress,
         synced_at=calendar.synced_at,
         full_synced_at=calendar.full_synced_at,
-        next_sync_at=max(following, connection.retry_at or now, now)
-        if following and usable and is_read
-        else None,
+        next_sync_at=next_reading(calendar, connection, now),
         failures=calendar.failures,
         last_error_code=calendar.last_error_code,
         last_error=calendar.last_error or ("" if usable else connection.last_error),

@@ -305,6 +305,12 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/e2e/test_sessions.py::test_nothing_of_the_person_before_is_shown_in_the_same_tab",
         ),
     ),
+    55: (
+        "A grant is withdrawn and given again",
+        (
+            "tests/services/test_connections_oauth.py::test_push_works_again_as_soon_as_the_account_is_connected",
+        ),
+    ),
     56: (
         "409 and 410 on create, update, delete",
         (

@@ -122,6 +122,22 @@ def test_revoking_a_dead_token_is_success() -> None:
         google(httpx.Response(503)).revoke("live")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(400, json={"error": "invalid_request"}),
+        httpx.Response(400, json={"error": "unsupported_token_type"}),
+        httpx.Response(400, json=[]),
+        httpx.Response(400, text="<html>"),
+        httpx.Response(403, json={"error": "unauthorized_client"}),
+    ],
+)
+def test_a_refusal_to_revoke_is_not_taken_for_success(answer: httpx.Response) -> None:
+    """Only a token that is over is what was wanted; after any other refusal the grant may be alive."""
+    with pytest.raises(InvalidRequest):
+        google(answer).revoke("live")
+
+
 def test_the_account_is_known_by_sub() -> None:
     """userinfo's ``sub`` is the account id; an answer without it is not trusted."""
     account = google(httpx.Response(200, json={"sub": "42", "email": "ada@example.com"})).account("at")

@@ -12,7 +12,7 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Calendar, Connection
 from calendar_app.errors import Forbidden, InvalidInput, NotFound, ProviderUnavailable
 from calendar_app.providers.base import AccessRole
-from calendar_app.services import calendars, connections
+from calendar_app.services import calendars, connections, sync
 from calendar_app.services.roles import Role
 from tests.support import factories
 from tests.support.databases import Database
@@ -45,6 +45,25 @@ def _change(row: Calendar | Connection, **columns: object) -> None:
         fresh = session.get_one(type(row), row.id)
         for name, value in columns.items():
             setattr(fresh, name, value)
+
+
+def test_the_next_reading_is_when_it_really_comes(database: Database, fake: FakeProvider) -> None:
+    """A connection that rests is not read before its rest is over, nor a calendar before its next attempt: the account
+    and its calendar say the same."""
+    team, _ = _team(fake)
+    now = datetime.now(UTC)
+    _change(team.calendar, synced_at=now - timedelta(hours=2))
+
+    def shown() -> tuple[datetime | None, datetime | None]:
+        (view,) = connections.list_connections(team.actor, now=now)
+        (status,) = sync.status(team.actor, now=now)
+        return view.next_sync_at, status.next_sync_at
+
+    assert shown() == (now, now)
+    _change(team.calendar, failures=3, sync_retry_at=now + timedelta(minutes=8))
+    assert shown() == (now + timedelta(minutes=8), now + timedelta(minutes=8))
+    _change(team.connection, retry_at=now + timedelta(hours=4))
+    assert shown() == (now + timedelta(hours=4), now + timedelta(hours=4))
 
 
 def test_a_connection_shows_its_state_and_no_token(database: Database, fake: FakeProvider) -> None:

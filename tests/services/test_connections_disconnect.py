@@ -13,7 +13,7 @@ from sqlmodel import select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Booking, Calendar, CalendarWrite, Connection, Event
 from calendar_app.domain.event import EventStatus
-from calendar_app.errors import InvalidInput, ProviderUnavailable
+from calendar_app.errors import InvalidInput, InvalidRequest, ProviderUnavailable
 from calendar_app.services import calendar_writes, connections, sync
 from calendar_app.services.roles import Actor
 from tests.support import factories
@@ -128,6 +128,29 @@ def test_a_provider_that_cannot_be_told_does_not_keep_the_connection(scene: Scen
     assert _row(scene.first.connection.id).refresh_token is None
 
 
+def test_what_was_not_revoked_is_not_said_to_be(scene: Scene) -> None:
+    """The provider refused to end the grant: said then, and said again to whoever asks once more."""
+    scene.fake.fail("revoke", InvalidRequest("Fake refused to withdraw the access."))
+    for _ in range(2):
+        result = disconnect(scene.actor, scene.first.connection.id)
+        assert not result.revoked
+        assert "could not be told" in result.message
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"), [("caldav", "password is forgotten"), ("ics", "link is forgotten")]
+)
+def test_what_has_no_grant_is_forgotten_and_not_revoked(scene: Scene, provider: str, said: str) -> None:
+    """A password or a link goes on to work at its server: what is said is that it is forgotten here."""
+    person, place = factories.person(), factories.workspace()
+    factories.membership(person, place)
+    account = factories.connection(person, place, provider=provider, refresh_token=None)
+    result = disconnect(factories.actor(person, place), account.id)
+    assert (result.state, result.revoked) == ("done", False)
+    assert said in result.message
+    assert _row(account.id).access_token is None
+
+
 def test_another_connection_to_the_same_account_survives(scene: Scene) -> None:
     """Revoking would end every grant of the account, so the last connection to it revokes, not the first."""
     colleague, place = factories.person(), factories.workspace()
@@ -147,6 +170,7 @@ def test_bookings_move_to_another_calendar(scene: Scene) -> None:
     target = scene.second.calendars[0].id
     result = disconnect(scene.actor, scene.first.connection.id, bookings="move", move_to=target)
     assert (result.moved, result.cancelled) == (1, 0)
+    assert "Bookings are written to “" in result.message
     assert len(scene.here) == 1
     with reading() as session:
         (write,) = session.exec(select(CalendarWrite).where(CalendarWrite.calendar_id == target)).all()

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from redis import Redis
+from rq import Queue
 from sqlalchemy import text
 from sqlmodel import select
 
@@ -18,6 +20,7 @@ from calendar_app.errors import (
     Conflict,
     ConsentDenied,
     Forbidden,
+    GrantRevoked,
     InvalidRequest,
     NotFound,
     ProviderNotConfigured,
@@ -25,7 +28,7 @@ from calendar_app.errors import (
     StateInvalid,
 )
 from calendar_app.providers.base import AccessRole
-from calendar_app.services import connections
+from calendar_app.services import channels, connections, grants, sync
 from calendar_app.services.roles import Role
 from tests.support import factories
 from tests.support.databases import Database
@@ -289,6 +292,48 @@ def test_a_useless_grant_is_not_revoked_under_a_connection_that_lives(
         _finish(answer)
     assert fake.count("revoke") == 0
     assert _stored()[0].status == "connected"
+
+
+def test_a_useless_grant_of_another_account_is_revoked(actor: factories.Actor, fake: FakeProvider) -> None:
+    """The same person has connected another account, which stays alive; the refused one has no access left."""
+    _connect(fake, actor)
+    other = fake.account("second@example.com")
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), other, scopes=["profile"])
+    with pytest.raises(ConsentDenied):
+        _finish(answer)
+    assert fake.live_grants(other) == 0
+    assert fake.live_grants(fake.accounts["id-of-ada@example.com"]) == 1
+
+
+@pytest.mark.parametrize("how", ["revoked", "disconnected"])
+def test_push_works_again_as_soon_as_the_account_is_connected(
+    actor: factories.Actor, fake: FakeProvider, redis_server: Redis, how: str
+) -> None:
+    """A grant that ends takes its channels with it, and the status says so; connected again, each calendar that was
+    read before gets a new channel at once, whether or not its reading is a full one."""
+    first = _connect(fake, actor)
+    calendar_id = first.calendars[0].id
+    sync.sync_calendar(calendar_id)
+    assert channels.ensure(calendar_id)
+    assert sync.status(actor)[0].push
+    account = fake.accounts["id-of-ada@example.com"]
+    if how == "revoked":
+        fake.revoke_grants(account)
+        fake.channels.clear()
+        with pytest.raises(GrantRevoked):
+            grants.call(first.connection.id, lambda api: api.list_calendars())
+        assert not sync.status(actor)[0].push
+    else:
+        connections.disconnect(actor, first.connection.id)
+    assert fake.channels == {}
+    redis_server.flushall()
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account)
+    _finish(answer)
+    jobs = Queue("default", connection=redis_server).jobs
+    assert (jobs[0].func_name, jobs[0].args) == ("calendar_app.worker.jobs.open_channel", (calendar_id,))
+    assert channels.ensure(calendar_id)
+    assert len(fake.channels) == 1
+    assert sync.status(actor)[0].push
 
 
 def test_reconnecting_keeps_the_connection_and_its_calendars(

@@ -66,16 +66,26 @@ def disconnect_dialog(row: ConnectionRow) -> rx.Component:
                     ),
                     rx.cond(
                         CalendarsState.choice == "move",
-                        rx.el.select(
-                            rx.foreach(
-                                CalendarsState.targets, lambda item: rx.el.option(item.name, value=item.id)
+                        rx.box(
+                            rx.el.select(
+                                rx.foreach(
+                                    CalendarsState.targets,
+                                    lambda item: rx.el.option(item.name, value=item.id),
+                                ),
+                                value=CalendarsState.target,
+                                on_change=CalendarsState.set_target,
+                                class_name="select",
+                                aria_label="Calendar to move to",
+                                max_width="100%",
                             ),
-                            value=CalendarsState.target,
-                            on_change=CalendarsState.set_target,
-                            class_name="select",
-                            aria_label="Calendar to move to",
+                            rx.text(
+                                "This also switches “Write bookings here” on for that calendar: new bookings are "
+                                "written there from now on.",
+                                size="2",
+                                color_scheme="gray",
+                                margin_top=space(2),
+                            ),
                             margin_top=space(2),
-                            max_width="100%",
                         ),
                     ),
                 ),
