@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -127,10 +129,19 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=CHROMIUM,
+            env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         yield launched
         launched.close()
+
+
+def new_context(browser: Browser, url: str, **options: Any) -> BrowserContext:
+    """A browser with nothing in it, whose clock is this process's: ``tests/clocks`` runs tests under other ones."""
+    context = browser.new_context(**({"base_url": url, "viewport": WIDE, "locale": "en-GB"} | options))
+    if "TEST_CLOCK" in os.environ:
+        context.clock.install(time=datetime.now(UTC))
+    return context
 
 
 class Visitors:
@@ -142,12 +153,12 @@ class Visitors:
 
     def new(self, *, phone: bool = False, dark: bool = False, zone: str = "Europe/Berlin") -> Page:
         """A page in a browser of its own."""
-        context = self._browser.new_context(
-            base_url=self._product.url,
+        context = new_context(
+            self._browser,
+            self._product.url,
             viewport=NARROW if phone else WIDE,
             color_scheme="dark" if dark else "light",
             timezone_id=zone,
-            locale="en-GB",
         )
         context.set_default_timeout(20_000)
         self.contexts.append(context)

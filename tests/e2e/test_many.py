@@ -16,7 +16,7 @@ from calendar_app.launcher.checks import free_port
 from calendar_app.launcher.valkey import numbered
 from calendar_app.services import accounts
 from calendar_app.settings import Settings, get_settings
-from tests.e2e.conftest import WIDE, sign_in
+from tests.e2e.conftest import new_context, sign_in
 from tests.support.databases import Database
 from tests.support.people import PASSWORD
 from tests.worker.processes import Process, wait_until, worker
@@ -102,9 +102,7 @@ def test_servers_share_their_work_and_restart_one_by_one(
     with ExitStack() as running:
         running.enter_context(worker(environment, tmp_path / "worker.log"))
         running.enter_context(web(environment, two, tmp_path / "two.log"))
-        context = browser.new_context(
-            base_url=f"http://localhost:{one}", viewport=WIDE, timezone_id="Europe/Berlin", locale="en-GB"
-        )
+        context = new_context(browser, f"http://localhost:{one}", timezone_id="Europe/Berlin")
         with web(environment, one, tmp_path / "one.log") as first:
             page = context.new_page()
             sign_in(page, OWNER, PASSWORD)
