@@ -11,11 +11,12 @@ INSTALL := $(BIN)/python -m calendar_app.launcher.install
 COMPILE := $(BIN)/uv pip compile -q $(if $(UPGRADE),--upgrade) --no-strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run test lint check-setup faults soak bench lock clean
+.PHONY: help run test test-clocks lint check-setup faults soak bench lock clean
 
 help:
 	@echo "make run    start everything and open http://localhost:3000 (PORT=, DATA_DIR=, LOGS=1)"
 	@echo "make test   formatting, lint, types, tests"
+	@echo "make test-clocks  the tests at month ends, when clocks change, at the weekend (needs libfaketime)"
 	@echo "make lint   formatting, lint, types"
 	@echo "make check-setup  a first set-up, with pip and with uv, where every package has a newer release"
 	@echo "make faults every fault and attack, brought about, in a table"
@@ -61,10 +62,21 @@ $(BROWSER): $(DEV)
 run: $(RUN)
 	@ALMANAC_STOP_WITH_PARENT=1 exec $(BIN)/python -m calendar_app.launcher $(if $(LOGS),--logs)
 
-test: lint $(EMULATE) $(BROWSER)
-	$(BIN)/pytest -n 2 -m "not e2e and not serial"
-	$(BIN)/pytest -m "serial and not e2e"
-	$(BIN)/pytest -m e2e
+# Two halves, each on two processors, then a few tests that count on today, under another clock. In the second half one
+# worker has the browser tests and the other those that must not meet their like; only files with such tests are read.
+APART = tests/e2e $(shell grep -rl "mark.serial" tests --include="test_*.py")
+DATED = tests/clocks tests/services/test_imports.py tests/services/test_feeds.py tests/services/test_agenda.py
+test: $(DEV) $(EMULATE) $(BROWSER)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2 -m "not e2e and not serial"; tests=$$?; \
+	wait $$types && exit $$tests
+	$(BIN)/pytest -n 2 --dist loadgroup -m "e2e or serial" $(APART)
+	$(BIN)/python -m tests.clocks --if-possible december -- $(DATED)
+
+# CLOCKS="january saturday" chooses the clocks, TESTS="tests/e2e" what runs under them.
+test-clocks: $(EMULATE) $(BROWSER)
+	@$(BIN)/python -m tests.clocks $(CLOCKS) -- $(or $(TESTS),tests)
 
 lint: $(DEV)
 	$(BIN)/ruff format --check

@@ -57,6 +57,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_kind", kinds, scope="function")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Serial tests are one group for ``--dist loadgroup``, and browser tests, in their ``conftest.py``, another."""
+    for item in items:
+        if item.get_closest_marker("serial") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("serial"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _never_in_the_repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test, whatever it forgets to ask for, writes a ``.data`` folder into the working tree."""
