@@ -13,6 +13,7 @@ import httpx
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.providers.caldav.account import Secret
 from calendar_app.providers.caldav.provider import CalDavCalendar
+from calendar_app.providers.caldav.servers import Refusals
 from calendar_app.settings import Settings
 
 HOST = "https://dav.example.com"
@@ -23,6 +24,11 @@ EVENT = (
     "DTSTART:20261201T090000Z\r\nDTEND:20261201T093000Z\r\nSUMMARY:{uid}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
 )
 NS = 'xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav" xmlns:CS="http://calendarserver.org/ns/"'
+BUSY = (
+    "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VFREEBUSY\r\n"
+    "FREEBUSY:20261201T090000Z/20261201T093000Z\r\nEND:VFREEBUSY\r\nEND:VCALENDAR\r\n"
+)
+"""What free/busy says of :data:`EVENT`."""
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
@@ -51,7 +57,13 @@ def provider(handler: Handler, slept: list[float] | None = None, **secret: str) 
     """The provider, whose network is ``handler``."""
     pauses = [] if slept is None else slept
     kept = Secret(f"{HOST}/principal/", "ada", "secret", **secret)
-    return CalDavCalendar(Settings(), kept, transport=httpx.MockTransport(handler), sleep=pauses.append)
+    return CalDavCalendar(
+        Settings(),
+        kept,
+        transport=httpx.MockTransport(handler),
+        sleep=pauses.append,
+        without_freebusy=Refusals(),
+    )
 
 
 def listed(calendar: CalDavCalendar, cursor: str | None = None) -> tuple[dict[str, CalendarEvent], str]:
@@ -69,8 +81,11 @@ def always(answer: httpx.Response) -> Handler:
 @dataclass
 class CountingServer:
     """A server whose tokens count changes, from 1 in every new calendar, and which takes any number for a token, as
-    sabre/dav and DAViCal do. ``refuses``: the status of each report by its name."""
+    sabre/dav and DAViCal do. ``refuses``: the status of each report by its name. ``suffix``: what a compression adds to
+    the entity tag of an answer."""
 
+    base: str = "/cal/work/"
+    suffix: str = ""
     refuses: dict[str, int] = field(default_factory=dict)
     hides: set[str] = field(default_factory=set)
     files: dict[str, str] = field(default_factory=dict)
@@ -91,47 +106,73 @@ class CountingServer:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         body = request.content.decode()
-        report = re.search(r"<(?:C|D):(calendar-multiget|calendar-query|sync-collection)", body)
+        report = re.search(
+            r"<(?:C|D):(calendar-multiget|calendar-query|free-busy-query|sync-collection)", body
+        )
         kind = report[1] if report else request.method
         self.asked.append(kind)
         if kind in self.refuses:
             return httpx.Response(self.refuses[kind])
-        name = unquote(request.url.path.removeprefix("/cal/work/"))
-        if kind == "GET":
-            tag = {"etag": self._tag(name)}
-            known = name in self.files
-            return httpx.Response(200, text=self.files[name], headers=tag) if known else httpx.Response(404)
+        name = unquote(unquote(request.url.path).removeprefix(unquote(self.base)))
+        if kind in ("GET", "PUT", "DELETE"):
+            return self._file(request, name)
         if kind == "sync-collection":
             return self._changes(body)
+        if kind == "calendar-query":
+            return multi(*(self._one(one, data=True) for one in self.files))
+        if kind == "free-busy-query":
+            return httpx.Response(200, text=BUSY, headers={"content-type": "text/calendar"})
         if kind == "calendar-multiget":
-            names = [unquote(one).removeprefix("/cal/work/") for one in re.findall(r"<D:href>(.*?)</", body)]
+            names = [
+                unquote(one).removeprefix(unquote(self.base)) for one in re.findall(r"<D:href>(.*?)</", body)
+            ]
             return multi(*(self._one(one, data=True) for one in names))
         if name:
             return multi(self._one(name)) if name in self.files else httpx.Response(404)
+        return self._folder(request)
+
+    def _folder(self, request: httpx.Request) -> httpx.Response:
         reports = "<D:supported-report><D:report><D:sync-collection/></D:report></D:supported-report>"
         folder = found(
-            "/cal/work/",
-            resourcetype="<D:collection/>",
+            self.base,
+            resourcetype="<D:collection/><C:calendar/>",
             CS_getctag=f"http://sabre.io/ns/sync/{len(self.log) + 1}",
             **{"supported-report-set": reports},
         )
         members = [self._one(one) for one in self.files] if request.headers["depth"] == "1" else []
         return multi(folder, *members)
 
+    def _file(self, request: httpx.Request, name: str) -> httpx.Response:
+        """Conditions are held against the tag without its suffix, as Apache does (bug 45023)."""
+        known, wanted = name in self.files, request.headers.get("if-match")
+        if request.method == "PUT" and "if-none-match" in request.headers and known:
+            return httpx.Response(412)
+        if wanted and (not known or wanted != self._tag(name)):
+            return httpx.Response(412)
+        if request.method == "PUT":
+            self.files[name] = request.content.decode()
+            self.log.append(name)
+            return httpx.Response(204 if known else 201, headers={"etag": self._tag(name)})
+        if not known:
+            return httpx.Response(404)
+        if request.method == "DELETE":
+            self.remove(name)
+            return httpx.Response(204)
+        tag = f'{self._tag(name)[:-1]}{self.suffix}"'
+        return httpx.Response(200, text=self.files[name], headers={"etag": tag})
+
     def _changes(self, body: str) -> httpx.Response:
         sent = re.search(r"sync-token>\D*(\d+)</", body)
         names = dict.fromkeys(self.log[int(sent[1]) - 1 :] if sent else self.files)
         data = "calendar-data" in body
-        return multi(
-            *(self._one(name, data=data) for name in names),
-            token=f"http://sabre.io/ns/sync/{len(self.log) + 1}",
-        )
+        token = f"http://sabre.io/ns/sync/{len(self.log) + 1}"
+        return multi(*(self._one(name, data=data) for name in names), token=token)
 
     def _tag(self, name: str) -> str:
         return f'"{abs(hash(self.files.get(name)))}"'
 
     def _one(self, name: str, *, data: bool = False) -> str:
         if name not in self.files or (data and name in self.hides):
-            return status(f"/cal/work/{name}", 404)
+            return status(f"{self.base}{name}", 404)
         held = {"C_calendar_data": f"<![CDATA[{self.files[name]}]]>"} if data else {}
-        return found(f"/cal/work/{name}", getetag=self._tag(name), **held)
+        return found(f"{self.base}{name}", getetag=self._tag(name), **held)

@@ -75,8 +75,12 @@ class Dav:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
         timeout: float | None = None,
+        patient: bool = True,
     ) -> httpx.Response:
-        """An answer of the 200s. Every call has to be safe to repeat. :raises ProviderError: as the module says."""
+        """An answer of the 200s. Every call has to be safe to repeat; 500 is not repeated unless ``patient``.
+
+        :raises ProviderError: as the module says.
+        """
         if not servers.same_server(self._home, url):
             host = urlsplit(url).hostname
             raise InvalidRequest(
@@ -85,6 +89,7 @@ class Dav:
             )
         # What has taken its own, long time once is not asked for again before the sync's lease ends.
         permanent = _PERMANENT if timeout is None else (*_PERMANENT, "timeout")
+        permanent = permanent if patient else (*permanent, "http_500")
         return repeated(
             lambda: self._once(method, url, headers, content, timeout),
             attempts=self._attempts,

@@ -131,10 +131,13 @@ class CalDavSignIn:
             yield from _of_url(address)
             return
         domain = match[1].lower()
+        _check_kind(domain)
         if known := servers.by_domain(domain):
             yield known.url
+            yield from _of_url(known.url)
             return
         for service in self._lookup(domain):
+            _check_kind(service.host)
             if not _belongs(service.host, domain):
                 raise InvalidInput(
                     f"The calendars of {domain} are at {service.host}, another host, to which your password was not "
@@ -154,7 +157,7 @@ class CalDavSignIn:
             try:
                 return _probe(client, url)
             except (InvalidInput, ProviderUnavailable) as error:
-                if getattr(error, "code", "") in ("redirect_refused", "address_refused"):
+                if getattr(error, "code", "") in _FINAL:
                     raise
                 failure = failure or error
         raise failure or InvalidInput("Enter the address of a CalDAV server.", field="address")
@@ -201,6 +204,7 @@ def _probe(client: GuardedClient, url: str) -> _Door:
     response = client.request("PROPFIND", url, headers=_HEADERS, content=_FIND)
     final = xml.absolute(str(response.url), "")
     host, asked = urlsplit(final).hostname or "", urlsplit(url).hostname or ""
+    _check_kind(host)
     if response.status_code == 401:
         scheme = _scheme(response)
         if scheme is None:
@@ -228,7 +232,11 @@ def _probe(client: GuardedClient, url: str) -> _Door:
 
 
 def _scheme(response: httpx.Response) -> str | None:
-    """Basic where it is offered over TLS, since app passwords are made for it; Digest where it is not."""
+    """Basic where it is offered over TLS, since app passwords are made for it; Digest where it is not. Over TLS Basic
+    also where nothing at all is offered, against RFC 9110 §15.5.2: Yahoo's way
+    (https://github.com/python-caldav/caldav/issues/713)."""
+    if "www-authenticate" not in response.headers and response.url.scheme == "https":
+        return BASIC
     offered = {
         word.lower()
         for value in response.headers.get_list("www-authenticate")
@@ -252,11 +260,22 @@ def _of_url(address: str) -> Iterator[str]:
     if "://" not in address:
         address = f"https://{address}"
     parts = urlsplit(address)
+    _check_kind(parts.hostname or "")
     origin = f"{parts.scheme}://{parts.netloc}"
     if parts.path not in ("", "/"):
         yield address
     yield f"{origin}{WELL_KNOWN}"
     yield f"{origin}/"
+
+
+def _check_kind(host: str) -> None:
+    """:raises InvalidInput: such accounts are connected by a consent page, and have no password for CalDAV."""
+    if title := servers.connected_elsewhere(host):
+        raise InvalidInput(
+            f"This is a calendar at {title}: choose {title} instead of CalDAV to connect it.",
+            field="address",
+            code=f"connect_{title.lower()}",
+        )
 
 
 def _belongs(host: str, domain: str) -> bool:
@@ -277,4 +296,5 @@ def _address(principal: xml.Member) -> str:
     return ""
 
 
+_FINAL = ("redirect_refused", "address_refused", "connect_google", "connect_microsoft")
 _TYPED_WRONG = ("dns", "certificate", "not_dav", "bad_body", "redirects", "too_large")

@@ -45,6 +45,7 @@ _MOST_BUSY = 20_000
 _ALL = {f"{xml.DAV}all"}
 _WRITE = {f"{xml.DAV}write", f"{xml.DAV}write-content", f"{xml.DAV}bind", *_ALL}
 _READ = {f"{xml.DAV}read", *_WRITE}
+_COMPRESSED = re.compile(r"(?:--?|;)(?:gzip|br|deflate|zstd)\"$")
 _PART = re.compile(r"#(?:[0-9a-f]{8}|(?:[0-9a-f]{8}-)?\d{8}T\d{6}F?)$")
 
 
@@ -164,9 +165,12 @@ def gone(name: str, parts: Iterable[str] = ()) -> list[CalendarEvent]:
 
 
 def plain_etag(value: str) -> str:
-    """An entity tag without the mark of weakness, which proxies that compress add and take away."""
+    """An entity tag as the server itself has it: without the mark of weakness and the suffix of a compression, which
+    servers and proxies add on the way and do not know again in ``If-Match``
+    (https://httpd.apache.org/docs/2.4/mod/mod_deflate.html#deflatealteretag, and ``--gzip`` of Jetty)."""
     value = value.strip()
-    return value[2:] if value[:2] in ("W/", "w/") else value
+    value = value[2:] if value[:2] in ("W/", "w/") else value
+    return _COMPRESSED.sub('"', value)
 
 
 def element_text(element: Element | None) -> str:

@@ -56,7 +56,7 @@ def caldav_calendar(settings: Settings, secret: str) -> CalDavCalendar:
 
 class CalDavCalendar:
     """:class:`calendar_app.providers.base.CalendarProvider` for CalDAV. ``calendar_id`` is a collection's address.
-    ``transport`` and ``sleep`` are seams for tests."""
+    ``transport``, ``sleep`` and ``without_freebusy`` are seams for tests."""
 
     capabilities = CAPABILITIES
 
@@ -68,8 +68,10 @@ class CalDavCalendar:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
         attempts: int = len(BACKOFF) + 1,
+        without_freebusy: servers.Refusals = servers.NO_FREEBUSY,
     ) -> None:
         self._secret = secret
+        self._without_freebusy = without_freebusy
         client = guarded_client(
             settings,
             timeout=settings.http_timeout,
@@ -213,15 +215,25 @@ class CalDavCalendar:
         """There is none to end."""
 
     def _query_busy(self, calendar_id: str, span: Span) -> list[Span] | None:
-        """``None`` where the server has no free-busy-query, or does not make sense with it."""
-        if not servers.offers_freebusy(calendar_id):
+        """``None`` where the server has no free-busy-query, or does not make sense with it. That is remembered of the
+        server, unless it may be this calendar's rights (403)."""
+        if not servers.offers_freebusy(calendar_id) or self._without_freebusy.known(calendar_id):
             return None
         body = xml.document("C:free-busy-query", _range(span))
         try:
-            response = self._dav.request("REPORT", calendar_id, headers={"depth": "1"} | _XML, content=body)
+            response = self._dav.request(
+                "REPORT", calendar_id, headers={"depth": "1"} | _XML, content=body, patient=False
+            )
             return mapping.busy_from(response.content)
-        except (InvalidRequest, PermissionDenied, ValueError):
+        except PermissionDenied:
             return None
+        except (InvalidRequest, PreconditionFailed, ValueError):
+            pass
+        except ProviderUnavailable as error:
+            if error.reason not in ("http_500", "http_501"):
+                raise
+        self._without_freebusy.note(calendar_id)
+        return None
 
     def _get(self, url: str) -> tuple[str, str, bool]:
         """A resource's text, its entity tag, and whether that is a weak one."""

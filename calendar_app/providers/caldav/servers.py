@@ -1,9 +1,10 @@
-"""Servers that are known by name, and what they do otherwise than the standards say.
+"""Servers that are known by name, what they do otherwise than the standards say, and what a server was seen to refuse.
 
 Apple's iCloud, as others have observed it, since it is not documented:
 
-* The account's server is ``caldav.icloud.com``; its calendars lie on a partition of it, ``pNN-caldav.icloud.com``. This
-  is the one case in which a password goes to another host than the one it was first sent to.
+* The account's server is ``caldav.icloud.com``; its calendars lie on a partition of it, ``pNN-caldav.icloud.com``, and
+  those of accounts that were made in China on ``icloud.com.cn`` (https://github.com/jobisoft/DAV-4-TbSync/issues/316).
+  This is the one case in which a password goes to another host than the one it was first sent to.
 * It takes app-specific passwords only, and answers 401 to the account's own.
 * ``free-busy-query`` is answered with 400, though it is offered.
 * ``If-Match: *`` means the opposite of what RFC 9110 §13.1.1 says; it is never sent to anybody.
@@ -14,10 +15,12 @@ Apple's iCloud, as others have observed it, since it is not documented:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-_PARTITION = re.compile(r"(p\d{1,4}-)?caldav\.icloud\.com")
+_PARTITION = re.compile(r"(p\d{1,4}-)?caldav\.icloud\.com(\.cn)?")
 
 
 _HINT = "Use an app password, if your account has them, instead of your usual one."
@@ -37,7 +40,7 @@ KNOWN = (
     KnownServer(
         "iCloud",
         "https://caldav.icloud.com/",
-        frozenset({"icloud.com", "me.com", "mac.com"}),
+        frozenset({"icloud.com", "me.com", "mac.com", "icloud.com.cn"}),
         "Apple wants an app-specific password: make one at account.apple.com under Sign-In and Security.",
     ),
     KnownServer(
@@ -72,6 +75,29 @@ def by_host(host: str) -> KnownServer | None:
     return None
 
 
+ELSEWHERE = {
+    "Google": (
+        ("gmail.com", "googlemail.com"),
+        re.compile(r"(?:.*\.)?(?:google\.com|googleusercontent\.com|googleapis\.com)"),
+    ),
+    "Microsoft": (
+        ("outlook.com", "hotmail.com", "live.com", "msn.com"),
+        re.compile(r"(?:.*\.)?(?:office365\.com|office\.com|outlook\.com|live\.com|microsoft\.com)"),
+    ),
+}
+"""Accounts that are connected by a consent page: their e-mail domains, and their hosts. Google's CalDAV takes no
+passwords (https://developers.google.com/workspace/calendar/caldav/v2/guide), and Microsoft has none."""
+
+
+def connected_elsewhere(domain_or_host: str) -> str:
+    """The provider that such an account is connected with instead, or an empty string."""
+    name = domain_or_host.lower().rstrip(".")
+    return next(
+        (title for title, (domains, hosts) in ELSEWHERE.items() if name in domains or hosts.fullmatch(name)),
+        "",
+    )
+
+
 def is_icloud(host: str) -> bool:
     """Whether it is Apple's calendar server or a partition of it."""
     return _PARTITION.fullmatch(host.lower()) is not None
@@ -95,6 +121,33 @@ def same_server(first: str, second: str) -> bool:
 def offers_freebusy(url: str) -> bool:
     """Whether ``free-busy-query`` is worth a try."""
     return not is_icloud(urlsplit(url).hostname or "")
+
+
+@dataclass
+class Refusals:
+    """Servers that do not do what they were asked for, remembered for a day by this process: whoever waits for a
+    booking's last look should not pay for it each time. ``now`` in seconds."""
+
+    now: Callable[[], float] = time.monotonic
+    _until: dict[str, float] = field(default_factory=dict)
+
+    def note(self, url: str) -> None:
+        """The server at ``url`` has refused."""
+        self._until[_origin(url)] = self.now() + _DAY
+
+    def known(self, url: str) -> bool:
+        """Whether it did so lately."""
+        return self._until.get(_origin(url), 0.0) > self.now()
+
+
+_DAY = 86_400.0
+NO_FREEBUSY = Refusals()
+"""Servers without a free-busy-query that works: SOGo 501, Baïkal 500 (https://github.com/sabre-io/Baikal/issues/697)."""
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{_port(url)}"
 
 
 def _port(url: str) -> int:
