@@ -112,12 +112,17 @@ def renew(now: datetime | None = None) -> int:
 def reopen_for_connection(session: Session, connection_id: str, now: datetime) -> None:
     """The account is connected (again): open new channels at once for those of its calendars that were read before.
 
-    A calendar's first reading opens its first one. Refusals are forgotten: they were said to another grant.
+    A calendar's first reading opens its first one. Refusals are forgotten, as they were said to another grant, and what
+    that one opened is not relied upon.
     """
-    grants.end_channels(session, connection_id, now)
-    mine = select(col(Calendar.id)).where(col(Calendar.connection_id) == connection_id)
-    refused = col(Channel.calendar_id).in_(mine), col(Channel.resource_id) == ""
-    session.execute(delete(Channel).where(*refused))
+    calendars = select(col(Calendar.id)).where(col(Calendar.connection_id) == connection_id)
+    mine = col(Channel.calendar_id).in_(calendars)
+    session.execute(delete(Channel).where(mine, col(Channel.resource_id) == ""))
+    session.execute(
+        update(Channel)
+        .where(mine, col(Channel.stopped_at).is_(None), col(Channel.expires_at) > now)
+        .values(expires_at=now)
+    )
     known = select(col(Calendar.id)).where(
         col(Calendar.connection_id) == connection_id,
         col(Calendar.removed_at).is_(None),

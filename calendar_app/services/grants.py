@@ -165,21 +165,20 @@ def lost(connection_id: str, version: int, detail: str | None = None) -> GrantRe
             row.id,
             provider=row.provider,
         )
-        end_channels(session, row.id, row.last_error_at)
+        _end_channels(session, row.id, row.last_error_at)
         notifications.connection_needs_reconnect(session, row)
         workspace_id = row.workspace_id
         after_commit(session, lambda: live.publish(workspace_id, "connections"))
     return error
 
 
-def end_channels(session: Session, connection_id: str, now: datetime) -> None:
-    """The provider tells nothing more on the channels that a grant has opened which ended or was replaced."""
+def _end_channels(session: Session, connection_id: str, now: datetime) -> None:
+    """A grant that has ended took its channels with it: the provider tells nothing more on them."""
     mine = select(Calendar.id).where(Calendar.connection_id == connection_id)
     session.execute(
         update(Channel)
         .where(col(Channel.calendar_id).in_(mine), col(Channel.stopped_at).is_(None))
-        .where(col(Channel.expires_at) > now)
-        .values(expires_at=now)
+        .values(stopped_at=now)
     )
 
 
