@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,8 +19,13 @@ from calendar_app import logs
 from calendar_app.db import failures
 from calendar_app.db.session import require_whole_file
 from calendar_app.errors import AlmanacError
-from calendar_app.services import health, key_rotation, owners
+from calendar_app.services import backup, health, installation, key_rotation, owners
 from calendar_app.settings import SettingsError, get_settings
+
+KEYS_ARE_NOT_IN_IT = (
+    "ENCRYPTION_KEYS and SECRET_KEY are not in it (in development they are files in DATA_DIR): keep them, apart from "
+    "it. Without them bookings stand, but every account has to be connected again."
+)
 
 
 def say(text: str) -> None:
@@ -62,6 +68,40 @@ def check(_arguments: argparse.Namespace) -> int:
     status = "failed" if lost else "warning" if old else "ok"
     say(f"{status:8} keys: {old} values are under older keys, {lost} under none.")
     return 1 if lost else 0
+
+
+def back_up(arguments: argparse.Namespace) -> int:
+    """Write the database to one file, while everything runs."""
+    size = backup.make(arguments.file)
+    say(f"{arguments.file} holds the whole database ({size:,} bytes).")
+    say(KEYS_ARE_NOT_IN_IT)
+    return 0
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    """Put a backup back; stop every process first. What was there is kept."""
+    done = backup.restore(arguments.file, as_copy=arguments.as_copy)
+    say(f"{arguments.file} is back, at this version's schema.")
+    if done.before is not None:
+        say(f"What was there before is kept in {done.before}: remove it when all is well.")
+    return _said_after(done.calendars)
+
+
+def after_restore(arguments: argparse.Namespace) -> int:
+    """What `restore` does last: for databases that were put back in another way."""
+    return _said_after(installation.after_restore(as_copy=arguments.as_copy))
+
+
+def _said_after(calendars: int) -> int:
+    say(f"{calendars} calendars count as busy until they have been read again.")
+    say("Flush Redis, start everything, and look at Operations > Drift in each workspace.")
+    counts = key_rotation.rotate(dry=True)
+    if unreadable := sum(one.unreadable for one in counts):
+        say(
+            f"{unreadable} values are under none of ENCRYPTION_KEYS: the keys of the backup's time are missing."
+        )
+        return 1
+    return 0
 
 
 def make_owner(arguments: argparse.Namespace) -> int:
@@ -114,6 +154,15 @@ def parser() -> argparse.ArgumentParser:
     rotation.add_argument("--batch", type=int, default=key_rotation.BATCH, help="rows in one transaction")
     rotation.add_argument("--dry-run", action="store_true", help="only count")
     command("check", check)
+    command("backup", back_up).add_argument("file", type=Path, help="a file that does not exist yet")
+    put_back = command("restore", restore)
+    put_back.add_argument("file", type=Path, help="what `backup` made")
+    for one in (put_back, command("after-restore", after_restore)):
+        one.add_argument(
+            "--as-copy",
+            action="store_true",
+            help="for a staging system: an installation of its own, without access to people's accounts",
+        )
     owner = command("make-owner", make_owner)
     owner.add_argument("email")
     owner.add_argument("--name", default="", help="of a new account")

@@ -25,11 +25,12 @@ class DeviationList(BaseModel):
 
 class ResolveIn(BaseModel):
     """`follow`: the booking takes the calendar's time, or is cancelled; `restore`: the calendar is put back; `keep`:
-    both stay as they are. Each deviation names its `choices`."""
+    both stay as they are. Of an orphaned event, `take_in`: a booking is made of it, `remove`: it goes. Each deviation
+    names its `choices`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    how: Literal["follow", "restore", "keep"]
+    how: Literal["follow", "restore", "keep", "take_in", "remove"]
 
 
 class DriftStarted(BaseModel):

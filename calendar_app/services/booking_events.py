@@ -17,8 +17,9 @@ from calendar_app.db.tables import (
     Person,
 )
 from calendar_app.domain.colors import booking_color
-from calendar_app.domain.event import BOOKING_MARK, Attendee, EventDraft, EventTime, write_key
+from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, Attendee, EventDraft, EventTime, write_key
 from calendar_app.domain.intake import parse_questions
+from calendar_app.services import installation
 from calendar_app.settings import get_settings
 
 
@@ -52,7 +53,7 @@ def draft(session: Session, row: CalendarWrite) -> EventDraft:
         color=booking_color(chosen=booking.color or event_type.color).value,
         sequence=booking.sequence,
         attendees=(Attendee(booking.email, booking.name),),
-        private={BOOKING_MARK: booking.id},
+        private={BOOKING_MARK: booking.id, ORIGIN_MARK: installation.mark(session, booking)},
     )
 
 

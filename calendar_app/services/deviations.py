@@ -24,10 +24,13 @@ from calendar_app.services.connection_views import title
 from calendar_app.services.roles import Actor, Role
 
 MOVED, DELETED, CHANGED, MISSING, STRAY = "moved", "deleted", "changed", "missing", "stray"
+ORPHANED = "orphaned"
 """Kinds; see :class:`calendar_app.db.tables.Deviation`."""
 
 FOLLOW, RESTORE, KEEP = "follow", "restore", "keep"
 """What a person may do about one: the booking follows the calendar, the calendar is put back, both stay as they are."""
+TAKE_IN, REMOVE = "take_in", "remove"
+"""And about an orphaned event: a booking is made of it, or it goes."""
 
 FOLLOWED, RESTORED, CANCELLED, DISMISSED, VANISHED = (
     "followed",
@@ -36,6 +39,7 @@ FOLLOWED, RESTORED, CANCELLED, DISMISSED, VANISHED = (
     "dismissed",
     "vanished",
 )
+TAKEN_IN, REMOVED = "taken_in", "removed"
 """How one ends: ``Deviation.resolution`` beside a ``resolved_at``."""
 
 CHECKING, RECHECK = "checking", "recheck"
@@ -51,6 +55,7 @@ _CHOICES = {
     MISSING: (FOLLOW, RESTORE, KEEP),
     CHANGED: (RESTORE, KEEP),
     STRAY: (RESTORE, KEEP),
+    ORPHANED: (TAKE_IN, REMOVE, KEEP),
 }
 
 
@@ -58,8 +63,8 @@ _CHOICES = {
 class DeviationView:
     """One deviation. Times are aware UTC; ``found_start`` is ``None`` where there is no event, or an all-day one.
 
-    ``choices`` are those of :data:`FOLLOW`, :data:`RESTORE` and :data:`KEEP` that make sense; ``reason`` is a sentence
-    why the workspace's rule did not settle it; ``resolution`` is empty while it is open.
+    ``choices`` are those of :data:`FOLLOW`, :data:`RESTORE`, :data:`KEEP`, :data:`TAKE_IN` and :data:`REMOVE` that make
+    sense; ``reason`` is a sentence why the workspace's rule did not settle it; ``resolution`` is empty while open.
     """
 
     id: str
@@ -160,6 +165,8 @@ def choices(row: Deviation) -> tuple[str, ...]:
     found = _CHOICES.get(row.kind, (KEEP,))
     if row.kind == MOVED and not row.detail.get("start"):
         return tuple(choice for choice in found if choice != FOLLOW)
+    if row.kind == ORPHANED and not row.detail.get("ours"):
+        return tuple(choice for choice in found if choice != REMOVE)
     return found
 
 
@@ -228,5 +235,7 @@ def _sentence(row: Deviation, calendar: str, provider: str) -> str:
         DELETED: f"The event was deleted in {where}.",
         CHANGED: f"The event was turned into a series in {where}.",
         MISSING: f"The event is not in {where}.",
+        ORPHANED: f"An event of a booking stands in {where}, and there is no such booking: it was probably made after "
+        "the backup that was put back.",
         STRAY: f"An event of ours stands in {where} for which there is no booking any more.",
     }.get(row.kind, f"Booking and event differ in {where}.")

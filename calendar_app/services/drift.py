@@ -36,7 +36,9 @@ from calendar_app.services import (
     calendars,
     deviations,
     drift_strays,
+    installation,
     live,
+    orphaned_events,
     outside,
     outside_cases,
     sightings,
@@ -169,6 +171,17 @@ def check_all(now: datetime | None = None) -> int:
     return _enqueue(now or clock())
 
 
+def check_after_restore(calendar_id: str, now: datetime | None = None) -> int:
+    """Queue a look at a calendar's connection, if a backup was put back lately; how many. For calendars just read."""
+    now = now or datetime.now(UTC)
+    with reading() as session:
+        row = installation.own(session)
+        if row is None or row.restored_at is None or row.restored_at < now - timedelta(days=1):
+            return 0
+    of = select(Calendar.connection_id).where(Calendar.id == calendar_id)
+    return _enqueue(now, col(Connection.id).in_(of))
+
+
 def check_connection(
     connection_id: str, begun: int | None = None, number: int = 0, *, now: datetime | None = None
 ) -> int:
@@ -192,10 +205,12 @@ def check_connection(
         }
         due = _due(session, list(calendars), begun, now)
         strays = drift_strays.find(session, list(calendars), now) if number == 0 else []
+        orphans = orphaned_events.find(session, list(calendars), now) if number == 0 else []
     found = _Run(more=len(due) > MOST)
     _look(connection_id, calendars, due[:MOST], found)
     _record(connection, calendars, found, number, now)
     drift_strays.note(connection, calendars, strays, now)
+    orphaned_events.note(connection, calendars, orphans, now)
     if found.more and number + 1 < ROUNDS:
         at = datetime.now(UTC) + found.pause if found.pause else None
         queues.enqueue(
@@ -309,6 +324,7 @@ def _record(
             deviations.healed(session, booking_id or "", calendar_id, deviations.VANISHED, now)
         _note_missing(session, connection, list(calendars), now)
         _close_past(session, list(calendars), now)
+        orphaned_events.close(session, list(calendars), now)
         before = session.exec(
             select(AuditEntry).where(
                 AuditEntry.action == _CHECKED,

@@ -16,7 +16,7 @@ from calendar_app.db.session import after_commit, transaction
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Deviation, Event, Occurrence
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import EventNotFound, NotFound, ProviderError
-from calendar_app.services import booking_events, grants, live
+from calendar_app.services import booking_events, grants, live, orphaned_events
 from calendar_app.services.deviations import DISMISSED, STRAY
 
 _MOST = 100
@@ -67,6 +67,8 @@ def note(
             continue  # the mirror is behind: the next sync removes it
         except (ProviderError, NotFound):
             return
+        if not orphaned_events.may_be_ours(seen):
+            continue
         start = booking_events.moment(seen.start, calendar.timezone)
         end = booking_events.moment(seen.end, calendar.timezone)
         with transaction() as session:

@@ -40,6 +40,7 @@ from calendar_app.services import (
     deviations,
     grants,
     notifications,
+    orphaned_events,
     sightings,
 )
 from calendar_app.services.deviations import (
@@ -50,10 +51,13 @@ from calendar_app.services.deviations import (
     KEEP,
     MISSING,
     MOVED,
+    ORPHANED,
     RECHECK,
+    REMOVE,
     RESTORE,
     RESTORED,
     STRAY,
+    TAKE_IN,
     VANISHED,
     DeviationView,
 )
@@ -116,7 +120,7 @@ def settle(deviation_id: str, *, now: datetime | None = None) -> str:
 
 
 def _settle(case: Case, now: datetime) -> str:
-    if case.row.kind == STRAY:
+    if case.row.kind in (STRAY, ORPHANED):
         return _settle_stray(case, now)
     write, booking = case.write, case.booking
     if write is None or booking is None or not write.present or not stands(booking, now):
@@ -282,7 +286,7 @@ def _settle_stray(case: Case, now: datetime) -> str:
 
 def resolve(actor: Actor, deviation_id: str, how: str, *, now: datetime | None = None) -> DeviationView:
     """Settle a deviation by hand: ``follow`` (the booking takes the calendar's time, or is cancelled), ``restore``
-    (the calendar is put back) or ``keep`` (both stay as they are).
+    (the calendar is put back) or ``keep`` (both stay as they are); of an orphaned event ``take_in`` or ``remove``.
 
     The calendar is asked once more first. :raises NotFound: not the actor's to see. :raises InvalidInput: not one of
     its ``choices``. :raises Conflict: it is settled already, or the booking cannot follow. :raises ProviderError: the
@@ -300,6 +304,10 @@ def resolve(actor: Actor, deviation_id: str, how: str, *, now: datetime | None =
     assert case is not None
     if how == KEEP:
         _dismiss(case, actor, now)
+    elif how == TAKE_IN:
+        orphaned_events.take_in(case, actor, now)
+    elif how == REMOVE:
+        orphaned_events.remove(case, actor, now)
     elif case.row.kind == STRAY:
         remove_stray(case, actor, now)
     elif case.write is None or case.booking is None or not case.write.present:

@@ -182,11 +182,11 @@ def restore(case: Case, actor: Actor | None, now: datetime) -> str:
     return RESTORED
 
 
-def remove_stray(case: Case, actor: Actor, now: datetime) -> str:
+def remove_stray(case: Case, actor: Actor, now: datetime, resolution: str = RESTORED) -> str:
     remote_id = case.row.remote_id
     grants.call(case.connection.id, lambda api: event_writing.remove(api, case.calendar.remote_id, remote_id))
     with transaction() as session:
-        end(session, case.row.id, RESTORED, now)
+        end(session, case.row.id, resolution, now)
         audit.record(
             session,
             case.row.workspace_id,
@@ -197,7 +197,7 @@ def remove_stray(case: Case, actor: Actor, now: datetime) -> str:
             event=remote_id[:100],
         )
         tell(session, case.row.workspace_id)
-    return RESTORED
+    return resolution
 
 
 def end(session: Session, deviation_id: str, resolution: str, now: datetime) -> None:

@@ -38,6 +38,7 @@ def sync_calendar(calendar_id: str) -> str:
     result = sync.sync_calendar(calendar_id)
     if result.full and result.outcome is sync.Outcome.DONE:
         channels.ensure(calendar_id)
+        drift.check_after_restore(calendar_id)
     return result.outcome
 
 

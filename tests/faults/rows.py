@@ -325,6 +325,10 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/services/test_drift.py::test_writes_that_were_given_up_do_not_hide_others",
         ),
     ),
+    58: (
+        "A backup put back that is older than bookings made since",
+        ("tests/services/test_orphaned_events.py", "tests/operate/test_backup.py"),
+    ),
     59: (
         "Power lost after an answer, a damaged database",
         (

@@ -16,6 +16,9 @@ import calendar_app.db.tables  # noqa: F401  # registers every table on the meta
 from calendar_app.db import migrate
 from calendar_app.db.session import make_engine, use_engine
 
+KEPT = {"installation"}
+"""What a migration fills."""
+
 
 @dataclass(frozen=True, slots=True)
 class Database:
@@ -64,7 +67,8 @@ def postgres_database(server: str, name: str) -> str:
 
 def emptied(url: str) -> str:
     """Delete every row (quicker than TRUNCATE on small tables) and return the URL."""
-    wipe = ";".join(f'DELETE FROM "{table.name}"' for table in reversed(SQLModel.metadata.sorted_tables))
+    tables = [table.name for table in reversed(SQLModel.metadata.sorted_tables) if table.name not in KEPT]
+    wipe = ";".join(f'DELETE FROM "{name}"' for name in tables)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"BEGIN;{wipe};COMMIT")
     return url

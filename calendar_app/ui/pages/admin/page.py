@@ -301,6 +301,8 @@ def _deviation(item: rows.DriftItem) -> rx.Component:
         rx.flex(
             _choice(item.follow, item, "follow", "soft"),
             _choice(item.restore, item, "restore", "soft"),
+            _choice(item.take_in, item, "take_in", "soft"),
+            _choice(item.remove, item, "remove", "soft"),
             rx.cond(
                 item.keep,
                 rx.button(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from calendar_app.queues import QueueState, WorkerState
 from calendar_app.services.admin import ChannelState, ConnectionState, DeadLetter
 from calendar_app.services.audit import AuditView
-from calendar_app.services.deviations import FOLLOW, KEEP, RESTORE, DeviationView
+from calendar_app.services.deviations import FOLLOW, KEEP, REMOVE, RESTORE, TAKE_IN, DeviationView
 from calendar_app.services.drift import Unread
 from calendar_app.services.health import Check
 from calendar_app.ui import formats
@@ -90,8 +90,8 @@ class ChannelItem:
 
 @dataclass
 class DriftItem:
-    """A booking and a calendar that differ; ``follow`` and ``restore`` are the words on their buttons, empty where
-    that is no choice."""
+    """A booking and a calendar that differ; ``follow``, ``restore``, ``take_in`` and ``remove`` are the words on
+    their buttons, empty where that is no choice."""
 
     id: str
     title: str
@@ -103,6 +103,8 @@ class DriftItem:
     found_at: str
     follow: str
     restore: str
+    take_in: str
+    remove: str
     keep: bool
 
 
@@ -242,7 +244,7 @@ def unread_item(one: Unread) -> UnreadItem:
 
 
 def drift_item(view: DeviationView, zone: str, hour12: bool) -> DriftItem:
-    times = ""
+    times = f"on {_moment(view.found_start, zone, hour12)}" if view.found_start else ""
     if view.booked_start and view.booked_end:
         times = f"booked {_moment(view.booked_start, zone, hour12)}"
         times += f", found {_moment(view.found_start, zone, hour12)}" if view.found_start else ""
@@ -268,6 +270,8 @@ def drift_item(view: DeviationView, zone: str, hour12: bool) -> DriftItem:
         found_at=formats.rfc3339(view.found_at),
         follow=follow,
         restore=restore,
+        take_in="Take it into the bookings" if TAKE_IN in view.choices else "",
+        remove="Remove it" if REMOVE in view.choices else "",
         keep=KEEP in view.choices,
     )
 

@@ -140,6 +140,8 @@ class AdminState(rx.State):
 _SETTLED = {
     "follow": "The booking follows the calendar.",
     "restore": "The calendar is being put back.",
+    "take_in": "The booking stands again; nobody was sent an e-mail.",
+    "remove": "The event was removed.",
     "keep": "Both stay as they are.",
 }
 
