@@ -70,7 +70,7 @@ def web_processes(count: int, *, steps: Sequence[int] = ()) -> Iterator[list[Web
 
 
 def _wait(web: Web) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while True:
         try:
             if httpx.get(f"{web.url}/health").status_code == 200:

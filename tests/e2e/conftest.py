@@ -34,6 +34,7 @@ expect.set_options(timeout=30_000)
 CHROMIUM = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(p).exists()), None)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here needs a browser and the time to start the product."""
     here = Path(__file__).parent
