@@ -62,16 +62,18 @@ $(BROWSER): $(DEV)
 run: $(RUN)
 	@ALMANAC_STOP_WITH_PARENT=1 exec $(BIN)/python -m calendar_app.launcher $(if $(LOGS),--logs)
 
-# Two halves, each on two processors, then a few tests that count on today, under another clock. In the second half one
-# worker has the browser tests and the other those that must not meet their like; only files with such tests are read.
-APART = tests/e2e $(shell grep -rl "mark.serial" tests --include="test_*.py")
+# Two halves, each on two processors, then a few tests that count on today, under another clock. In the second half the
+# serial tests run one after the other beside the browser tests; only files with such tests are read.
+SERIAL = $(shell grep -rl "mark.serial" tests --include="test_*.py")
 DATED = tests/clocks tests/services/test_imports.py tests/services/test_feeds.py tests/services/test_agenda.py
 test: $(DEV) $(EMULATE) $(BROWSER)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2 -m "not e2e and not serial"; tests=$$?; \
 	wait $$types && exit $$tests
-	$(BIN)/pytest -n 2 --dist loadgroup -m "e2e or serial" $(APART)
+	@mkdir -p test-results; $(BIN)/pytest -m "serial and not e2e" $(SERIAL) >test-results/serial.txt 2>&1 & serial=$$!; \
+	TEST_RUN=browsers $(BIN)/pytest tests/e2e; browsers=$$?; \
+	wait $$serial; serial=$$?; cat test-results/serial.txt; exit $$((serial || browsers))
 	$(BIN)/python -m tests.clocks --if-possible december -- $(DATED)
 
 # CLOCKS="january saturday" chooses the clocks, TESTS="tests/e2e" what runs under them.

@@ -57,14 +57,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_kind", kinds, scope="function")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook as well
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Serial tests are one group for ``--dist loadgroup``, and browser tests, in their ``conftest.py``, another."""
-    for item in items:
-        if item.get_closest_marker("serial") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group("serial"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _never_in_the_repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test, whatever it forgets to ask for, writes a ``.data`` folder into the working tree."""
@@ -131,7 +123,7 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def _postgres_url(worker_id: str) -> Iterator[str]:
     outside = os.environ.get("TEST_DATABASE_URL")
-    name = f"almanac_test_{worker_id}"
+    name = f"almanac_test_{os.environ.get('TEST_RUN', worker_id)}"
     if outside:
         yield databases.postgres_database(outside.replace("postgres://", "postgresql://", 1), name)
         return
