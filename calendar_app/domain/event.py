@@ -70,8 +70,9 @@ class EventTime:
     """A DTSTART/DTEND as written: wall-clock time and zone, so that recurrence can follow the wall clock.
 
     ``value`` is a ``date`` for all-day events, else a *naive* ``datetime`` (``fold`` kept) in ``zone``.
-    ``zone`` is an IANA name (``"UTC"`` for UTC); ``None`` means floating (RFC 5545 §3.3.5 form 1) and is read in the
-    calendar's own zone. The end of an all-day event is exclusive, as in RFC 5545 §3.6.1.
+    ``zone`` is an IANA name (``"UTC"`` for UTC) or one that carries a definition (``defined:…``, see
+    :mod:`calendar_app.domain.recurrence.definition`); ``None`` means floating (RFC 5545 §3.3.5 form 1) and is read in
+    the calendar's own zone. The end of an all-day event is exclusive, as in RFC 5545 §3.6.1.
     """
 
     value: date | datetime

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
-from zoneinfo import ZoneInfo
+from dataclasses import replace
+from datetime import datetime
 
 from sqlmodel import Session, col, select
 
@@ -19,6 +19,9 @@ from calendar_app.db.tables import (
 from calendar_app.domain.colors import booking_color
 from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, Attendee, EventDraft, EventTime, write_key
 from calendar_app.domain.intake import parse_questions
+from calendar_app.domain.recurrence import UnknownZone
+from calendar_app.domain.recurrence.wallclock import instant_of
+from calendar_app.domain.timespan import utc
 from calendar_app.services import installation
 from calendar_app.settings import get_settings
 
@@ -71,10 +74,10 @@ def moment(point: EventTime | None, floating_zone: str) -> datetime | None:
     """The instant that an event's time means, aware in UTC; the start of the day for all-day ones."""
     if point is None:
         return None
-    value: date | datetime = point.value
-    if not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    return value.replace(tzinfo=ZoneInfo(point.zone or floating_zone)).astimezone(UTC)
+    try:
+        return utc(instant_of(point, floating_zone))
+    except UnknownZone:
+        return utc(instant_of(replace(point, zone=None), floating_zone))
 
 
 def _description(booking: Booking, event_type: EventType, others: object) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,6 +27,7 @@ from calendar_app.domain.recurrence.rule import WEEKDAYS
 from calendar_app.domain.recurrence.wallclock import zone_of
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.domain.zones import Transition, offset_at, transitions, zone_names
+from calendar_app.services.booking_events import moment
 from tests.support.long_form import LONG
 
 SAMPLE = (
@@ -266,3 +268,11 @@ def test_fixed_zones_and_names_are_canonical() -> None:
     assert [fixed_zone(hours * 3600) for hours in (-12, 0, 14)] == ["Etc/GMT+12", "UTC", "Etc/GMT-14"]
     zone = zone_in(CHICAGO)
     assert zone == zone_in([*CHICAGO[6:], *CHICAGO[:6]]) == defined_zone(observances_of(zone))
+
+
+def test_a_bookings_event_may_stand_in_a_defined_zone() -> None:
+    """Where another program has moved an event of ours into its own zone, its instant is still known."""
+    zone = zone_in(CHICAGO)
+    moved = EventTime(datetime(2027, 1, 15, 9), zone)
+    assert moment(moved, "UTC") == datetime(2027, 1, 15, 15, tzinfo=UTC)
+    assert moment(replace(moved, zone="Mars/Base"), "Europe/Berlin") == datetime(2027, 1, 15, 8, tzinfo=UTC)

@@ -20,6 +20,7 @@ KEYS, HTTP, GUARD = (
 ATTACKS = "tests/attacks"
 PUSH, CLOCKS, MAILBOX = (f"tests/faults/test_{name}.py" for name in ("push", "clocks", "mailbox"))
 ADDRESSES, FILES = f"{ATTACKS}/test_typed_addresses.py", f"{ATTACKS}/test_hostile_files.py"
+CASES = "tests/api/test_calendar_cases.py"
 RIGHTS = "tests/faults/test_rights.py"
 CODES = f"{ATTACKS}/test_oauth.py"
 LISTINGS = "tests/providers/test_caldav_listing.py"
@@ -376,5 +377,23 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     65: (
         "The right to write is taken and given back, or the calendar deleted",
         (RIGHTS, "tests/services/test_calendar_rights.py"),
+    ),
+    53: (
+        "Rules refused, too dense or badly written, and several events under one UID",
+        (
+            "tests/domain/test_cautious.py",
+            "tests/domain/test_recurrence.py::test_badly_written_rules_are_read_where_they_are_clear",
+            "tests/domain/test_ics_reader.py::test_components_of_one_uid_are_versions_or_different_events",
+            f"{CASES}::test_rules_that_nobody_can_follow_never_free_time",
+            f"{CASES}::test_slots_leave_out_what_a_file_blocks",
+        ),
+    ),
+    54: (
+        "Time zones known only by their definition, times without a zone",
+        (
+            "tests/domain/test_zone_definitions.py",
+            f"{CASES}::test_every_file_blocks_its_time",
+            "tests/services/test_calendar_zones.py",
+        ),
     ),
 }

@@ -20,7 +20,7 @@ from calendar_app.domain.timespan import Span
 
 MOST_OF_ONE = 12_000
 """What one event is charged at most: a denser one is followed hour by hour."""
-MOST_OF_ALL = 100_000
+MOST_OF_ALL = 75_000
 TOO_MUCH = "The calendar’s events together repeat too often: this one counts as busy without a break."
 _DAYS = {Frequency.YEARLY: 365, Frequency.MONTHLY: 30, Frequency.WEEKLY: 7, Frequency.DAILY: 1}
 

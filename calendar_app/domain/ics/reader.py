@@ -1,8 +1,8 @@
 """Calendar files and feeds (RFC 5545) as domain events.
 
 Reading is lenient towards what real programs write and keeps what it can: one faulty component costs only itself and is
-named. What remains unreadable is a typed error. Nothing is expanded here: recurrence lines are kept, with their zone
-names turned into IANA names, for :mod:`calendar_app.domain.recurrence`.
+named. What remains unreadable is a typed error. Nothing is expanded here: recurrence lines are kept, with their zones
+as :func:`zone_of` reads them, for :mod:`calendar_app.domain.recurrence`.
 """
 
 from __future__ import annotations
