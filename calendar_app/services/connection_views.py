@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import unquote, urlsplit
 
 from sqlmodel import Session, col, select
 
 from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.errors import NotFound, ProviderNotConfigured
 from calendar_app.providers import registry
+from calendar_app.providers.base import SignIn
 from calendar_app.services.calendars import HIDDEN_TOKENS, next_reading, syncing
 from calendar_app.services.roles import Actor, Role
 
@@ -20,14 +22,16 @@ class ConnectionView:
     """One account at one provider.
 
     ``status``: ``connected``, ``syncing``, ``error``, ``needs_reconnect`` or ``disconnected``. ``last_error`` is one
-    sentence for people. ``missing_features`` say what the permissions that were not given cost. ``person_id`` is whose
-    it is: nobody else can bring it back.
+    sentence for people. ``server`` is the host that the account is on and its name there, empty where a provider is one
+    place. ``missing_features`` say what the permissions that were not given cost. ``person_id`` is whose it is: nobody
+    else can bring it back.
     """
 
     id: str
     provider: str
     provider_title: str
     account_email: str
+    server: str
     status: str
     scopes: tuple[str, ...]
     last_sync_at: datetime | None
@@ -87,6 +91,17 @@ def title(provider: str) -> str:
     return next((kind.title for kind in registry.kinds() if kind.key == provider), provider.title())
 
 
+def _server(row: Connection) -> str:
+    """Where an account is that is opened with a password: the host, and its name there unless its e-mail says it."""
+    parts = urlsplit(row.account_id)
+    passwords = {kind.key for kind in registry.kinds() if kind.sign_in is SignIn.PASSWORD}
+    if row.provider not in passwords or not parts.hostname:
+        return ""
+    name = unquote(parts.path.rstrip("/").rpartition("/")[2])
+    known = name.lower() in ("", "principal", row.account_email.lower())
+    return parts.hostname if known else f"{parts.hostname} ({name})"
+
+
 def _view(row: Connection, calendars: list[Calendar], name: str, now: datetime) -> ConnectionView:
     live = row.status in ("connected", "error")
     failed = next((text for one in calendars for text in (one.last_error, one.write_error) if text), "")
@@ -102,6 +117,7 @@ def _view(row: Connection, calendars: list[Calendar], name: str, now: datetime) 
         provider=row.provider,
         provider_title=title(row.provider),
         account_email=row.account_email,
+        server=_server(row),
         status=status,
         scopes=tuple(row.scopes),
         last_sync_at=max(synced, default=row.last_sync_at),

@@ -178,6 +178,21 @@ def test_domains_that_lead_to_google_say_so(path: str) -> None:
         sign_in.open(Credentials("ada@example.org", "", "secret"))
 
 
+def test_every_address_of_the_account_is_kept() -> None:
+    """All that the server tells, escapes undone, and what the person typed; the first is what the account is called."""
+    recording = Recording(replace(RECORDED[0], email="ada%2Bwork@fastmail.com"))
+    recording.more_addresses = ["mailto:ada@home.example", "urn:uuid:17", "/principals/ada/"]
+    secret = connect(recording, "caldav.fastmail.com", "ada@fastmail.com")
+    assert secret.account.email == "ada+work@fastmail.com"
+    assert Secret.load(secret.secret).owners == (
+        "ada+work@fastmail.com",
+        "ada@home.example",
+        "ada@fastmail.com",
+        "urn:uuid:17",
+        "/principals/ada/",
+    )
+
+
 def test_no_challenge_means_basic_over_tls_only() -> None:
     """A server that says 401 and not how gets no password in the clear."""
     bare = httpx.Response(401)

@@ -149,6 +149,7 @@ class Recording:
     def __init__(self, server: Recorded) -> None:
         self.server = server
         self.asked: list[tuple[str, str, str]] = []
+        self.more_addresses: list[str] = []
         self.calendar = CountingServer(
             refuses=dict(server.refuses), suffix=server.suffix, base=urlsplit(server.calendar).path
         )
@@ -188,8 +189,9 @@ class Recording:
             kind = {"resourcetype": "<D:collection/><C:calendar/>", "displayname": "Work"}
             home = urlsplit(server.home).path
             return multi(found(home, resourcetype="<D:collection/>"), found(f"{home}work/", **kind))
+        told = (f"mailto:{server.email}", *self.more_addresses)
         names = {
             "C_calendar-home-set": f"<D:href>{server.home}</D:href>",
-            "C_calendar-user-address-set": f"<D:href>mailto:{server.email}</D:href>",
+            "C_calendar-user-address-set": "".join(f"<D:href>{one}</D:href>" for one in told),
         }
         return multi(found(server.principal, displayname="Ada", **names))

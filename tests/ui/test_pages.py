@@ -238,6 +238,7 @@ class Account:
     provider: str = "file"
     provider_title: str = "Calendar file (.ics)"
     account_email: str = "holidays"
+    server: str = ""
     last_sync_at: datetime | None = None
     next_sync_at: datetime | None = None
     last_error: str = ""
@@ -287,6 +288,17 @@ def test_a_calendar_says_where_its_zone_comes_from(source: str, viewer: str, sai
         viewer=viewer,
     )
     assert (row.calendars[0].zone_text, row.calendars[0].zone_origin) == ("Pacific/Auckland", said)
+
+
+def test_an_account_without_calendars_says_why() -> None:
+    """Its card says what the provider lists and what to do; one with calendars, or one that is lost, does not."""
+    account = Account(provider="caldav", provider_title="CalDAV", server="dav.example.com (ada)")
+    (empty,) = connection_rows([account], [], [])
+    assert "CalDAV lists no calendar for events" in empty.empty
+    assert empty.server == "dav.example.com (ada)"
+    (full,) = connection_rows([account], [OneCalendar()], [])
+    (lost,) = connection_rows([replace(account, status="needs_reconnect")], [], [])
+    assert (full.empty, lost.empty) == ("", "")
 
 
 @pytest.mark.parametrize("key", ["file", "google"])

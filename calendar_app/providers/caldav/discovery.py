@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import dns.exception
 import dns.resolver
@@ -184,9 +184,10 @@ class CalDavSignIn:
             raise InvalidInput(
                 f"{host} has no calendars for this account.", field="address", code="no_calendars"
             )
-        email = _address(whose) or (username if "@" in username else _email(credentials.address))
+        owners = _addresses(whose, username, _email(credentials.address))
+        email = next((one for one in owners if "@" in one), "")
         account = Account(principal, email or username, whose.text(f"{xml.DAV}displayname"))
-        kept = Secret(principal, username, credentials.password, door.scheme, email)
+        kept = Secret(principal, username, credentials.password, door.scheme, "\n".join(owners))
         return Opened(account, kept.dump())
 
     def _client(self, auth: httpx.Auth | None) -> GuardedClient:
@@ -288,12 +289,14 @@ def _email(address: str) -> str:
     return address.strip() if _EMAIL.fullmatch(address.strip()) else ""
 
 
-def _address(principal: xml.Member) -> str:
-    """The first ``mailto:`` of ``calendar-user-address-set`` (RFC 6638 §2.4.1)."""
-    for href in principal.hrefs(f"{xml.CAL}calendar-user-address-set"):
-        if href.lower().startswith("mailto:") and "@" in href:
-            return href[7:]
-    return ""
+def _addresses(principal: xml.Member, username: str, typed: str) -> list[str]:
+    """Every address of ``calendar-user-address-set`` (RFC 6638 §2.4.1), e-mail addresses without ``mailto:``, and those
+    that the person typed."""
+    told = [href.strip() for href in principal.hrefs(f"{xml.CAL}calendar-user-address-set")]
+    told = [unquote(one[7:]) if one[:7].lower() == "mailto:" else one for one in told]
+    mailboxes = [one for one in told if _email(one)]
+    own = [one for one in (username, typed) if _email(one)]
+    return [one for one in dict.fromkeys([*mailboxes, *own, *told]) if one and "\n" not in one]
 
 
 _FINAL = ("redirect_refused", "address_refused", "connect_google", "connect_microsoft")

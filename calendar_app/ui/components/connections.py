@@ -54,6 +54,7 @@ class ConnectionRow:
     ``sign_in`` is how it is brought back (``oauth``, ``password``, ``address``, ``file``); ``can_sync``: there is
     something to read again; ``note``: what its provider cannot do,
     ``ending``: how far its disconnection is, ``appointments``: the calendar whose provider takes bookings itself,
+    ``server``: where the account is, ``empty``: why it has no calendars,
     ``whose``: the colleague's name where it is not the viewer's own. ``person_id`` and ``person`` are its owner.
     """
 
@@ -72,6 +73,8 @@ class ConnectionRow:
     ending: str = ""
     appointments: str = ""
     whose: str = ""
+    server: str = ""
+    empty: str = ""
     person_id: str = ""
     person: str = ""
     missing: list[str] = field(default_factory=list)
@@ -146,6 +149,16 @@ def _zone_origin(source: str, row: ConnectionRow) -> str:
     return "named in the calendar" if row.sign_in in ("address", "file") else f"named by {row.title}"
 
 
+def _why_empty(view: Any) -> str:
+    """Why an account shows no calendars, and what to do."""
+    if view.status not in ("connected", "syncing", "error"):
+        return ""
+    return (
+        f"{view.provider_title} lists no calendar for events in this account: it has none, or only task lists. "
+        "Make one there, then connect the account again."
+    )
+
+
 def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow:
     waiting = [calendar for calendar in calendars if calendar.syncing and calendar.synced_at is None]
     read = sum(calendar.sync_progress for calendar in waiting)
@@ -159,6 +172,8 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
         provider=view.provider,
         title=view.provider_title,
         account=view.account_email,
+        server=view.server,
+        empty=_why_empty(view) if not calendars else "",
         status=view.status,
         last_sync=formats.rfc3339(view.last_sync_at),
         next_sync=formats.rfc3339(view.next_sync_at),

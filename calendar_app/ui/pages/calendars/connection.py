@@ -41,6 +41,7 @@ def connection_card(row: ConnectionRow) -> rx.Component:
                 rx.flex(
                     rx.text(
                         row.title,
+                        rx.cond(row.server != "", " at " + row.server, ""),
                         rx.cond(row.whose != "", " of " + row.whose, ""),
                         size="2",
                         color_scheme="gray",
@@ -78,6 +79,10 @@ def connection_card(row: ConnectionRow) -> rx.Component:
         rx.cond(
             row.calendars.length() > 0,
             rx.el.ul(rx.foreach(row.calendars, _calendar), class_name="plain"),
+        ),
+        rx.cond(
+            row.empty != "",
+            rx.text(row.empty, size="2", color_scheme="gray", padding=space(4), class_name="wrap-anywhere"),
         ),
         class_name="list",
         aria_label=row.title + " account " + row.account,
