@@ -21,6 +21,7 @@ from calendar_app.launcher import checks, frontend, health
 from calendar_app.launcher.environment import prepare
 from calendar_app.launcher.errors import LaunchError
 from calendar_app.launcher.processes import MARK, Supervisor, belongs, end_marked
+from calendar_app.launcher.watcher import watched
 from calendar_app.settings import Settings, SettingsError, get_settings, load_settings
 
 PROCFILE = frontend.ROOT / "Procfile.dev"
@@ -69,23 +70,24 @@ class Launcher:
                 say,
                 echo=say if self._logs else None,
             )
-            try:
-                self._start(supervisor, environment)
-                while not self._asked_to_stop():
-                    supervisor.tick()
-                    time.sleep(TICK_S)
-            except Stopped:
-                pass
-            finally:
-                supervisor.stop(last=("valkey",))
-                self._run_file.unlink(missing_ok=True)
+            with watched(run):
+                try:
+                    self._start(supervisor, environment)
+                    while not self._asked_to_stop():
+                        supervisor.tick()
+                        time.sleep(TICK_S)
+                except Stopped:
+                    pass
+                finally:
+                    supervisor.stop(last=("valkey",))
+                    self._run_file.unlink(missing_ok=True)
 
     @property
     def _run_file(self) -> Path:
         return self.data_dir / "launcher.run"
 
     def _end_what_was_left(self) -> None:
-        """A launcher that was killed left its mark here and its processes running."""
+        """A launcher that was killed left its mark here, and its processes running if its watcher was killed, too."""
         if self._run_file.exists():
             ended = end_marked(self._run_file.read_text().strip())
             if ended:

@@ -2,7 +2,8 @@
 
 Every process starts a session of its own, so that Ctrl-C reaches the launcher alone and each process is asked to stop
 in order. Descendants are found by a mark in their environment, which survives forks, new process groups and the death
-of a parent; so is what a killed launcher left running (:func:`end_marked`).
+of a parent. What a killed launcher leaves running is found in the same way, by :mod:`calendar_app.launcher.watcher` or,
+should that have been killed as well, by the next start (:func:`end_marked`).
 """
 
 from __future__ import annotations
@@ -65,6 +66,18 @@ def end_marked(run: str) -> int:
                 continue
         psutil.wait_procs(leftovers, timeout=2)
     return ended
+
+
+def stop_marked(run: str, grace_s: float = 3.0) -> None:
+    """Ask whatever of the run is still alive to stop, and kill what has not stopped in time."""
+    processes = marked(run)
+    for process in processes:
+        try:
+            process.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, timeout=grace_s)
+    end_marked(run)
 
 
 class Managed:

@@ -44,6 +44,8 @@ def prepare(data_dir: Path) -> str:
         "daemonize no",
         "loglevel warning",
         "maxmemory-policy noeviction",
+        # Its title would be written over its environment, and with that over the mark by which the launcher finds it.
+        "set-proc-title no",
     ]
     socket = home / "valkey.sock"
     if len(os.fsencode(socket)) <= _LONGEST_SOCKET_NAME:

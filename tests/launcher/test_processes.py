@@ -155,3 +155,31 @@ def test_what_a_killed_run_left_is_found_and_ended(tmp_path: Path) -> None:
     assert end_marked(run) == 1
     assert not psutil.pid_exists(orphan.pid) or psutil.Process(orphan.pid).status() == psutil.STATUS_ZOMBIE
     assert end_marked(run) == 0
+
+
+@pytest.mark.parametrize("ending", ["os.kill(os.getpid(), 9)", "os._exit(3)", "sys.exit()"])
+def test_a_run_ends_with_its_launcher_however_that_ends(tmp_path: Path, ending: str) -> None:
+    """Killed, aborted or done: a process that left the group, and one that ignores the request, end all the same."""
+    run = uuid.uuid4().hex
+    stubborn = (
+        f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('up', 'w').close(); {SLEEP}"
+    )
+    launcher = f"""
+import os, subprocess, sys, time
+from calendar_app.launcher.watcher import watched
+with watched({run!r}):
+    marked = {{**os.environ, {MARK!r}: {run!r}}}
+    subprocess.Popen([sys.executable, "-c", {DETACHED!r}], env=marked).wait()
+    subprocess.Popen([sys.executable, "-c", {stubborn!r}], env=marked)
+    while not os.path.exists("up"):
+        time.sleep(0.01)
+    {ending}
+"""
+    path = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
+    subprocess.run(
+        [sys.executable, "-c", launcher], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, check=False
+    )
+    deadline = time.monotonic() + 30
+    while marked(run):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

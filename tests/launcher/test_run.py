@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FIRST_START_S = 420
 """A first start installs npm packages and builds the pages."""
 
+WATCHER = "calendar_app.launcher.watcher"
+
 pytestmark = [pytest.mark.serial, pytest.mark.slow, pytest.mark.timeout(FIRST_START_S + 180)]
 
 
@@ -137,6 +139,9 @@ def test_stopping_leaves_no_process(run: Run, port: int, number: signal.Signals)
     mark = run.mark()
     descendants = psutil.Process(run.popen.pid).children(recursive=True)
     assert len(descendants) >= 7
+    known = {process.pid for process in marked(mark)}
+    unmarked = [process for process in descendants if process.pid not in known and alive(process)]
+    assert [WATCHER in process.cmdline() for process in unmarked] == [True]
     assert run.end(number) < 10
     assert run.popen.returncode == 0
     assert marked(mark) == []
@@ -159,10 +164,34 @@ def test_a_dead_worker_is_replaced(run: Run) -> None:
     assert run.popen.stdout.readline().startswith("worker stopped with exit code")
 
 
-def test_a_start_after_a_kill_cleans_up(run: Run, data_dir: Path, port: int) -> None:
-    """A launcher that was killed with -9 leaves processes, a lock and a mark; the next start copes with all three."""
+def test_a_killed_launcher_leaves_no_process(run: Run, data_dir: Path, port: int) -> None:
+    """After kill -9 everything ends by itself, the embedded Redis included, and the next start finds nothing to do."""
+    run.ready()
+    descendants = psutil.Process(run.popen.pid).children(recursive=True)
+    assert "valkey-server" in {process.name() for process in descendants if alive(process)}
+    run.popen.kill()
+    run.popen.wait()
+    _, left = psutil.wait_procs(descendants, timeout=30)
+    assert not [process for process in left if alive(process)]
+    again = Run(data_dir, port)
+    try:
+        again.ready()
+        assert not [line for line in again.lines if line.startswith("ended ")]
+    finally:
+        again.end()
+
+
+def test_a_start_after_a_kill_of_everything_that_watches_cleans_up(
+    run: Run, data_dir: Path, port: int
+) -> None:
+    """Launcher and watcher killed leave processes, a lock and a mark; the next start copes with all three."""
     run.ready()
     mark = run.mark()
+    descendants = psutil.Process(run.popen.pid).children(recursive=True)
+    (watcher,) = [
+        process for process in psutil.Process(run.popen.pid).children() if WATCHER in process.cmdline()
+    ]
+    watcher.kill()
     run.popen.kill()
     run.popen.wait()
     assert marked(mark)
@@ -170,7 +199,7 @@ def test_a_start_after_a_kill_cleans_up(run: Run, data_dir: Path, port: int) -> 
     try:
         again.ready()
         assert again.lines[0].startswith("ended ")
-        assert marked(mark) == []
+        assert not [process for process in descendants if alive(process)]
     finally:
         again.end()
 
