@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
+from fractions import Fraction
 
 from calendar_app.domain.freebusy import BusySource
 from calendar_app.domain.schedule import Schedule
@@ -100,7 +101,7 @@ class Host:
     * ``groups``: needed when the event type has seats; otherwise its reservations may as well be in ``busy``.
     * ``booked``: live reservations of this event type by local date (see :func:`count_by_day`), for the caps: all dates
       of every week that the window touches.
-    * ``recent`` and ``weight``: bookings of late and standing, for :func:`pick_host`.
+    * ``recent`` and ``weight``: bookings of late and their share of all, for :func:`pick_host`.
     """
 
     id: str
@@ -161,11 +162,18 @@ def seats_left(start: int, rules: EventRules, host: Host) -> int:
 
 
 def pick_host(slot: Slot, hosts: Sequence[Host], rules: EventRules) -> str:
-    """Whom a round robin gives the booking: who has an open group then, else who has the fewest recent bookings, else
+    """Whom a round robin gives the booking: who has an open group then, else who is furthest behind their share, else
     the greater weight, else who comes first in ``hosts``.
+
+    Weights are shares: with weights 1 and 3 the second gets three of four. The next one goes to the greatest
+    ``weight / (2 * recent + 1)``, the method of Webster and Sainte-Laguë for seats in a parliament
+    (en.wikipedia.org/wiki/Sainte-Laguë_method), which keeps everybody close to their share.
 
     :raises ValueError: when none of ``hosts`` is in the slot.
     """
     free = [host for host in hosts if host.id in slot.hosts]
-    order = min(free, key=lambda h: (slot.start not in joinable(rules, h), h.recent, -h.weight))
+    order = min(
+        free,
+        key=lambda h: (slot.start not in joinable(rules, h), Fraction(2 * h.recent + 1, h.weight), -h.weight),
+    )
     return order.id

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from calendar_app.db.ids import new_id
-from calendar_app.db.session import transaction
+from calendar_app.db.session import clock, transaction
 from calendar_app.db.tables import Booking, EventType, EventTypeHost, Membership, OrderLine, Schedule
 from calendar_app.domain.hosting import Hosting
 from calendar_app.errors import Conflict, InvalidInput
@@ -151,6 +151,9 @@ def _set_hosts(session: Session, actor: Actor, row: EventType, wanted: object) -
         actor.require(Role.MANAGER)
     members = select(Membership).where(Membership.workspace_id == row.workspace_id)
     staff = {m.person_id for m in session.exec(members) if Role(m.role) >= Role.STAFF}
+    present = clock()
+    hosts = session.exec(select(EventTypeHost).where(EventTypeHost.event_type_id == row.id))
+    since = {(host.person_id, host.weight): host.share_since for host in hosts}
     session.execute(delete(EventTypeHost).where(col(EventTypeHost.event_type_id) == row.id))
     ids = sorted(new_id() for _ in wanted)  # hosts keep the order in which they were named
     for row_id, host in zip(ids, wanted, strict=True):
@@ -172,7 +175,12 @@ def _set_hosts(session: Session, actor: Actor, row: EventType, wanted: object) -
             raise InvalidInput("weight is a whole number from 1 to 1000.", field="hosts")
         session.add(
             EventTypeHost(
-                id=row_id, event_type_id=row.id, person_id=person_id, schedule_id=schedule_id, weight=weight
+                id=row_id,
+                event_type_id=row.id,
+                person_id=person_id,
+                schedule_id=schedule_id,
+                weight=weight,
+                share_since=since.get((person_id, weight), present),
             )
         )
     try:

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import bindparam, func, or_, select
 from sqlmodel import Session, SQLModel, col
 
-from calendar_app.db.tables import Booking, BookingHost, EventType, HostReservation
+from calendar_app.db.tables import Booking, BookingHost, EventType, EventTypeHost, HostReservation
 from calendar_app.domain.booking import HOLDING, Status
 from calendar_app.domain.freebusy import BusySource, SourceKind
 from calendar_app.domain.hosting import EventRules, Group, Host, Hosting, count_by_day
@@ -122,7 +122,7 @@ def with_history(
         counts = _booked(session, row, rules, hosts, weeks, now, without)
         hosts = tuple(replace(host, booked=counts.get(host.id, {})) for host in hosts)
     if row.hosting == Hosting.ROUND_ROBIN:
-        recent = _recent(session, row, [host.id for host in hosts], now)
+        recent = _recent(session, row, [host.id for host in hosts], now, without)
         hosts = tuple(replace(host, recent=recent[host.id]) for host in hosts)
     return hosts
 
@@ -163,16 +163,33 @@ def _booked(
     return {host.id: count_by_day(starts[host.id], host.schedule.zone) for host in hosts}
 
 
-def _recent(session: Session, row: EventType, host_ids: Collection[str], now: datetime) -> Counter[str]:
-    """Bookings of this event type by host that start from a month ago on."""
-    query = (
+def _recent(
+    session: Session, row: EventType, host_ids: Collection[str], now: datetime, without: Collection[str]
+) -> Counter[str]:
+    """Bookings of this event type by host that start from a month ago on, and times that visitors hold.
+
+    What was booked before the last of the hosts joined, or got another weight, does not count: all start level then.
+    """
+    host = EventTypeHost
+    since = session.scalar(select(func.max(col(host.share_since))).where(col(host.event_type_id) == row.id))
+    bookings = (
         select(col(BookingHost.person_id), func.count())
         .join(Booking, col(Booking.id) == col(BookingHost.booking_id))
         .where(col(Booking.event_type_id) == row.id, col(Booking.status).in_(_COUNTED))
         .where(col(BookingHost.person_id).in_(host_ids), col(Booking.start_at) >= now - _RECENT)
         .group_by(col(BookingHost.person_id))
     )
+    if since is not None:
+        bookings = bookings.where(col(Booking.created_at) >= since)
+    holds = (
+        select(col(HostReservation.host_id), func.count())
+        .where(col(HostReservation.event_type_id) == row.id, col(HostReservation.host_id).in_(host_ids))
+        .where(col(HostReservation.state) == "held", col(HostReservation.expires) > instant(now))
+        .where(col(HostReservation.id).not_in(without))
+        .group_by(col(HostReservation.host_id))
+    )
     found: Counter[str] = Counter()
-    for host_id, count in session.execute(query):
-        found[host_id] = count
+    for query in (bookings, holds):
+        for host_id, count in session.execute(query):
+            found[host_id] += count
     return found

@@ -18,6 +18,7 @@ from calendar_app.domain.slots import (
     Hosting,
     Rule,
     RulesError,
+    Slot,
     count_by_day,
     explain,
     find_slots,
@@ -214,6 +215,27 @@ def test_fairness_is_fewest_recent_then_weight_then_order() -> None:
     assert pick_host(slot, [joined, *hosts[1:]], rules) == "a"
     with pytest.raises(ValueError, match="empty"):
         pick_host(slot, [], rules)
+
+
+@pytest.mark.parametrize(
+    ("weights", "bookings", "shares"),
+    [
+        ((1, 3), 36, [9, 27]),
+        ((1, 1, 1), 7, [3, 2, 2]),
+        ((5, 3, 2), 100, [50, 30, 20]),
+        ((1, 1_000), 1_001, [1, 1_000]),
+    ],
+)
+def test_weights_are_shares(weights: tuple[int, ...], bookings: int, shares: list[int]) -> None:
+    """Of 36 bookings weights 1 and 3 get 9 and 27, and at no time is anybody far from their share."""
+    rules = EventRules(durations=(60,), step_minutes=60)
+    hosts = [Host(str(number), OFFICE, weight=weight) for number, weight in enumerate(weights)]
+    slot = Slot((at("10:00"), at("11:00"), tuple(host.id for host in hosts)))
+    for made in range(1, bookings + 1):
+        chosen = pick_host(slot, hosts, rules)
+        hosts = [replace(host, recent=host.recent + (host.id == chosen)) for host in hosts]
+        assert all(abs(host.recent - made * host.weight / sum(weights)) < 1 for host in hosts)
+    assert [host.recent for host in hosts] == shares
 
 
 def test_an_explanation_names_each_source_and_span() -> None:

@@ -23,7 +23,7 @@ from calendar_app.errors import (
     StateChanged,
     TooManyRequests,
 )
-from calendar_app.services import booking_views, bookings, holds, manage_links
+from calendar_app.services import booking_views, bookings, event_types, holds, manage_links
 from calendar_app.services.bookings import BookingView
 from calendar_app.services.roles import Role
 from calendar_app.settings import Settings
@@ -400,6 +400,40 @@ def test_round_robin_is_fair_and_uses_everybody(fake: FakeProvider) -> None:
     with pytest.raises(SlotUnavailable):
         place.book(place.at(16))
     assert_consistent()
+
+
+def share(place: Place, weights: dict[str, int]) -> None:
+    """Make these people the hosts, with these weights."""
+    hosts = [{"person_id": person_id, "weight": weight} for person_id, weight in weights.items()]
+    event_types.update_event_type(place.owner, place.event_type.id, {"hosts": hosts})
+
+
+def test_weights_of_a_round_robin_are_shares(fake: FakeProvider) -> None:
+    """With weights 1 and 3 one of four bookings is the first host's; what visitors hold counts at once."""
+    place = bookable(fake, hosts=2, hosting="round_robin")
+    first, second = (person.id for person in place.people)
+    share(place, {first: 1, second: 3})
+    takers = [place.book(place.at(9 + n)).hosts[0].id for n in range(4)]
+    assert (takers.count(first), takers.count(second)) == (1, 3)
+    held = [holds.create(place.event_type.id, place.at(13 + n)) for n in range(4)]
+    takers = [row.host_id for row in reservations() if row.state == "held"]
+    assert len(held) == 4
+    assert (takers.count(first), takers.count(second)) == (1, 3)
+
+
+def test_a_late_joiner_of_a_round_robin_starts_level(fake: FakeProvider) -> None:
+    """Whoever joins after six bookings does not get the next six in a row, but a third of them."""
+    place = bookable(fake, hosts=3, hosting="round_robin")
+    first, second, third = (person.id for person in place.people)
+    share(place, {first: 1, second: 1})
+    early = [place.book(place.at(9 + n)).hosts[0].id for n in range(6)]
+    assert {early.count(first), early.count(second)} == {3}
+    share(place, {first: 1, second: 1, third: 1})
+    next_six = [place.book(place.at(9 + n, 30)).hosts[0].id for n in range(6)]
+    assert [next_six.count(host) for host in (first, second, third)] == [2, 2, 2]
+    share(place, {third: 1, first: 1, second: 1})  # another order is no change of shares
+    assert place.book(place.at(15)).hosts[0].id == third
+    assert place.book(place.at(15, 30)).hosts[0].id == first
 
 
 def test_round_robin_turns_to_hosts_who_are_free_at_their_provider(fake: FakeProvider) -> None:

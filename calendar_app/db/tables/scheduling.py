@@ -67,7 +67,10 @@ class EventType(SQLModel, table=True):
 
 
 class EventTypeHost(SQLModel, table=True):
-    """A host of an event type; ``schedule_id`` ``None`` means the person's default schedule in the workspace."""
+    """A host of an event type; ``schedule_id`` ``None`` means the person's default schedule in the workspace.
+
+    ``share_since``: since when the person is a host with this weight; ``None``: longer than that is kept.
+    """
 
     __tablename__ = "event_type_host"
     __table_args__ = (UniqueConstraint("event_type_id", "person_id"),)
@@ -76,3 +79,4 @@ class EventTypeHost(SQLModel, table=True):
     person_id: str = ref("person.id")
     schedule_id: str | None = ref("schedule.id", nullable=True, index=False, ondelete="SET NULL")
     weight: int = 1
+    share_since: datetime | None = when(nullable=True)
