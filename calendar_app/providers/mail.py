@@ -32,6 +32,8 @@ from calendar_app.settings import Settings
 TIMEOUT = 15.0
 """Seconds that one exchange with the server may take; a letter needs about a dozen."""
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+_UTF8_LOCAL = re.compile(r"[^\s\"(),.:;<>@\[\\\]]+(\.[^\s\"(),.:;<>@\[\\\]]+)*")
+"""A dot-atom with characters outside ASCII (RFC 6532 §3.2, RFC 5322 §3.2.3)."""
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
@@ -60,8 +62,12 @@ def send(letter: Letter, settings: Settings) -> None:
     """
     message = compose(letter, settings.mail_from)
     sender, recipient = (message[name].addresses[0].addr_spec for name in ("From", "To"))
-    is_ascii = recipient.isascii()
     with _session(settings) as server, _trouble(before_the_letter=False):
+        server.ehlo_or_helo_if_needed()
+        if not str(message["Reply-To"] or "").isascii() and not server.has_extn("smtputf8"):
+            del message["Reply-To"]  # better a letter that cannot be answered directly than none
+        addresses = f"{sender}{recipient}{message['Reply-To'] or ''}"
+        is_ascii = addresses.isascii()
         server.sendmail(
             sender,
             recipient,
@@ -107,13 +113,21 @@ def compose(letter: Letter, sender: str) -> EmailMessage:
 
 
 def _mailbox(address: str, name: str = "") -> Address:
-    """The address with its domain as DNS knows it (RFC 5891). :raises ValueError: it is no address."""
+    """The address with its domain as DNS knows it (RFC 5891); the local part may be in any script (RFC 6531 §3.3).
+
+    :raises ValueError: it is no address.
+    """
     local, _, domain = address.rpartition("@")
     if not local or not domain or _CONTROLS.search(address + name) or "=?" in address + name:
         raise ValueError("an address is one line with an @")
     if not domain.isascii():
         domain = idna.encode(domain, uts46=True).decode()
+    if not local.isascii() and not _UTF8_LOCAL.fullmatch(local):
+        raise ValueError("this is not an address")
     try:
+        # The parser of `addr_spec` takes ASCII only.
+        if not local.isascii():
+            return Address(name, username=local, domain=domain)
         return Address(name, addr_spec=f"{local}@{domain}")
     except (MessageError, IndexError) as error:  # the parser's ways to say so
         raise ValueError("this is not an address") from error

@@ -273,3 +273,51 @@ def test_no_text_becomes_a_header(subject: str, recipient: str, reply_to: str, b
         assert len(parsed.get_all("To")) == len(parsed.get_all("Subject")) == 1
         assert len(parsed["To"].addresses) == 1
         assert "evil" not in str(parsed["Bcc"])
+
+
+@pytest.mark.parametrize("local", ["grüße", "用户", "jörg.müller+termin", "o'néill"])
+def test_a_recipient_outside_ascii_gets_the_letter(configure: Configure, local: str) -> None:
+    """With a server that takes such addresses (RFC 6531), envelope and header carry them as they are."""
+    with mail_server(utf8=True) as server:
+        letter = Letter("<1@x>", f"{local}@bücher.example", "Bestätigt", "Grüße", _invitation(), "REQUEST")
+        _send(configure, server.url, letter)
+    (got,) = server.received
+    assert got.recipients == [f"{local}@xn--bcher-kva.example"]
+    assert got.message["To"] == f"{local}@xn--bcher-kva.example"
+    assert f"To: {local}@xn--bcher-kva.example".encode() in got.raw
+    assert got.text.strip() == "Grüße"
+
+
+def test_a_server_without_such_addresses_refuses_only_what_is_for_them(
+    server: MailServer, configure: Configure
+) -> None:
+    """The letter for such a recipient is refused for good; one that would be answered to such an address goes."""
+    with pytest.raises(InvalidRequest, match="cannot write to this address"):
+        _send(configure, server.url, Letter("<1@x>", "grüße@example.org", "Hello", "Hello"))
+    _send(
+        configure,
+        server.url,
+        Letter("<2@x>", "ada@example.com", "Hello", "Hello", reply_to="grüße@example.org"),
+    )
+    (got,) = server.received
+    assert (got.recipients, got.message["Reply-To"]) == (["ada@example.com"], None)
+
+
+def test_an_answer_goes_to_an_address_outside_ascii(configure: Configure) -> None:
+    """A host's letter names the customer's own address where the server can carry it."""
+    with mail_server(utf8=True) as server:
+        _send(
+            configure,
+            server.url,
+            Letter("<2@x>", "ada@example.com", "Hi", "Hi", reply_to="grüße@example.org"),
+        )
+    assert "Reply-To: grüße@example.org".encode() in server.received[0].raw
+
+
+@pytest.mark.parametrize(
+    "recipient", ["ü,b@example.org", "ü b@example.org", "ü..b@example.org", '"ü@example.org', "ü\n@x.org"]
+)
+def test_what_is_no_address_outside_ascii_is_refused(configure: Configure, recipient: str) -> None:
+    """Separators, spaces and quotes would make several addresses, or other headers, of one."""
+    with pytest.raises(InvalidRequest):
+        compose(Letter("<1@x>", recipient, "Hello", "Hello"), SENDER)

@@ -110,10 +110,14 @@ class MailServer:
 
 @contextmanager
 def mail_server(
-    *, tls: ssl.SSLContext | None = None, implicit_tls: bool = False, users: dict[str, str] | None = None
+    *,
+    tls: ssl.SSLContext | None = None,
+    implicit_tls: bool = False,
+    users: dict[str, str] | None = None,
+    utf8: bool = False,
 ) -> Iterator[MailServer]:
     """``tls`` offers STARTTLS, or, ``implicit_tls``, begins with it; ``users`` (by name, with password) must sign
-    in."""
+    in; ``utf8`` takes addresses outside ASCII (RFC 6531)."""
     server = MailServer(users=users or {})
     server.gate.set()
     loop = asyncio.new_event_loop()
@@ -122,6 +126,7 @@ def mail_server(
         return SMTP(
             server,
             hostname="mail.test",
+            enable_SMTPUTF8=utf8,
             loop=loop,
             tls_context=None if implicit_tls else tls,
             auth_require_tls=False,
