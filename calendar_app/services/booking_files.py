@@ -10,7 +10,8 @@ admin      also how far each calendar has come with it
 =========  =========================================================================================================
 
 All carry the booking's UID and SEQUENCE, so that a later file updates the entry made by an earlier one (RFC 5546
-§2.1.5), and a cancelled booking says so. Downloads and private feeds are made here alike.
+§2.1.5), and a cancelled booking says so. ORGANIZER, which PUBLISH asks for (RFC 5546 §3.2.1), is the host who stands
+in the invitation, too. Downloads and private feeds are made here alike.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from calendar_app.domain.booking import HOLDING, Status
-from calendar_app.domain.event import EventStatus
+from calendar_app.domain.event import Attendee, EventStatus
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
 from calendar_app.services.booking_views import BookingView
 from calendar_app.services.roles import Role
@@ -52,11 +53,12 @@ def appointment(view: BookingView, reader: Role, *, alarm: bool = True) -> Appoi
         status=_STATES.get(Status(view.status), EventStatus.CONFIRMED),
         start=view.start,
         end=view.end,
-        stamp=max(view.created_at, view.cancelled_at or view.created_at),
+        stamp=view.changed_at,
         summary=_summary(view, staff=staff),
         description="\n".join(_for_staff(view, reader) if staff else _for_customer(view)),
         location=view.location,
         url=_booking_url(view) if staff else view.manage_url,
+        organizer=Attendee(view.hosts[0].email, view.hosts[0].name) if view.hosts else None,
         created=view.created_at,
         busy=view.status in HOLDING,
         alarm=_ALARM_MINUTES if alarm and view.status in HOLDING else 0,

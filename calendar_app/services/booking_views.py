@@ -42,8 +42,11 @@ _CURSOR = re.compile(r"(-?\d{1,12})\.([0-9a-z]{26})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class BookingHostView:
+    """``email`` is for calendar files alone, whose readers have it from their invitation."""
+
     id: str
     name: str
+    email: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ class BookingView:
     """A booking. ``start`` and ``end`` are UTC; ``timezone`` is the customer's; ``answers`` by question id.
 
     ``calendar_event_id`` maps a provider to the event's id there, ``sync`` has one receipt per calendar; both are
-    empty for customers. ``change_deadline`` is the customer's last moment to cancel or move it.
+    empty for customers. ``change_deadline`` is the customer's last moment to cancel or move it; ``changed_at`` is when
+    its time or status last changed.
     """
 
     id: str
@@ -100,6 +104,7 @@ class BookingView:
     version: int
     sequence: int
     created_at: datetime
+    changed_at: datetime
     cancelled_at: datetime | None
     cancelled_by: str
     cancel_reason: str
@@ -300,14 +305,14 @@ def _by_id(session: Session, table: Any, ids: Iterable[str]) -> dict[str, Any]:
 
 def _hosts(session: Session, booking_ids: Collection[str]) -> dict[str, list[BookingHostView]]:
     query = (
-        select(BookingHost.booking_id, Person.id, Person.name)
+        select(BookingHost.booking_id, Person.id, Person.name, Person.email)
         .join(Person, col(Person.id) == col(BookingHost.person_id))
         .where(col(BookingHost.booking_id).in_(booking_ids))
         .order_by(col(BookingHost.id))
     )
     found: dict[str, list[BookingHostView]] = defaultdict(list)
-    for booking_id, person_id, name in session.exec(query):
-        found[booking_id].append(BookingHostView(person_id, name))
+    for booking_id, person_id, name, email in session.exec(query):
+        found[booking_id].append(BookingHostView(person_id, name, email))
     return found
 
 
@@ -379,6 +384,7 @@ def _view(
         version=row.version,
         sequence=row.sequence,
         created_at=row.created_at,
+        changed_at=max(row.created_at, row.changed_at or row.created_at, row.cancelled_at or row.created_at),
         cancelled_at=row.cancelled_at,
         cancelled_by=row.cancelled_by,
         cancel_reason=row.cancel_reason,

@@ -223,7 +223,7 @@ def _enter(session: Session, row: Booking, target: Status, who: Who, now: dateti
     )
     before = row.status
     shown = before in calendar_writes.STANDING, target in calendar_writes.STANDING
-    changes: dict[str, Any] = {"status": target.value}
+    changes: dict[str, Any] = {"status": target.value, "changed_at": now}
     if shown[0] != shown[1]:
         changes["version"] = row.version + 1
     if target in (Status.CANCELLED, Status.DECLINED):

@@ -213,6 +213,7 @@ class _Move:
                 "end_at": utc(self.at + self.rules.length),
                 "version": row.version + 1,
                 "sequence": row.sequence + 1,
+                "changed_at": self.now,
             }
             if self.zone is not None:
                 changes["timezone"] = self.zone

@@ -192,3 +192,14 @@ def test_hostile_addresses_and_ids_add_no_line(email: str, uid: str) -> None:
     names = [re.split("[;:]", line)[0] for line in _unfolded(text)]
     assert set(names) <= PROPERTIES | FRAME
     assert (names.count("ATTENDEE"), names.count("ORGANIZER"), names.count("UID")) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["Salon; Ada, Grace \\ Co.", "two\nlines", "a\\nb"])
+def test_the_name_of_a_calendar_is_escaped(name: str) -> None:
+    """NAME and X-WR-CALNAME are texts like any other (RFC 7986 section 5.1): separators, backslashes, line ends."""
+    text = calendar_text((_appointment(),), Method.PUBLISH, name=name)
+    escaped = name.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\n", "\\n")
+    lines = _unfolded(text)
+    assert f"NAME:{escaped}" in lines
+    assert f"X-WR-CALNAME:{escaped}" in lines
+    assert read_calendar(text).name == name

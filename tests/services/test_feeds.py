@@ -85,6 +85,21 @@ def test_cancelled_bookings_stay_for_a_while_as_cancelled(place: Place) -> None:
     assert not _events(secret, now=datetime.now(UTC) + timedelta(days=200))
 
 
+def test_a_feed_says_who_organizes_and_when_an_event_changed(place: Place) -> None:
+    """ORGANIZER is the host, as in the invitation (RFC 5546 section 3.2.1); DTSTAMP and SEQUENCE rise with a move."""
+    made = place.book(place.at(10))
+    host = next(person for person in place.people if person.id == made.hosts[0].id)
+    secret = _secret(feeds.create(factories.actor(host, place.workspace)))
+    before = _events(secret)[made.uid]
+    assert str(before["organizer"]) == f"mailto:{host.email}"
+    moved_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    bookings.reschedule(place.owner, made.id, place.at(11), now=moved_at)
+    after = _events(secret)[made.uid]
+    assert before.decoded("dtstamp") < after.decoded("dtstamp") == moved_at
+    assert (before["sequence"], after["sequence"]) == (0, 1)
+    assert str(after["organizer"]) == f"mailto:{host.email}"
+
+
 def test_a_new_address_ends_the_old_one(place: Place) -> None:
     """After rotating or revoking, and after its person has left, the address leads nowhere."""
     first = feeds.create(place.owner)

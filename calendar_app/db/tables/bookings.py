@@ -47,7 +47,8 @@ class Booking(SQLModel, table=True):
     """An appointment. ``version`` rises with each change that calendars must learn of; ``sequence`` is iTIP's.
 
     ``status``: ``pending``, ``confirmed``, ``declined``, ``cancelled``, ``completed``, ``no_show``. ``timezone`` is the
-    customer's. ``uid`` is the iCalendar UID, the same in every calendar and mail.
+    customer's. ``uid`` is the iCalendar UID, the same in every calendar and mail. ``changed_at`` is when its time or
+    status last changed, ``None`` as long as neither has.
     """
 
     __tablename__ = "booking"
@@ -69,6 +70,7 @@ class Booking(SQLModel, table=True):
     version: int = 1
     sequence: int = 0
     created_at: datetime = when()
+    changed_at: datetime | None = when(nullable=True)
     cancelled_at: datetime | None = when(nullable=True)
     cancelled_by: str = ""
     cancel_reason: str = text()

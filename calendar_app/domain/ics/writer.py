@@ -85,8 +85,9 @@ def calendar_text(
     calendar.add("version", "2.0")
     calendar.add("method", method.value)
     if name:
-        calendar.add("name", _text(name))
-        calendar.add("x-wr-calname", _text(name))
+        # The library takes neither for a text, and would not escape it.
+        calendar.add("name", vText(_text(name)))
+        calendar.add("x-wr-calname", vText(_text(name)))
     if refresh is not None:
         calendar.add("refresh-interval", refresh, parameters={"value": "DURATION"})
         calendar.add("x-published-ttl", vDuration(refresh))

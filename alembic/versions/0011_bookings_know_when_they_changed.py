@@ -1,0 +1,21 @@
+"""bookings know when they changed."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """When bookings of before were moved is not known; their calendar files go on as they were."""
+    op.add_column("booking", sa.Column("changed_at", sa.DateTime(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("booking", "changed_at")
