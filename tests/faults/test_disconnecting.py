@@ -96,7 +96,7 @@ def assert_over(office: Office, before: tuple[str | None, str | None]) -> None:
     """We have forgotten the account, and where providers can be told, its old tokens are worth nothing."""
     shown = view(office)
     assert (shown.state, shown.failed) == ("done", 0)
-    assert shown.revoked == (office.vendor.key != "microsoft"), "Microsoft has no way to be told"
+    assert shown.revoked == (office.vendor.key == "google"), "the others have no way to be told"
     assert office.account().status == "disconnected"
     assert tokens(office) == (None, None)
     if office.vendor.key == "google":

@@ -153,7 +153,8 @@ def test_events_that_stay_behind_are_told(fake: FakeProvider, place: Place) -> N
     shown = connections.disconnection(place.owner, connection_of(place))
     assert shown.last_error.startswith("2 events of ours could not be taken out")
     assert ended.message == shown.message
-    assert shown.message.endswith(f"is disconnected. {shown.last_error}")
+    assert "is disconnected. Bookings are written to “" in shown.message
+    assert shown.message.endswith(shown.last_error)
 
 
 def test_a_booking_that_cannot_be_cancelled_does_not_hold_up_the_others(
