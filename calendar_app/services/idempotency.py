@@ -18,6 +18,7 @@ from sqlmodel import Session, col, delete, select
 from calendar_app.db.session import clock, transaction
 from calendar_app.db.tables import IdempotencyRecord
 from calendar_app.errors import Conflict, InvalidInput
+from calendar_app.services import installation
 
 KEPT = timedelta(hours=24)
 ABANDONED = timedelta(seconds=60)
@@ -82,10 +83,15 @@ def keep(record_id: str, answer: Answer) -> None:
 
 
 def keep_in(session: Session, record_id: str, answer: Answer) -> None:
-    """Remember the answer if, and only if, the caller's transaction commits."""
+    """Remember the answer if, and only if, the caller's transaction commits.
+
+    While an upgrade may still be under way, it is also kept in the way in which the release before reads it.
+    """
     record = session.get(IdempotencyRecord, record_id)
     if record is not None:
         record.status, record.answer = answer.status, answer.content
+        if installation.older_code_runs(session, clock()):
+            record.response = {"content": answer.content}
         session.add(record)
 
 

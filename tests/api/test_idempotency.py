@@ -18,7 +18,7 @@ from sqlmodel import select
 from calendar_app.api import problems
 from calendar_app.api.idempotency import Idempotency, Idempotent, Settle
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import IdempotencyRecord
+from calendar_app.db.tables import IdempotencyRecord, Installation
 from calendar_app.errors import SlotUnavailable
 from calendar_app.services import idempotency
 from tests.support.databases import Database
@@ -213,3 +213,24 @@ def test_an_answer_goes_with_a_rolled_back_transaction() -> None:
         request.settle(201, fails, lambda result: result)
     again = request.settle(201, lambda _settle: {"number": 2}, lambda result: result)
     assert again.body == b'{"number":2}'
+
+
+@pytest.mark.parametrize(("hours", "kept"), [(1, {"content": "[1]"}), (-1, None), (None, None)])
+def test_the_release_before_gives_the_same_answer(
+    database: Database, hours: int | None, kept: dict[str, str] | None
+) -> None:
+    """It reads `response`: filled while its processes may still run, and never afterwards, for it is not encrypted."""
+    with transaction() as session:
+        row = session.exec(select(Installation)).one()
+        row.older_code_until = datetime.now(UTC) + timedelta(hours=hours) if hours is not None else None
+        session.add(row)
+    record_id = idempotency.begin("POST /orders", "key", b"{}")
+    assert isinstance(record_id, str)
+    idempotency.keep(record_id, idempotency.Answer(201, "[1]"))
+    with reading() as session:
+        found = session.exec(select(IdempotencyRecord)).one()
+        assert (found.response, found.answer) == (kept, "[1]")
+    with transaction() as session:
+        row = session.exec(select(Installation)).one()
+        row.older_code_until = None
+        session.add(row)

@@ -220,3 +220,17 @@ def test_what_was_the_default_for_stale_calendars_becomes_the_new_one(engine: En
     with engine.connect() as connection:
         found = {row.id: row.stale_policy for row in connection.execute(select(calendar))}
     assert found == {"1": "approve", "2": "keep", "3": "approve", "4": "close"}
+
+
+@pytest.mark.parametrize("in_use", [False, True])
+def test_only_an_upgrade_has_older_code_beside_it(engine: Engine, in_use: bool) -> None:
+    """A database in which people work was served by the release before, which may go on for a day; a new one not."""
+    upgrade(engine, "0009")
+    if in_use:
+        (person,) = [table for table in tables(engine) if table.name == "person"]
+        with engine.begin() as connection:
+            write(connection, [person], 1)
+    upgrade(engine, "0010")
+    with engine.connect() as connection:
+        until = connection.execute(text("SELECT older_code_until FROM installation")).scalar_one()
+    assert (until is not None) is in_use

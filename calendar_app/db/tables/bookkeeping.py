@@ -16,7 +16,7 @@ class IdempotencyRecord(SQLModel, table=True):
     """The first answer to an ``Idempotency-Key``; ``scope`` is who sent it and where to; no ``status``: running.
 
     ``answer`` is encrypted, for a booking's answer has the link by which whoever holds it cancels the booking.
-    ``response`` is how the release before kept it; nothing fills it any more.
+    ``response`` is how the release before keeps it: in clear, so it is filled only for the day of an upgrade.
     """
 
     __tablename__ = "idempotency_record"
