@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -254,9 +255,43 @@ def test_each_calendar_says_what_it_does_while_it_cannot_be_read(connected: Page
     """The choice stays."""
     connected.goto("/settings/calendars")
     choice = connected.get_by_label(re.compile("^If .* cannot be read$")).first
-    choice.select_option("ask me to approve bookings")
-    expect(choice).to_have_value("approve")
-    connected.reload()
     expect(choice).to_have_value("approve")
     choice.select_option("keep its last known state")
     expect(choice).to_have_value("keep")
+    connected.reload()
+    expect(choice).to_have_value("keep")
+    choice.select_option("ask me to approve bookings")
+    expect(choice).to_have_value("approve")
+
+
+def test_a_stale_calendar_is_told_before_anybody_confirms(
+    product: Product, connected: Page, visitors: Visitors
+) -> None:
+    """With calendars that could not be read for an hour, the form says that this is a request; and so it is. Who opened
+    the form before is told when they confirm, and confirms again."""
+    expect(connected.get_by_text("synced", exact=False).first).to_be_visible()
+    page, path = visitors.new(phone=True), offer(product, "stale")
+    pick(page, path, 6)
+    told = page.get_by_text("could not be read lately. So this is a request")
+    expect(told).to_have_count(0)
+    database = sqlite3.connect(product.data_dir / "almanac.db", timeout=20)
+    try:
+        now = datetime.now(UTC)
+        old, later = ((now + timedelta(hours=h)).strftime("%Y-%m-%d %H:%M:%S.%f") for h in (-1, 1))
+        before = database.execute("SELECT id, synced_at FROM calendar WHERE synced_at IS NOT NULL").fetchall()
+        with database:
+            database.execute(
+                "UPDATE calendar SET synced_at = ?, failures = 1, sync_retry_at = ?", (old, later)
+            )
+        fill_in(page, "Grace Hopper", "grace@example.org")
+        expect(told).to_be_visible()
+        assert violations(page) == []
+        page.get_by_role("button", name="Confirm booking").click()
+        expect(page.get_by_role("heading", name="Your request is in")).to_be_visible()
+    finally:
+        with database:
+            database.executemany(
+                "UPDATE calendar SET synced_at = ?, failures = 0, sync_retry_at = NULL WHERE id = ?",
+                [(synced, number) for number, synced in before],
+            )
+        database.close()
