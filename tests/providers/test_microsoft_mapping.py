@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from calendar_app.domain.recurrence import expand
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.providers.base import AccessRole
 from calendar_app.providers.microsoft.mapping import (
+    EXPAND_OWN,
     KEY_PROPERTY,
     body_from,
     body_text,
@@ -235,6 +237,14 @@ def test_a_patch_puts_right_what_differs_and_nothing_else() -> None:
     assert set(merged_body(DRAFT, {**stored, "isAllDay": True})) == {"start", "end", "isAllDay"}
     assert merged_body(DRAFT, {**stored, "showAs": "free"}) == {"showAs": "busy"}
     assert merged_body(DRAFT, {**stored, "showAs": "oof"}) == {}
+
+
+def test_both_marks_of_an_event_of_ours_come_back() -> None:
+    """Which booking it is of, and where it comes from: both are asked for, and both are read."""
+    marks = {"almanac_booking": "b1", "almanac_origin": "installation event-type Europe/Berlin"}
+    stored = as_stored(replace(DRAFT, private=marks))
+    assert event_from(TIMED | stored).private == marks
+    assert all(name in EXPAND_OWN for name in marks)
 
 
 def test_extended_properties_are_compared_in_any_case() -> None:

@@ -55,6 +55,19 @@ def test_the_buttons_say_what_will_happen(kind: str, found: datetime | None, wor
     assert (item.follow, item.restore, item.keep) == (*words, True)
 
 
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        (("take_in", "remove", "keep"), ("Take it into the bookings", "Remove it")),
+        (("take_in", "keep"), ("Take it into the bookings", "")),
+    ],
+)
+def test_an_orphaned_event_has_its_own_buttons(choices: tuple[str, ...], words: tuple[str, str]) -> None:
+    """It is taken in or removed; an event that may be another installation's is not offered for removal."""
+    item = rows.drift_item(deviation("orphaned", choices, NOW), "Europe/Berlin", False)
+    assert (item.take_in, item.remove, item.follow, item.restore) == (*words, "", "")
+
+
 def test_what_is_no_choice_has_no_button() -> None:
     """A stray event cannot be followed."""
     item = rows.drift_item(deviation("stray", ("restore", "keep"), NOW), "Europe/Berlin", False)

@@ -146,6 +146,7 @@ _CHECKS = {
     "workers": "Workers",
     "cron": "Clock",
     "sweeper": "Sweeper",
+    "durability": "Durability",
     "mode": "Mode",
 }
 
