@@ -48,12 +48,13 @@ class SessionList(BaseModel):
 
 
 class PasswordIn(BaseModel):
-    """The present password and the new one."""
+    """The present password and the new one. `end_tokens` also ends the API tokens that may only read or write."""
 
     model_config = ConfigDict(extra="forbid")
 
     present: str = Field(max_length=1000)
     new: str = Field(max_length=1000)
+    end_tokens: bool = False
 
 
 class Ended(BaseModel):
@@ -101,5 +102,9 @@ def revoke_session(identity: AccountHolder, session_id: Key) -> None:
 
 @router.put("/me/password")
 def change_password(identity: AccountHolder, body: PasswordIn) -> Ended:
-    """Set a new password, which signs every other browser out and ends other tokens that manage the account."""
-    return Ended(sessions_ended=security.change_password(identity, body.present, body.new))
+    """Set a new password, which signs every other browser out and ends other tokens that manage the account.
+
+    Tokens that may only read or write go on working, unless `end_tokens` is set.
+    """
+    ended = security.change_password(identity, body.present, body.new, end_tokens=body.end_tokens)
+    return Ended(sessions_ended=ended)

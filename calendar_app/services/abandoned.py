@@ -61,7 +61,7 @@ def _announce_or_end(connection_id: str, now: datetime) -> bool:
         audit.record(
             session,
             row.workspace_id,
-            None,
+            audit.Party.SYSTEM,
             "connection.abandoned",
             "connection",
             row.id,

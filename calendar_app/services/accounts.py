@@ -31,6 +31,8 @@ __all__ = ["SESSION_COOKIE", "Actor", "Identity", "Role", "SessionView", "Signed
 SESSION_COOKIE = "almanac_session"
 SESSION_LIFE = timedelta(days=30)
 API_TOKEN_LIFE = timedelta(days=30)
+UNNAMED = "made with the password"
+"""What a token without a name is called in the audit trail: ``/auth/token`` makes such."""
 API_TOKEN_PREFIX = "alm_"  # noqa: S105  # a mark by which secret scanners know our tokens, not a token
 _SEEN_EVERY = timedelta(minutes=5)
 
@@ -58,7 +60,7 @@ class WorkspaceRef:
 class Identity:
     """Who is signed in. ``session_id`` is the id of the browser session, or of the API token.
 
-    ``scopes`` are those of the token; a browser session may do everything.
+    ``scopes`` are those of the token, ``token`` its name; a browser session may do everything.
     """
 
     person_id: str
@@ -68,6 +70,11 @@ class Identity:
     session_id: str
     workspaces: tuple[WorkspaceRef, ...]
     scopes: tuple[str, ...] = ("*",)
+    token: str = ""
+
+    def actors(self) -> list[Actor]:
+        """The person in each of their workspaces."""
+        return [self.actor(ref.id) for ref in self.workspaces]
 
     def actor(self, workspace: str | None = None) -> Actor:
         """The person in one workspace, by slug or id; without one in their first.
@@ -76,7 +83,9 @@ class Identity:
         """
         for ref in self.workspaces:
             if workspace is None or workspace in (ref.id, ref.slug):
-                return Actor(self.person_id, ref.id, ref.role, self.email, self.name, self.timezone)
+                return Actor(
+                    self.person_id, ref.id, ref.role, self.email, self.name, self.timezone, self.token
+                )
         raise NotFound("There is no such workspace.")
 
 
@@ -155,7 +164,8 @@ def sign_up(
                 place(session, person)
             else:
                 workspace = starter.new_workspace(session, person, workspace_name)
-                audit.record(session, workspace.id, None, "workspace.created", "workspace", workspace.id)
+                maker = Actor(person.id, workspace.id, Role.OWNER, person.email, person.name, person.timezone)
+                audit.record(session, workspace.id, maker, "workspace.created", "workspace", workspace.id)
             sign_in_row = _new_session(session, person, token, user_agent)
     except IntegrityError as error:
         if "email" not in str(error.orig):
@@ -272,6 +282,9 @@ def revoke_session(identity: Identity, session_id: str) -> None:
         if row is None or row.person_id != identity.person_id:
             raise NotFound("There is no such session.")
         ended_sessions.end(session, col(AuthSession.id) == row.id)
+        audit.record_everywhere(
+            session, identity.actors(), "session.ended", "session", row.id, browser=row.user_agent[:100]
+        )
 
 
 def issue_api_token(email: str, password: str, *, client: str = "", name: str = "") -> tuple[str, int]:
@@ -279,14 +292,17 @@ def issue_api_token(email: str, password: str, *, client: str = "", name: str = 
     person = _authenticate(email, password, client)
     token = API_TOKEN_PREFIX + secrets.token_urlsafe(32)
     with transaction() as session:
-        session.add(
-            ApiToken(
-                person_id=person.id,
-                name=name[:100],
-                token_hash=digest(token),
-                scopes=["*"],
-                expires_at=datetime.now(UTC) + API_TOKEN_LIFE,
-            )
+        row = ApiToken(
+            person_id=person.id,
+            name=name[:100],
+            token_hash=digest(token),
+            scopes=["*"],
+            expires_at=datetime.now(UTC) + API_TOKEN_LIFE,
+        )
+        session.add(row)
+        actors = _identity(session, person, row.id).actors()
+        audit.record_everywhere(
+            session, actors, "token.created", "token", row.id, name=row.name, scopes=row.scopes
         )
     return token, int(API_TOKEN_LIFE.total_seconds())
 
@@ -303,7 +319,9 @@ def identify_bearer(token: str, *, now: datetime | None = None) -> Identity | No
         if found is None or (found[0].expires_at is not None and found[0].expires_at <= now):
             return None
         row, person = found
-        identity = replace(_identity(session, person, row.id), scopes=tuple(row.scopes))
+        identity = replace(
+            _identity(session, person, row.id), scopes=tuple(row.scopes), token=row.name or UNNAMED
+        )
     if row.last_used_at is None or now - row.last_used_at > _SEEN_EVERY:
         with transaction() as session:
             if fresh := session.get(ApiToken, row.id):

@@ -63,6 +63,13 @@ class Who:
         return self.part.value
 
     @property
+    def actor_or_party(self) -> Actor | audit.Party:
+        """For the audit trail: what nobody here did was done by the customer, at the provider, or by the system."""
+        if self.actor is None and self.outside:
+            return audit.Party.PROVIDER
+        return self.actor or audit.Party(self.part.value)
+
+    @property
     def by(self) -> str:
         """As the history says it."""
         return self.outside.by if self.outside else self.word
@@ -238,7 +245,9 @@ def _enter(session: Session, row: Booking, target: Status, who: Who, now: dateti
     if "version" in changes:
         calendar_writes.plan(session, row)
     detail = {"by": who.by, "from": before, "reason": reason}
-    audit.record(session, row.workspace_id, who.actor, f"booking.{target.value}", "booking", row.id, **detail)
+    audit.record(
+        session, row.workspace_id, who.actor_or_party, f"booking.{target.value}", "booking", row.id, **detail
+    )
     if occasion := notifications.OF_STATUS.get(target):
         notifications.booking_changed(
             session, row, occasion, by=who.word, actor=who.actor, reason=reason, now=now

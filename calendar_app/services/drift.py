@@ -16,23 +16,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import and_, delete, or_, update
+from sqlalchemy import and_, or_, update
 from sqlmodel import Session, col, func, select
 
 from calendar_app import queues
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import (
-    AuditEntry,
     Booking,
     Calendar,
     CalendarWrite,
     Connection,
     Deviation,
+    DriftRun,
 )
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import NotFound, ProviderError
 from calendar_app.services import (
-    audit,
     calendars,
     deviations,
     drift_strays,
@@ -56,7 +55,6 @@ MOST, BUDGET_S, ROUNDS = 300, 240.0, 20
 """Events that one job looks at, how long it may take, and how many jobs one run of a connection may come to."""
 TIMEOUT_S = 600
 _PAUSE = timedelta(minutes=1)
-_CHECKED = "drift.checked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +102,18 @@ def report(actor: Actor, *, now: datetime | None = None) -> DriftReport:
     actor.require(Role.MANAGER)
     items = tuple(deviations.listed(actor))
     with reading() as session:
-        query = select(AuditEntry).where(
-            AuditEntry.workspace_id == actor.workspace_id, AuditEntry.action == _CHECKED
-        )
-        entries = {entry.subject_id: entry for entry in session.exec(query)}
+        query = select(DriftRun).where(DriftRun.workspace_id == actor.workspace_id)
+        runs = {run.connection_id: run for run in session.exec(query)}
         return DriftReport(
             items,
-            max((entry.at for entry in entries.values()), default=None),
-            sum(int(entry.detail.get("checked", 0)) for entry in entries.values()),
-            tuple(_unread(session, actor.workspace_id, entries, now or clock())),
+            max((run.at for run in runs.values()), default=None),
+            sum(run.checked for run in runs.values()),
+            tuple(_unread(session, actor.workspace_id, runs, now or clock())),
         )
 
 
 def _unread(
-    session: Session, workspace_id: str, entries: Mapping[str, AuditEntry], now: datetime
+    session: Session, workspace_id: str, runs: Mapping[str, DriftRun], now: datetime
 ) -> Iterator[Unread]:
     """Accounts of which the last run left something, and those that nobody can look at until they are reconnected."""
     waiting = dict(
@@ -137,8 +133,7 @@ def _unread(
         .options(*calendars.HIDDEN_TOKENS)
     )
     for row in rows:
-        detail = entries[row.id].detail if row.id in entries else {}
-        number, reason = int(detail.get("left", 0)), str(detail.get("reason", ""))
+        number, reason = (runs[row.id].unread, runs[row.id].reason) if row.id in runs else (0, "")
         if row.status not in USABLE:
             number, reason = (
                 waiting.get(row.id, 0),
@@ -325,27 +320,19 @@ def _record(
         _note_missing(session, connection, list(calendars), now)
         _close_past(session, list(calendars), now)
         orphaned_events.close(session, list(calendars), now)
-        before = session.exec(
-            select(AuditEntry).where(
-                AuditEntry.action == _CHECKED,
-                AuditEntry.subject_type == "connection",
-                AuditEntry.subject_id == connection.id,
-            )
-        ).all()
-        looked = found.looked + (sum(int(one.detail.get("checked", 0)) for one in before) if number else 0)
-        session.execute(delete(AuditEntry).where(col(AuditEntry.id).in_([one.id for one in before])))
-        audit.record(
-            session,
-            connection.workspace_id,
-            None,
-            _CHECKED,
-            "connection",
-            connection.id,
-            checked=looked,
-            left=found.left,
-            reason=found.reason if found.left else "",
-        )
+        _note_run(session, connection, found, number, now)
         after_commit(session, lambda: live.publish(connection.workspace_id, "bookings"))
+
+
+def _note_run(session: Session, connection: Connection, found: _Run, number: int, now: datetime) -> None:
+    """What the run has come to; its second job and later ones add to what the ones before have looked at."""
+    query = select(DriftRun).where(DriftRun.connection_id == connection.id).with_for_update()
+    run = session.exec(query).first() or DriftRun(
+        connection_id=connection.id, workspace_id=connection.workspace_id
+    )
+    run.at, run.checked = now, found.looked + (run.checked if number else 0)
+    run.unread, run.reason = found.left, found.reason if found.left else ""
+    session.add(run)
 
 
 def _note_missing(

@@ -159,7 +159,7 @@ def lost(connection_id: str, version: int, detail: str | None = None) -> GrantRe
         audit.record(
             session,
             row.workspace_id,
-            None,
+            audit.Party.PROVIDER,
             "connection.needs_reconnect",
             "connection",
             row.id,

@@ -18,7 +18,6 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import (
-    AuditEntry,
     Booking,
     CustomerOrder,
     EventType,
@@ -135,12 +134,8 @@ def visible_to(actor: Actor) -> ColumnElement[bool]:
     if actor.role >= Role.STAFF:
         hosted = select(EventTypeHost.event_type_id).where(EventTypeHost.person_id == actor.person_id)
         others = select(OrderLine.order_id).where(col(OrderLine.event_type_id).not_in(hosted))
-        taken = select(AuditEntry.subject_id).where(
-            AuditEntry.subject_type == "order",
-            AuditEntry.action == "order.created",
-            AuditEntry.person_id == actor.person_id,
-        )
-        return and_(here, or_(col(CustomerOrder.id).not_in(others), col(CustomerOrder.id).in_(taken)))
+        taken = col(CustomerOrder.taken_by) == actor.person_id
+        return and_(here, or_(col(CustomerOrder.id).not_in(others), taken))
     return and_(here, col(CustomerOrder.email) == actor.email) if actor.email else false()
 
 

@@ -111,7 +111,12 @@ def create(
         if len(workspaces) > 1:
             raise InvalidInput("All lines of an order belong to one business.", field="lines")
         order = CustomerOrder(
-            workspace_id=workspaces.pop(), name=person[0], email=person[1], timezone=zone, created_at=now
+            workspace_id=workspaces.pop(),
+            name=person[0],
+            email=person[1],
+            timezone=zone,
+            taken_by=actor.person_id if actor else None,
+            created_at=now,
         )
         session.add(order)
         session.flush()
@@ -274,5 +279,7 @@ def _record(
     session: Session, order: CustomerOrder, actor: Actor | None, action: str, **detail: str | int | list[str]
 ) -> None:
     by = "staff" if actor else "customer"
-    audit.record(session, order.workspace_id, actor, action, "order", order.id, by=by, **detail)
+    audit.record(
+        session, order.workspace_id, actor or audit.Party.CUSTOMER, action, "order", order.id, by=by, **detail
+    )
     after_commit(session, lambda: live.publish(order.workspace_id, "bookings"))

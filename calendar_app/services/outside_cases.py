@@ -172,7 +172,7 @@ def restore(case: Case, actor: Actor | None, now: datetime) -> str:
         audit.record(
             session,
             case.row.workspace_id,
-            actor,
+            actor or audit.Party.SYSTEM,
             "booking.event_restored",
             "booking",
             case.booking.id,

@@ -42,7 +42,7 @@ def make_owner(
             session.add(person)
             session.flush()
         place = _workspace(session, workspace, person)
-        audit.record(session, place.id, None, "owner.made", "person", person.id, email=address)
+        audit.record(session, place.id, audit.Party.SYSTEM, "owner.made", "person", person.id, email=address)
     what = (
         f"A new account {address}"
         if created
@@ -67,11 +67,11 @@ def reset_password(email: str, password: str) -> int:
         person.password_hash = kept
         session.add(person)
         ended = ended_sessions.end(session, col(AuthSession.person_id) == person.id)
-        security.end_mighty_tokens(session, person.id)
+        security.end_tokens_of(session, person.id)
         for workspace_id in session.exec(
             select(Membership.workspace_id).where(Membership.person_id == person.id)
         ).all():
-            audit.record(session, workspace_id, None, "password.reset", "person", person.id)
+            audit.record(session, workspace_id, audit.Party.SYSTEM, "password.reset", "person", person.id)
     return ended
 
 

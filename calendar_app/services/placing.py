@@ -258,7 +258,15 @@ def _book(session: Session, one: _Try, actor: Actor | None, now: datetime) -> Bo
     calendar_writes.plan(session, booking)
     by = "staff" if actor else "customer"
     detail = {"by": by, "status": status.value}
-    audit.record(session, row.workspace_id, actor, "booking.created", "booking", booking.id, **detail)
+    audit.record(
+        session,
+        row.workspace_id,
+        actor or audit.Party.CUSTOMER,
+        "booking.created",
+        "booking",
+        booking.id,
+        **detail,
+    )
     notifications.booking_changed(
         session, booking, notifications.Occasion.BOOKED, by=by, actor=actor, now=now
     )

@@ -229,7 +229,7 @@ class _Move:
             audit.record(
                 session,
                 row.workspace_id,
-                self.who.actor,
+                self.who.actor_or_party,
                 "booking.rescheduled",
                 "booking",
                 row.id,

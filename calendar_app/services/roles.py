@@ -40,7 +40,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A person acting in one workspace, with the role they hold there; ``timezone`` is the person's IANA zone."""
+    """A person acting in one workspace, with the role they hold there; ``timezone`` is the person's IANA zone.
+
+    ``token`` names the API token through which they act, empty in a browser.
+    """
 
     person_id: str
     workspace_id: str
@@ -48,6 +51,7 @@ class Actor:
     email: str
     name: str
     timezone: str
+    token: str = ""
 
     def require(self, role: Role) -> None:
         """:raises Forbidden: the role held here is weaker than ``role``."""

@@ -18,7 +18,6 @@ from calendar_app.domain.intake import clean_text
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.services import audit, ended_sessions, limits, passwords
 from calendar_app.services.accounts import API_TOKEN_PREFIX, Identity, digest
-from calendar_app.services.roles import Actor
 
 SCOPES = ("read", "write", "*")
 """What a token may be made for: look, also change things, also manage the account."""
@@ -107,9 +106,9 @@ def sign_out_others(identity: Identity) -> int:
     return ended
 
 
-def change_password(identity: Identity, present: str, wanted: str) -> int:
+def change_password(identity: Identity, present: str, wanted: str, *, end_tokens: bool = False) -> int:
     """A new password, which ends every other browser session; how many those were. Every other token that may manage
-    the account ends too, as whoever knew the old password could make one; tokens for less stay.
+    the account ends too, as whoever knew the old password could make one; tokens for less only with ``end_tokens``.
 
     :raises InvalidInput: the present one is wrong, or the new one too weak. :raises TooManyRequests: too many tries.
     """
@@ -125,16 +124,26 @@ def change_password(identity: Identity, present: str, wanted: str) -> int:
         fresh.password_hash = kept
         session.add(fresh)
         ended = _others(session, identity)
-        end_mighty_tokens(session, person.id, but=identity.session_id)
-        _note(session, identity, "password.changed", "person", person.id, sessions_ended=ended)
+        tokens = end_tokens_of(session, person.id, but=identity.session_id, all_of_them=end_tokens)
+        _note(
+            session,
+            identity,
+            "password.changed",
+            "person",
+            person.id,
+            sessions_ended=ended,
+            tokens_ended=tokens,
+        )
     return ended
 
 
-def end_mighty_tokens(session: Session, person_id: str, *, but: str = "") -> None:
-    """End the person's tokens that may manage the account, except the one with the id ``but``."""
-    for row in session.exec(select(ApiToken).where(ApiToken.person_id == person_id, ApiToken.id != but)):
-        if "*" in row.scopes:
-            session.delete(row)
+def end_tokens_of(session: Session, person_id: str, *, but: str = "", all_of_them: bool = False) -> int:
+    """End the person's tokens that may manage the account, or all, except the one with the id ``but``; how many."""
+    rows = session.exec(select(ApiToken).where(ApiToken.person_id == person_id, ApiToken.id != but)).all()
+    ended = [row for row in rows if all_of_them or "*" in row.scopes]
+    for row in ended:
+        session.delete(row)
+    return len(ended)
 
 
 def _others(session: Session, identity: Identity) -> int:
@@ -151,9 +160,7 @@ def _note(
     **detail: str | int | list[str],
 ) -> None:
     """In the trail of every workspace that the person works in: each has a right to know."""
-    for ref in identity.workspaces:
-        actor = Actor(identity.person_id, ref.id, ref.role, identity.email, identity.name, identity.timezone)
-        audit.record(session, ref.id, actor, action, subject, subject_id, **detail)
+    audit.record_everywhere(session, identity.actors(), action, subject, subject_id, **detail)
 
 
 def _view(row: ApiToken, identity: Identity) -> TokenView:

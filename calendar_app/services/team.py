@@ -286,7 +286,8 @@ def _join(session: Session, person: Person, token: str, now: datetime) -> str:
             )
         )
     session.flush()
-    audit.record(session, row.workspace_id, None, "team.joined", "person", person.id, role=row.role)
+    joined = Actor(person.id, row.workspace_id, Role(row.role), person.email, person.name, person.timezone)
+    audit.record(session, row.workspace_id, joined, "team.joined", "person", person.id, role=row.role)
     workspace_id = row.workspace_id
     after_commit(session, lambda: live.publish(workspace_id, "team"))
     return workspace_id

@@ -55,7 +55,7 @@ def failed(session: Session, connection_id: str, error: AlmanacError, now: datet
         audit.record(
             session,
             row.workspace_id,
-            None,
+            audit.Party.SYSTEM,
             "connection.suspended",
             "connection",
             row.id,
@@ -80,7 +80,7 @@ def recovered(session: Session, connection_id: str, now: datetime) -> None:
         audit.record(
             session,
             row.workspace_id,
-            None,
+            audit.Party.SYSTEM,
             "connection.recovered",
             "connection",
             row.id,

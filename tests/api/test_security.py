@@ -127,5 +127,20 @@ def test_what_concerns_the_account_is_in_the_trail(api: httpx.Client, database: 
     )
     trail = api.get("/api/v1/audit", headers=ada.bearer)
     actions = [entry["action"] for entry in trail.json()["items"]]
-    assert actions == ["password.changed", "token.created", "workspace.created"]
+    assert actions == ["password.changed", "token.created", "token.created", "workspace.created"]
     assert "another fine password" not in trail.text
+
+
+def test_a_new_password_can_end_every_token(api: httpx.Client, database: Database) -> None:
+    """Tokens that may only read outlive a new password unless one asks for their end; the caller's own stays."""
+    ada = user()
+    reader = made(api, ada, name="Reports", scopes=["read"])
+    asked = {"Authorization": f"Bearer {reader['access_token']}"}
+    for present, new, more, works in (
+        (PASSWORD, "another fine password", {}, 200),
+        ("another fine password", "the third password", {"end_tokens": True}, 401),
+    ):
+        wish = {"present": present, "new": new, **more}
+        assert api.put("/api/v1/me/password", json=wish, headers=ada.bearer).status_code == 200
+        assert api.get("/api/v1/bookings", headers=asked).status_code == works
+    assert api.get("/api/v1/me", headers=ada.bearer).status_code == 200

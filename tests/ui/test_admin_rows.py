@@ -88,6 +88,8 @@ def test_the_trail_speaks_in_words() -> None:
     view = AuditView(
         "x",
         NOW,
+        "customer",
+        "customer",
         "",
         "booking.rescheduled",
         "booking",

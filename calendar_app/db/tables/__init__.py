@@ -16,7 +16,7 @@ from calendar_app.db.tables.bookings import (
     HostReservation,
     OrderLine,
 )
-from calendar_app.db.tables.bookkeeping import AuditEntry, IdempotencyRecord, Installation
+from calendar_app.db.tables.bookkeeping import AuditEntry, DriftRun, IdempotencyRecord, Installation
 from calendar_app.db.tables.connections import Calendar, Channel, Connection, OAuthAttempt
 from calendar_app.db.tables.mirror import Event, Occurrence
 from calendar_app.db.tables.outbound import CalendarWrite, Deviation, Disconnection, Mail
@@ -44,6 +44,7 @@ __all__ = [
     "CustomerOrder",
     "Deviation",
     "Disconnection",
+    "DriftRun",
     "Event",
     "EventType",
     "EventTypeHost",

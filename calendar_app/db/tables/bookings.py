@@ -14,7 +14,7 @@ from calendar_app.db.tables.columns import json, ref, row_id, text, when
 class CustomerOrder(SQLModel, table=True):
     """Several appointments bought together; confirming it makes all of them or none.
 
-    ``status``: ``draft``, ``confirmed``, ``cancelled``.
+    ``status``: ``draft``, ``confirmed``, ``cancelled``. ``taken_by``: the id of who took it for the customer.
     """
 
     __tablename__ = "customer_order"
@@ -24,6 +24,7 @@ class CustomerOrder(SQLModel, table=True):
     name: str
     email: str = Field(max_length=320)
     timezone: str = "UTC"
+    taken_by: str | None = Field(default=None, max_length=26)
     created_at: datetime = when()
     confirmed_at: datetime | None = when(nullable=True)
 

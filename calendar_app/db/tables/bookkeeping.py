@@ -32,7 +32,11 @@ class IdempotencyRecord(SQLModel, table=True):
 
 
 class AuditEntry(SQLModel, table=True):
-    """Who did what to which object, and when; ``person_id`` ``None`` for customers and the system itself."""
+    """Who did what to which object, and when. Entries are added, and never changed.
+
+    ``actor_kind``: ``person``, ``token`` (a person's API token, called ``token``), ``customer``, ``provider`` or
+    ``system``; empty in entries of earlier releases. ``person_id`` ``None`` for all but people and their tokens.
+    """
 
     __tablename__ = "audit_entry"
     __table_args__ = (Index("ix_audit_entry_subject", "subject_type", "subject_id", "at"),)
@@ -40,6 +44,8 @@ class AuditEntry(SQLModel, table=True):
     workspace_id: str = ref("workspace.id")
     person_id: str | None = ref("person.id", nullable=True, index=False, ondelete="SET NULL")
     actor: str = ""
+    actor_kind: str = Field(default="", max_length=16)
+    token: str = Field(default="", max_length=100)
     action: str = Field(max_length=64)
     subject_type: str = Field(max_length=32)
     subject_id: str = Field(max_length=32)
@@ -60,3 +66,18 @@ class Installation(SQLModel, table=True):
     restored_at: datetime | None = when(nullable=True)
     older_code_until: datetime | None = when(nullable=True)
     created_at: datetime = when()
+
+
+class DriftRun(SQLModel, table=True):
+    """When a connection's calendars were last held against its bookings: how many events were looked at, how many were
+    not, and the sentence why."""
+
+    __tablename__ = "drift_run"
+    __table_args__ = (UniqueConstraint("connection_id"),)
+    id: str = row_id()
+    connection_id: str = ref("connection.id", index=False)
+    workspace_id: str = ref("workspace.id")
+    at: datetime = when()
+    checked: int = 0
+    unread: int = 0
+    reason: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import reflex as rx
@@ -118,13 +119,29 @@ class SecurityState(rx.State):
         self.password_error = self.password_done = ""
         try:
             ended = await asyncio.to_thread(
-                security.change_password, identity, str(form.get("present", "")), str(form.get("new", ""))
+                partial(security.change_password, end_tokens=bool(form.get("end_tokens"))),
+                identity,
+                str(form.get("present", "")),
+                str(form.get("new", "")),
             )
-            others = f" {formats.count(ended, 'other browser')} signed out." if ended else ""
-            self.password_done = f"The password is changed.{others}"
         except AlmanacError as error:
             self.password_error = error.detail
+            await self._read(identity)
+            return
         await self._read(identity)
+        self.password_done = password_done(ended, len(self.tokens))
+
+
+def password_done(browsers: int, tokens: int) -> str:
+    """What a new password has ended, and what it has not."""
+    done = "The password is changed."
+    if browsers:
+        done += f" {formats.count(browsers, 'other browser')} signed out."
+    if tokens:
+        done += (
+            f" {formats.count(tokens, 'API token')} still {'works' if tokens == 1 else 'work'}: see above."
+        )
+    return done
 
 
 def _listed(identity: Identity) -> tuple[list[SessionView], list[TokenView]]:
@@ -342,7 +359,10 @@ def field_select(label: str, control: rx.Component, for_: str) -> rx.Component:
 
 def _password() -> rx.Component:
     return rx.el.section(
-        _heading("Password", "A new password signs every other browser out."),
+        _heading(
+            "Password",
+            "A new password signs every other browser out, and ends API tokens that may do everything.",
+        ),
         rx.el.form(
             rx.flex(
                 field(
@@ -357,6 +377,21 @@ def _password() -> rx.Component:
                     ),
                     for_="new",
                     hint="At least 10 characters.",
+                ),
+                rx.cond(
+                    SecurityState.tokens.length() > 0,
+                    rx.flex(
+                        rx.el.input(type="checkbox", name="end_tokens", id="end_tokens", value="true"),
+                        rx.text(
+                            "End all my API tokens as well. Otherwise those that may only read, or read and write, "
+                            "go on working.",
+                            as_="label",
+                            html_for="end_tokens",
+                            size="2",
+                        ),
+                        spacing="2",
+                        align="start",
+                    ),
                 ),
                 error_callout(SecurityState.password_error),
                 rx.cond(

@@ -285,9 +285,18 @@ def audit_item(view: AuditView, zone: str, hour12: bool) -> AuditItem:
     return AuditItem(
         id=view.id,
         what=in_words(view.action),
-        who=view.actor or "a customer",
+        who=_who(view),
         detail=_details(view.detail),
         when=_moment(view.at, zone, hour12),
+    )
+
+
+def _who(view: AuditView) -> str:
+    """``ada@example.com, by the token “Reports”``."""
+    if view.actor_kind == "token":
+        return f"{view.actor}, by the token “{view.token}”"
+    return {"customer": "a customer", "provider": "the provider", "system": "Almanac"}.get(
+        view.actor_kind if "@" not in view.actor else "", view.actor
     )
 
 

@@ -1,0 +1,112 @@
+"""The audit trail: who is named as having acted, and that entries are only ever added."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import calendar_app
+from calendar_app.services import accounts, audit, bookings, drift, orders, security
+from calendar_app.services.audit import AuditView
+from calendar_app.services.orders import NewLine
+from tests.support.fake_provider import FakeProvider
+from tests.support.people import PASSWORD
+from tests.support.scheduling import GUEST, ZONE, Place, carry_out
+
+from .test_outside import look, move, rule, written
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def trail(place: Place) -> dict[str, AuditView]:
+    """The newest entry of each action."""
+    return {entry.action: entry for entry in reversed(audit.list_entries(place.owner, limit=200).items)}
+
+
+def test_customers_are_named_as_customers(place: Place) -> None:
+    """Booking, moving, cancelling and ordering by links are the customer's doing, not the system's."""
+    made = place.book(place.at(9))
+    token = made.manage_url.rsplit("/", 1)[-1]
+    bookings.reschedule_by_token(token, place.at(11))
+    bookings.cancel_by_token(token)
+    orders.create([NewLine(place.event_type.id, place.at(9))], ZONE, *GUEST)
+    found = trail(place)
+    for action in ("booking.created", "booking.rescheduled", "booking.cancelled", "order.created"):
+        assert (found[action].actor, found[action].actor_kind) == ("customer", "customer"), action
+
+
+def test_the_clock_is_the_system_and_an_events_change_the_providers(fake: FakeProvider, place: Place) -> None:
+    """What time brings about is the system's; a booking that follows its event was moved at the provider."""
+    made = written(place)
+    rule(place, moves="reschedule")
+    move(fake, place, made, made.start + timedelta(hours=1))
+    look(place)
+    assert trail(place)["booking.rescheduled"].actor_kind == "provider"
+    bookings.complete_past(made.end + timedelta(days=1))
+    assert trail(place)["booking.completed"].actor_kind == "system"
+
+
+def test_api_tokens_are_in_the_trail_and_named(place: Place) -> None:
+    """One made with the password and one made in the settings, each ended, each named where it acts."""
+    signed_in = accounts.sign_up("Tia", "tia@example.com", PASSWORD, "", "Europe/Berlin")
+    tia = signed_in.identity.actor()
+    secret, _ = accounts.issue_api_token("tia@example.com", PASSWORD)
+    made = audit.list_entries(tia).items[0]
+    assert (made.action, made.actor, made.actor_kind) == ("token.created", "tia@example.com", "person")
+    holder = accounts.identify_bearer(secret)
+    assert holder is not None
+    other = security.create_token(holder, "Reports", ["write"], 5)
+    security.revoke_token(holder, other.token.id)
+    ended, begun, *_ = audit.list_entries(tia).items
+    assert [(one.action, one.actor_kind, one.token) for one in (ended, begun)] == [
+        ("token.revoked", "token", accounts.UNNAMED),
+        ("token.created", "token", accounts.UNNAMED),
+    ]
+    reporter = accounts.identify_bearer(security.create_token(holder, "Reports", ["write"], 5).secret)
+    assert reporter is not None
+    assert reporter.actor().token == "Reports"
+
+
+def test_a_revoked_browser_is_in_the_trail(place: Place) -> None:
+    """Who ended whose session, with the browser it was."""
+    identity = accounts.sign_up("Tia", "tia@example.com", PASSWORD, "", "Europe/Berlin").identity
+    other = accounts.sign_in("tia@example.com", PASSWORD, user_agent="Firefox on a phone").identity
+    accounts.revoke_session(identity, other.session_id)
+    entry = audit.list_entries(identity.actor()).items[0]
+    assert (entry.action, entry.actor, entry.detail["browser"]) == (
+        "session.ended",
+        "tia@example.com",
+        "Firefox on a phone",
+    )
+
+
+def test_a_drift_run_leaves_the_trail_alone(place: Place) -> None:
+    """However often it runs: the report counts what it looked at, and no entry is added, changed or deleted."""
+    place.book(place.at(9))
+    carry_out()
+    before = audit.list_entries(place.owner, limit=200)
+    for hours in (1, 2):
+        now = place.at(8) - timedelta(days=1) + timedelta(hours=hours)
+        drift.check_connection(place.calendars[0].connection_id, now=now)
+    assert drift.report(place.owner).checked == 1
+    assert audit.list_entries(place.owner, limit=200) == before
+
+
+def _uses(path: Path) -> Iterator[str]:
+    """The names of the functions called on ``AuditEntry``, and ``import`` where it is only imported."""
+    if any(
+        isinstance(node, ast.Name) and node.id == "AuditEntry"
+        for node in ast.walk(ast.parse(path.read_text()))
+    ):
+        yield path.stem
+
+
+def test_nothing_decides_by_the_trail() -> None:
+    """Entries are read where they are shown, written in one place, and deleted by the retention period only."""
+    services = Path(calendar_app.__file__).parent / "services"
+    users = {name for path in services.glob("*.py") for name in _uses(path)}
+    assert users <= {"audit", "booking_views", "retention", "feeds"}
