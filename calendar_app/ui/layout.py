@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import reflex as rx
 from reflex.style import color_mode, set_color_mode
 
+from calendar_app.ui import reloading
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.browser import lifecycle
 from calendar_app.ui.components.feedback import warning_callout
 from calendar_app.ui.live import Live
 from calendar_app.ui.notices import notices
+from calendar_app.ui.reloading import Loaded
 from calendar_app.ui.session import SessionState
 from calendar_app.ui.theme import space
 
@@ -71,18 +74,24 @@ def page(
     actions: rx.Component | None = None,
     lead: rx.Component | str = "",
     narrow: bool = False,
+    kept: Sequence[type[rx.State]] = (),
 ) -> rx.Component:
-    """A page of the workspace. ``on_ready(zone, hour12)`` loads it, ``on_change`` reads again after a change."""
-    changes = (
-        {
-            "on_change": on_change,
-            "seconds": REFRESH_SECONDS,
-            "told": Live.told,
-            "shown": Live.shown,
-        }
-        if on_change
-        else {}
-    )
+    """A page of the workspace. ``on_ready(zone, hour12)`` loads it, ``on_change`` reads again after a change.
+
+    ``kept`` are the states of which the page holds something that outlives their loss: see
+    :mod:`calendar_app.ui.reloading`.
+    """
+    changes: dict[str, Any] = {
+        "on_change": on_change or Loaded.beat,
+        "seconds": REFRESH_SECONDS,
+        "load": Loaded.number,
+        "restored": Loaded.restored,
+        "owner": Loaded.owner,
+        "kept": reloading.kept((SessionState, *kept)),
+        "on_restore": Loaded.restore,
+    }
+    if on_change:
+        changes |= {"told": Live.told, "shown": Live.shown}
     changes["socket"] = rx.State.router.session.session_id
     return rx.fragment(
         skip_link(),

@@ -19,6 +19,7 @@ from calendar_app.services.accounts import Identity
 from calendar_app.services.roles import Actor
 from calendar_app.settings import get_settings
 from calendar_app.ui.formats import known_zone
+from calendar_app.ui.reloading import keep, note_load
 from calendar_app.ui.sealed import session_digest
 
 
@@ -69,6 +70,9 @@ class SessionState(rx.State):
         identity, _ = await signed_in(self)
         self.chosen = identity.actor(workspace_id).workspace_id
         return rx.redirect("/dashboard", replace=True)
+
+
+keep(SessionState, "chosen", first=True)
 
 
 async def identify(state: rx.State) -> Identity | None:
@@ -123,6 +127,7 @@ async def enter(state: rx.State, zone: str, hour12: bool) -> Actor:
     session.leave_to = ""
     await note_pending(session, actor)
     session.zone, session.hour12 = known_zone(zone, identity.timezone), hour12
+    await note_load(state)
     return actor
 
 

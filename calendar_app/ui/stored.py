@@ -13,6 +13,7 @@ from reflex.istate.manager import StateManager
 from reflex.istate.manager.redis import StateManagerRedis
 
 from calendar_app.services import accounts, ended_sessions
+from calendar_app.ui import reloading
 from calendar_app.ui.sealed import another, owner
 from calendar_app.ui.sockets import OPEN
 
@@ -31,6 +32,11 @@ class Pages(EventNamespace):
             token = another(token.partition("-")[0], uuid.uuid4().hex)
             await self.emit("new_token", token, to=sid)
         await super().link_token_to_sid(sid, token, update_state=update_state)
+
+    def on_disconnect(self, sid: str) -> asyncio.Task[None] | None:
+        """The websocket is closed."""
+        reloading.forget(sid)
+        return super().on_disconnect(sid)
 
 
 async def forget(manager: StateManager, digest: str) -> None:
@@ -72,6 +78,7 @@ def register(app: rx.App) -> None:
     assert app.event_namespace is not None
     app._event_namespace = Pages(app.event_namespace.namespace, app)
     app.sio.register_namespace(app._event_namespace)
+    app.add_middleware(reloading.NotOnLostState())
 
     async def listen() -> None:
         loop = asyncio.get_running_loop()

@@ -306,6 +306,13 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/e2e/test_sessions.py::test_nothing_of_the_person_before_is_shown_in_the_same_tab",
         ),
     ),
+    47: (
+        "The stored state of an open staff page is gone",
+        (
+            "tests/e2e/test_lost_states.py",
+            "tests/ui/test_sockets.py::test_an_event_on_a_lost_state_is_not_carried_out",
+        ),
+    ),
     55: (
         "A grant is withdrawn and given again",
         (

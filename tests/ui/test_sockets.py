@@ -24,7 +24,9 @@ from starlette.types import Message, Receive, Scope, Send
 from calendar_app.launcher.checks import free_port
 from calendar_app.services import accounts, owners
 from calendar_app.settings import Settings
+from calendar_app.ui.pages.availability.state import AvailabilityState
 from calendar_app.ui.pages.team import PATH, TeamState
+from calendar_app.ui.reloading import SAID, Loaded
 from calendar_app.ui.sealed import bound, owner
 from calendar_app.ui.sockets import OpenSockets, SealedSockets
 from tests.support import databases
@@ -186,6 +188,36 @@ def test_a_second_tab_with_the_same_token_keeps_a_state_of_its_own(served: Serve
             assert "ada@example.com" in again.heard
         async with tab(served.url, given, "", PATH) as other:
             assert "ada@example.com" not in other.heard
+
+    run(work)
+
+
+@pytest.mark.parametrize("_served", ["redis"], indirect=True)
+def test_an_event_on_a_lost_state_is_not_carried_out(served: Served) -> None:
+    """The page hears that its state is gone; once it is loaded again, it may hand in what it held, as its own only."""
+    ada, _ = _somebody("ada@example.com")
+    hours = AvailabilityState.get_full_name()
+
+    async def work() -> None:
+        async with tab(served.url, "lost", ada, PATH) as page:
+            await page.send(f"{hours}.load", PATH, zone="Europe/Berlin", hour12=False)
+            await page.until("09:00")
+            for url in served.stores:
+                with closing(Redis.from_url(url)) as client:
+                    client.flushdb()
+            page.heard = ""
+            await page.send(f"{hours}.set_new_date", PATH, value="2031-05-06")
+            await page.until(Loaded.get_full_name())
+            assert "2031-05-06" not in page.heard
+            await page.send(f"{hours}.load", PATH, zone="Europe/Berlin", hour12=False)
+            await page.until("09:00")
+            mine = page.heard.rpartition('"owner')[2].partition(':"')[2].partition('"')[0]
+            for owner, day in (("x" * 32, "2031-05-07"), (mine, "2031-05-08")):
+                kept = {hours: {"new_date": day, "loaded": False, "week": "nonsense"}}
+                await page.send(f"{Loaded.get_full_name()}.restore", PATH, owner=owner, kept=kept)
+            await page.until("2031-05-08")
+            assert "2031-05-07" not in page.heard
+            assert SAID in page.heard or await page.until(SAID) is None
 
     run(work)
 

@@ -7,8 +7,87 @@ const twelveHours = () =>
 
 let visited = false;
 
+const SENT_MS = 15000;
+const keyOf = (field) => field.id || field.name;
+const fieldOf = (key) =>
+  [...document.querySelectorAll("input, textarea, select")].find((field) => keyOf(field) === key);
+const isBox = (field) => field.type === "checkbox" || field.type === "radio";
+
+/* What people type and tick, by field; secrets and files are left out. What was sent a while ago has arrived. */
+function useTyped() {
+  const typed = useRef(new Map());
+  useEffect(() => {
+    const note = ({ target }) => {
+      if (!target.matches?.("input, textarea, select") || ["password", "file", "hidden"].includes(target.type)) return;
+      if (keyOf(target)) typed.current.set(keyOf(target), { value: target.value, checked: target.checked, sent: 0 });
+    };
+    const sent = ({ target }) => {
+      for (const field of target.elements ?? []) {
+        const known = typed.current.get(keyOf(field));
+        if (known) known.sent = Date.now();
+      }
+    };
+    document.addEventListener("input", note, true);
+    document.addEventListener("submit", sent, true);
+    return () => {
+      document.removeEventListener("input", note, true);
+      document.removeEventListener("submit", sent, true);
+    };
+  }, []);
+  return typed.current;
+}
+
+/* Puts back what was typed where the field stands again and holds something else; dialogs take a moment to open. */
+function refill(typed, tries = 10) {
+  for (const [key, { value, checked, sent }] of [...typed]) {
+    if (sent && Date.now() - sent > SENT_MS) typed.delete(key);
+    const field = typed.has(key) && fieldOf(key);
+    if (!field) continue;
+    if (isBox(field)) {
+      if (field.checked !== checked) field.click();
+    } else if (field.value !== value) {
+      Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), "value").set.call(field, value);
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      field.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+  }
+  if (tries) setTimeout(() => refill(typed, tries - 1), 150);
+}
+
+/* Loads a page again whose stored state is gone, once per loss, and hands in what it held; see ui/reloading.py. */
+function useReload({ load, owner, kept, restored, onReady, onRestore }) {
+  const typed = useTyped();
+  const held = useRef(null);
+  const seen = useRef("");
+  const lost = useRef(false);
+  useEffect(() => {
+    if (load && !lost.current) held.current = { owner, kept };
+  });
+  useEffect(() => {
+    if (load && lost.current) onRestore?.(held.current.owner, held.current.kept);
+    if (!load && seen.current) {
+      lost.current = true;
+      onReady?.(zone(), twelveHours());
+    }
+    seen.current = load;
+  }, [load]);
+  useEffect(() => {
+    if (!lost.current || !load || restored !== load) return;
+    lost.current = false;
+    if (held.current.owner !== owner) typed.clear();
+    refill(typed);
+  }, [restored]);
+  useEffect(() => {
+    // From the browser's own store after the way back, it may be another person's by now.
+    const show = (event) => event.persisted && load !== undefined && window.location.reload();
+    window.addEventListener("pageshow", show);
+    return () => window.removeEventListener("pageshow", show);
+  }, []);
+}
+
 /* Tells the page's state what only the browser knows, once it stands; then of changes that were pushed, and the time. */
-export function Lifecycle({ told, shown, socket, seconds, leaveTo, onReady, onChange, onLeave }) {
+export function Lifecycle({ told, shown, socket, seconds, leaveTo, onReady, onChange, onLeave, ...loads }) {
+  useReload({ ...loads, onReady });
   const asked = useRef(0);
   const last = useRef("");
   const token = useRef("");
@@ -29,8 +108,10 @@ export function Lifecycle({ told, shown, socket, seconds, leaveTo, onReady, onCh
     if (last.current && socket && socket !== last.current) {
       asked.current = 0;
       // Back before the server missed the old socket, it counts as a second tab, with a state that nothing is in yet.
-      if (now !== token.current) onReady?.(zone(), twelveHours());
-      else onChange?.();
+      // Pages that know the number of their load see that for themselves.
+      if (loads.load === undefined ? now !== token.current : !loads.load) {
+        if (loads.load === undefined) onReady?.(zone(), twelveHours());
+      } else onChange?.();
     }
     last.current = socket || last.current;
     token.current = now;

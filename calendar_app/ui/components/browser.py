@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import reflex as rx
 
 _SOURCE = rx.asset("browser.js", shared=True)
@@ -15,10 +17,20 @@ def _value(value: rx.Var[str]) -> tuple[rx.Var[str]]:
     return (value,)
 
 
+def _restored(
+    owner: rx.Var[str], kept: rx.Var[dict[str, dict[str, Any]]]
+) -> tuple[rx.Var[str], rx.Var[dict[str, dict[str, Any]]]]:
+    return (owner, kept)
+
+
 class Lifecycle(rx.Component):
     """Calls ``on_ready(zone, hour12)`` when the page stands, ``on_leave`` when another page of the application follows,
     and ``on_change`` when the page should be read again: every ``seconds``, on another ``socket`` (``on_ready`` where
     that came with a state of its own), and when it was ``told`` of something newer than is ``shown``.
+
+    ``load`` is the number of the page's load, which goes with the stored state: without it the page is loaded again,
+    and ``on_restore(owner, kept)`` hands in what it held before; once ``restored`` says that it is there, what was
+    typed into fields is put back.
 
     ``leave_to`` makes the browser leave the application for that address, once; ``rx.redirect`` takes every address on
     our own host for a page. Within the application it also moves the focus to the new page's ``#main``, as a full page
@@ -32,6 +44,11 @@ class Lifecycle(rx.Component):
     socket: rx.Var[str]
     seconds: rx.Var[int]
     leave_to: rx.Var[str]
+    load: rx.Var[str]
+    owner: rx.Var[str]
+    restored: rx.Var[str]
+    kept: rx.Var[dict[str, dict[str, Any]]]
+    on_restore: rx.EventHandler[_restored]
     on_ready: rx.EventHandler[_ready]
     on_change: rx.EventHandler[rx.event.no_args_event_spec]
     on_leave: rx.EventHandler[rx.event.no_args_event_spec]

@@ -24,6 +24,7 @@ from calendar_app.ui.components import plain
 from calendar_app.ui.components.cancel import reason_dialog
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading
 from calendar_app.ui.layout import page
+from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import SessionState, acting, enter
 from calendar_app.ui.theme import space
 
@@ -137,6 +138,9 @@ class AppointmentsState(rx.State):
         self._cancelled = [*self._cancelled, event_id]
         await self._read(actor)
         return notices.success("Cancelled. Everybody who takes part is told.")
+
+
+keep(AppointmentsState, "asking")
 
 
 def _coming(actor: Actor, calendar_id: str, now: datetime) -> tuple[str, list[OccurrenceView]]:
@@ -266,6 +270,7 @@ def appointments() -> rx.Component:
         path="/settings/calendars",
         on_ready=AppointmentsState.load,
         on_change=AppointmentsState.refresh,
+        kept=(AppointmentsState,),
         lead=rx.text(
             "What customers book at ",
             rx.cond(AppointmentsState.name != "", AppointmentsState.name, "the provider"),

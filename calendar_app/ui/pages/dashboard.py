@@ -39,6 +39,7 @@ from calendar_app.ui.components.feedback import (
 from calendar_app.ui.following import Delta
 from calendar_app.ui.layout import page
 from calendar_app.ui.oauth import outcome, start_connection
+from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import SessionState, acting, enter
 from calendar_app.ui.theme import space
 
@@ -132,7 +133,7 @@ class DashboardState(rx.State):
     picked: AgendaItem = AgendaItem("", "", "", "", "", "", "", "", "")
     picked_day: str = ""
     picked_open: bool = False
-    _range: tuple[str, str] = ("", "")
+    shown: tuple[str, str] = ("", "")
 
     @rx.event
     async def load(self, zone: str, hour12: bool) -> None:
@@ -149,12 +150,12 @@ class DashboardState(rx.State):
     @rx.event
     async def show_range(self, start: str, end: str) -> None:
         """The calendar shows another stretch of time."""
-        self._range = (start[:40], end[:40])
+        self.shown = (start[:40], end[:40])
         await self._read(await acting(self))
 
     async def _read(self, actor: Actor) -> None:
         session = await self.get_state(SessionState)
-        view = DashboardView(session.zone, session.hour12, self._range)
+        view = DashboardView(session.zone, session.hour12, self.shown)
         async with live.reading(self, actor.workspace_id, view):
             try:
                 found = await asyncio.to_thread(view.read, actor)
@@ -183,7 +184,7 @@ class DashboardState(rx.State):
         """Show one event's details."""
         session = await self.get_state(SessionState)
         actor = await acting(self)
-        found = await asyncio.to_thread(_occurrence, actor, self._range, session.zone, occurrence_id)
+        found = await asyncio.to_thread(_occurrence, actor, self.shown, session.zone, occurrence_id)
         if found is None:
             return
         self.picked = agenda_item(found, session.zone, session.hour12)
@@ -194,6 +195,9 @@ class DashboardState(rx.State):
     def close_picked(self, is_open: bool) -> None:
         """Close the details."""
         self.picked_open = is_open
+
+
+keep(DashboardState, "shown", then=DashboardState.refresh)
 
 
 @dataclass(frozen=True)
@@ -455,6 +459,7 @@ def dashboard() -> rx.Component:
         path=PATH,
         on_ready=DashboardState.load,
         on_change=DashboardState.refresh,
+        kept=(DashboardState,),
         lead=rx.text("Times in ", SessionState.zone, color_scheme="gray", size="2", margin_top=space(2)),
         actions=rx.cond(
             DashboardState.connections.length() > 0,

@@ -23,6 +23,7 @@ from calendar_app.ui.components.cancel import reason_dialog
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading
 from calendar_app.ui.layout import page
 from calendar_app.ui.pages.bookings.rows import worst
+from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import SessionState, acting, enter
 from calendar_app.ui.theme import space
 
@@ -89,13 +90,13 @@ class OrdersState(rx.State):
     rows: list[OrderRow] = []  # noqa: RUF012 - Reflex copies defaults per session
     more: bool = False
     asking: str = ""
-    _shown: int = PAGE
+    listed: int = PAGE
 
     @rx.event
     async def load(self, zone: str, hour12: bool) -> None:
         """Show the newest, then follow the workspace."""
         actor = await enter(self, zone, hour12)
-        self._shown, self.asking = PAGE, ""
+        self.listed, self.asking = PAGE, ""
         async with live.reading(self, actor.workspace_id):
             await self._read(actor)
 
@@ -110,10 +111,10 @@ class OrdersState(rx.State):
         session = await self.get_state(SessionState)
         try:
             found: OrderPage = await asyncio.to_thread(
-                order_views.list_orders, actor, status=[self.view] if self.view else (), limit=self._shown
+                order_views.list_orders, actor, status=[self.view] if self.view else (), limit=self.listed
             )
             self.rows = [order_row(view, session.zone, session.hour12) for view in found.items]
-            self.more, self.error = found.next is not None and self._shown < order_views.MOST, ""
+            self.more, self.error = found.next is not None and self.listed < order_views.MOST, ""
         except AlmanacError as error:
             self.error = error.detail
         self.loaded = True
@@ -122,13 +123,13 @@ class OrdersState(rx.State):
     async def set_view(self, value: str | list[str]) -> None:
         """Choose which orders are listed."""
         self.view = value if isinstance(value, str) and value in VIEWS else ""
-        self._shown = PAGE
+        self.listed = PAGE
         await self._read(await acting(self))
 
     @rx.event
     async def show_more(self) -> None:
         """List older ones, too."""
-        self._shown = min(self._shown + PAGE, order_views.MOST)
+        self.listed = min(self.listed + PAGE, order_views.MOST)
         await self._read(await acting(self))
 
     @rx.event
@@ -162,6 +163,9 @@ class OrdersState(rx.State):
             return notices.error(error.detail)
         await self._read(actor)
         return notices.success(said)
+
+
+keep(OrdersState, "view", "listed", "asking", then=OrdersState.refresh)
 
 
 def _line(line: LineRow) -> rx.Component:
@@ -274,6 +278,7 @@ def orders() -> rx.Component:
         path="/bookings",
         on_ready=OrdersState.load,
         on_change=OrdersState.refresh,
+        kept=(OrdersState,),
         lead=rx.text(
             "Appointments that customers made together. Times in ",
             SessionState.zone,

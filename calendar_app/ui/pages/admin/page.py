@@ -71,6 +71,7 @@ def admin() -> rx.Component:
         path=PATH,
         on_ready=AdminState.load,
         on_change=AdminState.refresh,
+        kept=(AdminState,),
         lead="What runs, what is late, what gave up, and who did what.",
     )
 

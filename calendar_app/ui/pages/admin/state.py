@@ -14,6 +14,7 @@ from calendar_app.services import admin, audit, drift, health, operators
 from calendar_app.services.roles import Actor, Role
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.pages.admin import rows
+from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import SessionState, acting, enter
 
 TABS = ("connections", "jobs", "letters", "channels", "drift", "health", "audit")
@@ -136,6 +137,8 @@ class AdminState(rx.State):
             self.error = error.detail
         self.shown = tab
 
+
+keep(AdminState, "tab", then=AdminState.refresh)
 
 _SETTLED = {
     "follow": "The booking follows the calendar.",

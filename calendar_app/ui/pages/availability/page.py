@@ -245,6 +245,7 @@ def availability() -> rx.Component:
         ),
         path=PATH,
         on_ready=AvailabilityState.load,
+        kept=(AvailabilityState,),
         lead="The hours in which customers may book you.",
         actions=_save_bar(),
         narrow=True,

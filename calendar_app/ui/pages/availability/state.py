@@ -23,6 +23,7 @@ from calendar_app.ui.pages.availability.rows import (
     override_rows,
     week_rows,
 )
+from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import acting, enter
 
 PATH = "/settings/availability"
@@ -184,3 +185,6 @@ class AvailabilityState(rx.State):
         self._show(view)
         self.changes = await self._clock_changes(view)
         return notices.success("Your hours are saved. Free times follow them from now on.")
+
+
+keep(AvailabilityState, "schedule_id", "dirty", "zone", "week", "overrides", "new_date")

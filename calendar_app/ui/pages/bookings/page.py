@@ -9,7 +9,7 @@ from calendar_app.ui.components.feedback import empty_state, error_callout, load
 from calendar_app.ui.layout import page
 from calendar_app.ui.pages.bookings.details import details
 from calendar_app.ui.pages.bookings.rows import BookingRow
-from calendar_app.ui.pages.bookings.state import BookingsState
+from calendar_app.ui.pages.bookings.state import BookingsState, MoveState
 from calendar_app.ui.session import SessionState
 from calendar_app.ui.theme import space
 
@@ -39,6 +39,7 @@ def bookings() -> rx.Component:
         path=PATH,
         on_ready=BookingsState.load,
         on_change=BookingsState.refresh,
+        kept=(BookingsState, MoveState),
         actions=rx.cond(
             BookingsState.has_orders,
             rx.button(rx.el.a("Orders", href="/orders"), as_child=True, variant="soft", color_scheme="gray"),

@@ -22,6 +22,7 @@ from calendar_app.services.roles import Actor
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components.picker import Picker
 from calendar_app.ui.pages.bookings.rows import BookingDetail, BookingRow, as_detail, as_row
+from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import SessionState, acting, enter, note_pending
 
 VIEWS = {
@@ -199,6 +200,9 @@ class BookingsState(rx.State):
         )
 
 
+keep(BookingsState, "view", "query", "kind", "open_id", "dialog", then=BookingsState.refresh)
+
+
 def _retry_all(actor: Actor) -> None:
     for view in booking_views.list_bookings(actor, given_up=True, limit=booking_views.MOST).items:
         service.retry_sync(actor, view.id)
@@ -299,3 +303,22 @@ class MoveState(Picker, rx.State):
             return None
         self.booking_id, self.chosen = "", ""
         return [BookingsState.refresh, notices.success("Rescheduled. The customer is told by e-mail.")]
+
+    @rx.event
+    async def show_month_again(self) -> None:
+        """The month and day that were shown, if a booking is being moved."""
+        if self.booking_id:
+            await self._show_again()
+
+
+keep(
+    MoveState,
+    "booking_id",
+    "chosen",
+    "chosen_text",
+    "zone",
+    "hour12",
+    "month",
+    "day",
+    then=MoveState.show_month_again,
+)

@@ -16,6 +16,7 @@ from calendar_app.ui.components.connections import ConnectionRow, ProviderRow
 from calendar_app.ui.components.feedback import error_callout, success_callout
 from calendar_app.ui.components.forms import field, text_input, unbound
 from calendar_app.ui.pages.calendars.state import CalendarsState
+from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import acting
 from calendar_app.ui.theme import space
 
@@ -100,6 +101,8 @@ class ConnectState(rx.State):
         yield rx.clear_selected_files(UPLOAD)
         yield CalendarsState.refresh
 
+
+keep(ConnectState, "asking")
 
 _PARTS = {
     "VEVENT": "event",

@@ -8,7 +8,7 @@ from calendar_app.ui.components.feed import feed_card
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading, success_callout
 from calendar_app.ui.components.outside import outside_rule
 from calendar_app.ui.layout import page
-from calendar_app.ui.pages.calendars.connect import connect_section
+from calendar_app.ui.pages.calendars.connect import ConnectState, connect_section
 from calendar_app.ui.pages.calendars.connection import connection_card
 from calendar_app.ui.pages.calendars.state import PATH, CalendarsState
 from calendar_app.ui.theme import space
@@ -61,5 +61,6 @@ def calendars() -> rx.Component:
         path=PATH,
         on_ready=CalendarsState.load,
         on_change=CalendarsState.refresh,
+        kept=(CalendarsState, ConnectState),
         lead="Accounts whose events count, and into which bookings are written.",
     )

@@ -22,6 +22,7 @@ from calendar_app.ui.components.connections import (
     provider_row,
 )
 from calendar_app.ui.oauth import outcome, start_connection
+from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import SessionState, acting, enter
 
 PATH = "/settings/calendars"
@@ -232,6 +233,9 @@ class CalendarsState(rx.State):
             yield notices.info(result.message)
             return
         yield notices.success(result.message) if result.revoked else notices.warning(result.message)
+
+
+keep(CalendarsState, "preview_of", "preview", "targets", "choice", "target")
 
 
 def booking_line(line: AffectedBooking, zone: str, hour12: bool) -> BookingLine:

@@ -12,7 +12,7 @@ from calendar_app.ui.components.forms import confirm
 from calendar_app.ui.layout import page
 from calendar_app.ui.pages.event_types.editor import editor
 from calendar_app.ui.pages.event_types.state import NEW, EventTypeRow, EventTypesState
-from calendar_app.ui.pages.event_types.why import why_dialog
+from calendar_app.ui.pages.event_types.why import WhyState, why_dialog
 from calendar_app.ui.session import SessionState
 from calendar_app.ui.theme import space
 
@@ -135,6 +135,7 @@ def event_types() -> rx.Component:
         ),
         path=PATH,
         on_ready=EventTypesState.load,
+        kept=(EventTypesState, WhyState),
         lead="What customers can book with you.",
         actions=_new_button(),
     )

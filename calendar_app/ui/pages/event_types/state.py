@@ -25,6 +25,7 @@ from calendar_app.ui.pages.event_types.draft import (
     read_questions,
     summary,
 )
+from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import acting, enter
 
 NEW = "new"
@@ -53,7 +54,8 @@ def as_row(view: EventTypeView) -> EventTypeRow:
 
 
 class EventTypesState(rx.State):
-    """``editing`` is the id of the event type whose dialog is open, ``"new"`` or empty."""
+    """``editing`` is the id of the event type whose dialog is open, ``"new"`` or empty; ``used_ids`` are those of its
+    stored questions."""
 
     loaded: bool = False
     rows: list[EventTypeRow] = []  # noqa: RUF012 - Reflex copies defaults per session
@@ -61,7 +63,7 @@ class EventTypesState(rx.State):
     draft: EventTypeDraft = EventTypeDraft()
     questions: list[QuestionDraft] = []  # noqa: RUF012
     error: str = ""
-    _stored: dict[str, dict[str, Any]] = {}  # noqa: RUF012
+    used_ids: list[str] = []  # noqa: RUF012
 
     @rx.event
     async def load(self, zone: str, hour12: bool) -> None:
@@ -89,7 +91,7 @@ class EventTypesState(rx.State):
         self.draft = as_draft(view, colleagues, actor.person_id)
         documents = view.questions if view else ()
         self.questions = question_drafts(documents)
-        self._stored = {str(document["id"]): dict(document) for document in documents}
+        self.used_ids = [str(document["id"]) for document in documents]
         self.editing = event_type_id
 
     @rx.event
@@ -97,7 +99,7 @@ class EventTypesState(rx.State):
         """Add an empty question."""
         if len(self.questions) >= MOST_QUESTIONS:
             return
-        taken = {question.id for question in self.questions} | set(self._stored)
+        taken = {question.id for question in self.questions} | set(self.used_ids)
         number = next(n for n in range(1, 10_000) if f"q{n}" not in taken)
         self.questions = [*self.questions, QuestionDraft(f"q{number}")]
 
@@ -142,7 +144,8 @@ class EventTypesState(rx.State):
         view = None if self.editing == NEW else service.get_event_type(actor, self.editing)
         fields = read_form(form)
         fields |= read_hosts(form, members.list_colleagues(actor), view.hosts if view else ())
-        fields["questions"] = read_questions(form, self.questions, self._stored)
+        stored = {str(document["id"]): document for document in view.questions} if view else {}
+        fields["questions"] = read_questions(form, self.questions, stored)
         if view is None:
             service.create_event_type(actor, fields)
         else:
@@ -161,3 +164,6 @@ class EventTypesState(rx.State):
         await asyncio.to_thread(service.delete_event_type, await acting(self), event_type_id)
         await self._read()
         return notices.success("Deleted.")
+
+
+keep(EventTypesState, "editing", "draft", "questions", "used_ids")

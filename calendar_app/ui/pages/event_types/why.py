@@ -17,6 +17,7 @@ from calendar_app.ui import formats
 from calendar_app.ui.components.feedback import error_callout, warning_callout
 from calendar_app.ui.components.forms import field as labelled
 from calendar_app.ui.components.forms import unbound
+from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import SessionState, acting
 from calendar_app.ui.theme import space
 
@@ -121,6 +122,9 @@ class WhyState(rx.State):
         self.notice = found.freshness.message
         if not found.available and any(host.available for host in self.hosts):
             self.notice = "The event type is switched off, or not all of its hosts are free together."
+
+
+keep(WhyState, "event_type_id", "title", "durations", "day", "at")
 
 
 def why_dialog(event_type_id: Any, title: Any) -> rx.Component:

@@ -1,0 +1,122 @@
+"""Stored states that are gone while their pages stand: every page loads itself again, and what was typed stays."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+from redis import Redis
+
+from calendar_app.launcher.environment import REFLEX_DATABASE
+from calendar_app.ui.reloading import SAID
+from tests.e2e.conftest import Product, Visitors
+
+PAGES = (
+    "/dashboard",
+    "/bookings",
+    "/orders",
+    "/settings/event-types",
+    "/settings/availability",
+    "/settings/calendars",
+    "/settings/team",
+    "/settings/security",
+    "/admin?tab=jobs",
+)
+
+
+def lose_states(product: Product) -> None:
+    """Delete all that Reflex keeps of pages, as a Redis that was emptied."""
+    sock = next(Path(product.data_dir).rglob("*.sock"))
+    with Redis(unix_socket_path=str(sock), db=REFLEX_DATABASE) as states:
+        assert states.dbsize()
+        states.flushdb()
+
+
+def said(page: Page) -> Locator:
+    return page.get_by_text(SAID)
+
+
+def settled(page: Page) -> str:
+    """What the page says once it is loaded, without the numbers that tick."""
+    expect(page.locator("#main .rt-Skeleton, #main").first).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Loading")).to_have_count(0)
+    return re.sub(r"\d+ (s|min|h) ago|just now", "", page.locator("#main").inner_text())
+
+
+def test_every_page_loads_itself_again(product: Product, visitors: Visitors) -> None:
+    """After a minute at the latest each page finds that its state is gone, and shows again what it showed."""
+    page = visitors.new()
+    page.clock.install()
+    page.goto("/login")
+    page.get_by_label("Email").fill(product.email)
+    page.get_by_label("Password").fill(product.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/dashboard")
+    for path in PAGES:
+        page.goto(path)
+        page.wait_for_timeout(300)
+        before = settled(page)
+        lose_states(product)
+        page.clock.run_for(61_000)
+        expect(said(page).first, path).to_be_visible()
+        assert settled(page) == before, path
+
+
+def test_what_was_typed_stays(product: Product, visitors: Visitors) -> None:
+    """An event type being written, hours that are not saved, and an invitation: all survive, and can be saved then."""
+    page = visitors.owner()
+    page.goto("/settings/event-types")
+    page.get_by_role("button", name="New event type").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Title").fill("Written before the loss")
+    dialog.get_by_label("Description").fill("Nobody types this twice.")
+    lose_states(product)
+    dialog.get_by_role("button", name="Save").click()
+    expect(said(page).first).to_be_visible()
+    expect(dialog.get_by_label("Title")).to_have_value("Written before the loss")
+    expect(dialog.get_by_label("Description")).to_have_value("Nobody types this twice.")
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Written before the loss").first).to_be_visible()
+    page.goto("/settings/availability")
+    start = page.get_by_label("Monday, from").first
+    start.fill("06:15")
+    expect(page.get_by_text("Not saved yet")).to_be_visible()
+    lose_states(product)
+    page.get_by_role("button", name="Add hours on Sunday").click()
+    expect(said(page).first).to_be_visible()
+    expect(start).to_have_value("06:15")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Your hours are saved")).to_be_visible()
+    page.reload()
+    expect(start).to_have_value("06:15")
+    page.goto("/settings/team")
+    page.get_by_label("Email").fill("typed@example.org")
+    lose_states(product)
+    page.get_by_role("button", name="Send invitation").click()
+    expect(said(page).first).to_be_visible()
+    expect(page.get_by_label("Email")).to_have_value("typed@example.org")
+
+
+def test_a_connection_that_is_away_is_spoken_of_in_our_words(product: Product, visitors: Visitors) -> None:
+    """Nothing of websockets and addresses; it goes once the connection is back, and the page's state was kept."""
+    page = visitors.new()
+    page.goto("/login")
+    page.get_by_label("Email").fill(product.email)
+    page.get_by_label("Password").fill(product.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/dashboard")
+    page.goto("/settings/team")
+    members = page.get_by_role("list", name="Members")
+    expect(members).to_be_visible()
+    page.context.set_offline(True)
+    page.evaluate(
+        "dispatchEvent(new Event('pagehide')), document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    notice = page.get_by_text("No connection to the server.")
+    expect(notice).to_be_visible()
+    assert "websocket" not in page.locator("body").inner_text().lower()
+    expect(members).to_be_visible()
+    page.context.set_offline(False)
+    expect(notice).to_have_count(0)
+    expect(members).to_be_visible()
