@@ -304,13 +304,19 @@ def test_no_link_leads_our_token_elsewhere(host: str) -> None:
     assert len(graph.asked) == 1
 
 
-def test_one_unreadable_event_spoils_no_listing(caplog: pytest.LogCaptureFixture) -> None:
-    """An event with a time that is none is left out and named in the log."""
-    broken = event("b", start="soon")
-    with talking(delta(event("a"), broken)) as (provider, _graph):
+def test_one_unreadable_event_spoils_no_listing() -> None:
+    """An event of which one time is clear is busy until or from then; one without any stands there, and says so."""
+    broken = event("b", start="soon"), event("c", end="later"), event("d", start="?", end="?")
+    with talking(delta(event("a"), *broken)) as (provider, _graph):
         (page,) = list(provider.event_pages(CALENDAR, None))
-    assert [one.remote_id for one in page.events] == ["a"]
-    assert "cannot be read" in caplog.text
+    days = [tuple(time and time.value.isoformat() for time in (one.start, one.end)) for one in page.events]
+    assert days == [
+        ("2026-11-25T13:00:00", "2026-11-25T13:30:00"),
+        ("2026-11-25T00:00:00", "2026-11-25T13:30:00"),
+        ("2026-11-25T13:00:00", "2026-11-26T00:00:00"),
+        (None, None),
+    ]
+    assert [len(one.unread) for one in page.events] == [0, 1, 1, 1]
 
 
 def test_a_calendar_that_is_gone() -> None:
@@ -487,7 +493,7 @@ def test_calendars_of_the_mailbox_in_its_zone() -> None:
             ],
             "Europe/London",
         ),
-        ([], "UTC"),
+        ([], ""),
     ],
 )
 def test_without_that_permission_the_zone_is_that_of_own_events(recent: list[Json], zone: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from calendar_app.domain.colors import COLORS_BY_GOOGLE_ID, GOOGLE_COLOR_IDS, parse_color
 from calendar_app.domain.event import (
@@ -22,6 +22,7 @@ from calendar_app.domain.event import (
 )
 from calendar_app.domain.zones import is_zone
 from calendar_app.providers.base import AccessRole, RemoteCalendar
+from calendar_app.providers.readable import attempt, clear_times, mapping, objects
 
 _RESPONSES = {
     "needsAction": Response.NEEDS_ACTION,
@@ -36,6 +37,9 @@ _ACCESS = {
     "writer": AccessRole.WRITER,
     "owner": AccessRole.OWNER,
 }
+
+_NO_ORIGINAL = "Which occurrence of its series it changes cannot be read, so that both times count as busy."
+_UNKNOWN_ZONE = "Its time zone “{}” is not known, so its repetitions may count at a wrong hour."
 
 
 def calendar_from(item: Mapping[str, Any]) -> RemoteCalendar:
@@ -59,15 +63,24 @@ def calendar_zone(item: Mapping[str, Any]) -> str:
 def event_from(item: Mapping[str, Any], calendar_zone: str = "") -> CalendarEvent:
     """An Event resource, changed or cancelled occurrences included. ``calendar_zone``: the listing's ``timeZone``.
 
-    :raises ValueError: the resource has times that cannot be read.
+    What of it is not as documented is left out, and told where it is about time. :raises KeyError: it has no id.
     """
-    attendees = tuple(_attendee(person) for person in item.get("attendees") or () if person.get("email"))
-    own = next((person for person in item.get("attendees") or () if person.get("self")), None)
+    people = [person for person in objects(item.get("attendees")) if person.get("email")]
+    own = next((person for person in objects(item.get("attendees")) if person.get("self")), None)
+    status = attempt(lambda: EventStatus(item.get("status") or "confirmed"), EventStatus.CONFIRMED)
+    start, end, unread = _times(item, calendar_zone, status)
+    recurrence = item.get("recurrence")
+    lines = tuple(str(line) for line in recurrence) if isinstance(recurrence, list) else ()
+    master_id, original = item.get("recurringEventId"), _time(item.get("originalStartTime"), calendar_zone)
+    if master_id and original is None and status is not EventStatus.CANCELLED:
+        master_id, unread = None, (*unread, _NO_ORIGINAL)
+    if lines and (name := _unknown_zone(item.get("start"))):
+        unread = (*unread, _UNKNOWN_ZONE.format(name))
     return CalendarEvent(
         remote_id=str(item["id"]),
-        status=EventStatus(item.get("status") or "confirmed"),
-        start=time_from(item.get("start"), calendar_zone),
-        end=time_from(item.get("end"), calendar_zone),
+        status=status,
+        start=start,
+        end=end,
         summary=str(item.get("summary") or ""),
         description=str(item.get("description") or ""),
         location=str(item.get("location") or ""),
@@ -75,23 +88,43 @@ def event_from(item: Mapping[str, Any], calendar_zone: str = "") -> CalendarEven
         color=COLORS_BY_GOOGLE_ID.get(str(item.get("colorId")), ""),
         ical_uid=str(item.get("iCalUID") or ""),
         etag=str(item.get("etag") or ""),
-        sequence=int(item.get("sequence") or 0),
-        updated=datetime.fromisoformat(item["updated"]) if item.get("updated") else None,
+        sequence=attempt(lambda: int(item.get("sequence") or 0), 0),
+        updated=attempt(lambda: datetime.fromisoformat(item["updated"]), None),
         show_as=_show_as(item),
         response=_RESPONSES.get(str(own.get("responseStatus")), Response.NONE) if own else Response.NONE,
-        recurrence=tuple(str(line) for line in item.get("recurrence") or ()),
-        master_id=item.get("recurringEventId"),
-        original_start=time_from(item.get("originalStartTime"), calendar_zone),
-        organizer_email=str((item.get("organizer") or {}).get("email") or ""),
-        attendees=attendees,
-        private=dict((item.get("extendedProperties") or {}).get("private") or {}),
+        recurrence=lines,
+        master_id=str(master_id) if master_id else None,
+        original_start=original if master_id else None,
+        organizer_email=str(mapping(item.get("organizer")).get("email") or ""),
+        attendees=tuple(_attendee(person) for person in people),
+        unread=unread,
+        private=dict(mapping(mapping(item.get("extendedProperties")).get("private"))),
     )
+
+
+def _times(
+    item: Mapping[str, Any], calendar_zone: str, status: EventStatus
+) -> tuple[EventTime | None, EventTime | None, tuple[str, ...]]:
+    """Start and end; a cancelled occurrence may have none."""
+    start, end = _time(item.get("start"), calendar_zone), _time(item.get("end"), calendar_zone)
+    return (start, end, ()) if status is EventStatus.CANCELLED else clear_times(start, end)
+
+
+def _time(value: Any, calendar_zone: str) -> EventTime | None:
+    return attempt(lambda: time_from(value, calendar_zone), None)
+
+
+def _unknown_zone(value: Any) -> str:
+    """The name of a zone that IANA does not know, or an empty string."""
+    name = mapping(value).get("timeZone")
+    return str(name) if name and not is_zone(name) else ""
 
 
 def time_from(value: Mapping[str, Any] | None, calendar_zone: str = "") -> EventTime | None:
     """``{date}`` or ``{dateTime, timeZone}``; the zone of a time that names none is the calendar's.
 
-    A zone that IANA does not know falls back to UTC: the instant stays right because ``dateTime`` carries its offset.
+    A zone that IANA does not know falls back to the calendar's where that has the same offset then, else to UTC: the
+    instant stays right because ``dateTime`` carries its offset. :raises ValueError: it is not as documented.
     """
     if not value:
         return None
@@ -101,13 +134,17 @@ def time_from(value: Mapping[str, Any] | None, calendar_zone: str = "") -> Event
         return None
     moment = datetime.fromisoformat(value["dateTime"])
     name = str(value.get("timeZone") or calendar_zone or "UTC")
-    try:
-        zone = ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        name, zone = "UTC", ZoneInfo("UTC")
+    if not is_zone(name):
+        name = calendar_zone if _has_offset_of(moment, calendar_zone) else "UTC"
+    zone = ZoneInfo(name)
     if moment.tzinfo is not None:
         moment = moment.astimezone(zone)
     return EventTime(moment.replace(tzinfo=None), name)
+
+
+def _has_offset_of(moment: datetime, zone: str) -> bool:
+    offset = moment.utcoffset()
+    return offset is not None and is_zone(zone) and moment.astimezone(ZoneInfo(zone)).utcoffset() == offset
 
 
 def _show_as(item: Mapping[str, Any]) -> ShowAs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -40,6 +41,7 @@ from calendar_app.providers.google.mapping import (
     rfc3339,
 )
 from calendar_app.providers.http import ProviderHttp, Query
+from calendar_app.providers.readable import readable, whole
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +80,9 @@ class GoogleCalendar:
             query["timeMin"] = rfc3339(since)
         try:
             for page in self._pages(f"/calendars/{quote(calendar_id, safe='')}/events", query):
-                events = tuple(_readable(page.get("items") or (), str(page.get("timeZone") or "")))
-                yield EventPage(events, page.get("nextSyncToken"), timezone=calendar_zone(page) or None)
+                zone = calendar_zone(page)
+                events, unread = readable(page.get("items") or (), partial(event_from, calendar_zone=zone))
+                yield EventPage(events, page.get("nextSyncToken"), unread=unread, timezone=zone or None)
         except EventNotFound as error:
             if error.reason in _GONE:
                 raise SyncTokenInvalid(reason=error.reason) from None
@@ -143,12 +146,11 @@ class GoogleCalendar:
         found: list[CalendarEvent] = []
         try:
             for page in self._pages(f"/calendars/{quote(calendar_id, safe='')}/events", query):
-                zone = str(page.get("timeZone") or "")
-                found += [event_from(item, zone) for item in page.get("items") or ()]
+                found += whole(
+                    page.get("items") or (), partial(event_from, calendar_zone=calendar_zone(page))
+                )
         except EventNotFound as error:
             raise CalendarNotFound(reason=error.reason) from None
-        except (KeyError, TypeError, ValueError):
-            raise ProviderUnavailable(reason="bad_body") from None
         return found
 
     def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
@@ -233,16 +235,6 @@ def _written(item: Mapping[str, Any]) -> WrittenEvent:
     return WrittenEvent(
         str(item.get("id") or ""), str(item.get("etag") or ""), str(item.get("htmlLink") or "")
     )
-
-
-def _readable(items: Sequence[Mapping[str, Any]], zone: str) -> Iterator[CalendarEvent]:
-    for item in items:
-        try:
-            yield event_from(item, zone)
-        except (KeyError, TypeError, ValueError):
-            log.warning(
-                "an event was left out of the mirror: it cannot be read", extra={"event_id": item.get("id")}
-            )
 
 
 def _busy(answer: Mapping[str, Any] | None) -> list[Span] | ProviderError:

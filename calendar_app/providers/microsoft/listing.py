@@ -23,9 +23,8 @@ stands in microsoft-graph-docs issues 7632 and 2963.
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,8 +35,7 @@ from calendar_app.providers.base import EventPage
 from calendar_app.providers.http import Query
 from calendar_app.providers.microsoft.graph import Graph, Json, calendar_path, event_path
 from calendar_app.providers.microsoft.mapping import event_from, gone, graph_time, occurrence_of
-
-log = logging.getLogger(__name__)
+from calendar_app.providers.readable import objects, readable
 
 PAGE_SIZE = 500
 BEHIND, AHEAD, SLACK = timedelta(days=35), timedelta(days=400), timedelta(days=30)
@@ -82,9 +80,10 @@ class Listing:
         masters: dict[str, Json] = {}
         path = f"{calendar_path(self._calendar_id)}/calendarView/delta"
         for items, link in self._round(path, _bounds(window)):
-            masters |= {str(item["id"]): item for item in items if item.get("type") == "seriesMaster"}
+            masters |= {str(item.get("id")): item for item in items if item.get("type") == "seriesMaster"}
             whole = [self._whole(item, masters) for item in items if _stands_alone(item)]
-            yield EventPage(tuple(_readable(whole)), str(Cursor(window, link)) if link else None)
+            events, unread = readable(whole, event_from)
+            yield EventPage(events, str(Cursor(window, link)) if link else None, unread=unread)
 
     def changes(self, text: str) -> Iterator[EventPage]:
         """What changed since the cursor ``text``.
@@ -99,17 +98,18 @@ class Listing:
         path = self._graph.local(cursor.link, SyncTokenInvalid(reason="foreign_link"))
         for items, link in self._round(path, None):
             following = link or ""
-            events: list[CalendarEvent] = []
+            single: list[Json] = []
             for item in items:
-                if "@removed" in item:
-                    events.append(gone(str(item["id"])))
-                elif master_id := _series_of(item):
+                master_id = "" if "@removed" in item else _series_of(item)
+                if master_id:
                     series[master_id] = None
                 else:
-                    events += _readable([item])
-            yield EventPage(tuple(events))
+                    single.append(item)
+            events, unread = readable(single, _single)
+            yield EventPage(events, unread=unread)
         for master_id in series:
-            yield EventPage((gone(master_id), *self._instances(master_id, cursor.window)))
+            events, unread = readable(self._instances(master_id, cursor.window), event_from)
+            yield EventPage((gone(master_id), *events), unread=unread)
         yield EventPage((), str(Cursor(cursor.window, following)) if following else None)
 
     def _round(self, path: str, query: Query | None) -> Iterator[tuple[Sequence[Json], str | None]]:
@@ -125,7 +125,7 @@ class Listing:
                 raise
             following = page.get("@odata.nextLink")
             yield (
-                page.get("value") or (),
+                objects(page.get("value")),
                 None if following else str(page.get("@odata.deltaLink") or "") or None,
             )
             if not following:
@@ -148,12 +148,12 @@ class Listing:
                 masters[master_id] = {}
         return occurrence_of(item, masters[master_id])
 
-    def _instances(self, master_id: str, window: Span) -> Iterator[CalendarEvent]:
+    def _instances(self, master_id: str, window: Span) -> Iterator[Json]:
         """Every occurrence and exception of a series in the window; nothing once it has gone."""
         path = f"{event_path(self._calendar_id, master_id)}/instances"
         try:
             for page in self._graph.pages(path, {**_bounds(window), "$top": PAGE_SIZE}):
-                yield from _readable(page)
+                yield from page
         except EventNotFound:
             return
 
@@ -166,16 +166,10 @@ def _stands_alone(item: Json) -> bool:
     return "@removed" not in item and item.get("type") != "seriesMaster"
 
 
+def _single(item: Json) -> CalendarEvent:
+    return gone(str(item["id"])) if "@removed" in item else event_from(item)
+
+
 def _series_of(item: Json) -> str:
     """The master whose series an item belongs to, or is; empty for a single event."""
-    return str((item["id"] if item.get("type") == "seriesMaster" else item.get("seriesMasterId")) or "")
-
-
-def _readable(items: Iterable[Json]) -> Iterator[CalendarEvent]:
-    for item in items:
-        try:
-            yield event_from(item)
-        except (KeyError, TypeError, ValueError):
-            log.warning(
-                "an event was left out of the mirror: it cannot be read", extra={"event_id": item.get("id")}
-            )
+    return str((item.get("id") if item.get("type") == "seriesMaster" else item.get("seriesMasterId")) or "")

@@ -28,6 +28,7 @@ from calendar_app.domain.event import (
 from calendar_app.providers.base import AccessRole, RemoteCalendar
 from calendar_app.providers.microsoft.recurrence import rule_from
 from calendar_app.providers.microsoft.zones import iana_zone, wall_time
+from calendar_app.providers.readable import attempt, clear_times, mapping, objects
 
 Json = Mapping[str, Any]
 
@@ -76,6 +77,8 @@ _CATEGORY_COLORS = {
 }
 """The categories that every mailbox begins with; what others look like stands in settings that we do not read."""
 
+_UNKNOWN_ZONE = "Its time zone “{}” is not known, so its time is read in UTC and may be wrong."
+
 
 def calendar_from(item: Json, zone: str) -> RemoteCalendar:
     """A calendar of the mailbox whose time zone is ``zone``; calendars have none of their own."""
@@ -93,39 +96,65 @@ def calendar_from(item: Json, zone: str) -> RemoteCalendar:
 def event_from(item: Json) -> CalendarEvent:
     """An event as it stands by itself: single, master (with its rule), occurrence or exception.
 
-    :raises ValueError: it has times that cannot be read.
+    What of it is not as documented is left out, and told where it is about time. :raises KeyError: it has no id.
     """
     all_day = bool(item.get("isAllDay"))
     start_zone = str(item.get("originalStartTimeZone") or "")
     end_zone = str(item.get("originalEndTimeZone") or start_zone)
     occurrence = item.get("type") == "occurrence"
-    own = (item.get("responseStatus") or {}).get("response")
+    own = mapping(item.get("responseStatus")).get("response")
+    status = EventStatus.CANCELLED if item.get("isCancelled") else EventStatus.CONFIRMED
+    start = attempt(lambda: time_from(item.get("start"), start_zone, all_day), None)
+    end = attempt(lambda: time_from(item.get("end"), end_zone, all_day), None)
+    unread: tuple[str, ...] = ()
+    if status is not EventStatus.CANCELLED:
+        start, end, unread = clear_times(start, end)
+        unread += tuple(_UNKNOWN_ZONE.format(name) for name in _unknown_zones(item))
     return CalendarEvent(
         remote_id=str(item["id"]),
-        status=EventStatus.CANCELLED if item.get("isCancelled") else EventStatus.CONFIRMED,
-        start=time_from(item.get("start"), start_zone, all_day),
-        end=time_from(item.get("end"), end_zone, all_day),
+        status=status,
+        start=start,
+        end=end,
         summary=str(item.get("subject") or ""),
-        description=str(item.get("bodyPreview") or "") if occurrence else body_text(item.get("body")),
-        location=str((item.get("location") or {}).get("displayName") or ""),
+        description=str(item.get("bodyPreview") or "")
+        if occurrence
+        else body_text(mapping(item.get("body"))),
+        location=str(mapping(item.get("location")).get("displayName") or ""),
         html_link=str(item.get("webLink") or ""),
         color=_color(item),
         ical_uid=str(item.get("iCalUId") or ""),
         etag=str(item.get("@odata.etag") or ""),
-        updated=_moment(item.get("lastModifiedDateTime")),
+        updated=attempt(lambda: _moment(item.get("lastModifiedDateTime")), None),
         show_as=_SHOW_AS.get(str(item.get("showAs")), ShowAs.BUSY),
         response=_RESPONSES.get(str(own), Response.NONE),
-        recurrence=rule_from(item["recurrence"], start_zone, all_day) if item.get("recurrence") else (),
+        recurrence=_rule(item, start_zone, all_day),
         master_id=str(item["seriesMasterId"]) if item.get("seriesMasterId") else None,
-        original_start=_original_start(item, start_zone, all_day),
-        organizer_email=str(((item.get("organizer") or {}).get("emailAddress") or {}).get("address") or ""),
+        original_start=attempt(lambda: _original_start(item, start_zone, all_day), None),
+        organizer_email=str(mapping(mapping(item.get("organizer")).get("emailAddress")).get("address") or ""),
         attendees=tuple(
             _attendee(person)
-            for person in item.get("attendees") or ()
-            if (person.get("emailAddress") or {}).get("address")
+            for person in objects(item.get("attendees"))
+            if mapping(person.get("emailAddress")).get("address")
         ),
+        unread=unread,
         private=_private(item),
     )
+
+
+def _rule(item: Json, zone: str, all_day: bool) -> tuple[str, ...]:
+    """The rule that says how an event repeats; the mirror has each occurrence from Exchange, and no need of it."""
+    if not item.get("recurrence"):
+        return ()
+    return attempt(lambda: rule_from(item["recurrence"], zone, all_day), ())
+
+
+def _unknown_zones(item: Json) -> list[str]:
+    """Names of zones in which times stand without an offset, and which nobody knows."""
+    if item.get("isAllDay"):
+        return []
+    times = (mapping(item.get(side)) for side in ("start", "end"))
+    names = dict.fromkeys(str(one.get("timeZone") or "") for one in times)
+    return [name for name in names if name and iana_zone(name) is None]
 
 
 def occurrence_of(item: Json, master: Json) -> Json:
@@ -244,7 +273,7 @@ def _properties(item: Json) -> dict[str, str]:
     """Extended properties by id; Exchange spells the ids' parts its own way, so they are compared in lower case."""
     return {
         str(one.get("id")).lower(): str(one.get("value") or "")
-        for one in item.get("singleValueExtendedProperties") or ()
+        for one in objects(item.get("singleValueExtendedProperties"))
     }
 
 
@@ -254,7 +283,8 @@ def _private(item: Json) -> dict[str, str]:
 
 
 def _color(item: Json) -> str:
-    for category in item.get("categories") or ():
+    categories = item.get("categories")
+    for category in categories if isinstance(categories, list) else ():
         if color := _CATEGORY_COLORS.get(str(category).lower()):
             return color.value
     return ""
@@ -278,13 +308,13 @@ def _moment(text: object) -> datetime | None:
 
 def _attendee(person: Json) -> Attendee:
     address = person["emailAddress"]
-    answer = (person.get("status") or {}).get("response")
+    answer = mapping(person.get("status")).get("response")
     return Attendee(
         email=str(address["address"]),
         name=str(address.get("name") or ""),
         response=Response.NEEDS_ACTION
         if answer in (None, "none")
-        else _RESPONSES.get(answer, Response.NEEDS_ACTION),
+        else _RESPONSES.get(str(answer), Response.NEEDS_ACTION),
         optional=person.get("type") == "optional",
     )
 

@@ -45,6 +45,7 @@ from calendar_app.providers.microsoft.mapping import (
 )
 from calendar_app.providers.microsoft.push import client_state
 from calendar_app.providers.microsoft.zones import iana_zone
+from calendar_app.providers.readable import whole
 
 CAPABILITIES = Capability.READ | Capability.WRITE | Capability.FREEBUSY | Capability.DELTA | Capability.PUSH
 PARALLEL = 4
@@ -141,11 +142,9 @@ class MicrosoftCalendar:
         }
         try:
             pages = self._graph.pages(f"{calendar_path(calendar_id)}/calendarView", query)
-            return [event_from(item) for page in pages for item in page]
+            return whole((item for page in pages for item in page), event_from)
         except EventNotFound as error:
             raise CalendarNotFound(reason=error.reason) from None
-        except (KeyError, TypeError, ValueError):
-            raise ProviderUnavailable(reason="bad_body") from None
 
     def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
         """A short ``calendarView`` of each calendar.
