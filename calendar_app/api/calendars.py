@@ -27,6 +27,13 @@ class ProviderDetails(BaseModel):
     title: str
 
 
+class UnreadOut(BaseModel):
+    """Something in a calendar that could not be read: what it is, and why, in words for its owner."""
+
+    what: str
+    why: str
+
+
 class CalendarOut(BaseModel):
     """A calendar. ``sync_progress`` counts the events that a running sync has read.
 
@@ -36,6 +43,8 @@ class CalendarOut(BaseModel):
 
     Dates and times without a zone are read in ``timezone``, which the provider names, is the owner's, or was set here
     (``timezone_source``); ``provider_timezone`` is what the provider names, empty for none.
+
+    ``unread`` names the first of ``unread_count`` things that could not be read.
     """
 
     id: str
@@ -57,6 +66,8 @@ class CalendarOut(BaseModel):
     syncing: bool
     sync_progress: int
     last_error: str
+    unread: list[UnreadOut]
+    unread_count: int
 
     @classmethod
     def of(cls, view: CalendarView) -> Self:

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col
 
@@ -138,6 +138,12 @@ def replace_occurrences(
         session.execute(insert(_OCCURRENCES), batch)
 
 
+def note_unread(session: Session, notes: Mapping[int, list[str] | None]) -> None:
+    """Put sentences about what was not understood into the rows of events, by row id; ``None`` for nothing."""
+    for row_id, sentences in notes.items():
+        session.execute(update(_EVENTS).where(_EVENTS.c.id == row_id).values(unread=sentences))
+
+
 def delete_events(session: Session, event_ids: Collection[int]) -> None:
     """Delete events and their occurrences."""
     for some in batches(event_ids):
@@ -147,11 +153,12 @@ def delete_events(session: Session, event_ids: Collection[int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An event together with its row's id and the booking it was written for."""
+    """An event together with its row's id, the booking it was written for, and what its row says was not understood."""
 
     row_id: int
     event: CalendarEvent
     booking_id: str | None
+    unread: list[str] | None
 
 
 def stored_events(session: Session, calendar_id: str) -> Iterator[list[Stored]]:
@@ -159,21 +166,21 @@ def stored_events(session: Session, calendar_id: str) -> Iterator[list[Stored]]:
     last = 0
     while True:
         portion = session.execute(
-            select(col(Event.id), col(Event.booking_id), col(Event.payload))
+            select(col(Event.id), col(Event.booking_id), col(Event.payload), col(Event.unread))
             .where(col(Event.calendar_id) == calendar_id, col(Event.id) > last)
             .order_by(col(Event.id))
             .limit(BATCH)
         ).all()
         if not portion:
             return
-        yield [Stored(row_id, from_payload(payload), booking_id) for row_id, booking_id, payload in portion]
+        yield [Stored(one.id, from_payload(one.payload), one.booking_id, one.unread) for one in portion]
         last = portion[-1].id
 
 
 def series_rows(session: Session, calendar_id: str, masters: Collection[str]) -> dict[str, list[Stored]]:
     """Every row of the named series by the master's remote id: the master, where there is one, and its exceptions."""
     found: dict[str, list[Stored]] = {}
-    columns = (col(Event.id), col(Event.booking_id), col(Event.payload))
+    columns = (col(Event.id), col(Event.booking_id), col(Event.payload), col(Event.unread))
     for some in batches(masters):
         in_calendar = col(Event.calendar_id) == calendar_id
         own = select(col(Event.remote_id), *columns).where(
@@ -181,6 +188,6 @@ def series_rows(session: Session, calendar_id: str, masters: Collection[str]) ->
         )
         exceptions = select(col(Event.master_id), *columns).where(in_calendar, col(Event.master_id).in_(some))
         for statement in (own, exceptions):
-            for series, row_id, booking_id, payload in session.execute(statement):
-                found.setdefault(series, []).append(Stored(row_id, from_payload(payload), booking_id))
+            for series, row_id, booking_id, payload, unread in session.execute(statement):
+                found.setdefault(series, []).append(Stored(row_id, from_payload(payload), booking_id, unread))
     return found

@@ -13,6 +13,8 @@ from sqlalchemy.types import TypeDecorator
 from calendar_app.settings import get_settings
 
 Json = JSON().with_variant(JSONB(), "postgresql")
+NullableJson = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""A document, or NULL for none."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.errors import InvalidInput
-from calendar_app.services import live, mirror
+from calendar_app.services import live, mirror, unread
 from calendar_app.services.accounts import zone as checked_zone
 
 
@@ -114,6 +114,7 @@ def _apply(session: Session, calendar: Calendar, now: datetime, *, chosen: str =
     if changed:
         session.exec(select(Calendar.id).where(Calendar.id == calendar.id).with_for_update()).one()
         mirror.expand_again(session, calendar.id, now)
+        unread.note(session, calendar)
         for topic in ("connections", "events"):
             after_commit(session, partial(live.publish, calendar.workspace_id, topic))
     return changed

@@ -12,10 +12,11 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import after_commit, reading, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.freebusy import StalePolicy
+from calendar_app.domain.unread import Unread
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, RemoteCalendar
-from calendar_app.services import audit, calendar_zones, live
+from calendar_app.services import audit, calendar_zones, live, unread
 from calendar_app.services.calendar_zones import ZoneSource
 from calendar_app.services.roles import Actor, Role
 from calendar_app.settings import get_settings
@@ -30,7 +31,7 @@ class CalendarView:
     not be read, or why bookings cannot be written there; ``in_doubt``: most of it vanished at the provider, and a
     person has to say whether that is meant. ``timezone_source``: see
     :class:`calendar_app.services.calendar_zones.ZoneSource`; ``provider_timezone`` is the zone that the provider names,
-    empty for none.
+    empty for none. ``unread`` names the first of ``unread_count`` things in it that could not be read.
     """
 
     id: str
@@ -52,6 +53,8 @@ class CalendarView:
     last_error: str
     connection_status: str
     in_doubt: bool
+    unread: tuple[Unread, ...] = ()
+    unread_count: int = 0
 
 
 MASS_DELETE = "mass_delete"
@@ -239,6 +242,8 @@ def view(calendar: Calendar, connection: Connection, now: datetime) -> CalendarV
         last_error=" ".join(filter(None, (calendar.last_error, calendar.write_error))),
         connection_status=connection.status,
         in_doubt=calendar.last_error_code == MASS_DELETE,
+        unread=tuple(unread.notes_of(calendar)),
+        unread_count=calendar.unread_count,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
@@ -19,6 +19,7 @@ from calendar_app.db import mirror as rows
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence
 from calendar_app.domain.event import CalendarEvent
+from calendar_app.services import unread
 from calendar_app.services.mirror_expansion import window_at
 from calendar_app.services.mirror_own import OwnBooking, Sighting, own_bookings, owner_of
 from calendar_app.services.mirror_run import SERIES_BATCH, Run
@@ -75,7 +76,10 @@ def apply(
 
 
 def extend(calendar_id: str, now: datetime) -> None:
-    """Expand recurring events into the window of ``now``, and drop what has left it."""
+    """Expand recurring events into the window of ``now``, and drop what has left it.
+
+    An event whose time could not be read has no occurrence, and stays to be told.
+    """
     with reading() as session:
         series = session.scalars(
             select(col(Event.remote_id)).where(col(Event.calendar_id) == calendar_id, col(Event.is_recurring))
@@ -87,16 +91,20 @@ def extend(calendar_id: str, now: datetime) -> None:
             run.touched.update(batch)
             run.expand_series()
     with transaction() as session:
-        reaches = select(col(Occurrence.id)).where(
-            col(Occurrence.event_id) == col(Event.id), col(Occurrence.ends) >= window_at(now).start
-        )
+        calendar = session.get(Calendar, calendar_id, with_for_update=True)
+        if calendar is None:
+            return
+        placed = select(col(Occurrence.id)).where(col(Occurrence.event_id) == col(Event.id))
+        reaches = placed.where(col(Occurrence.ends) >= window_at(now).start)
         old = select(col(Event.id)).where(
             col(Event.calendar_id) == calendar_id,
             col(Event.master_id).is_(None),
             col(Event.is_recurring).is_(False),
             ~reaches.exists(),
+            or_(col(Event.unread).is_(None), placed.exists()),
         )
         rows.delete_events(session, [row for row in session.scalars(old) if row is not None])
+        unread.note(session, calendar)
 
 
 def expand_again(session: Session, calendar_id: str, now: datetime) -> None:

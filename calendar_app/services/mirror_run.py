@@ -19,6 +19,7 @@ from calendar_app.db.tables import Event, Occurrence
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventStatus
 from calendar_app.domain.recurrence import Occurrence as Expanded
 from calendar_app.domain.timespan import instant
+from calendar_app.domain.unread import MOST_WHY, one_line
 from calendar_app.services.mirror_expansion import expand_series, expand_single, window_at
 from calendar_app.services.mirror_own import (
     OwnBooking,
@@ -35,6 +36,8 @@ FUSE_COUNT, FUSE_SHARE = 20, 0.5
 """A full listing that lacks more future events than both is not believed."""
 
 SERIES_BATCH = 100
+MOST_NOTES = 5
+"""Sentences kept about what of one event was not understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +269,7 @@ class Run:
             "summary": event.summary,
             "etag": event.etag,
             "payload": payload,
+            "unread": _notes(event),
         }
 
     def _occurrence(self, row_id: int, one: Expanded, booking: OwnBooking | None) -> dict[str, Any]:
@@ -278,6 +282,12 @@ class Run:
             "all_day": one.all_day,
             "busy": one.event.blocks_time and not (booking and booking.explains(one.start, one.end)),
         }
+
+
+def _notes(event: CalendarEvent, *more: str) -> list[str] | None:
+    """What was not understood of an event that counts: its own sentences, and ``more`` of its expansion."""
+    sentences = dict.fromkeys((*event.unread, *more)) if event.blocks_time else {}
+    return [one_line(sentence, MOST_WHY) for sentence in sentences][:MOST_NOTES] or None
 
 
 def _depends_on_zone(event: CalendarEvent) -> bool:

@@ -29,12 +29,16 @@ from calendar_app.db.tables import (
 from calendar_app.domain.booking import Status, change_deadline
 from calendar_app.domain.event import Attendee, EventStatus, Response
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
+from calendar_app.domain.unread import MOST_WHY, Unread, one_line
 from calendar_app.providers import registry
 from calendar_app.services import booking_events, letters, mails, manage_links
 from calendar_app.services.letters import Facts, News, Text
 from calendar_app.services.mails import Draft
 from calendar_app.services.roles import Actor
 from calendar_app.settings import get_settings
+
+MOST_NOTES = 20
+"""Things that one email names; the page names more."""
 
 
 class Occasion(StrEnum):
@@ -203,6 +207,36 @@ def _to_owner(
             body=body,
         ),
     )
+
+
+def calendar_unread(
+    session: Session, calendar: Calendar, notes: Sequence[Unread], more: int, now: datetime
+) -> bool:
+    """Tell a calendar's owner what in it could not be read; ``more``: how many things are not named beside these."""
+    connection = session.get_one(Connection, calendar.connection_id)
+    owner = session.get_one(Person, connection.person_id)
+    named = "\n".join(f"- {_unlinked(one.what)}: {_unlinked(one.why)}" for one in notes[:MOST_NOTES])
+    more += max(0, len(notes) - MOST_NOTES)
+    rest = f"\nand {more:,} more.\n" if more else ""
+    name = _unlinked(calendar.name) or "Calendar"
+    body = (
+        f"Hello {owner.name},\n\n"
+        f"some of what stands in your calendar “{name}” could not be read or understood:\n\n"
+        f"{named}\n{rest}\n"
+        "Where the time of an event is unclear, you count as busy wherever it might be, so that nobody books over it. "
+        "An event whose time says nothing at all cannot keep anybody from booking: please look at those in your "
+        "calendar. You are told of each thing once; the whole list is here:\n"
+        f"{get_settings().public_url}/settings/calendars\n"
+    )
+    occasion = f"{calendar.id}:unread:{now.isoformat()}"
+    return _to_owner(
+        session, connection, owner, "calendar_unread", occasion, f"Not all of “{name}” could be read", body
+    )
+
+
+def _unlinked(text: str) -> str:
+    """A stranger's words on one line, in which no email program sees a link."""
+    return one_line(text.replace("://", ": //"), MOST_WHY)
 
 
 def bookings_vanished(session: Session, connection: Connection, calendar: Calendar, occasion: str) -> bool:

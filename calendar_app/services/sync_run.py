@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,6 +39,7 @@ from calendar_app.db.session import after_commit, clock, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.domain.timespan import utc
+from calendar_app.domain.unread import Unread
 from calendar_app.errors import (
     AlmanacError,
     GrantRevoked,
@@ -49,7 +50,16 @@ from calendar_app.errors import (
 )
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Capability
-from calendar_app.services import calendar_rights, calendar_zones, grants, live, mirror, sightings, troubles
+from calendar_app.services import (
+    calendar_rights,
+    calendar_zones,
+    grants,
+    live,
+    mirror,
+    sightings,
+    troubles,
+    unread,
+)
 from calendar_app.services.calendars import MASS_DELETE
 
 log = logging.getLogger(__name__)
@@ -103,12 +113,13 @@ class _Listing:
     """What a listing said beside its events, which are in the spool.
 
     ``full``: it holds everything; ``zone``: the IANA zone that the calendar names, empty for none, ``None`` if it said
-    nothing of one.
+    nothing of one; ``unread``: what could not be read beside the events.
     """
 
     cursor: str | None
     full: bool
     zone: str | None
+    unread: Sequence[Unread] = ()
 
 
 class _Superseded(Exception):
@@ -212,17 +223,19 @@ def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> _Listing:
         spool.seek(0)
         spool.truncate()
         count, last, full, zone = 0, None, cursor is None, None
+        notes: list[Unread] = []
         for page in provider.event_pages(claim.remote_id, cursor, since=since):
             for event in page.events:
                 spool.write(orjson.dumps(rows.to_payload(event)) + b"\n")
             last, full = page.cursor, full or page.snapshot
             zone = zone if page.timezone is None else page.timezone
+            notes += page.unread[: unread.MOST]
             if page.events:
                 count += len(page.events)
                 _progress(claim, count)
         if last is None and Capability.DELTA in provider.capabilities:
             raise ProviderUnavailable("The provider's list of events ended early.", reason="no_cursor")
-        return _Listing(last, full, zone)
+        return _Listing(last, full, zone, notes)
 
     return grants.call(claim.connection_id, work)
 
@@ -259,6 +272,8 @@ def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncRes
             accept_removals=claim.removals_accepted,
         )
         sightings.note(session, row, applied.sightings, now)
+        unread.note(session, row, listing.unread, full=full)
+        unread.tell(session, row, now)
         row.sync_cursor = listing.cursor
         if row.removals_accepted and not claim.removals_accepted:
             row.sync_cursor = None  # agreed to while we read: the next reading lists everything

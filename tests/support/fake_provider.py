@@ -31,6 +31,7 @@ from zoneinfo import ZoneInfo
 
 from calendar_app.domain.event import CalendarEvent, EventDraft, EventStatus, EventTime
 from calendar_app.domain.timespan import Span, instant, merge
+from calendar_app.domain.unread import Unread
 from calendar_app.errors import (
     AuthExpired,
     CalendarNotFound,
@@ -67,7 +68,7 @@ ALL_SCOPES = tuple(need.scope for need in SCOPES)
 class FakeCalendar:
     """A calendar at the vendor: current events by id, and the order in which they last changed. ``counts`` tells which
     events free/busy takes for busy, ``None`` that there is no free/busy; ``also_busy`` is what it knows besides.
-    ``zone`` is what its listings name, ``None`` where they say nothing of one.
+    ``zone`` is what its listings name, ``None`` where they say nothing of one; ``unread`` what they could not read.
     """
 
     listed: RemoteCalendar
@@ -78,6 +79,7 @@ class FakeCalendar:
     counts: Callable[[CalendarEvent], bool] | None = attrgetter("blocks_time")
     also_busy: list[Span] = field(default_factory=list)
     zone: str | None = None
+    unread: tuple[Unread, ...] = ()
 
     def save(self, event: CalendarEvent) -> CalendarEvent:
         self.clock += 1
@@ -373,7 +375,8 @@ class FakeClient:
         pages = [tuple(found[first : first + size]) for first in range(0, len(found), size)] or [()]
         for number, page in enumerate(pages, start=1):
             self._vendor._called("page", calendar_id)
-            yield EventPage(page, done if number == len(pages) else None, timezone=held.zone)
+            last = done if number == len(pages) else None
+            yield EventPage(page, last, timezone=held.zone, unread=held.unread if last else ())
 
     def get_event(self, calendar_id: str, remote_id: str) -> CalendarEvent:
         event = self._calendar("get_event", calendar_id).events.get(remote_id)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calendar_app.domain.schedule import Schedule
+from calendar_app.domain.unread import Unread
 from calendar_app.errors import InvalidInput
 from calendar_app.providers.base import AppointmentType, Capability, ProviderKind
 from calendar_app.services.booking_views import HistoryView
@@ -268,6 +269,22 @@ class OneCalendar:
     sync_progress: int = 0
     last_error: str = "Access ended."
     in_doubt: bool = False
+    unread: tuple[Unread, ...] = ()
+    unread_count: int = 0
+
+
+def test_a_calendar_says_how_much_could_not_be_read() -> None:
+    """The first things by name and reason, and how many there are beside them."""
+    noted = OneCalendar(unread=(Unread("Choir", "No time."), Unread("Swim", "No end.")), unread_count=1_234)
+    (row,) = connection_rows([Account()], [noted], [])
+    (calendar,) = row.calendars
+    assert (calendar.unread_title, calendar.unread_more) == (
+        "1,234 things could not be read",
+        "And 1,232 more.",
+    )
+    assert [(line.what, line.why) for line in calendar.unread] == [("Choir", "No time."), ("Swim", "No end.")]
+    (row,) = connection_rows([Account()], [OneCalendar()], [])
+    assert (row.calendars[0].unread_title, row.calendars[0].unread_more) == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Column, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
@@ -82,6 +83,10 @@ class Calendar(SQLModel, table=True):
     from (:class:`calendar_app.services.calendar_zones.ZoneSource`), empty while nobody has looked.
     ``provider_timezone`` is what the provider named last, empty for none. ``write_lost_at``: since when bookings
     cannot be written here, for the reason in ``write_error``; ``None`` as far as they can.
+
+    ``unread`` names the first of ``unread_count`` things that could not be read, as ``{"what", "why"}``;
+    ``listing_unread`` those of them that belong to no event. ``unread_told``: of which the owner was told, and when
+    (:mod:`calendar_app.services.unread`).
     """
 
     __tablename__ = "calendar"
@@ -116,6 +121,10 @@ class Calendar(SQLModel, table=True):
     write_error_code: str = Field(default="", sa_column_kwargs={"server_default": ""})
     write_error: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
     write_lost_at: datetime | None = when(nullable=True)
+    unread: list[dict[str, str]] = json(list)
+    unread_count: int = 0
+    listing_unread: list[dict[str, str]] = json(list)
+    unread_told: dict[str, Any] = json(dict)
     created_at: datetime = when()
     removed_at: datetime | None = when(nullable=True)
 

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from calendar_app.db.tables.columns import BIG_KEY, json, ref, text
+from calendar_app.db.types import NullableJson
 
 
 class Event(SQLModel, table=True):
@@ -15,7 +16,8 @@ class Event(SQLModel, table=True):
 
     ``payload`` is the whole :class:`calendar_app.domain.event.CalendarEvent` as JSON (see ``db.mirror``); the other
     columns are what queries need. ``master_id`` is the provider's id of the recurring master. ``booking_id`` marks
-    an event that we wrote ourselves.
+    an event that we wrote ourselves. ``unread`` holds sentences about what of it was not understood, ``None`` for
+    nothing.
     """
 
     __tablename__ = "event"
@@ -32,6 +34,7 @@ class Event(SQLModel, table=True):
     summary: str = text()
     etag: str = ""
     payload: dict[str, Any] = json(dict)
+    unread: list[str] | None = Field(default=None, sa_column=Column(NullableJson, nullable=True))
 
 
 class Occurrence(SQLModel, table=True):

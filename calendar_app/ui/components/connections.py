@@ -14,6 +14,14 @@ from calendar_app.ui.components.browser import ago
 
 
 @dataclass
+class UnreadLine:
+    """Something in a calendar that could not be read, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass
 class CalendarRow:
     """A calendar of a connection.
 
@@ -23,6 +31,7 @@ class CalendarRow:
 
     ``timezone`` is the zone of its dates and floating times, ``zone_text`` for people; ``zone_origin`` says where that
     comes from (``zone_source``), ``named_zone`` is what the provider names.
+    ``unread_title`` says how much could not be read, empty for nothing; ``unread_more`` what is not listed of it.
     """
 
     id: str
@@ -45,6 +54,9 @@ class CalendarRow:
     zone_origin: str = ""
     named_zone: str = ""
     owner_zone_label: str = ""
+    unread_title: str = ""
+    unread_more: str = ""
+    unread: list[UnreadLine] = field(default_factory=list)
 
 
 @dataclass
@@ -118,6 +130,9 @@ def calendar_row(view: Any) -> CalendarRow:
         zone_text=view.timezone.replace("_", " "),
         zone_source=str(view.timezone_source),
         named_zone=view.provider_timezone,
+        unread_title=f"{formats.count(view.unread_count, 'thing')} could not be read" if view.unread else "",
+        unread_more=f"And {more:,} more." if (more := view.unread_count - len(view.unread)) > 0 else "",
+        unread=[UnreadLine(one.what, one.why) for one in view.unread],
     )
 
 

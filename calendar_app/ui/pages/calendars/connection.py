@@ -14,6 +14,7 @@ from calendar_app.ui.pages.appointments import PATH as APPOINTMENTS
 from calendar_app.ui.pages.calendars.connect import reconnect_button
 from calendar_app.ui.pages.calendars.disconnect import disconnect_dialog
 from calendar_app.ui.pages.calendars.state import CalendarsState
+from calendar_app.ui.pages.calendars.unread import unread_list
 from calendar_app.ui.pages.calendars.zone import zone_line
 from calendar_app.ui.theme import space
 
@@ -170,6 +171,7 @@ def _calendar(row: CalendarRow) -> rx.Component:
             rx.text(row.name, size="2", weight="medium", class_name="clip"),
             rx.text(row.detail, size="1", color_scheme="gray"),
             zone_line(row),
+            unread_list(row),
             rx.cond(row.progress != "", rx.text(row.progress, size="1", color_scheme="gray", role="status")),
             rx.cond(
                 row.error != "",
