@@ -138,10 +138,9 @@ def replace_occurrences(
         session.execute(insert(_OCCURRENCES), batch)
 
 
-def note_unread(session: Session, notes: Mapping[int, list[str] | None]) -> None:
-    """Put sentences about what was not understood into the rows of events, by row id; ``None`` for nothing."""
-    for row_id, sentences in notes.items():
-        session.execute(update(_EVENTS).where(_EVENTS.c.id == row_id).values(unread=sentences))
+def note_unread(session: Session, row_id: int, sentences: list[str] | None) -> None:
+    """Put sentences about what was not understood into an event's row; ``None`` for nothing."""
+    session.execute(update(_EVENTS).where(_EVENTS.c.id == row_id).values(unread=sentences))
 
 
 def delete_events(session: Session, event_ids: Collection[int]) -> None:

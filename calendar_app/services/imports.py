@@ -6,7 +6,6 @@ and repetition (:mod:`calendar_app.domain.ics`), and nothing of it is stored bef
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,10 +18,11 @@ from calendar_app.db.tables import Calendar, Connection, Event, Occurrence, Pers
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.domain.ics import CalendarFile, CalendarFileError, Problem, TooLarge, read_calendar
 from calendar_app.domain.ics.density import Density
+from calendar_app.domain.unread import one_line
 from calendar_app.errors import Conflict, InvalidInput
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, SignIn
-from calendar_app.services import audit, calendar_zones, calendars, limits, live, mirror
+from calendar_app.services import audit, calendar_zones, calendars, limits, live, mirror, unread
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.roles import Actor, Role
 
@@ -32,7 +32,6 @@ MOST_NAMED = 200
 """How many of the parts that were left out are named."""
 _PROVIDER, _ACCOUNT, _TITLE = "file", "imports", "Imported calendars"
 _RATE = "30/10 minutes"
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +94,8 @@ def import_file(
             calendar.name = named or calendar.name
         calendar_zones.take_named(session, calendar, file.zone or "", now)
         _store(session, calendar, events, now)
+        unread.note(session, calendar, file.unread, full=True)
+        unread.tell(session, calendar, now)
         connection.last_sync_at = now
         session.add(connection)
         held = session.exec(select(func.count()).where(Event.calendar_id == calendar.id)).one()
@@ -162,7 +163,7 @@ def _read(content: bytes, email: str, now: datetime) -> CalendarFile:
 
 
 def _title(text: str) -> str:
-    return " ".join(_UNSEEN.sub(" ", text).split())[:200]
+    return one_line(text, 200)
 
 
 def _connection(session: Session, actor: Actor) -> Connection:

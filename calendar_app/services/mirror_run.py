@@ -18,6 +18,7 @@ from calendar_app.db import mirror as rows
 from calendar_app.db.tables import Event, Occurrence
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventStatus
 from calendar_app.domain.recurrence import Occurrence as Expanded
+from calendar_app.domain.recurrence.cautious import Expansion
 from calendar_app.domain.timespan import instant
 from calendar_app.domain.unread import MOST_WHY, one_line
 from calendar_app.services.mirror_expansion import expand_series, expand_single, window_at
@@ -82,7 +83,7 @@ class Run:
         self._look(latest, written, bookings)
         gone: list[int] = []
         stored: list[dict[str, Any]] = []
-        singles: dict[str, list[Expanded]] = {}
+        singles: dict[str, Expansion] = {}
         for remote_id, event in latest.items():
             before = known.get(remote_id)
             if event.status is EventStatus.CANCELLED and not event.master_id:
@@ -98,11 +99,13 @@ class Run:
             if event.master_id or event.recurrence or (before and before.is_recurring):
                 self.touched.add(event.master_id or remote_id)
             else:
-                singles[remote_id] = expand_single(event, self.owner.zone, self.window).occurrences
-                if not singles[remote_id] and event.start:
+                singles[remote_id] = expand_single(event, self.owner.zone, self.window)
+                if not singles[remote_id].occurrences and event.start:
                     self._end(remote_id, before, gone)
                     continue
-            stored.append(self._row(event, payload, own.get(remote_id), bookings))
+            unread = singles[remote_id].unread if remote_id in singles else ()
+            row = self._row(event, payload, own.get(remote_id), bookings)
+            stored.append({**row, "unread": _notes(event, unread)})
         rows.delete_events(self.session, gone)
         self.changed += len(stored)
         self.removed += len(gone)
@@ -111,7 +114,7 @@ class Run:
             self._occurrence(ids[remote_id], one, bookings.get(own.get(remote_id, "")))
             for remote_id, found in singles.items()
             if remote_id in ids
-            for one in found
+            for one in found.occurrences
         ]
         old = [ids[remote_id] for remote_id in singles if remote_id in ids and remote_id in known]
         rows.replace_occurrences(self.session, old, occurrences)
@@ -130,12 +133,18 @@ class Run:
                     singles.append(stored)
             marks = {stored.booking_id for stored in singles if stored.booking_id}
             bookings = own_bookings(self.session, self.owner.person_id, marks)
-            found = [
-                self._occurrence(stored.row_id, one, bookings.get(stored.booking_id or ""))
-                for stored in singles
-                for one in expand_single(stored.event, self.owner.zone, self.window).occurrences
-            ]
+            found: list[dict[str, Any]] = []
+            for stored in singles:
+                expansion = expand_single(stored.event, self.owner.zone, self.window)
+                booking = bookings.get(stored.booking_id or "")
+                found += [self._occurrence(stored.row_id, one, booking) for one in expansion.occurrences]
+                self._note(stored, expansion.unread)
             rows.replace_occurrences(self.session, [stored.row_id for stored in singles], found)
+
+    def _note(self, stored: rows.Stored, more: Sequence[str] = ()) -> None:
+        """Let an event's row say what was not understood of it."""
+        if (notes := _notes(stored.event, more)) != stored.unread:
+            rows.note_unread(self.session, stored.row_id, notes)
 
     @staticmethod
     def _own(latest: Mapping[str, CalendarEvent], written: Mapping[str, Written]) -> dict[str, str]:
@@ -218,6 +227,8 @@ class Run:
                     if part is not None and part.row_id not in gone:
                         booking = bookings.get(part.booking_id or "")
                         found.append(self._occurrence(part.row_id, one, booking))
+                for part in parts:
+                    self._note(part, expansion.unread if part is (master or parts[0]) else ())
             rows.replace_occurrences(
                 self.session, [part.row_id for parts in series.values() for part in parts], found
             )
@@ -269,7 +280,6 @@ class Run:
             "summary": event.summary,
             "etag": event.etag,
             "payload": payload,
-            "unread": _notes(event),
         }
 
     def _occurrence(self, row_id: int, one: Expanded, booking: OwnBooking | None) -> dict[str, Any]:
@@ -284,7 +294,7 @@ class Run:
         }
 
 
-def _notes(event: CalendarEvent, *more: str) -> list[str] | None:
+def _notes(event: CalendarEvent, more: Sequence[str] = ()) -> list[str] | None:
     """What was not understood of an event that counts: its own sentences, and ``more`` of its expansion."""
     sentences = dict.fromkeys((*event.unread, *more)) if event.blocks_time else {}
     return [one_line(sentence, MOST_WHY) for sentence in sentences][:MOST_NOTES] or None

@@ -25,10 +25,12 @@ _TITLES = {ShowAs.OUT_OF_OFFICE: "Unavailable", ShowAs.TENTATIVE: "Busy (tentati
 
 @dataclass(slots=True)
 class BusyList:
-    """The busy times of a component as events, and sentences without a full stop about what of it was not clear."""
+    """The busy times of a component as events, and sentences without a full stop: ``doubts`` about what of them was not
+    clear, ``lost`` about times of which nothing was."""
 
     events: list[CalendarEvent] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
 
 def read_freebusy(component: Component, zone: Callable[[str], str | None]) -> BusyList:
@@ -41,7 +43,7 @@ def read_freebusy(component: Component, zone: Callable[[str], str | None]) -> Bu
     for line in component.properties():
         if isinstance(line, FaultyLine):
             if line.name == "FREEBUSY":
-                _doubt(found, str(line))
+                _add(found.lost, str(line))
             continue
         kind = line.params.get("FBTYPE", "BUSY").upper()
         if line.name != "FREEBUSY" or kind == "FREE":
@@ -63,10 +65,10 @@ def _events(
         try:
             start, end, doubt = _period(period.strip(), name)
         except (RecurrenceError, OverflowError):
-            _doubt(found, f"a busy time cannot be read: {period.strip()[:40]!r}")
+            _add(found.lost, f"it cannot be read: {period.strip()[:40]!r}")
             continue
         if doubt:
-            _doubt(found, doubt)
+            _add(found.doubts, doubt)
         yield _busy(start, end, show_as, doubt)
 
 
@@ -123,10 +125,10 @@ def _bounded(events: list[CalendarEvent], found: BusyList) -> list[CalendarEvent
     start = rest[0].start
     assert start is not None, "every busy time has a start"
     doubt = f"there are more than {MOST_PERIODS:,} busy times; the last of them count as one"
-    _doubt(found, doubt)
+    _add(found.doubts, doubt)
     return [*kept, _busy(start, EventTime(ends.value, start.zone), ShowAs.BUSY, doubt)]
 
 
-def _doubt(found: BusyList, sentence: str) -> None:
-    if len(found.doubts) < MOST_REASONS:
-        found.doubts.append(sentence)
+def _add(sentences: list[str], sentence: str) -> None:
+    if len(sentences) < MOST_REASONS:
+        sentences.append(sentence)

@@ -8,9 +8,10 @@ as :func:`zone_of` reads them, for :mod:`calendar_app.domain.recurrence`.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from calendar_app.domain.event import CalendarEvent
+from calendar_app.domain.ics.freebusy import read_freebusy
 from calendar_app.domain.ics.lines import (
     SIBLINGS,
     Component,
@@ -30,7 +31,6 @@ MAX_BYTES = 16 * 2**20
 _OTHERS = {
     "VTODO": "it is a task, not an event",
     "VJOURNAL": "it is a journal entry, not an event",
-    "VFREEBUSY": "it is a free/busy list, not an event",
 }
 
 
@@ -58,8 +58,8 @@ class CalendarFile:
     ``zone`` is the IANA zone the file names for floating times (X-WR-TIMEZONE), ``None`` if none. ``truncated``: the
     file ends inside a component, so what is missing may only be unread. ``unknown_zones``: TZIDs that mean
     nothing here, whose times are floating. ``unclear_zones``: TZIDs that are known by name, while their
-    definition in the file cannot be followed. ``others`` are tasks, journals and free/busy lists: no
-    fault of the file's, and no events.
+    definition in the file cannot be followed. ``others`` are tasks and journals: no fault of the file's, and no events.
+    The busy times of free/busy lists are events.
     """
 
     events: tuple[CalendarEvent, ...]
@@ -150,6 +150,7 @@ class _Reader:
         self._lines: list[int] | None = None
         self._number = 0
         self._found: list[Vevent] = []
+        self._busy: dict[str, CalendarEvent] = {}
         self.problems: list[Problem] = []
         self.others: list[Problem] = []
         self.unknown_zones: set[str] = set()
@@ -162,6 +163,9 @@ class _Reader:
             self.problems.append(self._problem(calendar, str(faulty), number=1, kept=True))
         zones = ZoneNames.of(calendar, self._definitions)
         for component in calendar.children:
+            if component.name == "VFREEBUSY":
+                self._read_freebusy(component, zones)
+                continue
             if component.name != "VEVENT":
                 if kind := _OTHERS.get(component.name):
                     self.others.append(self._problem(component, kind, number=len(self.others) + 1))
@@ -178,6 +182,14 @@ class _Reader:
         self.unknown_zones |= zones.unknown
         self.unclear_zones |= zones.unclear - zones.unknown
 
+    def _read_freebusy(self, component: Component, zones: ZoneNames) -> None:
+        found = read_freebusy(component, zones.iana)
+        self._busy.update((event.remote_id, event) for event in found.events)
+        for reason in found.doubts:
+            self.problems.append(self._problem(component, reason, kept=True))
+        for reason in found.lost:
+            self.problems.append(replace(self._problem(component, reason), summary="Busy time"))
+
     def events(self) -> list[CalendarEvent]:
         """One for each event of the file; different ones that share a UID are problems, too."""
         events = events_of(self._found)
@@ -187,7 +199,7 @@ class _Reader:
             self.problems.append(
                 Problem("VEVENT", 0, event.ical_uid[:200], reason, True, 1, event.summary[:200])
             )
-        return events
+        return [*events, *self._busy.values()]
 
     def _problem(
         self, component: Component, reason: str, *, number: int | None = None, kept: bool = False
