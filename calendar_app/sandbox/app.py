@@ -46,6 +46,7 @@ from calendar_app.sandbox.mailbox import Mailbox
 from calendar_app.sandbox.microsoft.stand_in import MicrosoftStandIn
 from calendar_app.sandbox.page import SandboxPage
 from calendar_app.sandbox.pages import HERE, Pages
+from calendar_app.sandbox.rules import rules_of
 from calendar_app.sandbox.smtp import mail_server
 from calendar_app.sandbox.stand_in import Counts, Recognises, StandIn
 from calendar_app.sandbox.stand_in_control import StandInControl
@@ -64,11 +65,13 @@ def create_app(
     access_token_seconds: int = ACCESS_TOKEN_LIFE_S,
     smtp_port: int | None = None,
     caldav_url: str = "",
+    strict: bool = False,
 ) -> Starlette:
     """The sandbox over the store at ``store_path`` (``":memory:"`` for one that forgets).
 
     ``smtp_port`` is the mail server's, 0 for any that is free (``app.state.smtp_port`` says which), ``None`` for none.
     ``caldav_url`` is the Radicale behind the stand-ins for CalDAV and for calendar links; empty for neither.
+    ``strict`` switches every strict rule of every stand-in on (:mod:`.rules`).
 
     :raises SettingsError: in production.
     """
@@ -115,14 +118,16 @@ def create_app(
         feed = FeedStandIn(caldav, settings.sandbox_url, settings.data_dir)
         stand_ins |= {caldav.key: caldav, feed.key: feed}
         routes.append(Route(WELL_KNOWN, _to_caldav, methods=["GET", "HEAD", "OPTIONS", "PROPFIND"]))
+    for one in stand_ins.values():
+        if strict:
+            rules_of(one).be_strict()
     faults.account_of |= {
         key: one.account_of for key, one in stand_ins.items() if isinstance(one, Recognises)
     }
 
     def sequence() -> int:
-        return faults.sequence() + sum(
-            one.sequence() for one in stand_ins.values() if isinstance(one, Counts)
-        )
+        switched = faults.sequence() + sum(rules_of(one).sequence() for one in stand_ins.values())
+        return switched + sum(one.sequence() for one in stand_ins.values() if isinstance(one, Counts))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -18,6 +18,7 @@ from calendar_app.sandbox.fault_operations import operations
 from calendar_app.sandbox.faults import Faults, Switch, fault_from, kinds
 from calendar_app.sandbox.google.links import selected_event
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
+from calendar_app.sandbox.rules import rules_of
 from calendar_app.sandbox.stand_in import (
     Expires,
     HeldCalendar,
@@ -41,6 +42,7 @@ _DONE = {
     "mended": "Fault switched off.",
     "expired": "Expired. The application will meet it at its next call.",
     "noticed": "Notice sent to every open push channel.",
+    "switched": "The rule was switched.",
     "unheard": "No notice was sent: no push channel is open.",
 }
 _EXPIRING = {
@@ -97,6 +99,7 @@ class SandboxPage:
             "notice": self.notice,
             "fault": self.switch_on,
             "fault-off": self.switch_off,
+            "rule": self.switch_rule,
         }
         forms = [
             Route(f"/actions/{name}", self._form(act), methods=["POST"]) for name, act in actions.items()
@@ -204,6 +207,10 @@ class SandboxPage:
                 self.faults.switch_off(switch.id)
         return "mended"
 
+    def switch_rule(self, form: Form) -> str:
+        rules_of(self._stand_in(form)).switch(form.get("rule", ""), on=bool(form.get("on")))
+        return "switched"
+
     def _switches(self, provider: str) -> list[Switch]:
         return [switch for switch in self.faults.all() if switch.fault.provider == provider]
 
@@ -238,6 +245,7 @@ class SandboxPage:
             can_expire=isinstance(stand_in, Expires),
             notices=_notices(stand_in),
             expiring=_EXPIRING,
+            rules=rules_of(stand_in).all(),
             kinds=kinds(tab.key),
             operations=operations(tab.key),
             switches=self._switches(tab.key),

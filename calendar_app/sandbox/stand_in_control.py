@@ -11,6 +11,8 @@ DELETE   ``{provider}/calendars/{calendar}/events/{event}``      deletes it
 PUT      ``{provider}/calendars/{calendar}/role``                ``{"role": "owner|reader|none"}``: what we may do
 POST     ``{provider}/remove-access``                            ``{"account": e-mail}``
 POST     ``{provider}/expire``                                   ``{"what": "tokens|sync|channels", "account": …}``
+GET      ``{provider}/rules``                                    ``{"items": […]}``: :mod:`.rules`, on or off
+PUT      ``{provider}/rules/{rule}``                             ``{"on": true|false}``
 POST     ``{provider}/notice``                                   ``{"kind": name, "account": …}``: ``{"sent": n}``
 =======  ======================================================  ===================================================
 
@@ -34,6 +36,7 @@ from starlette.routing import Route
 from calendar_app.sandbox.fault_operations import PROVIDERS, operations
 from calendar_app.sandbox.faults import Faults, fault_from, kinds
 from calendar_app.sandbox.pages import refuse_cross_site
+from calendar_app.sandbox.rules import rules_of
 from calendar_app.sandbox.stand_in import FOR_PROGRAMS, StandIn, let_expire, send_notice, set_role
 
 Json = dict[str, Any]
@@ -63,6 +66,8 @@ class StandInControl:
             ("POST", "/{provider}/remove-access", self._remove_access),
             ("POST", "/{provider}/expire", self._expire),
             ("POST", "/{provider}/notice", self._notice),
+            ("GET", "/{provider}/rules", lambda r, _b: {"items": rules_of(self._of(r)).all()}),
+            ("PUT", "/{provider}/rules/{rule}", self._switch_rule),
         ]
         return [Route(path, _endpoint(handler), methods=[method]) for method, path, handler in table]
 
@@ -106,6 +111,11 @@ class StandInControl:
     def _notice(self, request: Request, body: Json) -> Json:
         kind, account = str(body.get("kind", "")), str(body.get("account") or "")
         return {"sent": send_notice(self._of(request), kind, account)}
+
+    def _switch_rule(self, request: Request, body: Json) -> None:
+        if not isinstance(body.get("on"), bool):
+            raise ValueError("on must be true or false.")
+        rules_of(self._of(request)).switch(request.path_params["rule"], on=body["on"])
 
 
 def _moment(body: Json, name: str) -> datetime:

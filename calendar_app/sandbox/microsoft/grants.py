@@ -113,6 +113,11 @@ class Grants:
         row = self._row("access", token)
         return _grant(row) if row is not None and row["expires"] > self.store.now_ms() else None
 
+    def ends_at(self, token: str) -> int:
+        """When an access token ends, in milliseconds since the epoch; 0 for an unknown one."""
+        row = self._row("access", token)
+        return int(row["expires"]) if row is not None else 0
+
     def refreshed(self, token: str) -> Grant | str:
         """The grant of a refresh token; or why it cannot be used: ``unknown`` or ``expired``."""
         row = self._row("refresh", token)

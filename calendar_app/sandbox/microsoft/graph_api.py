@@ -238,7 +238,12 @@ class GraphApi:
     # Subscriptions
 
     async def subscribe(self, call: Call) -> Answer:
-        made = await self.subscriptions.create(call.email, call.body, immutable=call.wishes.immutable)
+        made = await self.subscriptions.create(
+            call.email,
+            call.body,
+            immutable=call.wishes.immutable,
+            authorized_until=self.grants.ends_at(call.token),
+        )
         return Answer(201, {"@odata.context": f"{_ROOT}subscriptions/$entity"} | made)
 
     def list_subscriptions(self, call: Call) -> Json:
@@ -250,11 +255,15 @@ class GraphApi:
 
     async def renew(self, call: Call) -> Json:
         return await self.subscriptions.update(
-            call.email, call.request.path_params["subscription"], call.body
+            call.email,
+            call.request.path_params["subscription"],
+            call.body,
+            authorized_until=self.grants.ends_at(call.token),
         )
 
     def reauthorize(self, call: Call) -> None:
-        self.subscriptions.reauthorize(call.email, call.request.path_params["subscription"])
+        own, until = call.request.path_params["subscription"], self.grants.ends_at(call.token)
+        self.subscriptions.reauthorize(call.email, own, authorized_until=until)
 
     def unsubscribe(self, call: Call) -> None:
         self.subscriptions.delete(call.email, call.request.path_params["subscription"])

@@ -66,6 +66,11 @@ class Call:
         )
 
     @property
+    def token(self) -> str:
+        """The access token that it came with."""
+        return self.request.headers.get("authorization", "").partition(" ")[2]
+
+    @property
     def query(self) -> list[tuple[str, str]]:
         return parse_qsl(self.request.url.query, keep_blank_values=True)
 

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, Mount
 
 from calendar_app.sandbox.microsoft import ids
+from calendar_app.sandbox.microsoft.delivery import Deliver, HttpDelivery, Reply
 from calendar_app.sandbox.microsoft.error import GraphError
 from calendar_app.sandbox.microsoft.events import Events
 from calendar_app.sandbox.microsoft.grants import ACCESS_TOKEN_LIFE_S, Grants
@@ -19,18 +20,14 @@ from calendar_app.sandbox.microsoft.graph_api import GraphApi
 from calendar_app.sandbox.microsoft.mailboxes import COLORS, Calendar, Mailbox, Mailboxes
 from calendar_app.sandbox.microsoft.oauth import OAuth
 from calendar_app.sandbox.microsoft.resource import Stored
+from calendar_app.sandbox.microsoft.rules import RULES
 from calendar_app.sandbox.microsoft.schema import SCHEMA
 from calendar_app.sandbox.microsoft.seed import plant
 from calendar_app.sandbox.microsoft.seed import weekly as every_week
-from calendar_app.sandbox.microsoft.subscriptions import (
-    RETRY_AFTER_S,
-    Deliver,
-    HttpDelivery,
-    Reply,
-    Subscriptions,
-)
+from calendar_app.sandbox.microsoft.subscriptions import RETRY_AFTER_S, Subscriptions
 from calendar_app.sandbox.microsoft.zones import windows_name, written
 from calendar_app.sandbox.pages import Pages
+from calendar_app.sandbox.rules import Rules
 from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed, Push
 from calendar_app.sandbox.store import Clock, Store
 
@@ -67,13 +64,14 @@ class MicrosoftStandIn:
         access_token_seconds: int = ACCESS_TOKEN_LIFE_S,
     ) -> None:
         self.store = Store(store_path, clock, SCHEMA)
+        self.rules = Rules(RULES)
         self.mailboxes = Mailboxes(self.store)
         self.events = Events(self.store, self.mailboxes)
         self.grants = Grants(self.store, access_token_seconds)
         self._http = HttpDelivery()
         self._deliver, self._push = deliver or self._http, push
         self.subscriptions = Subscriptions(
-            self.store, self.mailboxes, self._send, self.events.etag_of, push_retry_after
+            self.store, self.mailboxes, self._send, self.events.etag_of, self.rules, push_retry_after
         )
         self.api = GraphApi(self.mailboxes, self.events, self.grants, self.subscriptions, public_url)
         self._oauth = OAuth(self.mailboxes, self.grants, pages, frozenset(redirect_uris))

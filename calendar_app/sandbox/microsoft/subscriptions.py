@@ -9,33 +9,33 @@ allowed too, to loopback addresses only.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import re
 import secrets
 import sqlite3
 import uuid
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import httpx
 
-from calendar_app.sandbox.microsoft import ids
+from calendar_app.sandbox.microsoft import delivery, ids
+from calendar_app.sandbox.microsoft.delivery import Deliver, check_address, invalid
 from calendar_app.sandbox.microsoft.error import GraphError, bad_request
 from calendar_app.sandbox.microsoft.mailboxes import TENANT_ID, Calendar, Mailboxes
 from calendar_app.sandbox.microsoft.odata import words
 from calendar_app.sandbox.microsoft.resource import moment
+from calendar_app.sandbox.microsoft.rules import ONE_SUBSCRIPTION, PAUSES
 from calendar_app.sandbox.microsoft.zones import query_instant
+from calendar_app.sandbox.rules import Rules
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]
 
 LONGEST_LIFE_MS = 10_080 * 60_000
 WARNED_BEFORE_MS = 15 * 60_000
-VALIDATION_SECONDS = 10.0
 RETRY_AFTER_S = (0.2, 1.0, 3.0)
 LARGEST_BATCH = 100
 LIFECYCLE = ("reauthorizationRequired", "subscriptionRemoved", "missed")
@@ -60,41 +60,6 @@ _RESOURCE = re.compile(
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a notification address answered."""
-
-    status: int
-    kind: str = ""
-    text: str = ""
-
-
-Deliver = Callable[[str, Json | None], Awaitable[Reply]]
-"""POSTs JSON, or for a handshake nothing, to an address. :raises httpx.HTTPError: no answer."""
-
-
-class HttpDelivery:
-    """Delivers over HTTP; one client for the life of the process."""
-
-    def __init__(self) -> None:
-        self._client: httpx.AsyncClient | None = None
-
-    async def __call__(self, address: str, body: Json | None) -> Reply:
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=VALIDATION_SECONDS, trust_env=False)
-        if body is None:
-            plain = {"Content-Type": "text/plain; charset=utf-8"}
-            response = await self._client.post(address, content=b"", headers=plain)
-        else:
-            response = await self._client.post(address, json=body)
-        return Reply(response.status_code, response.headers.get("content-type", ""), response.text)
-
-    async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
-
-
 class Subscriptions:
     """Use of the subscription table."""
 
@@ -104,31 +69,35 @@ class Subscriptions:
         mailboxes: Mailboxes,
         deliver: Deliver,
         etag_of: Callable[[str], str],
+        rules: Rules,
         retry_after: tuple[float, ...] = RETRY_AFTER_S,
     ) -> None:
         self.store, self.mailboxes, self.deliver, self.etag_of = store, mailboxes, deliver, etag_of
-        self.retry_after = retry_after
+        self.retry_after, self.rules = retry_after, rules
+        self._authorized: dict[str, int] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._missed: set[str] = set()
 
-    async def create(self, email: str, body: object, *, immutable: bool) -> Json:
+    async def create(self, email: str, body: object, *, immutable: bool, authorized_until: int) -> Json:
         """Checks, shakes hands with both addresses, and opens the subscription.
 
-        :raises GraphError: 400.
+        ``authorized_until``: when the access token ends that vouches for it (ms). :raises GraphError: 400, 409.
         """
         given = _known(body, _WRITABLE | _OTHERS)
         for name in ("changeType", "notificationUrl", "resource", "expirationDateTime"):
             if not isinstance(given.get(name), str) or not given[name]:
-                raise _invalid(f"The subscription's '{name}' is missing.")
+                raise invalid(f"The subscription's '{name}' is missing.")
         kinds = [kind.strip().lower() for kind in given["changeType"].split(",")]
         if not set(kinds) <= _CHANGES:
-            raise _invalid(f"Invalid 'changeType' attribute: '{given['changeType']}'.")
+            raise invalid(f"Invalid 'changeType' attribute: '{given['changeType']}'.")
         if given.get("includeResourceData"):
-            raise _invalid("Notifications with resource data are not offered here.")
+            raise invalid("Notifications with resource data are not offered here.")
         if len(given.get("clientState") or "") > 128:
-            raise _invalid("The 'clientState' may have at most 128 characters.")
+            raise invalid("The 'clientState' may have at most 128 characters.")
         calendar = self._calendar(email, given["resource"])
         expires = self._expiry(given["expirationDateTime"])
+        if ONE_SUBSCRIPTION in self.rules:
+            self._refuse_second(email, given["resource"], ",".join(kinds))
         addresses = [given["notificationUrl"], given.get("lifecycleNotificationUrl")]
         for address in dict.fromkeys(filter(None, addresses)):
             await self._validate(address)
@@ -148,9 +117,10 @@ class Subscriptions:
                     expires,
                 ),
             )
+        self._authorized[own] = authorized_until
         return self._shown(self._row(email, own), with_state=True)
 
-    async def update(self, email: str, own: str, body: object) -> Json:
+    async def update(self, email: str, own: str, body: object, *, authorized_until: int) -> Json:
         """Renews, and so authorizes anew; ``notificationUrl`` may change too, after a handshake.
 
         :raises GraphError: 400, 404.
@@ -168,13 +138,15 @@ class Subscriptions:
                 "UPDATE subscription SET expires = ?, address = ?, warned = 0 WHERE id = ?",
                 (expires, address, own),
             )
+        self._authorized[own] = authorized_until
         return self._shown(self._row(email, own))
 
-    def reauthorize(self, email: str, own: str) -> None:
+    def reauthorize(self, email: str, own: str, *, authorized_until: int) -> None:
         """:raises GraphError: 404."""
         self._row(email, own)
         with self.store.writing():
             self.store.db.execute("UPDATE subscription SET warned = 0 WHERE id = ?", (own,))
+        self._authorized[own] = authorized_until
 
     def get(self, email: str, own: str) -> Json:
         """:raises GraphError: 404."""
@@ -206,6 +178,8 @@ class Subscriptions:
             return
         self.warn()
         for row in self.of():
+            if PAUSES in self.rules and self._vouched_until(row) <= self.store.now_ms():
+                continue
             wanted = set(row["change_types"].split(","))
             found = [
                 self._change(row, *item) for item in by_calendar.get(row["calendar"], ()) if item[1] in wanted
@@ -214,10 +188,12 @@ class Subscriptions:
                 self._start(row, row["address"], {"value": found[first : first + LARGEST_BATCH]})
 
     def warn(self) -> None:
-        """Sends ``reauthorizationRequired`` where a subscription ends soon, once until it is renewed."""
+        """Sends ``reauthorizationRequired`` where a subscription ends soon, once until it is renewed; with
+        :data:`PAUSES`, also where the access token ends soon that vouches for it."""
         soon = self.store.now_ms() + WARNED_BEFORE_MS
         for row in self.of():
-            if row["expires"] <= soon and not row["warned"]:
+            ends = min(row["expires"], self._vouched_until(row)) if PAUSES in self.rules else row["expires"]
+            if ends <= soon and not row["warned"]:
                 self._say(row, "reauthorizationRequired")
                 self.store.db.execute("UPDATE subscription SET warned = 1 WHERE id = ?", (row["id"],))
 
@@ -252,11 +228,25 @@ class Subscriptions:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
+    def _vouched_until(self, row: sqlite3.Row) -> int:
+        """When its access token ends; for a subscription of before a restart, when it ends itself."""
+        return int(self._authorized.get(row["id"], row["expires"]))
+
+    def _refuse_second(self, email: str, resource: str, kinds: str) -> None:
+        for row in self.of(email):
+            same = row["resource"].strip("/").lower() == resource.strip("/").lower()
+            if same and row["change_types"] == kinds:
+                raise GraphError(
+                    409,
+                    "Conflict",
+                    f"Subscription Id {row['id']} already exists for the requested combination",
+                )
+
     def _calendar(self, email: str, resource: str) -> Calendar:
         match = _RESOURCE.match(resource)
         mailbox = self.mailboxes.get(email)
         if match is None or (match["user"] and unquote(match["user"]) not in (email, mailbox.id)):
-            raise _invalid(f"Invalid 'resource' attribute: '{resource}'.")
+            raise invalid(f"Invalid 'resource' attribute: '{resource}'.")
         named = match["id"] or match["quoted"]
         return (
             self.mailboxes.calendar(email, unquote(named))
@@ -268,23 +258,23 @@ class Subscriptions:
         try:
             expires = query_instant(str(text), "expirationDateTime") * 1000
         except GraphError as error:
-            raise _invalid(f"The value '{text}' of 'expirationDateTime' is not valid.") from error
+            raise invalid(f"The value '{text}' of 'expirationDateTime' is not valid.") from error
         now = self.store.now_ms()
         if expires <= now:
-            raise _invalid("Subscription expiration must be in the future.")
+            raise invalid("Subscription expiration must be in the future.")
         if expires > now + LONGEST_LIFE_MS:
-            raise _invalid("Subscription expiration can only be 10080 minutes in the future.")
+            raise invalid("Subscription expiration can only be 10080 minutes in the future.")
         return expires
 
     async def _validate(self, address: str) -> None:
         """The handshake: the token must come back as plain text, decoded, with status 200."""
-        _check_address(address)
+        check_address(address)
         token = f"Validation: Testing client application reachability. Request-Id: {secrets.token_hex(16)}"
         joint = "&" if urlsplit(address).query else "?"
         try:
             reply = await asyncio.wait_for(
                 self.deliver(f"{address}{joint}{urlencode({'validationToken': token})}", None),
-                VALIDATION_SECONDS,
+                delivery.VALIDATION_SECONDS,
             )
         except (httpx.HTTPError, TimeoutError) as error:
             raise _refused_handshake("Subscription validation request timed out.") from error
@@ -371,25 +361,9 @@ def _known(body: object, names: frozenset[str]) -> Json:
         raise bad_request("The body must be one JSON object.")
     found = {name: value for name, value in body.items() if "@odata." not in name}
     if unknown := set(found) - names:
-        raise _invalid(f"The property '{min(unknown)}' cannot be set on a subscription.")
+        raise invalid(f"The property '{min(unknown)}' cannot be set on a subscription.")
     return found
-
-
-def _invalid(message: str) -> GraphError:
-    return GraphError(400, "InvalidRequest", message)
 
 
 def _refused_handshake(message: str) -> GraphError:
     return GraphError(400, "ValidationError", message)
-
-
-def _check_address(address: str) -> None:
-    """:raises GraphError: 400 where Graph would not deliver there (plain http to loopback excepted)."""
-    parts = urlsplit(address)
-    host = parts.hostname or ""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not host or (parts.scheme != "https" and not (parts.scheme == "http" and loopback)):
-        raise _invalid(f"The notification URL '{address}' must be an absolute HTTPS address.")

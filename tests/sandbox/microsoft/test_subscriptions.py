@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from calendar_app.sandbox.microsoft import subscriptions
+from calendar_app.sandbox.microsoft import delivery
 from tests.sandbox.microsoft.client import (
     OWNER,
     Json,
@@ -128,7 +128,7 @@ def test_a_handshake_that_takes_too_long(
     graph: httpx.Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Graph waits ten seconds; here a tenth of one."""
-    monkeypatch.setattr(subscriptions, "VALIDATION_SECONDS", 0.1)
+    monkeypatch.setattr(delivery, "VALIDATION_SECONDS", 0.1)
 
     async def slow(token: str) -> Response:
         await asyncio.sleep(1)
@@ -345,3 +345,36 @@ def in_the_loop(microsoft: Microsoft) -> Any:
         app.router.routes.pop(0)
 
     return run
+
+
+def test_a_second_subscription_is_refused_where_microsoft_says_so(
+    microsoft: Microsoft, graph: httpx.Client, receiver: Receiver
+) -> None:
+    """409 names the one that stands; other kinds of changes, and the calendar once it is free, are taken."""
+    microsoft.stand_in.rules.switch("one_subscription", on=True)
+    first = subscribe(graph, receiver)
+    message = refused(graph.post("subscriptions", json=wanted(receiver)), 409, "Conflict")
+    assert message == f"Subscription Id {first['id']} already exists for the requested combination"
+    subscribe(graph, receiver, changeType="created")
+    ok(graph.delete(f"subscriptions/{first['id']}"), 204)
+    subscribe(graph, receiver)
+
+
+def test_notifications_pause_when_the_access_token_ends(
+    microsoft: Microsoft, graph: httpx.Client, receiver: Receiver
+) -> None:
+    """A challenge comes before the token ends; after it nothing is told until /reauthorize, and nothing made up for."""
+    microsoft.stand_in.rules.switch("pauses", on=True)
+    made = subscribe(graph, receiver)
+    microsoft.sandbox.clock.advance(minutes=50)
+    graph = microsoft.graph()
+    ok(graph.post("me/events", json=meeting()), 201)
+    kinds = {item.get("lifecycleEvent", item.get("changeType")) for item in receiver.wait(2)}
+    assert kinds == {"reauthorizationRequired", "created"}
+    microsoft.sandbox.clock.advance(minutes=20)
+    graph = microsoft.graph()
+    ok(graph.post("me/events", json=meeting()), 201)
+    assert graph.post(f"subscriptions/{made['id']}/reauthorize").status_code == 204
+    ok(graph.post("me/events", json=meeting(subject="heard")), 201)
+    (heard,) = receiver.wait(1)
+    assert heard["changeType"] == "created"
