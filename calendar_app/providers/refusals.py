@@ -50,13 +50,13 @@ def refusal(
         return AuthExpired(reason=reason)
     if status == 403:
         return PermissionDenied(
-            _sentence(f"{vendor} does not allow this for this account", message), reason=reason
+            sentence(f"{vendor} does not allow this for this account", message), reason=reason
         )
     if status == 404:
         return EventNotFound(reason=reason)
     if status == 412:
         return PreconditionFailed(reason=reason)
-    return InvalidRequest(_sentence(f"{vendor} refused the request", message), reason=reason)
+    return InvalidRequest(sentence(f"{vendor} refused the request", message), reason=reason)
 
 
 def is_conflict(response: httpx.Response) -> bool:
@@ -70,10 +70,11 @@ def is_conflict(response: httpx.Response) -> bool:
 
 def conflict(vendor: str, reason: str, message: str = "") -> PreconditionFailed:
     """The error that such an answer means."""
-    detail = _sentence(f"{vendor} says that this does not fit what stands in the calendar", message)
+    detail = sentence(f"{vendor} says that this does not fit what stands in the calendar", message)
     return PreconditionFailed(detail, reason=reason)
 
 
-def _sentence(what: str, message: str) -> str:
+def sentence(what: str, message: str) -> str:
+    """``what``, and at most 200 characters of the provider's ``message``."""
     words = " ".join(message.split())[:200].rstrip(".")
     return f"{what}: {words}." if words else f"{what}."

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from redis.exceptions import RedisError
+from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app import queues
 from calendar_app.db.session import reading, transaction
@@ -58,7 +61,10 @@ class ConnectionState:
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """A push channel of a calendar. ``state``: ``open``, ``ending`` (soon replaced), ``expired``, ``refused``."""
+    """A push channel of a calendar. ``state``: ``open``, ``ending`` (soon replaced), ``expired``, ``refused``.
+
+    ``reason``: why the provider refused it, for people; empty otherwise.
+    """
 
     id: str
     calendar: str
@@ -69,6 +75,7 @@ class ChannelState:
     created_at: datetime
     expires_at: datetime
     last_push_at: datetime | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +154,18 @@ def connections(actor: Actor, *, now: datetime | None = None) -> list[Connection
 
 
 def channels(actor: Actor, *, now: datetime | None = None) -> list[ChannelState]:
-    """Every push channel of the workspace that was not stopped. :raises Forbidden: admins and owners only."""
+    """Every push channel of the workspace that was not stopped, and of calendars that have none what the provider
+    refused last. :raises Forbidden: admins and owners only."""
     actor.require(Role.ADMIN)
     now = now or datetime.now(UTC)
     query = (
         select(Channel, Calendar.name, Connection.provider, Connection.account_email)
         .join(Calendar, col(Calendar.id) == col(Channel.calendar_id))
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
-        .where(Calendar.workspace_id == actor.workspace_id, col(Channel.stopped_at).is_(None))
+        .where(Calendar.workspace_id == actor.workspace_id, col(Calendar.removed_at).is_(None))
+        .where(Connection.status != "disconnected")
+        .where(or_(col(Channel.stopped_at).is_(None), _was_refused(Channel)))
+        .where(~and_(_was_refused(Channel), _superseded().exists()))
         .order_by(col(Channel.expires_at))
         .limit(MOST)
     )
@@ -171,6 +182,7 @@ def channels(actor: Actor, *, now: datetime | None = None) -> list[ChannelState]
             created_at=row.created_at,
             expires_at=row.expires_at,
             last_push_at=row.last_push_at,
+            reason=row.refusal,
         )
         for row, calendar, provider, account in rows
     ]
@@ -352,7 +364,29 @@ def _token(row: Connection, now: datetime) -> str:
     return "fresh" if row.access_expires_at > now + SOON else "due"
 
 
+def _was_refused(channel: Any) -> ColumnElement[bool]:
+    return and_(col(channel.stopped_at).is_not(None), col(channel.resource_id) == "")
+
+
+def _superseded() -> SelectOfScalar[str]:
+    """Of a refusal: a channel that is open, or a later refusal, of the same calendar."""
+    later = aliased(Channel)
+    return (
+        select(later.id)
+        .where(later.calendar_id == Channel.calendar_id)
+        .where(
+            or_(
+                col(later.stopped_at).is_(None),
+                and_(_was_refused(later), col(later.created_at) > col(Channel.created_at)),
+            )
+        )
+        .correlate(Channel)
+    )
+
+
 def _channel(row: Channel, now: datetime) -> str:
+    if row.stopped_at is not None:
+        return "refused"
     if row.expires_at <= now:
         return "expired"
     if not row.resource_id:

@@ -3,6 +3,10 @@
 A push carries no data and is no proof of anything: it only makes a reading happen sooner than polling would. Channels
 end by themselves; a new one is opened before the old one is stopped, so that nothing falls between them. Rules:
 https://developers.google.com/workspace/calendar/api/guides/push
+
+A refusal to push is no news about the account, whatever its status is: Google refuses an address whose domain is not
+verified with 401 (``push.webhookUrlUnauthorized``), and a proxy refuses what it likes. So these calls never end a
+grant; the reason stays in the channel's row, is shown under Operations, and polling goes on.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from calendar_app import queues
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
-from calendar_app.errors import Forbidden, GrantRevoked, NotFound, ProviderError
+from calendar_app.errors import AuthExpired, Forbidden, GrantRevoked, NotFound, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import (
     CalendarProvider,
@@ -281,17 +285,28 @@ def _open(calendar_id: str, remote_id: str, connection_id: str, provider_key: st
         )
 
     try:
-        granted = grants.call(connection_id, watch)
+        granted = grants.call(connection_id, watch, ends_grant=False)
     except ProviderError as error:
         # A refusal stays as a stopped row without a resource, which keeps us from asking every hour.
-        kept = {} if error.retryable or isinstance(error, GrantRevoked) else {"stopped_at": now}
+        passes = error.retryable or isinstance(error, GrantRevoked)
+        kept = {} if passes else {"stopped_at": now, "refusal": _why(error)}
         with transaction() as session:
             _update(session, channel_id, kept)
-        log.info("push was refused, polling goes on", extra={"calendar": calendar_id, "code": error.code})
+        log.info(
+            "push was refused, polling goes on",
+            extra={"calendar": calendar_id, "code": error.code, "reason": error.reason},
+        )
         return False
     with transaction() as session:
         _update(session, channel_id, {"resource_id": granted.resource_id, "expires_at": granted.expires_at})
     return True
+
+
+def _why(error: ProviderError) -> str:
+    """Why there is no push, for those who run the workspace."""
+    if isinstance(error, AuthExpired):  # its own words are about the account, which can be read all the same
+        return f"The provider answered 401 to the request for pushes{f' ({error.reason})' if error.reason else ''}."
+    return error.detail
 
 
 def _end(channel_id: str, signal: str) -> None:
@@ -318,7 +333,7 @@ def _stop(channels: list[Channel], connection_id: str) -> None:
             _update(session, channel.id, {"stopped_at": datetime.now(UTC)})
         ended = PushChannel(channel.id, channel.resource_id, channel.expires_at)
         try:
-            grants.call(connection_id, partial(_stop_at, ended))
+            grants.call(connection_id, partial(_stop_at, ended), ends_grant=False)
         except (ProviderError, NotFound) as error:
             log.info("a push channel ends by itself", extra={"channel": channel.id, "code": error.code})
 

@@ -79,13 +79,18 @@ class _Claim:
     lease: datetime
 
 
-def call(connection_id: str, work: Callable[[CalendarProvider], Result]) -> Result:
+def call(
+    connection_id: str, work: Callable[[CalendarProvider], Result], *, ends_grant: bool = True
+) -> Result:
     """Run ``work`` on the connection's provider with a token that is good; call it outside of any transaction.
 
     A 401 refreshes once and repeats ``work``, which must bear that. Where there is nothing to refresh it is only
     repeated: servers that take passwords say 401 on a bad moment too, and a person should not have to answer for that.
+    ``ends_grant`` false: a second 401 says nothing of the grant, because this call is refused that way for other
+    reasons (:mod:`calendar_app.services.channels`); only the token endpoint can end it then.
 
     :raises GrantRevoked: the person has to reconnect; the connection says so from now on.
+    :raises AuthExpired: a second 401, where that does not end the grant.
     :raises NotFound: no such connection. :raises ProviderError: whatever else ``work`` met.
     """
     access = _access(connection_id)
@@ -102,6 +107,8 @@ def call(connection_id: str, work: Callable[[CalendarProvider], Result]) -> Resu
         try:
             return work(registry.calendar_provider(access.provider, access.token))
         except AuthExpired:
+            if not ends_grant:
+                raise
             raise lost(connection_id, access.version) from None
 
 

@@ -45,6 +45,19 @@ def test_booleans_and_token_travel_as_providers_want_them() -> None:
     assert seen[0].headers["authorization"] == "Bearer secret"
 
 
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize(
+    "reason", ["push.webhookUrlUnauthorized", "push.webhookUrlNotHttps", "push.somethingNew"]
+)
+def test_a_refusal_to_push_says_nothing_of_the_grant(status: int, reason: str) -> None:
+    """Google's ``push.*`` reasons are a refused request, whatever status they come with, and are not asked again."""
+    body = {"error": {"code": status, "message": "No pushes", "errors": [{"reason": reason}]}}
+    http, seen, _ = caller(httpx.Response(status, json=body))
+    with pytest.raises(InvalidRequest, match="push") as refused:
+        http.json("POST", "/calendars/a/events/watch", body={})
+    assert (refused.value.reason, len(seen)) == (reason, 1)
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_retryable_statuses_back_off_and_then_succeed(status: int) -> None:
     """Two refusals that may pass are waited out with growing, jittered pauses."""

@@ -12,10 +12,19 @@ from rq import Queue
 from sqlmodel import col, select
 
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import Calendar, Channel
-from calendar_app.errors import Forbidden, InvalidRequest, NotFound, ProviderUnavailable
+from calendar_app.db.tables import Calendar, Channel, Connection, Mail
+from calendar_app.errors import (
+    AuthExpired,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    ProviderError,
+    ProviderUnavailable,
+)
 from calendar_app.providers.base import Capability
-from calendar_app.services import channels, sync
+from calendar_app.services import admin, channels, sync
+from calendar_app.services.sync import Outcome
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.factories import Team
@@ -126,6 +135,58 @@ def test_refused_channel_means_polling(fake: FakeProvider, team: Team) -> None:
     assert "every 5 minutes" in status.push_note
     assert channels.renew(now + timedelta(hours=21)) == 1
     assert channels.ensure(team.calendar.id, now=now + timedelta(hours=21))
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (InvalidRequest("Its domain is not verified.", reason="push.webhookUrlUnauthorized"), "not verified"),
+        (PermissionDenied("Google does not allow this for this account."), "does not allow this"),
+        (AuthExpired(reason="blocked"), "answered 401 to the request for pushes (blocked)"),
+        (AuthExpired(), "answered 401 to the request for pushes."),
+    ],
+)
+def test_no_refusal_to_push_ends_a_grant(
+    fake: FakeProvider, team: Team, refusal: ProviderError, said: str
+) -> None:
+    """Whatever a provider or a proxy says to ``watch``, the account stays connected, is read, and its person gets no
+    letter; those who run the workspace are told why there is no push, until there is."""
+    refused = [refusal] * (2 if isinstance(refusal, AuthExpired) else 1)
+    fake.fail("watch", *refused)
+    assert not channels.ensure(team.calendar.id)
+    with reading() as session:
+        assert session.get_one(Connection, team.connection.id).status == "connected"
+        assert session.exec(select(Mail)).all() == []
+    assert sync.sync_calendar(team.calendar.id).outcome is Outcome.DONE
+    (shown,) = admin.channels(team.actor)
+    assert (shown.state, shown.calendar) == ("refused", team.calendar.name)
+    assert said in shown.reason
+    later = datetime.now(UTC) + timedelta(hours=21)
+    fake.fail("watch", *refused)
+    assert not channels.ensure(team.calendar.id, now=later)
+    assert len(admin.channels(team.actor)) == 1, "only the latest refusal"
+    assert channels.ensure(team.calendar.id, now=later + timedelta(hours=21))
+    (shown,) = admin.channels(team.actor)
+    assert (shown.state, shown.reason) == ("open", "")
+
+
+def test_a_channel_that_cannot_be_stopped_ends_no_grant(fake: FakeProvider, team: Team) -> None:
+    """A provider that answers 401 to the end of an old channel is left with it."""
+    channels.ensure(team.calendar.id)
+    (old,) = rows(team)
+    fake.fail("stop_channel", AuthExpired(), AuthExpired())
+    assert channels.ensure(team.calendar.id, now=old.expires_at - timedelta(hours=23))
+    with reading() as session:
+        assert session.get_one(Connection, team.connection.id).status == "connected"
+
+
+def test_a_grant_that_has_ended_is_found_out_by_its_refresh(fake: FakeProvider, team: Team) -> None:
+    """401 to ``watch`` makes us ask for a new token; where the token endpoint says that the grant is over, it is."""
+    fake.revoke_grants(next(iter(fake.accounts.values())))
+    assert not channels.ensure(team.calendar.id)
+    with reading() as session:
+        assert session.get_one(Connection, team.connection.id).status == "needs_reconnect"
+    assert rows(team) == []
 
 
 def test_worker_that_died_while_opening(fake: FakeProvider, team: Team) -> None:

@@ -131,12 +131,14 @@ class Calendar(SQLModel, table=True):
 
 class Channel(SQLModel, table=True):
     """A push channel at a provider. ``id`` is the channel id we chose, ``secret`` what its notifications prove
-    themselves with. ``resource_id`` is the provider's own name of it, empty while or because it was not granted."""
+    themselves with. ``resource_id`` is the provider's own name of it, empty while or because it was not granted; then
+    ``refusal`` says why, for people."""
 
     __tablename__ = "channel"
     id: str = row_id()
     calendar_id: str = ref("calendar.id")
     resource_id: str = ""
+    refusal: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
     secret: str = Field(sa_column=Column(EncryptedText, nullable=False))
     expires_at: datetime = when(index=True)
     last_message: int = 0

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import httpx
 
-from calendar_app.errors import ProviderError
-from calendar_app.providers.refusals import conflict, is_conflict, refusal
+from calendar_app.errors import InvalidRequest, ProviderError
+from calendar_app.providers.refusals import conflict, is_conflict, refusal, sentence
 
+_NO_PUSH = {
+    "push.webhookUrlUnauthorized": (
+        "Google sends no pushes to this address, because its domain is not verified: an operator verifies it in the "
+        "Google Cloud console (README, “Google”)."
+    ),
+    "push.webhookUrlNotHttps": "Google sends pushes to https addresses only (BASE_URL).",
+    "pushNotSupportedForRequestedResource": "Google sends no pushes for this calendar.",
+}
+"""Why a channel is refused: reasons that Google gives with 400, 401 and 403, a domain that is not verified with 401.
+The push guide names no status; the reason is what clients of Calendar and Drive look at, whatever its status is. None
+of them says anything about the grant."""
 _RATE_REASONS = {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"}
 
 
@@ -14,6 +25,10 @@ def to_error(response: httpx.Response) -> ProviderError:
     """The error that an answer of 400 and above means; its reason tells a rate limit from a refusal among the 403s."""
     reason, message = _reason(response)
     status = response.status_code
+    if reason in _NO_PUSH or reason.startswith("push."):
+        return InvalidRequest(
+            _NO_PUSH.get(reason) or sentence("Google refused to send pushes", message), reason=reason
+        )
     if status == 403 and reason in _RATE_REASONS:
         status = 429
     elif is_conflict(response):

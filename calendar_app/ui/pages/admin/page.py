@@ -234,11 +234,26 @@ def _channels() -> rx.Component:
 def _channel(item: rows.ChannelItem) -> rx.Component:
     return line(
         provider_tile(item.provider),
-        texts(item.calendar, grey(item.account)),
+        texts(
+            item.calendar,
+            grey(item.account),
+            rx.cond(
+                item.reason != "",
+                rx.text(
+                    item.reason,
+                    " The calendar is read every few minutes instead.",
+                    size="2",
+                    class_name="wrap-anywhere",
+                ),
+            ),
+        ),
         state_badge(item.state, _CHANNEL, ("Not granted", "amber")),
-        rx.box(
-            rx.text("ends ", item.ends, size="1", color_scheme="gray"),
-            moment(item.last_push, "last push", otherwise="no push yet", size="1"),
+        rx.cond(
+            item.ends != "",
+            rx.box(
+                rx.text("ends ", item.ends, size="1", color_scheme="gray"),
+                moment(item.last_push, "last push", otherwise="no push yet", size="1"),
+            ),
         ),
     )
 

@@ -86,6 +86,7 @@ class ChannelItem:
     state: str
     ends: str
     last_push: str
+    reason: str
 
 
 @dataclass
@@ -219,8 +220,9 @@ def channel_item(view: ChannelState, zone: str, hour12: bool) -> ChannelItem:
         provider=view.provider,
         account=f"{view.provider_title} · {view.account}",
         state=view.state,
-        ends=_moment(view.expires_at, zone, hour12),
+        ends="" if view.state == "refused" else _moment(view.expires_at, zone, hour12),
         last_push=formats.rfc3339(view.last_push_at),
+        reason=view.reason,
     )
 
 
