@@ -181,13 +181,14 @@ def finish(
     if not code:
         raise StateInvalid("The provider sent no code. Start again.")
     grant = _exchange(oauth, provider, code, attempt)
+    account: Account | None = None
     try:
         _require_scopes(oauth, provider, grant)
         account = oauth.account(grant.access_token)
         require_same_account(attempt, account)
         listing = registry.calendar_provider(provider, grant.access_token).list_calendars()
     except Exception:
-        _give_back(oauth, provider, grant, attempt)
+        _give_back(oauth, provider, grant, account)
         raise
     return store(attempt, provider, grant, account, listing)
 
@@ -278,17 +279,20 @@ def require_same_account(attempt: Attempt, account: Account) -> None:
     raise Conflict(text, code="wrong_account")
 
 
-def _give_back(oauth: OAuthClient, provider: str, grant: Grant, attempt: Attempt) -> None:
-    """Revoke a grant that we cannot use, unless a live connection would die with it.
+def _give_back(oauth: OAuthClient, provider: str, grant: Grant, account: Account | None) -> None:
+    """Revoke a grant that we cannot use, unless a live connection would die with it, in whatever workspace.
 
-    Providers end every grant of the application for that account at once. Where they do not say which account it is,
-    it may be any that the same person has connected.
+    Providers end every grant of the application for an account at once
+    (developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke). Where nobody says which account it is, it
+    may be anybody's: a grant that nobody uses is then left to end by itself.
     """
-    query = select(Connection.id).where(Connection.provider == provider, Connection.status != "disconnected")
     try:
-        query = query.where(Connection.account_id == oauth.account(grant.access_token).account_id)
-    except ProviderError:
-        query = query.where(Connection.person_id == attempt.person_id)
+        account = account or oauth.account(grant.access_token)
+    except ProviderError as error:
+        log.warning("a grant that is not used was left alone", extra={"code": error.code})
+        return
+    query = select(Connection.id).where(Connection.provider == provider, Connection.status != "disconnected")
+    query = query.where(Connection.account_id == account.account_id)
     with reading() as session:
         in_use = session.exec(query).first()
     if in_use is not None:

@@ -32,7 +32,7 @@ from calendar_app.services import channels, connections, grants, sync
 from calendar_app.services.roles import Role
 from tests.support import factories
 from tests.support.databases import Database
-from tests.support.fake_provider import FakeProvider
+from tests.support.fake_provider import ALL_SCOPES, FakeProvider
 
 BROWSER = "session-1"
 
@@ -247,7 +247,7 @@ def test_a_wrong_client_secret_is_the_operators_fault(actor: factories.Actor, fa
 
 @pytest.mark.parametrize("call", ["exchange", "account", "list_calendars"])
 def test_an_outage_writes_nothing(actor: factories.Actor, fake: FakeProvider, call: str) -> None:
-    """Whichever call meets it; a grant that was already given is returned."""
+    """Whichever call meets it; a grant that was already given is returned, once it is known whose it is."""
     account = fake.account("ada@example.com")
     answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account)
     fake.fail(call, ProviderUnavailable())
@@ -292,6 +292,41 @@ def test_a_useless_grant_is_not_revoked_under_a_connection_that_lives(
         _finish(answer)
     assert fake.count("revoke") == 0
     assert _stored()[0].status == "connected"
+
+
+@pytest.mark.parametrize("call", ["scopes", "account", "list_calendars"])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_connect_that_fails_half_way_ends_nobody_elses_grant(
+    actor: factories.Actor, fake: FakeProvider, call: str, known: bool
+) -> None:
+    """Two workspaces use one account; the second one's connecting fails, and the provider may not even say whose
+    account it is. The first one's grant, which a revocation would end too, goes on to work."""
+    first = _connect(fake, actor)
+    other = factories.team().actor
+    account = fake.accounts["id-of-ada@example.com"]
+    scopes = ["profile"] if call == "scopes" else ALL_SCOPES
+    answer = fake.allow(connections.start(other, "fake", binding=BROWSER), account, scopes=scopes)
+    if call != "scopes":
+        fake.fail(call, ProviderUnavailable())
+    if not known:
+        heard = [None] if call == "list_calendars" else []
+        fake.fail("account", *heard, ProviderUnavailable(), ProviderUnavailable())
+    with pytest.raises((ProviderUnavailable, ConsentDenied)):
+        _finish(answer)
+    assert fake.count("revoke") == 0
+    assert grants.call(first.connection.id, lambda api: api.list_calendars())
+
+
+def test_a_useless_grant_of_nobody_knows_whom_is_left_alone(
+    actor: factories.Actor, fake: FakeProvider
+) -> None:
+    """Nobody is connected as far as we know, yet the grant may be shared with an installation's other part."""
+    account = fake.account("ada@example.com")
+    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account, scopes=["profile"])
+    fake.fail("account", ProviderUnavailable())
+    with pytest.raises(ConsentDenied):
+        _finish(answer)
+    assert fake.count("revoke") == 0
 
 
 def test_a_useless_grant_of_another_account_is_revoked(actor: factories.Actor, fake: FakeProvider) -> None:

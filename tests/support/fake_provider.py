@@ -325,11 +325,12 @@ class FakeOAuth:
         raise GrantRevoked("Fake no longer accepts this sign-in: connect the account again.")
 
     def revoke(self, token: str) -> None:
+        """Every grant of the account ends with it, as at Google."""
         self._vendor._called("revoke")
         with self._vendor._lock:
-            self._vendor._grants = [
-                held for held in self._vendor._grants if token not in held.refresh_tokens | held.access_tokens
-            ]
+            for held in list(self._vendor._grants):
+                if token in held.refresh_tokens | held.access_tokens:
+                    self._vendor.revoke_grants(held.account)
 
     def account(self, access_token: str) -> Account:
         self._vendor._called("account")
