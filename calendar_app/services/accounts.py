@@ -194,7 +194,10 @@ def sign_in(
 def sign_out(token: str) -> None:
     """End the browser session; an unknown one has ended already."""
     with transaction() as session:
-        ended_sessions.end(session, col(AuthSession.token_hash) == digest(token))
+        row = session.exec(select(AuthSession).where(AuthSession.token_hash == digest(token))).first()
+        if row is None or not ended_sessions.end(session, col(AuthSession.id) == row.id):
+            return
+        _note(session, session.get_one(Person, row.person_id), "person.signed_out", row)
 
 
 def identify(token: str, *, now: datetime | None = None) -> Identity | None:
@@ -379,7 +382,14 @@ def _new_session(session: Session, person: Person, token: str, user_agent: str) 
         expires_at=datetime.now(UTC) + SESSION_LIFE,
     )
     session.add(row)
+    _note(session, person, "person.signed_in", row)
     return row
+
+
+def _note(session: Session, person: Person, action: str, row: AuthSession) -> None:
+    """An entry in the audit trail about a browser session."""
+    actors = _identity(session, person, row.id).actors()
+    audit.record_everywhere(session, actors, action, "session", row.id, browser=row.user_agent[:100])
 
 
 def _identity(session: Session, person: Person, session_id: str) -> Identity:

@@ -18,7 +18,7 @@ from sqlmodel import Session, col, func, or_, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import AuditEntry, Booking, BookingHost, Feed, Membership, Person, Workspace
+from calendar_app.db.tables import Booking, BookingHost, Feed, Membership, Person, Workspace
 from calendar_app.domain.ics.writer import Method, calendar_text
 from calendar_app.errors import NotFound
 from calendar_app.services import audit, booking_files, booking_views, limits
@@ -129,13 +129,8 @@ def _file(
         refresh=REFRESH,
     )
     content = text.encode()
-    changed: datetime | None = session.scalar(
-        select(func.max(AuditEntry.at)).where(
-            AuditEntry.subject_type == "booking", col(AuditEntry.subject_id).in_([row.id for row in rows])
-        )
-    )
     # The window moves at midnight, and with it what the feed holds.
-    modified = max(today, feed.created_at, changed or today)
+    modified = max(today, feed.created_at, *(view.changed_at for view in shown))
     return FeedFile(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"', modified)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import calendar_app
+from calendar_app.errors import NotSignedIn
 from calendar_app.services import accounts, audit, bookings, drift, orders, security
 from calendar_app.services.audit import AuditView
 from calendar_app.services.orders import NewLine
@@ -84,6 +84,27 @@ def test_a_revoked_browser_is_in_the_trail(place: Place) -> None:
     )
 
 
+def test_signing_in_and_out_is_in_the_trail(place: Place) -> None:
+    """Each sign-in and sign-out, with the browser it was; a failed one and a second sign-out leave no entry."""
+    began = accounts.sign_up("Tia", "tia@example.com", PASSWORD, "", "Europe/Berlin", user_agent="Firefox")
+    with pytest.raises(NotSignedIn):
+        accounts.sign_in("tia@example.com", "not the password", user_agent="Somebody")
+    again = accounts.sign_in("tia@example.com", PASSWORD, user_agent="Firefox on a phone")
+    for _twice in range(2):
+        accounts.sign_out(again.token)
+    actor = began.identity.actor()
+    entries = [
+        (entry.action, entry.actor, entry.subject_id, entry.detail["browser"])
+        for entry in audit.list_entries(actor, subject_type="session").items
+    ]
+    tia, phone = "tia@example.com", again.identity.session_id
+    assert entries == [
+        ("person.signed_out", tia, phone, "Firefox on a phone"),
+        ("person.signed_in", tia, phone, "Firefox on a phone"),
+        ("person.signed_in", tia, began.identity.session_id, "Firefox"),
+    ]
+
+
 def test_a_drift_run_leaves_the_trail_alone(place: Place) -> None:
     """However often it runs: the report counts what it looked at, and no entry is added, changed or deleted."""
     place.book(place.at(9))
@@ -96,17 +117,14 @@ def test_a_drift_run_leaves_the_trail_alone(place: Place) -> None:
     assert audit.list_entries(place.owner, limit=200) == before
 
 
-def _uses(path: Path) -> Iterator[str]:
-    """The names of the functions called on ``AuditEntry``, and ``import`` where it is only imported."""
-    if any(
-        isinstance(node, ast.Name) and node.id == "AuditEntry"
-        for node in ast.walk(ast.parse(path.read_text()))
-    ):
-        yield path.stem
+def _names_entries(path: Path) -> bool:
+    """Whether the module's code names the table of entries."""
+    tree = ast.parse(path.read_text())
+    return any(isinstance(node, ast.Name) and node.id == "AuditEntry" for node in ast.walk(tree))
 
 
 def test_nothing_decides_by_the_trail() -> None:
     """Entries are read where they are shown, written in one place, and deleted by the retention period only."""
     services = Path(calendar_app.__file__).parent / "services"
-    users = {name for path in services.glob("*.py") for name in _uses(path)}
-    assert users <= {"audit", "booking_views", "retention", "feeds"}
+    users = {path.stem for path in services.glob("*.py") if _names_entries(path)}
+    assert users <= {"audit", "booking_views", "retention"}
