@@ -17,6 +17,7 @@
         ├── AuthExpired              401: refresh once, retry, then reconnect
         ├── GrantRevoked             ``invalid_grant``: the person must reconnect
         ├── RateLimited              429 or a rate-limit 403; ``retry_after`` in seconds where told
+        │   └── UsageLimited         an account did too much of something: it lasts hours
         ├── ProviderUnavailable      5xx, time-outs, broken bodies
         ├── SyncTokenInvalid         410: a bounded full sync
         ├── PreconditionFailed       412, and 409 or 410 to a write: read again, merge, retry
@@ -145,6 +146,12 @@ class RateLimited(ProviderError):
     ) -> None:
         super().__init__(detail, reason=reason)
         self.retry_after = retry_after
+
+
+class UsageLimited(RateLimited):
+    """What the account may do in so many hours is used up: there is no sense in asking again within minutes."""
+
+    code, title = "provider_usage_limit", "The provider takes no more of these for some hours"
 
 
 class ProviderUnavailable(ProviderError):

@@ -28,6 +28,9 @@ from calendar_app.settings import get_settings
 BACKOFF = (1.0, 2.0, 4.0)
 MAX_WAIT = 10.0
 PATIENCE = 3
+USER_AGENT = "Almanac-Calendar/1 (gzip)"
+"""Google compresses answers for user agents whose name holds "gzip" only
+(https://developers.google.com/workspace/calendar/api/guides/performance#gzip)."""
 
 Gate = Callable[[], AbstractContextManager[None]]
 gate: ContextVar[Gate] = ContextVar("gate", default=nullcontext)
@@ -101,7 +104,7 @@ def shared_client() -> httpx.Client:
         verify=tls(),
         timeout=httpx.Timeout(get_settings().http_timeout, connect=5.0),
         limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
-        headers={"user-agent": "Almanac-Calendar/1"},
+        headers={"user-agent": USER_AGENT},
         follow_redirects=False,
     )
 

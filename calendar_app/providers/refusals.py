@@ -19,7 +19,7 @@ from calendar_app.errors import (
 )
 from calendar_app.providers.http import retry_after
 
-_READS = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
+READS = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
 
 
 def refusal(
@@ -65,7 +65,7 @@ def is_conflict(response: httpx.Response) -> bool:
     RFC 9110 §15.5.10 and §15.5.11: the request does not fit the state of what it names, or that is gone. Neither says
     how things stand, so whoever wrote reads it and decides by that.
     """
-    return response.status_code in (409, 410) and response.request.method not in _READS
+    return response.status_code in (409, 410) and response.request.method not in READS
 
 
 def conflict(vendor: str, reason: str, message: str = "") -> PreconditionFailed:

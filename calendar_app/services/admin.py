@@ -349,6 +349,7 @@ _LOOK = "Look at the reason, put it right at the provider, then try again."
 _ADVICE = {
     "needs_reconnect": "Connect the account again; its bookings are then written by themselves.",
     "provider_rate_limited": "The provider asked us to slow down: try again in a while.",
+    "provider_usage_limit": "The account did too much of this for two days: try again tomorrow.",
     "provider_unavailable": "The provider did not answer for hours: try again when it does.",
     "permission_denied": "Share the calendar with the connected account for editing, then try again.",
     "calendar_not_found": "Choose another calendar for bookings, or share this one again.",

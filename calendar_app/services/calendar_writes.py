@@ -11,6 +11,7 @@ and no event.
 error                  what follows
 =====================  ==============================================================================================
 retryable              again later: 5 s, doubling to an hour, with jitter; ``Retry-After`` wins; parked after ten tries
+``UsageLimited``       again when the provider's limit may be over, about every hour; parked after two days
 ``GrantRevoked``       parked as ``needs_reconnect``; :func:`sweep` takes it up when the account is connected again
 ``PreconditionFailed`` 412, and 409 or 410 to a write: the event is read; what its owner changed is kept
                        (:func:`event_writing.merged`), what is gone is made anew or done; else again later
@@ -46,7 +47,14 @@ from calendar_app.db.tables import (
 )
 from calendar_app.domain.booking import Status
 from calendar_app.domain.event import EventDraft, write_key
-from calendar_app.errors import EventNotFound, GrantRevoked, NotFound, PreconditionFailed, ProviderError
+from calendar_app.errors import (
+    EventNotFound,
+    GrantRevoked,
+    NotFound,
+    PreconditionFailed,
+    ProviderError,
+    UsageLimited,
+)
 from calendar_app.providers import registry
 from calendar_app.providers.base import Capability, WrittenEvent
 from calendar_app.services import booking_events, calendar_rights, deviations, grants, live, mirror, sightings
@@ -58,6 +66,9 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 """How long a claim lasts before another worker may take the row over."""
 MAX_ATTEMPTS = 10
+LIMITED_ATTEMPTS = 50
+"""Tries while the provider's usage limit is reached: with an hour between them more than two days, which is longer than
+such a limit lasts."""
 _FIRST_DELAY, _LONGEST_DELAY = 5.0, 3600.0
 _VERIFY_AGAIN, _VERIFY_WITHIN = timedelta(minutes=2), timedelta(days=1)
 _SWEEP_LIMIT = 500
@@ -343,8 +354,10 @@ def _claim(write_id: str, now: datetime) -> _Claim | str:
             if row.last_error_code != GrantRevoked.code or connection.status != "connected":
                 return row.state
             row.attempts = 0
-        if row.attempts >= MAX_ATTEMPTS:  # workers died on it: nobody was left to record an error
-            _park(row, "given_up", "Writing this event was tried ten times and never came to an end.")
+        if row.attempts >= _most_attempts(
+            row.last_error_code
+        ):  # workers died on it: nobody was left to record an error
+            _park(row, "given_up", "Writing this event was tried many times and never came to an end.")
             session.add(row)
             _tell(session, calendar.workspace_id)
             return FAILED
@@ -475,11 +488,15 @@ def _agree(session: Session, row: CalendarWrite, calendar: Calendar, before: str
 def _failed(row: CalendarWrite, error: ProviderError, now: datetime) -> None:
     row.last_error_code, row.last_error = error.code, error.detail
     again = error.retryable or isinstance(error, PreconditionFailed | EventNotFound)
-    if not again or row.attempts >= MAX_ATTEMPTS:
+    if not again or row.attempts >= _most_attempts(error.code):
         _park(row, error.code, error.detail)
         return
     row.state = QUEUED
     row.next_attempt_at = now + timedelta(seconds=delay(row.attempts, getattr(error, "retry_after", None)))
+
+
+def _most_attempts(code: str) -> int:
+    return LIMITED_ATTEMPTS if code == UsageLimited.code else MAX_ATTEMPTS
 
 
 def delay(attempts: int, retry_after: float | None = None) -> float:

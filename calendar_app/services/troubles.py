@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection
-from calendar_app.errors import AlmanacError, ProviderUnavailable, RateLimited
+from calendar_app.errors import AlmanacError, ProviderUnavailable, RateLimited, UsageLimited
 from calendar_app.services import audit, calendar_writes, live, notifications
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ GIVEN_UP = "suspended"
 FAILURES, SILENCE = 6, timedelta(days=1)
 """A connection is switched off after more failed syncs in a row than this, over at least this long."""
 SHORTEST, LONGEST = timedelta(hours=1), timedelta(days=1)
-_PASSING = (ProviderUnavailable.code, RateLimited.code, "given_up")
+_PASSING = (ProviderUnavailable.code, RateLimited.code, UsageLimited.code, "given_up")
 
 
 def rests(row: Connection, now: datetime) -> bool:

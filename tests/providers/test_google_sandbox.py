@@ -18,15 +18,18 @@ from calendar_app.errors import (
     EventNotFound,
     GrantRevoked,
     InvalidRequest,
+    PermissionDenied,
     PreconditionFailed,
     ProviderError,
     SyncTokenInvalid,
+    UsageLimited,
 )
 from calendar_app.providers.base import PushChannel
 from calendar_app.providers.google.errors import to_error
+from calendar_app.providers.google.mapping import merged_body
 from calendar_app.providers.google.oauth import google_oauth
 from calendar_app.providers.google.provider import GoogleCalendar
-from calendar_app.providers.http import ProviderHttp
+from calendar_app.providers.http import ProviderHttp, shared_client
 from calendar_app.settings import Settings
 from tests.contracts import ContractTransport, requires_google_contract
 from tests.sandbox.server import OWNER, REDIRECT_URI, Sandbox, running_sandbox
@@ -181,6 +184,92 @@ def test_a_deleted_event_can_be_written_again(google: GoogleCalendar) -> None:
     assert google.get_event(OWNER, DRAFT.remote_id).status is EventStatus.CONFIRMED
 
 
+@pytest.mark.parametrize("rule", ["purged_ids", "no_revival"])
+def test_an_id_that_is_used_up_gives_way_to_the_next(
+    sandbox: Sandbox, google: GoogleCalendar, rule: str
+) -> None:
+    """A deleted event that nobody can bring back: the booking's event is made under an id that follows from ours, once
+    however often it is written, and is found when it has to go, also by who knows our id only."""
+    sandbox.rule(rule)
+    google.put_event(OWNER, DRAFT)
+    google.delete_event(OWNER, DRAFT.remote_id)
+    _before, cursor = everything(google)
+    again = google.put_event(OWNER, DRAFT)
+    assert again.remote_id == f"{DRAFT.remote_id}r1"
+    assert google.put_event(OWNER, DRAFT) == again
+    assert set(everything(google, cursor)[0]) == {again.remote_id}
+    google.delete_event(OWNER, DRAFT.remote_id)
+    with pytest.raises(EventNotFound):
+        google.get_event(OWNER, again.remote_id)
+    google.delete_event(OWNER, DRAFT.remote_id)
+
+
+def test_a_written_event_that_is_gone_is_said_to_be(google: GoogleCalendar) -> None:
+    """With an etag the event is known to have stood there: that it is gone is news, and no other id is tried."""
+    written = google.put_event(OWNER, DRAFT)
+    with pytest.raises(EventNotFound):
+        google.put_event(OWNER, replace(DRAFT, remote_id="never0was0here"), etag=written.etag)
+
+
+def test_a_right_that_is_missing_is_no_used_up_id(sandbox: Sandbox, google: GoogleCalendar) -> None:
+    """403 to the change of an event that stands says that we may not write: nothing is made under another id."""
+    google.put_event(OWNER, DRAFT)
+    path = f"/sandbox/api/google/calendars/{OWNER}/role"
+    sandbox.client.put(path, json={"role": "reader"}).raise_for_status()
+    with pytest.raises(PermissionDenied):
+        google.put_event(OWNER, replace(DRAFT, summary="Other"), etag="")
+
+
+def test_reaching_the_usage_limit_costs_the_guests_not_the_event(
+    sandbox: Sandbox, google: GoogleCalendar
+) -> None:
+    """Google invites nobody more for some hours: the event stands at its time without new guests, keeps those it has,
+    and the next write after that invites them."""
+    sandbox.rule("no_invitations")
+    written = google.put_event(OWNER, DRAFT)
+    assert google.get_event(OWNER, DRAFT.remote_id).attendees == ()
+    later = replace(DRAFT, start=DRAFT.start + timedelta(hours=1), end=DRAFT.end + timedelta(hours=1))
+    google.put_event(OWNER, later, etag=written.etag)
+    assert google.get_event(OWNER, DRAFT.remote_id).attendees == ()
+    sandbox.rule("no_invitations", on=False)
+    google.put_event(OWNER, later)
+    assert [one.email for one in google.get_event(OWNER, DRAFT.remote_id).attendees] == ["ada@example.org"]
+
+
+def test_the_usage_limit_is_not_asked_again_within_the_call(sandbox: Sandbox) -> None:
+    """It lasts hours: one request says so, and what follows waits an hour."""
+    fault = {"provider": "google", "kind": "full", "times": None}
+    sandbox.client.post("/sandbox/api/faults", json=fault).raise_for_status()
+    asked: list[str] = []
+    with httpx.Client(event_hooks={"request": [lambda request: asked.append(request.method)]}) as client:
+        google = GoogleCalendar(
+            ProviderHttp(sandbox.api_url, "t", to_error, client=client, sleep=lambda _seconds: None)
+        )
+        with pytest.raises(UsageLimited) as limited:
+            google.put_event(OWNER, replace(DRAFT, attendees=()))
+    assert (asked, limited.value.retry_after) == (["POST"], 3600)
+
+
+@pytest.mark.parametrize(
+    ("stands", "painted"),
+    [
+        ({"colorId": "11"}, True),
+        ({}, False),
+        ({"colorId": "11", "eventLabelId": "42617328-8756-4291-8273-192837465647"}, False),
+        ({"status": "cancelled"}, True),
+    ],
+)
+def test_a_colour_is_changed_only_where_it_is_ours(stands: dict[str, str], painted: bool) -> None:
+    """A label, or no colour at all, is what the calendar's owner chose; an event that is made again gets ours."""
+    assert ("colorId" in merged_body(replace(DRAFT, color="pink"), stands)) is painted
+
+
+def test_google_is_told_that_we_read_compressed_answers() -> None:
+    """It compresses for user agents whose name holds "gzip"."""
+    assert "gzip" in shared_client().headers["user-agent"]
+    assert "gzip" in shared_client().headers["accept-encoding"]
+
+
 def test_deleting_what_is_gone_is_success(google: GoogleCalendar) -> None:
     """Twice deleted, or never there: both are the state we wanted."""
     google.put_event(OWNER, DRAFT)
@@ -249,6 +338,20 @@ def test_push_channels_open_once_and_stop_twice(google: GoogleCalendar) -> None:
         google.watch(OWNER, channel_id="c1", token="t", address=address, expires_at=expires)
     google.stop_channel(channel)
     google.stop_channel(PushChannel("c1", channel.resource_id, expires))
+
+
+def test_a_domain_that_is_not_verified_means_no_pushes(sandbox: Sandbox, google: GoogleCalendar) -> None:
+    """Google says 401 to ``watch``, and means the address: the request is refused, not the account."""
+    sandbox.rule("unverified_domain")
+    with pytest.raises(InvalidRequest, match="domain is not verified"):
+        google.watch(
+            OWNER,
+            channel_id="c1",
+            token="t",
+            address="https://unverified.example/hook",
+            expires_at=datetime(2026, 11, 19, tzinfo=UTC),
+        )
+    assert google.list_calendars()
 
 
 def test_an_expired_access_token_is_auth_expired(sandbox: Sandbox, google: GoogleCalendar) -> None:

@@ -220,6 +220,11 @@ class Sandbox:
         )
         return self.closing.enter_context(client)
 
+    def rule(self, name: str, on: bool = True, *, provider: str = "google") -> None:
+        """Switch a rule of a vendor (:mod:`calendar_app.sandbox.rules`)."""
+        path = f"/sandbox/api/{provider}/rules/{name}"
+        self.client.put(path, json={"on": on}).raise_for_status()
+
 
 def redirected(response: httpx.Response) -> dict[str, str]:
     """The query of a redirect to the application's callback."""

@@ -13,7 +13,9 @@ from calendar_app.sandbox.google.calendars import CalendarRow, Calendars
 from calendar_app.sandbox.google.error import GoogleError
 from calendar_app.sandbox.google.events import Events
 from calendar_app.sandbox.google.listing import Listing, Query, resume_page, resume_sync
+from calendar_app.sandbox.google.rules import RULES as SWITCHES
 from calendar_app.sandbox.google.schema import SCHEMA
+from calendar_app.sandbox.rules import Rules
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]
@@ -91,7 +93,10 @@ class World:
 
     def __init__(self) -> None:
         self.store = Store(":memory:", lambda: NOW, SCHEMA)
-        self.calendars, self.events = Calendars(self.store), Events(self.store, "http://localhost")
+        self.calendars, self.events = (
+            Calendars(self.store),
+            Events(self.store, "http://localhost", Rules(SWITCHES)),
+        )
         self.calendars.ensure_account("a@example.com")
         self.own = self.calendars.get("a@example.com", "primary").ref
         self.other = self.calendars.insert("a@example.com", {"summary": "Other"}).ref

@@ -20,6 +20,7 @@ from calendar_app.errors import (
     PreconditionFailed,
     ProviderUnavailable,
     RateLimited,
+    UsageLimited,
 )
 from calendar_app.services import bookings, calendar_writes, grants
 from tests.support import factories
@@ -261,6 +262,36 @@ def test_retries_back_off_and_end(fake: FakeProvider, place: Place) -> None:
     seen = bookings.retry_sync(place.owner, made.id)
     assert [(r.state, r.attempts) for r in seen.sync] == [("queued", 0)]
     assert calendar_writes.apply(write_id) == "verified"
+
+
+def test_a_usage_limit_is_waited_out(fake: FakeProvider, place: Place) -> None:
+    """It lasts hours to a day: asked once an hour for two days, where other trouble ends after ten tries."""
+    made = place.book(place.at(10))
+    limit = UsageLimited("Enough for today.", retry_after=3600)
+    fake.fail("put_event", *[limit for _ in range(47)])
+    write_id, now, tries = _write(made.id).id, NOW, 0
+    while _write(made.id).state == "queued" and now < NOW + timedelta(hours=60):
+        before = fake.count("put_event")
+        calendar_writes.apply(write_id, now=now)
+        tries += fake.count("put_event") - before
+        row = _write(made.id)
+        assert row.state == "verified" or row.next_attempt_at is not None
+        now = (row.next_attempt_at or now) + timedelta(seconds=1)
+    assert (_write(made.id).state, tries) == ("verified", 48)
+    assert NOW + timedelta(hours=46) < now
+
+
+def test_a_usage_limit_that_never_ends_is_told(fake: FakeProvider, place: Place) -> None:
+    """After two days the write is parked with the reason; ten tries of other trouble still end one that was limited."""
+    made = place.book(place.at(10))
+    fake.fail("put_event", *[UsageLimited("Enough for today.", retry_after=3600) for _ in range(60)])
+    write_id, now = _write(made.id).id, NOW
+    while _write(made.id).state == "queued":
+        calendar_writes.apply(write_id, now=now)
+        now += timedelta(minutes=80)
+    row = _write(made.id)
+    assert (row.state, row.last_error, row.attempts) == ("failed", "Enough for today.", 50)
+    assert now > NOW + timedelta(hours=48)
 
 
 @pytest.mark.parametrize("wait", [7.0, 4000.0])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import httpx
 
-from calendar_app.errors import InvalidRequest, ProviderError
-from calendar_app.providers.refusals import conflict, is_conflict, refusal, sentence
+from calendar_app.errors import InvalidRequest, ProviderError, UsageLimited
+from calendar_app.providers.http import retry_after
+from calendar_app.providers.refusals import READS, conflict, is_conflict, refusal, sentence
 
 _NO_PUSH = {
     "push.webhookUrlUnauthorized": (
@@ -18,6 +19,9 @@ _NO_PUSH = {
 """Why a channel is refused: reasons that Google gives with 400, 401 and 403, a domain that is not verified with 401.
 The push guide names no status; the reason is what clients of Calendar and Drive look at, whatever its status is. None
 of them says anything about the grant."""
+USAGE_LIMIT_S = 3600.0
+"""After how many seconds a write that met ``quotaExceeded`` is tried again. "Calendar usage limits exceeded" lasts from
+hours to a day (https://knowledge.workspace.google.com/admin/calendar/avoid-calendar-use-limits)."""
 _RATE_REASONS = {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"}
 
 
@@ -28,6 +32,13 @@ def to_error(response: httpx.Response) -> ProviderError:
     if reason in _NO_PUSH or reason.startswith("push."):
         return InvalidRequest(
             _NO_PUSH.get(reason) or sentence("Google refused to send pushes", message), reason=reason
+        )
+    if status == 403 and reason == "quotaExceeded" and response.request.method not in READS:
+        return UsageLimited(
+            "Google takes no more of these for this account for some hours, as its usage limits are reached (mostly "
+            "by inviting many people from outside).",
+            reason=reason,
+            retry_after=max(USAGE_LIMIT_S, retry_after(response) or 0),
         )
     if status == 403 and reason in _RATE_REASONS:
         status = 429

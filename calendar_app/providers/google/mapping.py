@@ -189,9 +189,13 @@ def body_from(draft: EventDraft) -> dict[str, Any]:
 def merged_body(draft: EventDraft, current: Mapping[str, Any]) -> dict[str, Any]:
     """The PATCH that brings ``current`` to ``draft`` and keeps what people added: other guests, answers, other marks.
 
-    Empty when ``current`` already says everything that ``draft`` says.
+    Empty when ``current`` already says everything that ``draft`` says. The colour is ours while the event has one of
+    the eleven and no label: labels supersede ``colorId`` since July 2026, and an event without a colour got that from
+    its owner (https://developers.google.com/workspace/calendar/api/guides/labels).
     """
     wanted = body_from(draft)
+    if current.get("status") != "cancelled" and (current.get("eventLabelId") or not current.get("colorId")):
+        wanted.pop("colorId", None)
     private = {**((current.get("extendedProperties") or {}).get("private") or {}), **draft.private}
     wanted["extendedProperties"] = {"private": private}
     if draft.attendees:

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from calendar_app.domain.event import CalendarEvent, EventDraft, EventStatus
+from calendar_app.domain.event import CalendarEvent, EventDraft, EventStatus, is_write_key
 from calendar_app.domain.timespan import Span, instant, merge, utc
 from calendar_app.errors import (
     CalendarNotFound,
     EventNotFound,
     InvalidRequest,
+    PermissionDenied,
     PreconditionFailed,
     ProviderError,
     ProviderUnavailable,
     SyncTokenInvalid,
+    UsageLimited,
 )
 from calendar_app.providers.base import (
     BusyAnswer,
@@ -50,7 +53,13 @@ PAGE_SIZE = 2500
 """Events a page; the most that ``events.list`` gives."""
 FREEBUSY_CALENDARS = 50
 """Calendars a ``freeBusy`` query may name."""
+_IDS = 5
+"""How many ids of one booking are tried; each but the last is a deleted event that cannot be brought back."""
 _GONE = {"fullSyncRequired", "updatedMinTooLongAgo", "deleted"}
+
+
+class _CannotReturn(EventNotFound):
+    """The id is taken by a deleted event that nobody can bring back."""
 
 
 class GoogleCalendar:
@@ -100,39 +109,62 @@ class GoogleCalendar:
         return event
 
     def put_event(self, calendar_id: str, draft: EventDraft, *, etag: str = "") -> WrittenEvent:
-        """Insert with our own id; a 409 says that the id exists (deleted ones too), so bring that one to ``draft``."""
-        if not etag:
+        """Insert with our own id; a 409 says that the id exists (deleted ones too), so bring that one to ``draft``.
+
+        An id stays taken for ever, but nothing says for how long a deleted event can be read or brought back
+        (https://developers.google.com/workspace/calendar/api/v3/reference/events#id). Where it cannot (404, or 403 to
+        the change), the event is made under the next id that follows from ours, so that a repeat finds it again.
+        """
+        if etag:
+            return self._update(calendar_id, draft, etag)
+        for _ in range(_IDS):
             try:
                 return self._insert(calendar_id, draft)
             except PreconditionFailed as error:
                 if error.reason != "duplicate":
                     raise
-        current = self._http.json("GET", _event_path(calendar_id, draft.remote_id))
+            try:
+                return self._update(calendar_id, draft, "")
+            except _CannotReturn:
+                draft = replace(draft, remote_id=_next_id(draft.remote_id))
+        raise PreconditionFailed("Google keeps too many deleted events of this booking.", reason="duplicate")
+
+    def _update(self, calendar_id: str, draft: EventDraft, etag: str) -> WrittenEvent:
+        """:raises EventNotFound: it is gone; as :class:`_CannotReturn` where its id is known to be taken."""
+        try:
+            current = self._http.json("GET", _event_path(calendar_id, draft.remote_id))
+        except EventNotFound as error:
+            raise error if etag else _CannotReturn(reason=error.reason) from None
         if etag and current.get("etag") != etag:
             raise PreconditionFailed(reason="conditionNotMet")
         changes = merged_body(draft, current)
         if changes:
-            current = self._http.json(
-                "PATCH",
-                _event_path(calendar_id, draft.remote_id),
-                query={"sendUpdates": "none"},
-                body=changes,
-                headers={"if-match": str(current.get("etag") or "*")},
-            )
+            path, version = _event_path(calendar_id, draft.remote_id), str(current.get("etag") or "*")
+            try:
+                current = self._write("PATCH", path, changes, {"if-match": version})
+            except (PermissionDenied, EventNotFound) as error:
+                if etag or current.get("status") != "cancelled":
+                    raise
+                raise _CannotReturn(reason=error.reason) from None
         return _written(current)
 
     def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
-        """``events.delete``; 404 means that it is gone already, and so does 410, where reading it says the same."""
-        headers = {"if-match": etag} if etag else {}
-        try:
-            self._http.json(
-                "DELETE", _event_path(calendar_id, remote_id), query={"sendUpdates": "none"}, headers=headers
-            )
-        except EventNotFound:
-            return
-        except PreconditionFailed as error:
-            if error.reason not in _GONE or self._stands(calendar_id, remote_id):
-                raise
+        """``events.delete``; 404 means that it is gone already, and so does 410, where reading it says the same.
+
+        What is gone may stand under the next id, if nobody could record that it was written there
+        (:meth:`put_event`).
+        """
+        for candidate, version in ((remote_id, etag), (_next_id(remote_id), "")):
+            headers = {"if-match": version} if version else {}
+            path = _event_path(calendar_id, candidate)
+            try:
+                self._http.json("DELETE", path, query={"sendUpdates": "none"}, headers=headers)
+                return
+            except EventNotFound:
+                continue
+            except PreconditionFailed as error:
+                if error.reason not in _GONE or self._stands(calendar_id, candidate):
+                    raise
 
     def events_in(self, calendar_id: str, span: Span) -> list[CalendarEvent]:
         """``events.list`` with ``singleEvents=true``: occurrences, each with its own answer. ``timeMin`` bounds ends,
@@ -211,9 +243,24 @@ class GoogleCalendar:
         body = body_from(draft) | {"id": draft.remote_id}
         path = f"/calendars/{quote(calendar_id, safe='')}/events"
         try:
-            return _written(self._http.json("POST", path, query={"sendUpdates": "none"}, body=body))
+            return _written(self._write("POST", path, body))
         except EventNotFound as error:
             raise CalendarNotFound(reason=error.reason) from None
+
+    def _write(
+        self, method: str, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """The event as written. Where the account may invite nobody more for some hours it is written without new
+        guests: its time is what must stand; the next write invites them."""
+        send: Query = {"sendUpdates": "none"}
+        try:
+            return self._http.json(method, path, query=send, body=body, headers=headers)
+        except UsageLimited:
+            if "attendees" not in body:
+                raise
+        log.info("an event is written without its guests: the usage limit is reached")
+        alone = {name: value for name, value in body.items() if name != "attendees"}
+        return self._http.json(method, path, query=send, body=alone, headers=headers)
 
     def _pages(self, path: str, query: Query) -> Iterator[dict[str, Any]]:
         page_token: str | None = None
@@ -229,6 +276,18 @@ class GoogleCalendar:
 
 def _event_path(calendar_id: str, remote_id: str) -> str:
     return f"/calendars/{quote(calendar_id, safe='')}/events/{quote(remote_id, safe='')}"
+
+
+def _next_id(remote_id: str) -> str:
+    """The id that follows ours where that is used up: ``…r1`` after ours, ``…r2`` after that.
+
+    The characters are those that Google allows, and ours are 52 of up to 1024
+    (https://developers.google.com/workspace/calendar/api/v3/reference/events#id).
+    """
+    base, mark, number = remote_id.rpartition("r")
+    if mark and number.isdigit() and is_write_key(base):
+        return f"{base}r{int(number) + 1}"
+    return f"{remote_id}r1"
 
 
 def _written(item: Mapping[str, Any]) -> WrittenEvent:

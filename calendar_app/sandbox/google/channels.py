@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from calendar_app.sandbox.google.error import GoogleError, invalid, required
+from calendar_app.sandbox.google.rules import UNVERIFIED_DOMAIN
+from calendar_app.sandbox.rules import Rules
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]
@@ -56,10 +58,8 @@ class HttpDelivery:
 class Channels:
     """Use of the channel table."""
 
-    def __init__(
-        self, store: Store, deliver: Deliver, retry_after: tuple[float, ...] = RETRY_AFTER_S
-    ) -> None:
-        self.store, self.deliver, self.retry_after = store, deliver, retry_after
+    def __init__(self, store: Store, deliver: Deliver, retry_after: tuple[float, ...], rules: Rules) -> None:
+        self.store, self.deliver, self.retry_after, self.rules = store, deliver, retry_after, rules
         self._running: set[asyncio.Task[None]] = set()
 
     def watch(self, account: str, resource: str, uri: str, body: object) -> Json:
@@ -75,6 +75,12 @@ class Channels:
         if len(body["id"]) > 64 or len(str(body.get("token", ""))) > 256:
             raise invalid("Channel id or token is too long.")
         _check_address(body["address"])
+        if UNVERIFIED_DOMAIN in self.rules:
+            raise GoogleError(
+                401,
+                "push.webhookUrlUnauthorized",
+                f"Unauthorized WebHook callback channel: {body['address']}",
+            )
         expires = self._expiry(body)
         resource_id = _opaque(f"{account} {resource}")
         with self.store.writing():

@@ -28,6 +28,8 @@ from calendar_app.sandbox.google.resource import (
     without_nulls,
     writable,
 )
+from calendar_app.sandbox.google.rules import NO_INVITATIONS, NO_REVIVAL, PURGED_IDS
+from calendar_app.sandbox.rules import Rules
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]
@@ -49,15 +51,18 @@ def new_event_id() -> str:
 class Events:
     """Use of the event table; every method is one transaction."""
 
-    def __init__(self, store: Store, public_url: str) -> None:
-        self.store, self.public_url = store, public_url
+    def __init__(self, store: Store, public_url: str, rules: Rules) -> None:
+        self.store, self.public_url, self.rules = store, public_url, rules
 
     def get(self, calendar: CalendarRef, event_id: str) -> Json:
         """The stored event, or an instance by its rule.
 
         :raises GoogleError: 404.
         """
-        return self._load(calendar, event_id)[0]
+        found = self._load(calendar, event_id)[0]
+        if found["status"] == "cancelled" and PURGED_IDS in self.rules:
+            raise not_found()
+        return found
 
     def insert(self, calendar: CalendarRef, body: object) -> Json:
         """:raises GoogleError: 400, or 409 where the id was ever used on this calendar (deleted events count)."""
@@ -68,6 +73,7 @@ class Events:
         with self.store.writing():
             if self._row(calendar, event_id) is not None:
                 raise GoogleError(409, "duplicate", "The requested identifier already exists.")
+            self._check_guests(calendar, event, {})
             return self._save(calendar, event, None)
 
     def insert_many(self, calendar: CalendarRef, bodies: list[Json]) -> int:
@@ -137,7 +143,12 @@ class Events:
     ) -> Json:
         with self.store.writing():
             before, stored = self._load(calendar, event_id)
+            if before["status"] == "cancelled" and PURGED_IDS in self.rules:
+                raise not_found()
+            if before["status"] == "cancelled" and NO_REVIVAL in self.rules:
+                raise GoogleError(403, "forbidden", "Forbidden")
             _match(before, if_match)
+            self._check_guests(calendar, body, before)
             body = {name: value for name, value in body.items() if name not in ("id", "iCalUID", "eventType")}
             asked = body.get("sequence")
             if asked is not None and asked < before["sequence"]:
@@ -152,6 +163,16 @@ class Events:
             else:
                 event = merged(before, body)
             return self._save(calendar, event, before, stored=stored)
+
+    def _check_guests(self, calendar: CalendarRef, body: Json, before: Json) -> None:
+        """:raises GoogleError: 403 where ``body`` invites somebody new from outside, and no more may be invited."""
+        if NO_INVITATIONS not in self.rules:
+            return
+        home = calendar.account.partition("@")[2]
+        invited = {str(person.get("email", "")).lower() for person in before.get("attendees") or ()}
+        asked = {str(person.get("email", "")).lower() for person in body.get("attendees") or ()}
+        if any(not email.endswith(f"@{home}") for email in asked - invited):
+            raise GoogleError(403, "quotaExceeded", "Calendar usage limits exceeded.", domain="usageLimits")
 
     def _row(self, calendar: CalendarRef, event_id: str) -> Any:
         return self.store.db.execute(

@@ -20,8 +20,10 @@ from calendar_app.sandbox.google.grants import Grants
 from calendar_app.sandbox.google.listing import Listing, Query
 from calendar_app.sandbox.google.oauth import OAuth
 from calendar_app.sandbox.google.recurrence import instant_of, written_in
+from calendar_app.sandbox.google.rules import RULES
 from calendar_app.sandbox.google.seed import plant
 from calendar_app.sandbox.pages import Pages
+from calendar_app.sandbox.rules import Rules
 from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed
 from calendar_app.sandbox.store import Store
 
@@ -69,10 +71,11 @@ class GoogleStandIn:
             return await push(lambda: deliver(address, headers))
 
         self.store = store
-        self.calendars, self.events = Calendars(store), Events(store, public_url)
+        self.rules = Rules(RULES)
+        self.calendars, self.events = Calendars(store), Events(store, public_url, self.rules)
         self.grants, self.channels = (
             Grants(store, access_token_seconds),
-            Channels(store, send, push_retry_after),
+            Channels(store, send, push_retry_after, self.rules),
         )
         self._oauth = OAuth(self.calendars, self.grants, pages, redirect_uris)
         plant(self.calendars, self.events)

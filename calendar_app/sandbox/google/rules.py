@@ -1,0 +1,28 @@
+"""What the real Google does and this stand-in only on demand (:mod:`calendar_app.sandbox.rules`)."""
+
+from __future__ import annotations
+
+from calendar_app.sandbox.rules import Rule
+
+UNVERIFIED_DOMAIN = "unverified_domain"
+NO_INVITATIONS = "no_invitations"
+PURGED_IDS = "purged_ids"
+NO_REVIVAL = "no_revival"
+
+RULES = {
+    # The reason is what clients of Calendar and Drive look at; the push guide names none.
+    UNVERIFIED_DOMAIN: Rule(
+        "Pushes are refused with 401, because the domain of their address is not verified.", strict=False
+    ),
+    # https://knowledge.workspace.google.com/admin/calendar/avoid-calendar-use-limits
+    NO_INVITATIONS: Rule(
+        "Calendar usage limits are reached: whoever invites somebody from outside is refused with quotaExceeded.",
+        strict=False,
+    ),
+    # https://developers.google.com/workspace/calendar/api/v3/reference/events#id: ids of deleted events stay taken;
+    # how long a deleted event can be read or brought back is not documented.
+    PURGED_IDS: Rule("Deleted events can no longer be read, but their ids stay taken.", strict=False),
+    NO_REVIVAL: Rule(
+        "Deleted events cannot be brought back: changing one is refused with 403.", strict=False
+    ),
+}
