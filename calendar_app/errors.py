@@ -21,6 +21,7 @@
         ├── ProviderUnavailable      5xx, time-outs, broken bodies
         ├── SyncTokenInvalid         410: a bounded full sync
         ├── PreconditionFailed       412, and 409 or 410 to a write: read again, merge, retry
+        ├── ChannelExists            409: the calendar has a push channel already, and may have one only
         ├── EventNotFound            404/410 on an event
         ├── CalendarNotFound         404 on a calendar: removed, or no longer shared
         ├── PermissionDenied         other 403: no retry
@@ -173,6 +174,16 @@ class SyncTokenInvalid(ProviderError):
 
 class PreconditionFailed(ProviderError):
     code, status, title = "precondition_failed", 409, "The event was changed at the provider meanwhile"
+
+
+class ChannelExists(ProviderError):
+    """``resource_id`` is the provider's id of the push channel that stands in the way."""
+
+    code, status, title = "channel_exists", 409, "The calendar has a push channel at the provider already"
+
+    def __init__(self, resource_id: str, *, reason: str = "") -> None:
+        super().__init__(reason=reason)
+        self.resource_id = resource_id
 
 
 class EventNotFound(ProviderError):

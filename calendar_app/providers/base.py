@@ -21,7 +21,8 @@ from calendar_app.errors import ProviderError
 
 
 class Capability(Flag):
-    """What a provider can do; checked before the call. APPOINTMENTS: it is :class:`Appointments` besides."""
+    """What a provider can do; checked before the call. APPOINTMENTS: it is :class:`Appointments` besides; RENEW:
+    it is :class:`RenewsChannels`."""
 
     READ = auto()
     WRITE = auto()
@@ -29,6 +30,7 @@ class Capability(Flag):
     DELTA = auto()
     PUSH = auto()
     APPOINTMENTS = auto()
+    RENEW = auto()
 
 
 class AccessRole(StrEnum):
@@ -288,10 +290,24 @@ class CalendarProvider(Protocol):
     def watch(
         self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime
     ) -> PushChannel:
-        """Ask for a push to ``address`` when the calendar changes (PUSH)."""
+        """Ask for a push to ``address`` when the calendar changes (PUSH).
+
+        :raises ChannelExists: the calendar has a channel already, and may have one only (RENEW).
+        """
 
     def stop_channel(self, channel: PushChannel) -> None:
         """End a push channel; one that is already gone is success."""
+
+
+@runtime_checkable
+class RenewsChannels(Protocol):
+    """Push channels that go on under their own id (RENEW), where a calendar may have one of an application only."""
+
+    def renew_channel(self, channel: PushChannel, expires_at: datetime) -> PushChannel:
+        """Let the channel live until ``expires_at``, and vouch for it with this access token.
+
+        :raises EventNotFound: it has ended.
+        """
 
 
 @dataclass(frozen=True, slots=True)

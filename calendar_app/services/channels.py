@@ -1,7 +1,8 @@
 """Push channels: a provider tells us that a calendar changed, and we read it.
 
 A push carries no data and is no proof of anything: it only makes a reading happen sooner than polling would. Channels
-end by themselves; a new one is opened before the old one is stopped, so that nothing falls between them. Rules:
+end by themselves; a new one is opened before the old one is stopped, so that nothing falls between them, and where a
+calendar may have one only it is prolonged (:mod:`.channel_renewal`). Rules:
 https://developers.google.com/workspace/calendar/api/guides/push
 
 A refusal to push is no news about the account, whatever its status is: Google refuses an address whose domain is not
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,7 +27,7 @@ from calendar_app import queues
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
-from calendar_app.errors import AuthExpired, Forbidden, GrantRevoked, NotFound, ProviderError
+from calendar_app.errors import AuthExpired, ChannelExists, Forbidden, GrantRevoked, NotFound, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import (
     CalendarProvider,
@@ -37,7 +38,8 @@ from calendar_app.providers.base import (
     PushRequest,
     PushSignal,
 )
-from calendar_app.services import grants, sync
+from calendar_app.services import channel_renewal, grants, sync
+from calendar_app.services.channel_renewal import Renewal
 from calendar_app.services.sync_run import USABLE
 from calendar_app.settings import get_settings
 
@@ -60,7 +62,7 @@ _OPENING = timedelta(minutes=10)
 
 
 def ensure(calendar_id: str, *, now: datetime | None = None) -> bool:
-    """Open a channel for the calendar if it needs one, then stop those it replaces; whether one is open now.
+    """Prolong the calendar's channel if it ends soon, or open one and stop those it replaces; whether one is open now.
 
     A refusal is no error for anybody: the calendar is polled.
     """
@@ -82,9 +84,15 @@ def ensure(calendar_id: str, *, now: datetime | None = None) -> bool:
         channel.stopped_at and not channel.resource_id and channel.created_at > now - AGAIN for channel in old
     ):
         return False
+    live = [channel for channel in old if channel.stopped_at is None]
+    if channel_renewal.renews(found.provider):
+        for channel in (one for one in live if one.resource_id):
+            renewal = channel_renewal.prolong(channel, found.connection_id, now + LIFE)
+            if renewal is not Renewal.OVER:
+                return renewal is Renewal.DONE or channel.expires_at > now
     if not _open(calendar_id, found.remote_id, found.connection_id, found.provider, now):
         return False
-    _stop([channel for channel in old if channel.stopped_at is None], found.connection_id)
+    _stop(live, found.connection_id)
     return True
 
 
@@ -223,12 +231,17 @@ def _take(provider: str, notice: PushNotice) -> bool:
 def pushed(channel_id: str, number: int, signal: str = PushSignal.CHANGED) -> None:
     """Do what a push was about; the job behind :func:`receive`.
 
-    A channel that ends or has ended is replaced first, so that what changes from then on is heard of; the calendar is
-    read in every case, as a provider that ended a channel may have said less than there was.
+    A channel that ends or has ended is renewed first, so that what changes from then on is heard of; the calendar is
+    read in every case, as a provider that ended or paused a channel may have said less than there was.
     """
     calendar_id = _note(channel_id, number)
     if calendar_id is None:
         return
+    for other in channel_renewal.sharing(channel_id):
+        if signal == PushSignal.ENDED:
+            _end(other.id, signal)
+            _enqueue(other.calendar_id)
+        sync.request(other.calendar_id)
     if signal in _RENEWS:
         _end(channel_id, signal)
         ensure(calendar_id)
@@ -285,7 +298,7 @@ def _open(calendar_id: str, remote_id: str, connection_id: str, provider_key: st
         )
 
     try:
-        granted = grants.call(connection_id, watch, ends_grant=False)
+        granted = _asked(calendar_id, connection_id, watch)
     except ProviderError as error:
         # A refusal stays as a stopped row without a resource, which keeps us from asking every hour.
         passes = error.retryable or isinstance(error, GrantRevoked)
@@ -309,6 +322,21 @@ def _why(error: ProviderError) -> str:
     return error.detail
 
 
+def _asked(
+    calendar_id: str, connection_id: str, watch: Callable[[CalendarProvider], PushChannel]
+) -> PushChannel:
+    """A channel by ``watch``. One that stands in its way is shared with the calendar here that relies on it, or else
+    ended: something that died has left it behind."""
+    try:
+        return grants.call(connection_id, watch, ends_grant=False)
+    except ChannelExists as standing:
+        if shared := channel_renewal.relied_upon(standing.resource_id, calendar_id):
+            return shared
+        left = PushChannel("", standing.resource_id, datetime.now(UTC))
+        grants.call(connection_id, partial(_stop_at, left), ends_grant=False)
+        return grants.call(connection_id, watch, ends_grant=False)
+
+
 def _end(channel_id: str, signal: str) -> None:
     """The provider says that the channel has ended or is about to: it is not relied upon any more."""
     with transaction() as session:
@@ -329,13 +357,17 @@ def _update(session: Session, channel_id: str, values: dict[str, Any]) -> None:
 def _stop(channels: list[Channel], connection_id: str) -> None:
     """Stop at the provider as far as it lets us; whatever still arrives on a stopped channel is ignored."""
     for channel in channels:
-        with transaction() as session:
-            _update(session, channel.id, {"stopped_at": datetime.now(UTC)})
+        sharing = channel_renewal.sharing(channel.id)
+        for one in (channel, *sharing):
+            with transaction() as session:
+                _update(session, one.id, {"stopped_at": datetime.now(UTC)})
         ended = PushChannel(channel.id, channel.resource_id, channel.expires_at)
         try:
             grants.call(connection_id, partial(_stop_at, ended), ends_grant=False)
         except (ProviderError, NotFound) as error:
             log.info("a push channel ends by itself", extra={"channel": channel.id, "code": error.code})
+        for other in sharing:
+            _enqueue(other.calendar_id)
 
 
 def _stop_at(channel: PushChannel, provider: CalendarProvider) -> None:

@@ -119,6 +119,13 @@ def refresh(connection_id: str) -> None:
         _refreshed(connection_id, access, rejected=True)
 
 
+def freshen(connection_id: str, lasting: timedelta) -> None:
+    """Get a new access token if the present one ends within ``lasting``; errors as in :func:`call`."""
+    access = _access(connection_id)
+    if access.expires_at <= datetime.now(UTC) + lasting:
+        _refreshed(connection_id, access)
+
+
 def refresh_due(*, now: datetime | None = None) -> int:
     """Refresh every token that ends within :data:`AHEAD`; returns how many were. One failure does not stop the rest."""
     due = (now or clock()) + AHEAD

@@ -21,6 +21,7 @@ from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import (
     AuthExpired,
     CalendarNotFound,
+    ChannelExists,
     EventNotFound,
     GrantRevoked,
     InvalidInput,
@@ -32,7 +33,7 @@ from calendar_app.errors import (
     RateLimited,
     SyncTokenInvalid,
 )
-from calendar_app.providers.base import AccessRole, PushEcho, PushRequest, PushSignal
+from calendar_app.providers.base import AccessRole, PushChannel, PushEcho, PushRequest, PushSignal
 from calendar_app.providers.http import ProviderHttp
 from calendar_app.providers.microsoft.errors import to_error
 from calendar_app.providers.microsoft.listing import AHEAD, SLACK
@@ -135,8 +136,8 @@ def bare(remote_id: str, master: str, day: int) -> Json:
     }
 
 
-def refusal(status: int, code: str, **headers: str) -> httpx.Response:
-    return httpx.Response(status, json={"error": {"code": code, "message": "No."}}, headers=headers)
+def refusal(status: int, code: str, message: str = "No.", **headers: str) -> httpx.Response:
+    return httpx.Response(status, json={"error": {"code": code, "message": message}}, headers=headers)
 
 
 def delta(*items: Json, token: str = "t1", more: bool = False, host: str = API) -> Json:
@@ -562,6 +563,76 @@ def test_a_subscription_asks_for_no_more_life_than_there_is() -> None:
     with talking(refusal(404, "ResourceNotFound")) as (provider, graph):
         provider.stop_channel(channel)
     assert graph.lines == ["DELETE /subscriptions/sub"]
+
+
+EXISTS = f"Subscription Id {'0' * 8}-1111-2222-3333-{'4' * 12} already exists for the requested combination"
+CONFLICT = "Operation: Create; Exception: [Status Code: Conflict; Reason: A subscripton already exists.]"
+
+
+def watched(provider: MicrosoftCalendar) -> PushChannel:
+    return provider.watch(
+        CALENDAR,
+        channel_id="c" * 26,
+        token="s" * 43,
+        address="https://almanac.example/api/v1/hooks/microsoft",
+        expires_at=NOW + timedelta(days=7),
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "listed"),
+    [
+        (refusal(409, "Conflict", EXISTS), False),
+        (refusal(409, "Conflict", "There is one."), True),
+        (refusal(400, "ExtensionError", CONFLICT), True),
+    ],
+    ids=["named", "unnamed", "by another service"],
+)
+def test_a_second_subscription_says_which_one_stands(answer: httpx.Response, listed: bool) -> None:
+    """Graph names it in the refusal, or else the list shows it; one of other changes, or elsewhere, is not it."""
+    own = "00000000-1111-2222-3333-444444444444"
+    resource = f"me/calendars/{CALENDAR}/events"
+    changes = "created,updated,deleted"
+    page = {
+        "value": [
+            {"id": "1", "resource": resource, "changeType": "created"},
+            {"id": "2", "resource": "me/events", "changeType": changes},
+            {"id": own, "resource": resource, "changeType": "updated,deleted,created"},
+        ]
+    }
+    answers = [answer, httpx.Response(200, json=page)] if listed else [answer]
+    with talking(*answers) as (provider, graph), pytest.raises(ChannelExists) as caught:
+        watched(provider)
+    assert caught.value.resource_id == own
+    assert graph.lines[1:] == (["GET /subscriptions"] if listed else [])
+
+
+def test_a_refused_subscription_is_what_it_is() -> None:
+    """A handshake that failed, and a conflict of which the list knows nothing, stay refusals."""
+    with (
+        talking(refusal(400, "ValidationError", "timed out")) as (provider, _),
+        pytest.raises(InvalidRequest),
+    ):
+        watched(provider)
+    empty = httpx.Response(200, json={"value": []})
+    with (
+        talking(refusal(409, "Conflict"), empty) as (provider, _),
+        pytest.raises(PreconditionFailed),
+    ):
+        watched(provider)
+
+
+def test_a_subscription_is_renewed_in_place() -> None:
+    """PATCH with a new end, no more than Graph grants; one that has ended is said to be gone."""
+    channel = PushChannel("c", "sub", NOW)
+    answer = httpx.Response(200, json={"id": "sub", "expirationDateTime": "2026-11-24T06:30:00Z"})
+    with talking(answer) as (provider, graph):
+        renewed = provider.renew_channel(channel, NOW + timedelta(days=7))
+    assert graph.lines == ["PATCH /subscriptions/sub"]
+    assert graph.body(0) == {"expirationDateTime": "2026-11-24T06:30:00Z"}
+    assert renewed == PushChannel("c", "sub", datetime(2026, 11, 24, 6, 30, tzinfo=UTC))
+    with talking(refusal(404, "ResourceNotFound")) as (provider, _), pytest.raises(EventNotFound):
+        provider.renew_channel(channel, NOW + timedelta(days=7))
 
 
 def push(body: object, **fields: str) -> PushRequest:

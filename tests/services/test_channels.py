@@ -189,6 +189,49 @@ def test_a_grant_that_has_ended_is_found_out_by_its_refresh(fake: FakeProvider, 
     assert rows(team) == []
 
 
+def test_a_channel_that_can_be_renewed_leaves_no_hour_without_push(fake: FakeProvider, team: Team) -> None:
+    """A provider with one channel per calendar, which grants 70.5 hours: through two weeks somebody always listens."""
+    fake.capabilities |= Capability.RENEW
+    fake.shorter = channels.LIFE - timedelta(hours=70.5)
+    start = datetime.now(UTC)
+    with fake.installed():
+        channels.ensure(team.calendar.id, now=start)
+        for hour in range(1, 14 * 24):
+            now = start + timedelta(hours=hour)
+            if channels.renew(now):
+                channels.ensure(team.calendar.id, now=now)
+            assert [row.expires_at > now for row in rows(team) if row.stopped_at is None] == [True], hour
+    assert fake.count("watch") == 1
+    assert fake.count("renew_channel") <= 8
+
+
+def test_a_channel_that_has_ended_unseen_is_opened_anew(fake: FakeProvider, team: Team) -> None:
+    """404 to a renewal: a new channel takes over at once; a provider that cannot be reached changes nothing."""
+    fake.capabilities |= Capability.RENEW
+    with fake.installed():
+        channels.ensure(team.calendar.id)
+        (old,) = rows(team)
+        late = old.expires_at - timedelta(hours=5)
+        fake.fail("renew_channel", ProviderUnavailable())
+        assert not channels.ensure(team.calendar.id, now=old.expires_at)
+        assert channels.renew(late) == 1
+        fake.channels.clear()
+        assert channels.ensure(team.calendar.id, now=late)
+    assert [row.stopped_at is not None for row in rows(team)] == [True, False]
+    assert set(fake.channels) == {rows(team)[-1].id}
+
+
+def test_a_channel_that_may_not_be_renewed_gives_way(fake: FakeProvider, team: Team) -> None:
+    """A refusal to renew: the old channel stands in the way of a new one, so it is ended and the new one opened."""
+    fake.capabilities |= Capability.RENEW
+    with fake.installed():
+        channels.ensure(team.calendar.id)
+        (old,) = rows(team)
+        fake.fail("renew_channel", PermissionDenied())
+        assert channels.ensure(team.calendar.id, now=old.expires_at - timedelta(hours=5))
+    assert set(fake.channels) == {rows(team)[-1].id} != {old.id}
+
+
 def test_worker_that_died_while_opening(fake: FakeProvider, team: Team) -> None:
     """A channel that was never confirmed is replaced soon: its worker may have died meanwhile."""
 

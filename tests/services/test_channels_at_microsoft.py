@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -14,8 +14,8 @@ from redis import Redis
 from rq import Queue
 from sqlmodel import select
 
-from calendar_app.db.session import reading
-from calendar_app.db.tables import Calendar, Channel, Connection, Mail
+from calendar_app.db.session import reading, transaction
+from calendar_app.db.tables import Calendar, Channel, Connection, Event, Mail
 from calendar_app.providers.base import PushSignal
 from calendar_app.providers.http import shared_client
 from calendar_app.services import channels, sync
@@ -28,12 +28,22 @@ from tests.support import factories
 from tests.support.databases import Database
 
 
+class Moving:
+    """Microsoft's clock: the real one, and ``ahead`` of it."""
+
+    ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
 @dataclass(frozen=True)
 class Mailbox:
     """A connected mailbox whose default calendar has been read and has a subscription."""
 
     microsoft: Microsoft
     server: SharedServer
+    clock: Moving
     connection_id: str
     calendar_id: str
     queue: Queue
@@ -69,6 +79,11 @@ class Mailbox:
         with reading() as session:
             return session.get_one(Connection, self.connection_id).status
 
+    def titles(self) -> list[str]:
+        """What all mirrors hold."""
+        with reading() as session:
+            return [row.summary for row in session.exec(select(Event))]
+
     def letters(self) -> list[str]:
         """Subjects of what was written to the mailbox's owner."""
         with reading() as session:
@@ -82,7 +97,8 @@ def mailbox(
     configure: Callable[..., Settings],
     _api_url: str,
 ) -> Iterator[Mailbox]:
-    with SharedServer() as server, running_microsoft(server, clock=lambda: datetime.now(UTC)) as microsoft:
+    clock = Moving()
+    with SharedServer() as server, running_microsoft(server, clock=clock, strict=True) as microsoft:
         configure(**microsoft.sandbox.environment)
         person, place = factories.person(), factories.workspace()
         factories.membership(person, place, Role.OWNER)
@@ -105,21 +121,73 @@ def mailbox(
         assert channels.ensure(calendar_id)
         queue = Queue("sync", connection=redis_server)
         queue.empty()
-        yield Mailbox(microsoft, server, made.connection.id, calendar_id, queue)
+        yield Mailbox(microsoft, server, clock, made.connection.id, calendar_id, queue)
         shared_client().close()
         shared_client.cache_clear()
 
 
-def test_a_subscription_that_has_to_be_authorized_anew_is_replaced_at_once(mailbox: Mailbox) -> None:
-    """reauthorizationRequired: a new subscription is opened, and only then the old one ended; nobody is told."""
+def test_a_subscription_that_has_to_be_authorized_anew_is_renewed(mailbox: Mailbox) -> None:
+    """reauthorizationRequired: the same subscription goes on, vouched for by a token that lasts; nobody is told."""
+    stand_in = mailbox.microsoft.stand_in
     before = mailbox.subscriptions()
-    mailbox.say("reauthorizationRequired")
+    assert len(before) == 1
+    mailbox.clock.ahead = timedelta(minutes=50)
+    with transaction() as session:  # as much time has passed here
+        row = session.get_one(Connection, mailbox.connection_id)
+        row.access_expires_at = datetime.now(UTC) + timedelta(minutes=10)
+        session.add(row)
+    mailbox.act(stand_in.subscriptions.warn)
     mailbox.work()
-    after = mailbox.subscriptions()
-    assert len(before) == len(after) == 1
-    assert before.isdisjoint(after)
-    assert mailbox.relied_upon() == after
-    assert mailbox.status == "connected"
+    assert mailbox.subscriptions() == before == mailbox.relied_upon()
+    assert (mailbox.status, mailbox.letters()) == ("connected", [])
+    mailbox.clock.ahead = timedelta(minutes=75)
+    account = next(one for one in stand_in.accounts() if one.email == OWNER)
+    calendar = account.calendars[0]
+    start = datetime.now(UTC) + timedelta(days=1)
+    mailbox.act(lambda: stand_in.add_event(calendar.id, "Heard of", start, start + timedelta(hours=1)))
+    mailbox.work()
+    assert "Heard of" in mailbox.titles()
+
+
+def test_a_subscription_that_somebody_left_behind_gives_way(mailbox: Mailbox) -> None:
+    """409 for a subscription that no calendar here relies on: it is ended, and ours opened."""
+    with transaction() as session:
+        for row in session.exec(select(Channel)):
+            session.delete(row)
+    before = mailbox.subscriptions()
+    assert channels.ensure(mailbox.calendar_id)
+    assert len(mailbox.subscriptions()) == 1
+    assert mailbox.subscriptions().isdisjoint(before)
+    assert mailbox.relied_upon() == mailbox.subscriptions()
+
+
+def test_two_workspaces_share_the_subscription_of_one_mailbox(mailbox: Mailbox) -> None:
+    """The second is granted none of its own: pushes are news for both, and neither is left behind when one goes."""
+    with reading() as session:
+        calendar = session.get_one(Calendar, mailbox.calendar_id)
+        first = session.get_one(Connection, mailbox.connection_id)
+        columns = {
+            name: getattr(first, name) for name in ("provider", "account_id", "access_token", "refresh_token")
+        }
+    person, place = factories.person(), factories.workspace()
+    factories.membership(person, place, Role.OWNER)
+    second = factories.connection(person, place, **columns)
+    other = factories.calendar(second, remote_id=calendar.remote_id)
+    sync.sync_calendar(other.id)
+    before = mailbox.subscriptions()
+    assert channels.ensure(other.id)
+    assert mailbox.subscriptions() == before == mailbox.relied_upon()
+    stand_in = mailbox.microsoft.stand_in
+    held = next(one for one in stand_in.accounts() if one.email == OWNER).calendars[0]
+    start = datetime.now(UTC) + timedelta(days=1)
+    mailbox.act(lambda: stand_in.add_event(held.id, "For both", start, start + timedelta(hours=1)))
+    mailbox.work()
+    mailbox.work()
+    assert mailbox.titles().count("For both") == 2
+    channels.stop_for_connection(mailbox.connection_id)
+    assert mailbox.subscriptions() == set()
+    assert channels.ensure(other.id)
+    assert len(mailbox.subscriptions()) == 1
 
 
 def test_a_grant_that_is_gone_is_told_at_once_and_once(mailbox: Mailbox) -> None:
@@ -157,4 +225,4 @@ def test_what_has_to_be_renewed_is_remembered_without_redis(
     with reading() as session:
         assert session.get_one(Calendar, mailbox.calendar_id).sync_requested_at
     assert channels.ensure(mailbox.calendar_id)
-    assert mailbox.subscriptions().isdisjoint(before)
+    assert mailbox.subscriptions() == before == mailbox.relied_upon()

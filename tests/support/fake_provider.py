@@ -35,6 +35,7 @@ from calendar_app.domain.unread import Unread
 from calendar_app.errors import (
     AuthExpired,
     CalendarNotFound,
+    ChannelExists,
     EventNotFound,
     GrantRevoked,
     InvalidRequest,
@@ -128,13 +129,18 @@ class _Code:
 
 
 class FakeProvider:
-    """The vendor: accounts, grants, calls made and failures to come. ``rotate``: each refresh retires its token."""
+    """The vendor: accounts, grants, calls made and failures to come. ``rotate``: each refresh retires its token.
+
+    ``shorter``: by how much channels end before what was asked for. With ``Capability.RENEW`` each has an id of its
+    own, and a calendar may have one.
+    """
 
     def __init__(self, key: str = "fake", *, rotate: bool = True, page_size: int = 100) -> None:
         self.key = key
         self.rotate = rotate
         self.page_size = page_size
         self.lifetime = timedelta(hours=1)
+        self.shorter = timedelta()
         self.capabilities = (
             Capability.READ | Capability.WRITE | Capability.FREEBUSY | Capability.DELTA | Capability.PUSH
         )
@@ -438,12 +444,24 @@ class FakeClient:
         self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime
     ) -> PushChannel:
         self._calendar("watch", calendar_id)
+        resource_id = f"resource-{calendar_id}"
+        if Capability.RENEW in self.capabilities:
+            for one, (held, _, _) in self._vendor.channels.items():
+                if held == calendar_id:
+                    raise ChannelExists(f"own-{one}")
+            resource_id = f"own-{channel_id}"
         self._vendor.channels[channel_id] = (calendar_id, token, address)
-        return PushChannel(channel_id, f"resource-{calendar_id}", expires_at)
+        return PushChannel(channel_id, resource_id, expires_at - self._vendor.shorter)
+
+    def renew_channel(self, channel: PushChannel, expires_at: datetime) -> PushChannel:
+        self._enter("renew_channel")
+        if channel.resource_id.removeprefix("own-") not in self._vendor.channels:
+            raise EventNotFound
+        return replace(channel, expires_at=expires_at - self._vendor.shorter)
 
     def stop_channel(self, channel: PushChannel) -> None:
         self._enter("stop_channel")
-        self._vendor.channels.pop(channel.channel_id, None)
+        self._vendor.channels.pop(channel.channel_id or channel.resource_id.removeprefix("own-"), None)
 
     def _enter(self, name: str, calendar_id: str = "") -> FakeAccount:
         self._vendor._called(name, calendar_id)

@@ -7,18 +7,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from calendar_app.domain.event import CalendarEvent, EventDraft, is_write_key
 from calendar_app.domain.timespan import Span, instant, merge, utc
 from calendar_app.errors import (
     CalendarNotFound,
+    ChannelExists,
     EventNotFound,
     InvalidRequest,
     PermissionDenied,
     PreconditionFailed,
+    ProviderError,
     ProviderUnavailable,
 )
 from calendar_app.providers.base import (
@@ -43,11 +45,23 @@ from calendar_app.providers.microsoft.mapping import (
     graph_time,
     merged_body,
 )
-from calendar_app.providers.microsoft.push import client_state
+from calendar_app.providers.microsoft.subscriptions import (
+    granted,
+    standing_subscription,
+    subscription,
+    subscription_path,
+)
 from calendar_app.providers.microsoft.zones import iana_zone
 from calendar_app.providers.readable import whole
 
-CAPABILITIES = Capability.READ | Capability.WRITE | Capability.FREEBUSY | Capability.DELTA | Capability.PUSH
+CAPABILITIES = (
+    Capability.READ
+    | Capability.WRITE
+    | Capability.FREEBUSY
+    | Capability.DELTA
+    | Capability.PUSH
+    | Capability.RENEW
+)
 PARALLEL = 4
 """Requests that one mailbox bears at once (https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits)."""
 NOTE = "Calendars that others share with you are not listed: their owners connect them."
@@ -163,30 +177,32 @@ class MicrosoftCalendar:
         self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime
     ) -> PushChannel:
         """``POST /subscriptions``; Graph checks the address before it answers, and wants https."""
-        answer = self._graph.json(
-            "POST",
-            "/subscriptions",
-            body={
-                "changeType": "created,updated,deleted",
-                "notificationUrl": address,
-                "lifecycleNotificationUrl": address,
-                "resource": f"/me/calendars/{calendar_id}/events",
-                "expirationDateTime": graph_time(min(expires_at, self._now() + LONGEST_CHANNEL)),
-                "clientState": client_state(channel_id, token),
-            },
-        )
-        granted = answer.get("expirationDateTime")
-        until = datetime.fromisoformat(str(granted)) if granted else expires_at
-        return PushChannel(channel_id, str(answer.get("id") or ""), until)
+        wanted = subscription(calendar_id, channel_id, token, address, self._until(expires_at))
+        try:
+            answer = self._graph.json("POST", "/subscriptions", body=wanted)
+        except ProviderError as error:
+            if standing := standing_subscription(self._graph, error, wanted):
+                raise ChannelExists(standing, reason=error.reason) from None
+            raise
+        return granted(answer, channel_id, expires_at)
+
+    def renew_channel(self, channel: PushChannel, expires_at: datetime) -> PushChannel:
+        """``PATCH /subscriptions/{id}``, which authorizes it anew too; see :mod:`.push`."""
+        body = {"expirationDateTime": graph_time(self._until(expires_at))}
+        answer = self._graph.json("PATCH", subscription_path(channel.resource_id), body=body)
+        return replace(granted(answer, channel.channel_id, expires_at), resource_id=channel.resource_id)
 
     def stop_channel(self, channel: PushChannel) -> None:
         """``DELETE /subscriptions/{id}``; an unknown one has ended already."""
         if not channel.resource_id:
             return
         try:
-            self._graph.json("DELETE", f"/subscriptions/{quote(channel.resource_id, safe='')}")
+            self._graph.json("DELETE", subscription_path(channel.resource_id))
         except EventNotFound:
             return
+
+    def _until(self, expires_at: datetime) -> datetime:
+        return min(expires_at, self._now() + LONGEST_CHANNEL)
 
     def _read(self, calendar_id: str, remote_id: str) -> Json:
         """The event of that id, or the one made with that key. :raises EventNotFound:"""

@@ -160,5 +160,5 @@ def _time(moment: datetime) -> dict[str, str]:
 
 @contextmanager
 def microsoft(server: SharedServer) -> Iterator[MicrosoftHarness]:
-    with running_sandbox(server=server) as sandbox:
+    with running_sandbox(server=server, strict=True) as sandbox:
         yield MicrosoftHarness(sandbox, server)

@@ -19,6 +19,7 @@ from calendar_app.domain.event import Attendee, EventDraft, EventStatus, write_k
 from calendar_app.domain.timespan import Span, instant, merge
 from calendar_app.errors import (
     AuthExpired,
+    ChannelExists,
     EventNotFound,
     GrantRevoked,
     InvalidInput,
@@ -29,7 +30,13 @@ from calendar_app.errors import (
     SyncTokenInvalid,
 )
 from calendar_app.providers import registry
-from calendar_app.providers.base import Appointments, CalendarProvider, Capability, PushChannel
+from calendar_app.providers.base import (
+    Appointments,
+    CalendarProvider,
+    Capability,
+    PushChannel,
+    RenewsChannels,
+)
 from calendar_app.services.judged_events import judge
 from tests.providers.suite.harness import Harness, Series, busy, listed, spans
 from tests.providers.suite.harnesses import HARNESSES, Counterparts, HarnessMaker
@@ -358,6 +365,13 @@ def test_a_push_channel_opens_and_ends(harness: Harness, provider: CalendarProvi
     channel = watch()
     assert channel.resource_id
     assert harness.now < channel.expires_at <= ends + timedelta(minutes=1)
+    if can(provider, Capability.RENEW):
+        assert isinstance(provider, RenewsChannels)
+        with pytest.raises(ChannelExists) as caught:
+            watch()
+        assert caught.value.resource_id == channel.resource_id
+        renewed = provider.renew_channel(channel, ends + timedelta(hours=6))
+        assert (renewed.resource_id, renewed.expires_at > channel.expires_at) == (channel.resource_id, True)
     provider.stop_channel(channel)
     provider.stop_channel(channel)
 
