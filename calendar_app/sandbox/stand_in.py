@@ -171,23 +171,26 @@ class SendsNotices(Protocol):
 
 
 ROLES = ("owner", "reader", "none")
-"""What the account may do with a calendar; ``none``: it is deleted, or no longer shared."""
+"""What the account may do with a calendar at any provider; ``none``: it is deleted, or no longer shared."""
 
 
 @runtime_checkable
 class KeepsRights(Protocol):
-    """Rights that are taken away and given back, with what stands in the calendar untouched."""
+    """Rights that are taken away and given back, with what stands in the calendar untouched. ``roles``: those that the
+    provider knows, :data:`ROLES` among them."""
+
+    roles: Sequence[str]
 
     def set_role(self, calendar_id: str, role: str) -> None:
-        """One of :data:`ROLES`."""
+        """One of ``roles``."""
 
 
 def set_role(stand_in: StandIn, calendar_id: str, role: str) -> None:
     """:raises ValueError: no such role, or the stand-in keeps none. :raises KeyError: no such calendar."""
     if not isinstance(stand_in, KeepsRights):
         raise ValueError(f"{stand_in.title} keeps no rights that could be changed.")
-    if role not in ROLES:
-        raise ValueError(f"role must be one of {', '.join(ROLES)}.")
+    if role not in stand_in.roles:
+        raise ValueError(f"role must be one of {', '.join(stand_in.roles)}.")
     stand_in.set_role(calendar_id, role)
 
 

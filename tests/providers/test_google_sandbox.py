@@ -24,7 +24,7 @@ from calendar_app.errors import (
     SyncTokenInvalid,
     UsageLimited,
 )
-from calendar_app.providers.base import PushChannel
+from calendar_app.providers.base import AccessRole, PushChannel
 from calendar_app.providers.google.errors import to_error
 from calendar_app.providers.google.mapping import merged_body
 from calendar_app.providers.google.oauth import google_oauth
@@ -65,7 +65,8 @@ def google(sandbox: Sandbox) -> Iterator[GoogleCalendar]:
     token = sandbox.sign_in()
     with httpx.Client(transport=ContractTransport(httpx.HTTPTransport(verify=False))) as client:
         yield GoogleCalendar(
-            ProviderHttp(sandbox.api_url, token, to_error, client=client, sleep=lambda _seconds: None)
+            ProviderHttp(sandbox.api_url, token, to_error, client=client, sleep=lambda _seconds: None),
+            now=sandbox.clock,
         )
 
 
@@ -76,6 +77,12 @@ def everything(google: GoogleCalendar, cursor: str | None = None) -> tuple[dict[
     cursor = pages[-1].cursor
     assert cursor
     return {event.remote_id: event for page in pages for event in page.events}, cursor
+
+
+def set_role(sandbox: Sandbox, role: str) -> None:
+    """What the account may do with its calendar from now on."""
+    path = f"/sandbox/api/google/calendars/{OWNER}/role"
+    sandbox.client.put(path, json={"role": role}).raise_for_status()
 
 
 def test_consent_tokens_account_and_calendars(sandbox: Sandbox) -> None:
@@ -117,6 +124,59 @@ def test_calendars_come_with_role_zone_and_primary(google: GoogleCalendar) -> No
     assert calendars[OWNER].timezone == "Europe/Berlin"
     assert calendars[OWNER].access_role.can_write
     assert calendars[OWNER].color.startswith("#")
+
+
+def test_every_role_is_known(sandbox: Sandbox, google: GoogleCalendar) -> None:
+    """Who may write without seeing private details may write; every role below only reads."""
+    found = {}
+    for role in ("owner", "writer", "writerWithoutPrivateAccess", "reader", "freeBusyReader"):
+        set_role(sandbox, role)
+        (listed,) = (one for one in google.list_calendars() if one.remote_id == OWNER)
+        found[role] = (listed.access_role, listed.access_role.can_write)
+        if listed.access_role.can_write:
+            google.put_event(OWNER, replace(DRAFT, summary=role))
+        else:
+            with pytest.raises(PermissionDenied):
+                google.put_event(OWNER, replace(DRAFT, summary=role))
+    assert found == {
+        "owner": (AccessRole.OWNER, True),
+        "writer": (AccessRole.WRITER, True),
+        "writerWithoutPrivateAccess": (AccessRole.WRITER, True),
+        "reader": (AccessRole.READER, False),
+        "freeBusyReader": (AccessRole.FREEBUSY, False),
+    }
+
+
+def test_hidden_calendars_are_listed(sandbox: Sandbox, google: GoogleCalendar) -> None:
+    """Somebody who hides a calendar in their list is as busy as before."""
+    before = google.list_calendars()
+    sandbox.rule("hidden_calendars")
+    assert google.list_calendars() == before
+    assert len(before) > 1
+
+
+def test_free_and_busy_of_a_calendar_come_as_occurrences_with_an_end(
+    sandbox: Sandbox, google: GoogleCalendar
+) -> None:
+    """A weekly meeting of a calendar that shows no more than free and busy is listed within bounds, each time whole,
+    also where more was seen before; once more is seen, changes are listed again."""
+    known, cursor = everything(google)
+    series = next(event for event in known.values() if event.recurrence)
+    set_role(sandbox, "freeBusyReader")
+    with pytest.raises(SyncTokenInvalid):
+        list(google.event_pages(OWNER, cursor))
+    pages = list(google.event_pages(OWNER, None, since=sandbox.clock.now - timedelta(days=35)))
+    events = [event for page in pages for event in page.events]
+    weekly = [event for event in events if event.remote_id.startswith(series.remote_id)]
+    assert 52 <= len(weekly) <= 70
+    assert not any(event.recurrence or event.master_id or event.summary for event in events)
+    assert all(page.snapshot for page in pages)
+    again = list(google.event_pages(OWNER, pages[-1].cursor))
+    assert [event.remote_id for page in again for event in page.events] == [one.remote_id for one in events]
+    set_role(sandbox, "reader")
+    with pytest.raises(SyncTokenInvalid):
+        list(google.event_pages(OWNER, again[-1].cursor))
+    assert any(event.recurrence for event in everything(google)[0].values())
 
 
 def test_full_listing_then_only_changes(sandbox: Sandbox, google: GoogleCalendar) -> None:
@@ -214,8 +274,7 @@ def test_a_written_event_that_is_gone_is_said_to_be(google: GoogleCalendar) -> N
 def test_a_right_that_is_missing_is_no_used_up_id(sandbox: Sandbox, google: GoogleCalendar) -> None:
     """403 to the change of an event that stands says that we may not write: nothing is made under another id."""
     google.put_event(OWNER, DRAFT)
-    path = f"/sandbox/api/google/calendars/{OWNER}/role"
-    sandbox.client.put(path, json={"role": "reader"}).raise_for_status()
+    set_role(sandbox, "reader")
     with pytest.raises(PermissionDenied):
         google.put_event(OWNER, replace(DRAFT, summary="Other"), etag="")
 

@@ -31,9 +31,11 @@ _RESPONSES = {
     "accepted": Response.ACCEPTED,
 }
 _RESPONSE_WORDS = {response: word for word, response in _RESPONSES.items()}
+FREE_BUSY_ROLE = "freeBusyReader"
 _ACCESS = {
-    "freeBusyReader": AccessRole.FREEBUSY,
+    FREE_BUSY_ROLE: AccessRole.FREEBUSY,
     "reader": AccessRole.READER,
+    "writerWithoutPrivateAccess": AccessRole.WRITER,  # reads and writes; details of private events are hidden
     "writer": AccessRole.WRITER,
     "owner": AccessRole.OWNER,
 }

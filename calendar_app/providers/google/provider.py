@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -36,6 +36,7 @@ from calendar_app.providers.base import (
     WrittenEvent,
 )
 from calendar_app.providers.google.mapping import (
+    FREE_BUSY_ROLE,
     body_from,
     calendar_from,
     calendar_zone,
@@ -53,6 +54,10 @@ PAGE_SIZE = 2500
 """Events a page; the most that ``events.list`` gives."""
 FREEBUSY_CALENDARS = 50
 """Calendars a ``freeBusy`` query may name."""
+OCCURRENCES = "occurrences"
+"""The cursor of a calendar of which only free and busy is seen."""
+BEHIND, AHEAD = timedelta(days=35), timedelta(days=430)
+"""Between which days around now the occurrences of such a calendar are listed; what can be booked lies within."""
 _IDS = 5
 """How many ids of one booking are tried; each but the last is a deleted event that cannot be brought back."""
 _GONE = {"fullSyncRequired", "updatedMinTooLongAgo", "deleted"}
@@ -67,13 +72,17 @@ class GoogleCalendar:
 
     capabilities = CAPABILITIES
 
-    def __init__(self, http: ProviderHttp) -> None:
-        self._http = http
+    def __init__(
+        self, http: ProviderHttp, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._http, self._now = http, now
 
     def list_calendars(self) -> list[RemoteCalendar]:
-        """``calendarList.list``, every page."""
+        """``calendarList.list``, every page. Calendars that somebody hides in their list block their time as before:
+        ``showHidden`` is false by default
+        (https://developers.google.com/workspace/calendar/api/v3/reference/calendarList/list)."""
         found: list[RemoteCalendar] = []
-        for page in self._pages("/users/me/calendarList", {"maxResults": 250}):
+        for page in self._pages("/users/me/calendarList", {"maxResults": 250, "showHidden": True}):
             found += [calendar_from(item) for item in page.get("items") or () if not item.get("deleted")]
         return found
 
@@ -81,14 +90,26 @@ class GoogleCalendar:
         self, calendar_id: str, cursor: str | None, *, since: datetime | None = None
     ) -> Iterator[EventPage]:
         """``events.list`` with ``singleEvents=false``. ``timeMin`` goes with a full listing only: it may not accompany
-        a sync token, but the chain it starts keeps giving tokens (sync guide)."""
+        a sync token, but the chain it starts keeps giving tokens (sync guide).
+
+        Who sees only free and busy is given occurrences in place of a series, and no end of them: of such a calendar
+        the occurrences of the next year are listed, each time anew.
+        """
+        if cursor == OCCURRENCES:
+            yield from self._occurrences(calendar_id, since)
+            return
         query: dict[str, str | int | bool | list[str]] = {"maxResults": PAGE_SIZE, "singleEvents": False}
         if cursor:
             query["syncToken"] = cursor
         elif since:
             query["timeMin"] = rfc3339(since)
         try:
-            for page in self._pages(f"/calendars/{quote(calendar_id, safe='')}/events", query):
+            for page in self._pages(_events_path(calendar_id), query):
+                if page.get("accessRole") == FREE_BUSY_ROLE:
+                    if cursor:
+                        raise SyncTokenInvalid(reason=FREE_BUSY_ROLE)
+                    yield from self._occurrences(calendar_id, since)
+                    return
                 zone = calendar_zone(page)
                 events, unread = readable(page.get("items") or (), partial(event_from, calendar_zone=zone))
                 yield EventPage(events, page.get("nextSyncToken"), unread=unread, timezone=zone or None)
@@ -100,6 +121,31 @@ class GoogleCalendar:
             if cursor and "sync token" in error.detail.lower():
                 raise SyncTokenInvalid(reason=error.reason) from None
             raise
+
+    def _occurrences(self, calendar_id: str, since: datetime | None) -> Iterator[EventPage]:
+        """:raises SyncTokenInvalid: more than free and busy is seen by now, so that changes can be listed."""
+        now = self._now()
+        query: Query = {
+            "maxResults": PAGE_SIZE,
+            "singleEvents": True,
+            "timeMin": rfc3339(since or now - BEHIND),
+            "timeMax": rfc3339(now + AHEAD),
+        }
+        try:
+            for page in self._pages(_events_path(calendar_id), query):
+                if page.get("accessRole") != FREE_BUSY_ROLE:
+                    raise SyncTokenInvalid(reason="accessRole")
+                zone = calendar_zone(page)
+                events, unread = readable(page.get("items") or (), partial(event_from, calendar_zone=zone))
+                yield EventPage(
+                    tuple(replace(event, master_id=None, original_start=None) for event in events),
+                    None if page.get("nextPageToken") else OCCURRENCES,
+                    snapshot=True,
+                    unread=unread,
+                    timezone=zone or None,
+                )
+        except EventNotFound as error:
+            raise CalendarNotFound(reason=error.reason) from None
 
     def get_event(self, calendar_id: str, remote_id: str) -> CalendarEvent:
         """``events.get``; Google keeps deleted events for a while, with status ``cancelled``: those count as gone."""
@@ -177,7 +223,7 @@ class GoogleCalendar:
         }
         found: list[CalendarEvent] = []
         try:
-            for page in self._pages(f"/calendars/{quote(calendar_id, safe='')}/events", query):
+            for page in self._pages(_events_path(calendar_id), query):
                 found += whole(
                     page.get("items") or (), partial(event_from, calendar_zone=calendar_zone(page))
                 )
@@ -210,7 +256,7 @@ class GoogleCalendar:
         """``events.watch``; Google wants an https address on a verified domain and may shorten the life."""
         answer = self._http.json(
             "POST",
-            f"/calendars/{quote(calendar_id, safe='')}/events/watch",
+            f"{_events_path(calendar_id)}/watch",
             body={
                 "id": channel_id,
                 "type": "web_hook",
@@ -241,7 +287,7 @@ class GoogleCalendar:
 
     def _insert(self, calendar_id: str, draft: EventDraft) -> WrittenEvent:
         body = body_from(draft) | {"id": draft.remote_id}
-        path = f"/calendars/{quote(calendar_id, safe='')}/events"
+        path = _events_path(calendar_id)
         try:
             return _written(self._write("POST", path, body))
         except EventNotFound as error:
@@ -274,8 +320,12 @@ class GoogleCalendar:
                 return
 
 
+def _events_path(calendar_id: str) -> str:
+    return f"/calendars/{quote(calendar_id, safe='')}/events"
+
+
 def _event_path(calendar_id: str, remote_id: str) -> str:
-    return f"/calendars/{quote(calendar_id, safe='')}/events/{quote(remote_id, safe='')}"
+    return f"{_events_path(calendar_id)}/{quote(remote_id, safe='')}"
 
 
 def _next_id(remote_id: str) -> str:

@@ -27,7 +27,7 @@ from starlette.routing import BaseRoute, Mount
 from calendar_app.sandbox.caldav.proxy import PREFIX, RadicaleProxy
 from calendar_app.sandbox.caldav.seed import ZONE, calendar_with
 from calendar_app.sandbox.caldav.server import USERNAME, folder_of, users_file
-from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed
+from calendar_app.sandbox.stand_in import FOR_THE_PAGE, ROLES, HeldAccount, HeldCalendar, HeldEvent, Listed
 from calendar_app.sandbox.store import Clock
 
 DAV, CAL = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"
@@ -48,6 +48,7 @@ class CalDavStandIn:
     """
 
     key, title = "caldav", "CalDAV"
+    roles = ROLES
 
     def __init__(self, url: str, data_dir: Path, clock: Clock, origin: str = "") -> None:
         self._url, self._data_dir, self._clock = url, data_dir, clock

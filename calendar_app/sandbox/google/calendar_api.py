@@ -7,21 +7,24 @@ answers 501. Each handler is synchronous, gets a :class:`Call` and returns JSON,
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from calendar_app.sandbox.google import freebusy
 from calendar_app.sandbox.google.calendar_call import Call, Handler, endpoint
-from calendar_app.sandbox.google.calendars import CalendarRow, Calendars
+from calendar_app.sandbox.google.calendars import WRITERS, CalendarRow, Calendars
 from calendar_app.sandbox.google.channels import Channels
 from calendar_app.sandbox.google.error import (
     GoogleError,
     full_sync_required,
     invalid,
+    not_found,
     required,
     time_range_empty,
 )
@@ -42,6 +45,8 @@ from calendar_app.sandbox.google.listing import (
 )
 from calendar_app.sandbox.google.palette import CALENDAR_COLORS, EVENT_COLORS
 from calendar_app.sandbox.google.resource import rfc3339
+from calendar_app.sandbox.google.rules import HIDDEN_CALENDARS
+from calendar_app.sandbox.rules import Rules
 
 Json = dict[str, Any]
 
@@ -61,8 +66,11 @@ _EVENT_TYPES = ("birthday", "default", "focusTime", "fromGmail", "outOfOffice", 
 class CalendarApi:
     """Routes and handlers below ``/calendar/v3``."""
 
-    def __init__(self, calendars: Calendars, events: Events, grants: Grants, channels: Channels) -> None:
+    def __init__(
+        self, calendars: Calendars, events: Events, grants: Grants, channels: Channels, rules: Rules
+    ) -> None:
         self.calendars, self.events, self.grants, self.channels = calendars, events, grants, channels
+        self.rules = rules
         self.store = calendars.store
 
     def routes(self) -> list[Route]:
@@ -138,8 +146,7 @@ class CalendarApi:
         shown = [
             row
             for row in rows
-            if since < row.sequence <= until
-            and (sync or call.flag("showHidden") or not row.body.get("hidden"))
+            if since < row.sequence <= until and (sync or call.flag("showHidden") or not self._hidden(row))
         ]
         answer: Json = {"kind": "calendar#calendarList", "etag": f'"{until:016d}"'}
         answer["items"] = [row.entry() for row in shown[offset : offset + limit]]
@@ -148,6 +155,9 @@ class CalendarApi:
         else:
             answer["nextSyncToken"] = encode({"l": call.account, "seq": until, "t": self.store.now_ms()})
         return answer
+
+    def _hidden(self, row: CalendarRow) -> bool:
+        return bool(row.body.get("hidden")) or (not row.primary and HIDDEN_CALENDARS in self.rules)
 
     def change_entry(self, call: Call) -> Json:
         return self.calendars.change_entry(
@@ -235,8 +245,13 @@ class CalendarApi:
     def _events_page(self, call: Call, calendar: CalendarRow, query: Query) -> Json:
         if page := call.text("pageToken"):
             query = resume_page(query, page)
+        if calendar.role == "freeBusyReader":
+            query = replace(query, single=True)
         zone = call.text("timeZone")
         listed = Listing(self.store, calendar, query).page(zone=zone, max_attendees=self._max_attendees(call))
+        if calendar.role not in ("owner", "writer"):
+            items = orjson.loads(orjson.dumps(listed["items"]))
+            listed["items"] = [seen for item in items if (seen := _seen_as(calendar.role, item)) is not None]
         newest = self.store.db.execute(
             "SELECT seq, updated FROM event WHERE calendar = ? ORDER BY seq DESC LIMIT 1", (calendar.id,)
         ).fetchone()
@@ -262,7 +277,12 @@ class CalendarApi:
 
     def get_event(self, call: Call) -> Json:
         calendar = call.calendar()
-        return self._shown(call, calendar, self.events.get(calendar.ref, call.event_id))
+        seen = _seen_as(
+            calendar.role, self._shown(call, calendar, self.events.get(calendar.ref, call.event_id))
+        )
+        if seen is None:
+            raise not_found()
+        return seen
 
     def insert_event(self, call: Call) -> Json:
         calendar = _writable(call)
@@ -327,6 +347,32 @@ def _instance_key(original: str) -> str:
     return datetime.fromtimestamp(instant(original, "originalStart"), UTC).strftime("_%Y%m%dT%H%M%SZ")
 
 
+_TIMES = (
+    "kind",
+    "etag",
+    "id",
+    "status",
+    "start",
+    "end",
+    "updated",
+    "recurringEventId",
+    "originalStartTime",
+    "iCalUID",
+)
+
+
+def _seen_as(role: str, event: Json) -> Json | None:
+    """The event as somebody with that role sees it: without details that are private, and as free/busy only without
+    any, and what takes no time not at all (CalendarListEntry, ``accessRole``)."""
+    if role in ("owner", "writer") or event["status"] == "cancelled":
+        return event
+    if role == "freeBusyReader" and event.get("transparency") == "transparent":
+        return None
+    if role == "freeBusyReader" or event.get("visibility") in ("private", "confidential"):
+        return {name: event[name] for name in _TIMES if name in event} | {"visibility": "private"}
+    return event
+
+
 async def _not_offered(_request: Request) -> Response:
     return GoogleError(501, "notImplemented", "The sandbox does not offer this method.").response()
 
@@ -334,7 +380,7 @@ async def _not_offered(_request: Request) -> Response:
 def _writable(call: Call) -> CalendarRow:
     """The calendar of a call that changes it. :raises GoogleError: 403 where the account may only read it."""
     calendar = call.calendar()
-    if calendar.role != "owner":
+    if calendar.role not in WRITERS:
         said = "You need to have writer access to this calendar."
         raise GoogleError(403, "requiredAccessLevel", said, domain="calendar")
     return calendar

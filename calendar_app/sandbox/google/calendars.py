@@ -2,7 +2,7 @@
 
 Source: https://developers.google.com/workspace/calendar/api/v3/reference/calendarList and ``/calendars``.
 Every calendar belongs to one account and is visible to that account only; sharing (ACLs) is not simulated, but the
-account's role can be changed, and ``none`` hides the calendar as if it were no longer shared.
+account's role can be any of Google's, and ``none`` hides the calendar as if it were no longer shared.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from calendar_app.sandbox.store import Store
 Json = dict[str, Any]
 
 DEFAULT_ZONE = "Europe/Berlin"
+WRITERS = ("owner", "writer", "writerWithoutPrivateAccess")
+ROLES = (*WRITERS, "reader", "freeBusyReader", "none")
+"""``accessRole`` of a CalendarListEntry, and ``none``."""
 _CALENDAR_FIELDS = ("summary", "description", "location", "timeZone")
 _LIST_FIELDS = {
     "colorId": str,

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, Mount
 
 from calendar_app.sandbox.google.calendar_api import CalendarApi
-from calendar_app.sandbox.google.calendars import Account, CalendarRow, Calendars
+from calendar_app.sandbox.google.calendars import ROLES, Account, CalendarRow, Calendars
 from calendar_app.sandbox.google.channels import Channels, Deliver
 from calendar_app.sandbox.google.error import GoogleError
 from calendar_app.sandbox.google.events import Events
@@ -54,6 +54,7 @@ class GoogleStandIn:
 
     key = "google"
     title = "Google"
+    roles = ROLES
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class GoogleStandIn:
         store.on_change = self.channels.changed
 
     def routes(self) -> Sequence[BaseRoute]:
-        api = CalendarApi(self.calendars, self.events, self.grants, self.channels)
+        api = CalendarApi(self.calendars, self.events, self.grants, self.channels, self.rules)
         return [Mount("/calendar/v3", routes=api.routes()), *self._oauth.routes()]
 
     async def close(self) -> None:
