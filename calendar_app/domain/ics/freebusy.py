@@ -59,7 +59,7 @@ def _events(
 ) -> Iterator[CalendarEvent]:
     tzid = line.params.get("TZID", "")
     name = zone(tzid) if tzid else None
-    for period in line.value.split(","):
+    for period in line.value.replace("\\,", ",").split(","):
         if not period.strip():
             continue
         try:

@@ -8,6 +8,7 @@ that can be read has no event in it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -26,6 +27,7 @@ MAX_FAULTS = 100
 """How many faulty lines of an event are looked at."""
 _RECURRENCE = frozenset({"RRULE", "RDATE", "EXDATE", "EXRULE"})
 _ESSENTIAL = frozenset({"DTSTART", "DTEND", "DURATION", "RECURRENCE-ID", "UID", *_RECURRENCE})
+_ESCAPED = re.compile(r"\\([;,])")
 _BUSY_STATUS = {
     "FREE": ShowAs.FREE,
     "TENTATIVE": ShowAs.TENTATIVE,
@@ -238,10 +240,14 @@ class _Times:
             return start
 
     def recurrence(self) -> Iterator[str]:
-        """Recurrence lines with the zones' names here. Whether they can be followed is the expansion's question."""
+        """Recurrence lines with the zones' names here. Whether they can be followed is the expansion's question.
+
+        Values that servers took for text are as they were before: xandikos stores a rule that it does not understand
+        with ``\\;`` and ``\\,`` (icalendar's ``vBrokenProperty``).
+        """
         for name in ("RRULE", "EXRULE", "RDATE", "EXDATE"):
             for line in self._lines.get(name, ()):
-                value = line.value.strip()
+                value = _ESCAPED.sub(r"\1", line.value.strip())
                 if value:
                     tzid = line.params.get("TZID", "")
                     zone = self._zone(tzid) if tzid and name in ("RDATE", "EXDATE") else None
