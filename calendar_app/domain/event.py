@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -141,6 +141,19 @@ class CalendarEvent:
             and self.response is not Response.DECLINED
             and self.show_as not in (ShowAs.FREE, ShowAs.WORKING_ELSEWHERE)
         )
+
+
+LOST_PART = "#unread"
+
+
+def time_lost(event: CalendarEvent) -> bool:
+    """Whether the event takes place and no time of it could be read: what was last known of it counts."""
+    return event.start is None and event.status is not EventStatus.CANCELLED
+
+
+def part_lost(event: CalendarEvent) -> CalendarEvent:
+    """An event without a time that stands for a part of the event with its id, such as a changed occurrence of it."""
+    return replace(event, remote_id=f"{event.remote_id}{LOST_PART}", master_id=event.remote_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from functools import partial
 from sqlmodel import Session, col, delete, func, select
 
 from calendar_app.db.ids import new_id
+from calendar_app.db.mirror import from_payload
 from calendar_app.db.session import after_commit, transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence, Person
-from calendar_app.domain.event import CalendarEvent
+from calendar_app.domain.event import CalendarEvent, time_lost
 from calendar_app.domain.ics import CalendarFile, CalendarFileError, Problem, TooLarge, read_calendar
 from calendar_app.domain.ics.density import Density
 from calendar_app.domain.unread import one_line
@@ -98,7 +99,7 @@ def import_file(
         unread.tell(session, calendar, now)
         connection.last_sync_at = now
         session.add(connection)
-        held = session.exec(select(func.count()).where(Event.calendar_id == calendar.id)).one()
+        held = _held(session, calendar)
         audit.record(
             session, actor.workspace_id, actor, "calendar.imported", "calendar", calendar.id, events=held
         )
@@ -109,7 +110,7 @@ def import_file(
     return ImportResult(
         view,
         held,
-        len(events) - held,
+        sum(not time_lost(event) for event in events) - held,
         tuple(_skipped(problem) for problem in sorted(problems, key=lambda one: one.line)[:MOST_NAMED]),
         len(problems),
     )
@@ -159,7 +160,7 @@ def _read(content: bytes, email: str, now: datetime) -> CalendarFile:
         )
     if not file.events:
         raise InvalidInput("There are no events in this file.", field="file", code="not_a_calendar")
-    return replace(file, events=tuple(map(density.bounded, file.events)))
+    return replace(file, events=(*map(density.bounded, file.events), *file.unreadable))
 
 
 def _title(text: str) -> str:
@@ -216,6 +217,14 @@ def _store(session: Session, calendar: Calendar, events: list[CalendarEvent], no
     mirror.apply(session, calendar.id, events, full=True, now=now, accept_removals=True)
     calendar.synced_at = calendar.full_synced_at = now
     session.add(calendar)
+
+
+def _held(session: Session, calendar: Calendar) -> int:
+    """How many events the calendar holds, without those of which no time was ever read."""
+    mine = select(Event.payload).where(Event.calendar_id == calendar.id)
+    unclear = session.exec(mine.where(col(Event.unread).is_not(None)))
+    total = session.exec(select(func.count()).where(Event.calendar_id == calendar.id)).one()
+    return total - sum(time_lost(from_payload(payload)) for payload in unclear)
 
 
 def _remove(session: Session, calendar: Calendar) -> None:

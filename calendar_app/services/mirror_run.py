@@ -7,7 +7,7 @@ stand on different pages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlmodel import Session, col
 
 from calendar_app.db import mirror as rows
 from calendar_app.db.tables import Event, Occurrence
-from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventStatus
+from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventStatus, time_lost
 from calendar_app.domain.recurrence import Occurrence as Expanded
 from calendar_app.domain.recurrence.cautious import Expansion
 from calendar_app.domain.timespan import instant
@@ -37,6 +37,7 @@ FUSE_COUNT, FUSE_SHARE = 20, 0.5
 """A full listing that lacks more future events than both is not believed."""
 
 SERIES_BATCH = 100
+LAST_READ = "It cannot be read any more, so it counts as it did when it was last read."
 MOST_NOTES = 5
 """Sentences kept about what of one event was not understood."""
 
@@ -67,16 +68,18 @@ class Run:
         self.touched: set[str] = set()
         self.sightings: dict[str, Sighting] = {}
         self._seen: set[str] = set()
+        self._unreadable: set[str] = set()
         self._ended: set[str] = set()
         self._exceptions: set[str] = set()
         self._watched: frozenset[str] | None = None
 
     def take(self, batch: Sequence[CalendarEvent]) -> None:
         """Store a portion of the listing; single events are expanded at once, series later."""
-        latest = {event.remote_id: event for event in batch}
+        listed = {event.remote_id: event for event in batch}
         if self.full:
-            self._seen.update(latest)
-        known = self._known(latest)
+            self._seen.update(listed)
+        known = self._known(listed)
+        latest = {name: self._as_last_read(event, known.get(name)) for name, event in listed.items()}
         written = written_here(self.session, self.calendar_id, latest, self.now)
         own = self._own(latest, written)
         bookings = own_bookings(self.session, self.owner.person_id, set(own.values()))
@@ -118,6 +121,21 @@ class Run:
         ]
         old = [ids[remote_id] for remote_id in singles if remote_id in ids and remote_id in known]
         rows.replace_occurrences(self.session, old, occurrences)
+
+    def _as_last_read(self, event: CalendarEvent, before: _Known | None) -> CalendarEvent:
+        """The event, or what was last known of it where its time cannot be read any more."""
+        if not time_lost(event):
+            return event
+        self._unreadable.update((event.remote_id, event.master_id or event.remote_id))
+        last = rows.from_payload(before.payload) if before else event
+        return (
+            event if last.start is None else replace(last, etag=event.etag or last.etag, unread=(LAST_READ,))
+        )
+
+    def _may_stand(self, row: Any) -> bool:
+        """Whether a row that was not listed is a part of an event that could not be read."""
+        ids = (row.remote_id, row.master_id or "")
+        return any(name in self._unreadable or name.rpartition("#")[0] in self._unreadable for name in ids)
 
     def place_again(self) -> None:
         """Expand stored events that are all day or float; series with such a part are left to :meth:`expand_series`."""
@@ -181,6 +199,7 @@ class Run:
             col(Event.id), col(Event.remote_id), col(Event.master_id), col(Event.is_recurring)
         ).where(col(Event.calendar_id) == self.calendar_id)
         missing = [row for row in self.session.execute(mine) if row.remote_id not in self._seen]
+        missing = [row for row in missing if not self._may_stand(row)]
         if not accepted and len(missing) > FUSE_COUNT:
             future = self.future_events({row.id for row in missing})
             if future > max(FUSE_COUNT, FUSE_SHARE * future_before):

@@ -392,7 +392,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/domain/test_recurrence.py::test_badly_written_rules_are_read_where_they_are_clear",
             "tests/domain/test_ics_reader.py::test_components_of_one_uid_are_versions_or_different_events",
             f"{CASES}::test_rules_that_nobody_can_follow_never_free_time",
-            f"{CASES}::test_slots_leave_out_what_a_file_blocks",
+            "tests/services/test_unreadable.py",
         ),
     ),
     54: (

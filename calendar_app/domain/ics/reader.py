@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from calendar_app.domain.event import CalendarEvent
+from calendar_app.domain.event import CalendarEvent, part_lost
 from calendar_app.domain.ics.freebusy import read_freebusy
 from calendar_app.domain.ics.lines import (
     SIBLINGS,
@@ -28,6 +28,7 @@ from calendar_app.domain.ics.zones import ZoneNames
 from calendar_app.domain.unread import Unread
 
 MAX_BYTES = 16 * 2**20
+LEFT_OUT = "It was left out: {}."
 _OTHERS = {
     "VTODO": "it is a task, not an event",
     "VJOURNAL": "it is a journal entry, not an event",
@@ -59,7 +60,8 @@ class CalendarFile:
     file ends inside a component, so what is missing may only be unread. ``unknown_zones``: TZIDs that mean
     nothing here, whose times are floating. ``unclear_zones``: TZIDs that are known by name, while their
     definition in the file cannot be followed. ``others`` are tasks and journals: no fault of the file's, and no events.
-    The busy times of free/busy lists are events.
+    The busy times of free/busy lists are events. ``unreadable`` are the components with a UID that were left out, as
+    events without a time: where one of its UID is known from an earlier reading, it still counts (:func:`time_lost`).
     """
 
     events: tuple[CalendarEvent, ...]
@@ -71,16 +73,17 @@ class CalendarFile:
     unknown_zones: frozenset[str] = frozenset()
     unclear_zones: frozenset[str] = frozenset()
     others: tuple[Problem, ...] = ()
+    unreadable: tuple[CalendarEvent, ...] = ()
 
     @property
     def unread(self) -> tuple[Unread, ...]:
-        """What of the file is in no event: components that were left out, and time zones that are not known."""
+        """What of the file is in no event, not even in an unreadable one: components that were left out, and time zones
+        that are not known."""
+        named = {event.ical_uid[:200] for event in self.unreadable}
         left_out = [
-            Unread(
-                problem.summary or f"An event (line {problem.line})", f"It was left out: {problem.reason}."
-            )
+            Unread(problem.summary or f"An event (line {problem.line})", LEFT_OUT.format(problem.reason))
             for problem in self.problems
-            if not problem.kept
+            if not problem.kept and not (problem.component == "VEVENT" and problem.uid in named)
         ]
         zones = [
             Unread(
@@ -138,6 +141,7 @@ def read_calendar(
         unknown_zones=frozenset(reader.unknown_zones),
         unclear_zones=frozenset(reader.unclear_zones),
         others=tuple(reader.others),
+        unreadable=tuple(reader.unreadable(events)),
     )
 
 
@@ -151,6 +155,7 @@ class _Reader:
         self._number = 0
         self._found: list[Vevent] = []
         self._busy: dict[str, CalendarEvent] = {}
+        self._lost: dict[str, CalendarEvent] = {}
         self.problems: list[Problem] = []
         self.others: list[Problem] = []
         self.unknown_zones: set[str] = set()
@@ -174,7 +179,10 @@ class _Reader:
             try:
                 found = read_vevent(component, zones, self._owners)
             except (ValueError, OverflowError) as error:  # OverflowError: a date beyond year 9999
-                self.problems.append(self._problem(component, str(error).rstrip(".")))
+                problem = self._problem(component, str(error).rstrip("."))
+                self.problems.append(problem)
+                if problem.uid:
+                    self._lose(unescape(component.value("UID")).strip(), problem)
                 continue
             self._found.append(found)
             for reason in dict.fromkeys((*found.faults, *found.doubts)):
@@ -200,6 +208,15 @@ class _Reader:
                 Problem("VEVENT", 0, event.ical_uid[:200], reason, True, 1, event.summary[:200])
             )
         return [*events, *self._busy.values()]
+
+    def _lose(self, uid: str, problem: Problem) -> None:
+        sentence = LEFT_OUT.format(problem.reason)
+        self._lost[uid] = CalendarEvent(uid, summary=problem.summary, ical_uid=uid, unread=(sentence,))
+
+    def unreadable(self, events: Collection[CalendarEvent]) -> list[CalendarEvent]:
+        """One for each UID of what was left out, as a part of the event that has the UID where there is one."""
+        read = {event.ical_uid for event in events}
+        return [part_lost(event) if event.ical_uid in read else event for event in self._lost.values()]
 
     def _problem(
         self, component: Component, reason: str, *, number: int | None = None, kept: bool = False

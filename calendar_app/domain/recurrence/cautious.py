@@ -82,8 +82,11 @@ def expand_cautiously(
         else []
     ):
         return _both(events, ways, window, calendar_zone, limit)
-    if master.start is None or master.status is EventStatus.CANCELLED:
+    if master.status is EventStatus.CANCELLED:
         return Expansion([])
+    if master.start is None:
+        found = [one for change in changes for one in _alone(change, window, calendar_zone)]
+        return Expansion(sorted(found, key=_order))
     if (span := _without_a_break(master, window, calendar_zone)) is not None:
         found = _as_occurrences([span] if span.start < span.end else [], master)
         found += [one for change in changes for one in _alone(change, window, calendar_zone)]

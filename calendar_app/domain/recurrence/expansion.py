@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
-from calendar_app.domain.event import CalendarEvent, EventStatus, EventTime
+from calendar_app.domain.event import CalendarEvent, EventStatus, EventTime, time_lost
 from calendar_app.domain.recurrence.errors import TooManyOccurrences
 from calendar_app.domain.recurrence.series import Series
 from calendar_app.domain.recurrence.wallclock import DAY, LAST_DAY, Zone, instant_of, wall_seconds, zone_of
@@ -94,12 +94,13 @@ def _overlaps(occurrence: Occurrence, window: Span) -> bool:
 def _exceptions(
     series: Series, exceptions: Iterable[CalendarEvent]
 ) -> tuple[dict[int, CalendarEvent], list[tuple[int, CalendarEvent]]]:
-    """Changes of one occurrence by original start, and those of this and all following ones in order."""
+    """Changes of one occurrence by original start, and those of this and all following ones in order. One whose new
+    time could not be read leaves the occurrence where it was."""
     singles: dict[int, CalendarEvent] = {}
     futures: dict[int, CalendarEvent] = {}
     for event in exceptions:
         named = event.original_start or event.start
-        if named is not None:
+        if named is not None and (event.this_and_future or not time_lost(event)):
             kind = futures if event.this_and_future else singles
             original = series.identify(named)
             if original not in kind or kind[original].sequence <= event.sequence:

@@ -31,7 +31,7 @@ from hashlib import sha256
 
 import orjson
 
-from calendar_app.domain.event import CalendarEvent
+from calendar_app.domain.event import CalendarEvent, time_lost
 from calendar_app.domain.unread import Unread
 from calendar_app.errors import (
     EventNotFound,
@@ -311,7 +311,10 @@ class Listing:
         events, unread = mapping.resource_from(name, data, mapping.plain_etag(etag), self._owners)
         self._unread += unread
         parts = {mapping.part_of(event.remote_id) for event in events}
-        lost = [part for part in self._parts.pop(name, ()) if part not in parts]
+        before = self._parts.pop(name, [])
+        if any(map(time_lost, events)):
+            parts.update(before)  # which of them are still in it cannot be read
+        lost = [part for part in before if part not in parts]
         if more := sorted(parts - {""}):
             self._parts[name] = more
         if not self._delta:

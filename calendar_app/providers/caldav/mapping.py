@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from xml.etree.ElementTree import Element
 
-from calendar_app.domain.event import CalendarEvent, EventStatus, is_write_key
+from calendar_app.domain.event import CalendarEvent, EventStatus, is_write_key, part_lost, time_lost
 from calendar_app.domain.ics import CalendarFileError, read_calendar
 from calendar_app.domain.ics.lines import Component, Line, components
 from calendar_app.domain.ics.zones import ZoneNames
@@ -41,12 +41,13 @@ CALENDAR_PROPS = (
     "A:calendar-order",
 )
 MAX_RESOURCE = 8 * 2**20
+UNREADABLE = "The server’s file of it cannot be read. {}"
 _MOST_BUSY = 20_000
 _ALL = {f"{xml.DAV}all"}
 _WRITE = {f"{xml.DAV}write", f"{xml.DAV}write-content", f"{xml.DAV}bind", *_ALL}
 _READ = {f"{xml.DAV}read", *_WRITE}
 _COMPRESSED = re.compile(r"(?:--?|;)(?:gzip|br|deflate|zstd)\"$")
-_PART = re.compile(r"#(?:[0-9a-f]{8}|(?:[0-9a-f]{8}-)?\d{8}T\d{6}F?)$")
+_PART = re.compile(r"#(?:unread|[0-9a-f]{8}|(?:[0-9a-f]{8}-)?\d{8}T\d{6}F?)$")
 
 
 def calendars_from(answer: xml.MultiStatus, principal: str) -> list[tuple[int, RemoteCalendar]]:
@@ -128,21 +129,31 @@ def part_of(remote_id: str) -> str:
 
 
 def events_from(name: str, data: str | bytes, etag: str, owners: Collection[str]) -> list[CalendarEvent]:
-    """The events of the resource called ``name``; none where it holds tasks, say, or nothing that can be read."""
-    return resource_from(name, data, etag, owners)[0]
+    """The events of the resource called ``name`` that can be read; none where it holds tasks, say."""
+    return [event for event in resource_from(name, data, etag, owners)[0] if not time_lost(event)]
 
 
 def resource_from(
     name: str, data: str | bytes, etag: str, owners: Collection[str]
 ) -> tuple[list[CalendarEvent], tuple[Unread, ...]]:
-    """The events of the resource called ``name``, and what of it is in none of them because it cannot be read."""
+    """The events of the resource called ``name``, and what of it is in none of them because it cannot be read.
+
+    What cannot be read is an event without a time, too (:func:`time_lost`): the resource, or a part of it.
+    """
     try:
         read = read_calendar(data, max_bytes=MAX_RESOURCE, owners=owners)
     except CalendarFileError as error:
-        log.warning("a calendar resource was left out: %s", error)
-        return [], (Unread(name, str(error)),)
+        log.warning("a calendar resource cannot be read: %s", error)
+        return [CalendarEvent(name, etag=etag, unread=(UNREADABLE.format(error),))], ()
     series = list(dict.fromkeys(event.master_id or event.remote_id for event in read.events))
-    return [_placed(event, name, series[0], etag) for event in read.events], read.unread
+    events = [_placed(event, name, series[0], etag) for event in read.events]
+    lost = list(read.unreadable)
+    if read.truncated:
+        lost.append(CalendarEvent(name, unread=("Its end is missing.",)))
+    if lost:
+        whole = replace(lost[0], remote_id=name, etag=etag, ical_uid="", master_id=None)
+        events.append(part_lost(whole) if events else whole)
+    return events, read.unread
 
 
 def _placed(event: CalendarEvent, name: str, first: str, etag: str) -> CalendarEvent:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-from calendar_app.domain.event import CalendarEvent, EventDraft, is_write_key
+from calendar_app.domain.event import CalendarEvent, EventDraft, is_write_key, time_lost
 from calendar_app.domain.timespan import Span, merge, utc
 from calendar_app.errors import (
     CalendarNotFound,
@@ -127,9 +127,12 @@ class CalDavCalendar:
         name = mapping.resource_name(remote_id)
         wanted = name if is_write_key(remote_id) else remote_id
         data, etag, _ = self._get(xml.member_url(calendar_id, name))
-        for event in mapping.events_from(name, data, etag, self._secret.owners):
-            if event.remote_id == wanted:
+        events, _ = mapping.resource_from(name, data, etag, self._secret.owners)
+        for event in events:
+            if event.remote_id == wanted and not time_lost(event):
                 return event
+        if any(map(time_lost, events)):
+            raise ProviderUnavailable("The server’s file of the event cannot be read.", reason="bad_body")
         raise EventNotFound(reason="not_in_resource")
 
     def put_event(self, calendar_id: str, draft: EventDraft, *, etag: str = "") -> WrittenEvent:

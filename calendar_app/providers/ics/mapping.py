@@ -128,7 +128,8 @@ def _is_address(text: str) -> bool:
 def read_file(content: bytes, window: Span) -> CalendarFile:
     """The file's events, as many of them as can be used; marks that only our own events may carry are dropped.
 
-    Events that together repeat too often for us count as busy without a break.
+    Events that together repeat too often for us count as busy without a break. Those that cannot be read are without a
+    time.
 
     :raises CalendarFileError: it is no calendar.
     """
@@ -136,7 +137,8 @@ def read_file(content: bytes, window: Span) -> CalendarFile:
         raise NotACalendar("There is a web page at this address, not a calendar.")
     density = Density(window)
     file = read_calendar(content, max_bytes=MAX_BYTES)
-    return replace(file, events=tuple(_bounded(event, density) for event in file.events))
+    events = (_bounded(event, density) for event in file.events)
+    return replace(file, events=(*events, *file.unreadable))
 
 
 def _bounded(event: CalendarEvent, density: Density) -> CalendarEvent:
