@@ -19,6 +19,7 @@ from calendar_app.sandbox.proxy import mount_proxy
 from calendar_app.services import metrics
 from calendar_app.settings import get_settings
 from calendar_app.ui import stored
+from calendar_app.ui.components.failed import boundary
 from calendar_app.ui.components.offline import offline
 from calendar_app.ui.errors import show
 from calendar_app.ui.routes import add_pages
@@ -60,6 +61,7 @@ def create_app() -> rx.App:
     )
     add_pages(app)
     stored.register(app)
+    app.app_wraps[(55, "ErrorBoundary")] = boundary
     app.app_wraps[(5, "Overlay")] = lambda stateful: offline() if stateful else None
     app.register_lifespan_task(_watched)
     if sandbox is not None:
