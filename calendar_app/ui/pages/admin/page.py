@@ -266,8 +266,8 @@ def _drift() -> rx.Component:
         bar(
             moment(
                 AdminState.drift_checked,
-                "Held against the calendars",
-                otherwise="Calendars are held against bookings every night.",
+                "Compared with the calendars",
+                otherwise="Bookings are compared with the calendars every night.",
             ),
             "scan-search",
             "Check now",
@@ -318,7 +318,7 @@ def _deviation(item: rows.DriftItem) -> rx.Component:
             _choice(item.follow, item, "follow", "soft"),
             _choice(item.restore, item, "restore", "soft"),
             _choice(item.take_in, item, "take_in", "soft"),
-            _choice(item.remove, item, "remove", "soft"),
+            rx.cond(item.remove != "", _removal(item)),
             rx.cond(
                 item.keep,
                 rx.button(
@@ -344,6 +344,41 @@ def _choice(label: rx.Var[str], item: rows.DriftItem, how: str, variant: str) ->
             variant=variant,
             on_click=AdminState.settle(item.id, how),
             aria_label=label + ": " + item.title,
+        ),
+    )
+
+
+def _removal(item: rows.DriftItem) -> rx.Component:
+    """The button that deletes an event at its provider, and the question before."""
+    return rx.alert_dialog.root(
+        rx.alert_dialog.trigger(
+            rx.button(
+                item.remove, variant="outline", color_scheme="red", aria_label=item.remove + ": " + item.title
+            )
+        ),
+        rx.alert_dialog.content(
+            rx.alert_dialog.title("Remove this event?"),
+            rx.alert_dialog.description(
+                "“" + item.title + "” " + item.times + " is deleted from the calendar (" + item.place + "). "
+                "This cannot be undone here.",
+                size="2",
+                class_name="wrap-anywhere",
+            ),
+            rx.flex(
+                rx.alert_dialog.cancel(rx.button("Keep it", variant="soft", color_scheme="gray")),
+                rx.alert_dialog.action(
+                    rx.button(
+                        "Remove the event",
+                        color_scheme="red",
+                        high_contrast=True,
+                        on_click=AdminState.settle(item.id, "remove"),
+                    )
+                ),
+                spacing="3",
+                justify="end",
+                margin_top=space(4),
+            ),
+            max_width="28rem",
         ),
     )
 

@@ -117,7 +117,7 @@ def _skipped(part: imports.Skipped) -> SkippedLine:
     what = _PARTS.get(part.component, part.component)
     return SkippedLine(
         f"Line {part.line}, {what} “{part.summary}”" if part.summary else f"Line {part.line}, {what}",
-        part.reason + (" The rest of it was kept." if part.kept else ""),
+        part.reason + (" The rest of the event was imported." if part.kept else ""),
     )
 
 
@@ -240,7 +240,7 @@ def _file_form() -> rx.Component:
         rx.cond(
             ConnectState.skipped.length() > 0,
             rx.box(
-                rx.text("Left out", size="2", weight="medium", margin_top=space(3)),
+                rx.text("Not everything could be read", size="2", weight="medium", margin_top=space(3)),
                 rx.el.ul(
                     rx.foreach(
                         ConnectState.skipped,

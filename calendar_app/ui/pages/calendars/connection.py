@@ -48,7 +48,7 @@ def connection_card(row: ConnectionRow) -> rx.Component:
                         color_scheme="gray",
                     ),
                     rx.cond(row.can_sync, _times(row)),
-                    spacing="4",
+                    column_gap=space(4),
                     wrap="wrap",
                 ),
                 rx.cond(row.note != "", rx.text(row.note, size="2", color_scheme="gray")),
@@ -101,7 +101,7 @@ def _times(row: ConnectionRow) -> rx.Component:
             row.next_sync != "",
             rx.text(ago(instant=row.next_sync, prefix="Next"), size="2", color_scheme="gray"),
         ),
-        spacing="4",
+        column_gap=space(4),
         wrap="wrap",
     )
 

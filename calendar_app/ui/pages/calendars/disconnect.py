@@ -53,7 +53,10 @@ def disconnect_dialog(row: ConnectionRow) -> rx.Component:
                             _choice("leave", "Leave them in the calendar"),
                             rx.cond(
                                 CalendarsState.targets.length() > 0,
-                                _choice("move", "Move them to another calendar"),
+                                rx.fragment(
+                                    _choice("move", "Move them to another calendar"),
+                                    rx.cond(CalendarsState.choice == "move", _target()),
+                                ),
                             ),
                             _choice("cancel", "Cancel them"),
                             direction="column",
@@ -63,30 +66,6 @@ def disconnect_dialog(row: ConnectionRow) -> rx.Component:
                         on_change=CalendarsState.set_choice,
                         aria_label="What becomes of the bookings",
                         margin_top=space(4),
-                    ),
-                    rx.cond(
-                        CalendarsState.choice == "move",
-                        rx.box(
-                            rx.el.select(
-                                rx.foreach(
-                                    CalendarsState.targets,
-                                    lambda item: rx.el.option(item.name, value=item.id),
-                                ),
-                                value=CalendarsState.target,
-                                on_change=CalendarsState.set_target,
-                                class_name="select",
-                                aria_label="Calendar to move to",
-                                max_width="100%",
-                            ),
-                            rx.text(
-                                "This also switches “Write bookings here” on for that calendar: new bookings are "
-                                "written there from now on.",
-                                size="2",
-                                color_scheme="gray",
-                                margin_top=space(2),
-                            ),
-                            margin_top=space(2),
-                        ),
                     ),
                 ),
                 rx.text("No future booking stands in these calendars.", size="2", margin_top=space(4)),
@@ -114,4 +93,26 @@ def disconnect_dialog(row: ConnectionRow) -> rx.Component:
 def _choice(value: str, label: str) -> rx.Component:
     return rx.text(
         rx.flex(rx.radio_group.item(value=value), label, spacing="2", align="center"), as_="label", size="2"
+    )
+
+
+def _target() -> rx.Component:
+    """Where the bookings are moved to, and what that means for new ones."""
+    return rx.box(
+        rx.el.select(
+            rx.foreach(CalendarsState.targets, lambda item: rx.el.option(item.name, value=item.id)),
+            value=CalendarsState.target,
+            on_change=CalendarsState.set_target,
+            class_name="select",
+            aria_label="Calendar to move to",
+            max_width="100%",
+        ),
+        rx.text(
+            "This also switches “Write bookings here” on for that calendar: new bookings are written there from now "
+            "on.",
+            size="2",
+            color_scheme="gray",
+            margin_top=space(2),
+        ),
+        padding_left=space(5),
     )
