@@ -88,6 +88,10 @@ class Written:
     etag: str
     expected: bool
 
+    def is_echo(self, event: CalendarEvent) -> bool:
+        """Whether the event is exactly as we last wrote it."""
+        return bool(event.etag) and event.etag == self.etag
+
 
 def written_here(
     session: Session, calendar_id: str, remote_ids: Iterable[str], now: datetime

@@ -113,8 +113,11 @@ class Run:
         self.changed += len(stored)
         self.removed += len(gone)
         ids = rows.upsert_events(self.session, stored)
+        echoes = {key for key, one in written.items() if one.is_echo(latest[key])}
         occurrences = [
-            self._occurrence(ids[remote_id], one, bookings.get(own.get(remote_id, "")))
+            self._occurrence(
+                ids[remote_id], one, bookings.get(own.get(remote_id, "")), echo=remote_id in echoes
+            )
             for remote_id, found in singles.items()
             if remote_id in ids
             for one in found.occurrences
@@ -188,7 +191,7 @@ class Run:
             gone = event.status is EventStatus.CANCELLED
             if remote_id in self._watched:
                 self.sightings[remote_id] = Sighting(remote_id, gone)
-            elif ours is not None and ours.expected and (gone or not event.etag or event.etag != ours.etag):
+            elif ours is not None and ours.expected and (gone or not ours.is_echo(event)):
                 booking = bookings.get(ours.booking_id)
                 if gone or (booking is not None and not booking.is_at(event, self.owner.zone)):
                     self.sightings[remote_id] = Sighting(remote_id, gone)
@@ -301,7 +304,11 @@ class Run:
             "payload": payload,
         }
 
-    def _occurrence(self, row_id: int, one: Expanded, booking: OwnBooking | None) -> dict[str, Any]:
+    def _occurrence(
+        self, row_id: int, one: Expanded, booking: OwnBooking | None, *, echo: bool = False
+    ) -> dict[str, Any]:
+        """``echo``: the event is as we last wrote it, so where it stands is where its booking was then."""
+        explained = booking is not None and (echo or booking.explains(one.start, one.end))
         return {
             "calendar_id": self.calendar_id,
             "event_id": row_id,
@@ -309,7 +316,7 @@ class Run:
             "ends": one.end,
             "original": one.original,
             "all_day": one.all_day,
-            "busy": one.event.blocks_time and not (booking and booking.explains(one.start, one.end)),
+            "busy": one.event.blocks_time and not explained,
         }
 
 

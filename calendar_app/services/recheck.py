@@ -25,6 +25,7 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, CalendarWrite
 from calendar_app.domain.booking import HOLDING
+from calendar_app.domain.event import BOOKING_MARK
 from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.domain.timespan import Span, instant, subtract, utc
 from calendar_app.errors import AlmanacError, AuthExpired, ProviderError
@@ -170,8 +171,26 @@ def _taken(
         return taken or error
     with reading() as session:
         zone = owner_of(session, calendar.id).zone
-    judged = judge(events, zone, span)
-    return subtract([*subtract(taken, judged.known), *judged.busy], own)
+        behind = _behind(session, calendar.id)
+    ours = [
+        event for event in events if event.remote_id in behind or event.private.get(BOOKING_MARK) in behind
+    ]
+    judged = judge([event for event in events if event not in ours], zone, span)
+    explained = [*judged.known, *judge(ours, zone, span).known]
+    return subtract([*subtract(taken, explained), *judged.busy], own)
+
+
+def _behind(session: Session, calendar_id: str) -> set[str]:
+    """Ids of our events that still have to be written or taken out, and of their bookings.
+
+    Where such an event stands says nothing: its booking may have been moved since, and will have it moved along.
+    """
+    query = select(CalendarWrite.remote_id, CalendarWrite.booking_id).where(
+        CalendarWrite.calendar_id == calendar_id,
+        col(CalendarWrite.applied_version) < col(CalendarWrite.desired_version),
+        col(CalendarWrite.written_at).is_not(None),
+    )
+    return {key for row in session.exec(query) for key in row}
 
 
 def _answer(future: Future[Answer | None]) -> Answer | None:

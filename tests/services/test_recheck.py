@@ -10,9 +10,11 @@ import pytest
 from calendar_app.domain.event import CalendarEvent, EventStatus, EventTime, Response, ShowAs
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import PermissionDenied, ProviderUnavailable, SlotUnavailable
+from calendar_app.services import bookings, sync
 from calendar_app.services.judged_events import judge
+from calendar_app.services.sync import Outcome
 from tests.support.fake_provider import FakeProvider
-from tests.support.scheduling import Place, carry_out
+from tests.support.scheduling import ZONE, Place, carry_out, ours
 
 REMOTE = "series"
 
@@ -40,6 +42,40 @@ def test_what_blocks_nothing_in_the_mirror_blocks_no_booking(
     fake.add_event(remote, place.at(10), place.at(11), **kind)
     assert place.book(place.at(10)).status == "confirmed"
     assert fake.count("events_in") == 1
+
+
+@pytest.mark.parametrize("synced", [False, True])
+@pytest.mark.parametrize("free_busy", [False, True])
+def test_the_old_time_of_a_moved_booking_is_free_before_its_event_has_moved(
+    fake: FakeProvider, place: Place, free_busy: bool, synced: bool
+) -> None:
+    """A booking was moved and the writer has not come to its event: another customer gets the old time, nobody the
+    new one; what somebody else put at the old time still counts."""
+    moved, other = place.book(place.at(10)), place.book(place.at(11))
+    carry_out()
+    bookings.reschedule(place.owner, moved.id, place.at(14))
+    bookings.reschedule(place.owner, other.id, place.at(15))
+    remote = place.calendars[0].remote_id
+    if synced:
+        assert sync.sync_calendar(place.calendars[0].id).outcome is Outcome.DONE
+    if not free_busy:
+        fake.calendar(remote).counts = None
+    fake.add_event(remote, place.at(11), place.at(11, 30))
+    assert place.book(place.at(10)).status == "confirmed"
+    for taken in (place.at(11), place.at(14)):
+        with pytest.raises(SlotUnavailable):
+            place.book(taken)
+
+
+def test_an_event_of_ours_that_its_host_moved_takes_the_new_time(fake: FakeProvider, place: Place) -> None:
+    """Nothing is waiting to be written: where our event stands, its host is, until the change was followed."""
+    made = place.book(place.at(10))
+    carry_out()
+    event = ours(fake, place.calendars)[made.id]
+    start, end = (EventTime(place.at(14, minute).replace(tzinfo=None), ZONE) for minute in (0, 30))
+    fake.change(place.calendars[0].remote_id, replace(event, start=start, end=end))
+    with pytest.raises(SlotUnavailable):
+        place.book(place.at(14))
 
 
 def test_a_real_event_beside_it_still_counts(fake: FakeProvider, place: Place) -> None:
