@@ -17,7 +17,7 @@ from calendar_app.db.tables import (
     Person,
 )
 from calendar_app.domain.colors import booking_color
-from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, Attendee, EventDraft, EventTime, write_key
+from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, EventDraft, EventTime, write_key
 from calendar_app.domain.intake import parse_questions
 from calendar_app.domain.recurrence import UnknownZone
 from calendar_app.domain.recurrence.wallclock import instant_of
@@ -27,8 +27,11 @@ from calendar_app.settings import get_settings
 
 
 def draft(session: Session, row: CalendarWrite) -> EventDraft:
-    """What must stand in the calendar of ``row``: the booking as its host needs to see it, shown in the host's
-    zone."""
+    """What must stand in the calendar of ``row``: the booking as its host needs to see it, shown in the host's zone.
+
+    The customer is named in the description and is no attendee: providers would put a second entry beside that of our
+    e-mail into the customer's calendar (docs/decisions/0015).
+    """
     booking = session.get_one(Booking, row.booking_id)
     event_type = session.get_one(EventType, booking.event_type_id)
     owner = session.exec(
@@ -55,7 +58,6 @@ def draft(session: Session, row: CalendarWrite) -> EventDraft:
         location=booking.location,
         color=booking_color(chosen=booking.color or event_type.color).value,
         sequence=booking.sequence,
-        attendees=(Attendee(booking.email, booking.name),),
         private={BOOKING_MARK: booking.id, ORIGIN_MARK: installation.mark(session, booking)},
     )
 

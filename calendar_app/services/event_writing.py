@@ -61,25 +61,16 @@ def merged(draft: EventDraft, current: CalendarEvent) -> EventDraft:
     """``draft`` with what the owner of the calendar wrote into our event; time and place in the booking's life stay
     ours.
 
-    Title, description, location and colour are the owner's once they touched the event; guests whom the owner added
-    stay, and everybody keeps the answer they gave to the invitation.
+    Title, description, location and colour are the owner's once they touched the event. Attendees are not written at
+    all, so those whom the owner added stay as they are, and so does the customer of an event that was written when
+    customers were attendees: providers change only what they are told to.
     """
-    answers = {attendee.email.lower(): attendee for attendee in current.attendees}
-    ours = {attendee.email.lower() for attendee in draft.attendees}
-    attendees = [
-        replace(attendee, response=answers[attendee.email.lower()].response)
-        if attendee.email.lower() in answers
-        else attendee
-        for attendee in draft.attendees
-    ]
-    attendees += [attendee for email, attendee in answers.items() if email not in ours]
     return replace(
         draft,
         summary=current.summary or draft.summary,
         description=current.description or draft.description,
         location=current.location or draft.location,
         color=current.color or draft.color,
-        attendees=tuple(attendees),
         private={**current.private, **draft.private},
     )
 

@@ -1,8 +1,10 @@
 """Which letter goes to whom on which occasion.
 
 Everything here queues in the caller's transaction (:func:`calendar_app.services.mails.queue`): if that rolls back,
-nobody hears of what never happened. Customers always get an invitation they can put into a calendar; a host gets one
-only if the product writes into none of the host's calendars, because two ways into one calendar make two events.
+nobody hears of what never happened. The invitation that comes with the e-mail is the one entry in a customer's
+calendar: customers are attendees of no event that we write (docs/decisions/0015). Whoever has a calendar into which the
+product writes the booking, a host or a member who booked, gets no invitation, because two ways into one calendar make
+two events.
 Whoever was sent an invitation is sent its updates and its cancellation, whatever changed meanwhile.
 """
 
@@ -357,7 +359,11 @@ def _to_customer(change: _Change) -> bool:
     address = facts.customer.email
     names = ", ".join(host.name or host.email for host in facts.hosts) or facts.business
     invitation = change.invitation(
-        address, f"{facts.title} with {names}", f"To move or cancel it: {url}", url, wanted=True
+        address,
+        f"{facts.title} with {names}",
+        f"To move or cancel it: {url}",
+        url,
+        wanted=not _writes_for(change.session, change.booking, address),
     )
     text = letters.for_customer(change.news, facts)
     reply_to = facts.hosts[0].email if facts.hosts else ""
@@ -373,7 +379,7 @@ def _to_host(change: _Change, host: Person, *, told: bool, is_new: bool) -> bool
         f"{facts.title} with {customer.name}",
         f"{customer.name} <{customer.email}>\n{url}",
         url,
-        wanted=not _writes_for(change.session, change.booking, host),
+        wanted=not _writes_for(change.session, change.booking, host.email),
     )
     if not told and invitation is None:
         return False
@@ -394,16 +400,16 @@ def _reminders(change: _Change, minutes: Sequence[int]) -> int:
     return count
 
 
-def _writes_for(session: Session, booking: Booking, host: Person) -> bool:
-    """Whether the product keeps the booking in a calendar of the host's."""
+def _writes_for(session: Session, booking: Booking, address: str) -> bool:
+    """Whether the product keeps the booking in a calendar of the person with this e-mail address."""
     query = (
-        select(CalendarWrite.id)
-        .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
-        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
-        .where(CalendarWrite.booking_id == booking.id, Connection.person_id == host.id)
-        .where(col(CalendarWrite.present).is_(True))
+        select(Person.email, Connection.account_email)
+        .join(Connection, col(Connection.person_id) == col(Person.id))
+        .join(Calendar, col(Calendar.connection_id) == col(Connection.id))
+        .join(CalendarWrite, col(CalendarWrite.calendar_id) == col(Calendar.id))
+        .where(CalendarWrite.booking_id == booking.id, col(CalendarWrite.present).is_(True))
     )
-    return session.exec(query).first() is not None
+    return any(address.lower() in (one.lower() for one in row) for row in session.exec(query))
 
 
 def _hosts(session: Session, booking: Booking) -> list[Person]:

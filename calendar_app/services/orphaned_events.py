@@ -367,11 +367,12 @@ def _event_type(
 
 
 def _customer(event: CalendarEvent, event_type: EventType, own: set[str]) -> tuple[str, str]:
-    """Name and address of whoever booked, from the guests or else from the text that we wrote."""
+    """Name and address of whoever booked, from the text that we wrote or else from the guests: customers were guests of
+    events that earlier releases wrote, and a host may have added guests to any."""
     mine = {address.lower() for address in own}
     guests = [(one.name, one.email) for one in event.attendees]
     told = [(name.strip(), email) for name, email in _CUSTOMER.findall(event.description)]
-    for name, email in (*guests, *told):
+    for name, email in (*told, *guests):
         if "@" in email and email.lower() not in mine:
             titled = event.summary.removeprefix(f"{event_type.title} with ")
             return (name or titled or email)[:200], email[:320]

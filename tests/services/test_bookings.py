@@ -79,7 +79,8 @@ def test_the_booking_reaches_the_calendar_and_leaves_it_again(fake: FakeProvider
     carry_out()
     event = ours(fake, place.calendars)[made.id]
     assert event.summary == "Intro call with Grace Hopper"
-    assert [attendee.email for attendee in event.attendees] == ["grace@example.org"]
+    assert event.attendees == ()
+    assert event.description.startswith("Grace Hopper <grace@example.org>\n")
     seen = bookings.get(place.owner, made.id)
     assert [receipt.state for receipt in seen.sync] == ["verified"]
     assert seen.calendar_event_id == {"fake": event.remote_id}

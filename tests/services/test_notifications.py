@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -157,6 +158,23 @@ def test_a_host_without_a_written_calendar_gets_the_invitation(fake: FakeProvide
     assert "Reason given:\n  Something came up" in gone.body
     assert "as you asked" in letters["customer_cancelled grace"].body
     assert "Something came up" not in letters["customer_cancelled grace"].body
+
+
+@pytest.mark.parametrize("spelling", [str.lower, str.upper])
+def test_a_customer_into_whose_calendar_we_write_gets_no_invitation(
+    fake: FakeProvider, spelling: Callable[[str], str]
+) -> None:
+    """A host who books with themselves, under whichever of their addresses, has the event in their calendar."""
+    place = bookable(fake)
+    post = Post()
+    with transaction() as session:
+        row = session.get_one(Connection, place.calendars[0].connection_id)
+        row.account_email = "other@example.net"
+        session.add(row)
+    for hour, address in ((9, place.people[0].email), (11, "other@example.net"), (13, GRACE)):
+        place.book(place.at(hour), guest=("Somebody", spelling(address)))
+        (letter,) = [row for key, row in post.new().items() if key.startswith("customer_confirmed")]
+        assert bool(letter.ics) is (address == GRACE)
 
 
 def test_an_approval_takes_three_letters(fake: FakeProvider) -> None:

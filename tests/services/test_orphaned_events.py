@@ -22,7 +22,7 @@ from calendar_app.db.tables import (
     Installation,
     Mail,
 )
-from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK
+from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, Attendee
 from calendar_app.errors import InvalidInput, SlotUnavailable
 from calendar_app.queues import DEFAULT
 from calendar_app.services import availability, booking_views, bookings, drift, installation, sync
@@ -151,6 +151,20 @@ def test_one_is_taken_into_the_bookings(fake: FakeProvider, place: Place) -> Non
     carry_out()
     assert ours(fake, place.calendars) == {}
     assert place.at(10) in starts(place)
+
+
+def test_a_guest_whom_the_host_added_is_not_the_customer(fake: FakeProvider, place: Place) -> None:
+    """The event says who booked; who else is invited to it may be anybody."""
+    made = written(place)
+    event = event_of(fake, place, made)
+    guests = (Attendee("boss@example.com", "Boss"),)
+    fake.change(place.calendars[0].remote_id, replace(event, attendees=guests))
+    restored(made)
+    read(place)
+    (found,) = check(place)
+    drift.fix(place.owner, found.id, "take_in")
+    again = booking_views.get(place.owner, made.id)
+    assert (again.name, again.email) == GUEST
 
 
 def test_one_is_removed(fake: FakeProvider, place: Place) -> None:

@@ -496,7 +496,7 @@ def _event(draft: EventDraft, current: CalendarEvent | None) -> CalendarEvent:
         color=draft.color,
         ical_uid=draft.uid,
         sequence=draft.sequence,
-        attendees=tuple(draft.attendees),
+        attendees=tuple(draft.attendees) or base.attendees,
         private=dict(draft.private),
     )
 
