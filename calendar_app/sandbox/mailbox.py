@@ -5,6 +5,9 @@ method   below               what
 =======  ==================  ==========================================================================================
 GET      ``/sandbox/api``    ``mail``: ``{"items": [...]}``, newest first; ``?to=`` one recipient, ``?limit=100``
 GET      ``/sandbox/api``    ``mail/{id}``: one letter
+GET      ``/sandbox/api``    ``mail/calendar``: ``?to=`` one recipient; what their mail client has put into their
+                             calendar by the invitations they were sent: ``{"items": [{"uid", "sequence", "summary",
+                             "start", "end"}]}``
 DELETE   ``/sandbox/api``    ``mail``: throws all of them away
 =======  ==================  ==========================================================================================
 
@@ -28,6 +31,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from calendar_app.sandbox.filed import Entry, entries
 from calendar_app.sandbox.pages import Pages, refuse_cross_site
 from calendar_app.sandbox.store import Store
 
@@ -100,6 +104,11 @@ class Mailbox:
         )
         return [_letter(row) for row in rows]
 
+    def filed(self, to: str) -> list[Entry]:
+        """What stands in the recipient's calendar by the invitations they were sent, by start."""
+        found = entries(reversed(self.letters(to=to, limit=MOST_KEPT)))
+        return sorted(found.values(), key=lambda entry: (entry.start, entry.uid))
+
     def find(self, letter_id: int) -> KeptLetter:
         """:raises HTTPException: 404."""
         row = self.store.db.execute("SELECT * FROM mail WHERE id = ?", (letter_id,)).fetchone()
@@ -119,6 +128,7 @@ class Mailbox:
         return [
             Route("/mail", self._api_list, methods=["GET"]),
             Route("/mail", self._api_clear, methods=["DELETE"]),
+            Route("/mail/calendar", self._api_calendar, methods=["GET"]),
             Route("/mail/{letter:int}", self._api_one, methods=["GET"]),
         ]
 
@@ -138,6 +148,12 @@ class Mailbox:
             limit=min(int(limit), MOST_KEPT) if limit.isdecimal() and len(limit) < 10 else 100,
         )
         return JSONResponse({"items": [_json(letter) for letter in found]})
+
+    async def _api_calendar(self, request: Request) -> Response:
+        found = self.filed(request.query_params.get("to", ""))
+        times = [{"start": entry.start.isoformat(), "end": entry.end.isoformat()} for entry in found]
+        items = [asdict(entry) | sides for entry, sides in zip(found, times, strict=True)]
+        return JSONResponse({"items": items})
 
     async def _api_one(self, request: Request) -> Response:
         return JSONResponse(_json(self.find(request.path_params["letter"])))

@@ -135,3 +135,32 @@ def test_a_sandbox_without_a_port_takes_no_mail() -> None:
     with running_sandbox() as sandbox:
         assert not hasattr(sandbox.app.state, "smtp_port")
         assert sandbox.client.get("/sandbox/mail").status_code == 200
+
+
+def test_invitations_are_filed_by_uid(sandbox: Sandbox) -> None:
+    """One entry a UID, as the newest SEQUENCE has it; an older letter changes nothing, a cancellation takes it away."""
+
+    def send(number: int, uid: str, sequence: int, method: Method, hours: int = 0) -> None:
+        start = AT + timedelta(hours=hours)
+        status = EventStatus.CANCELLED if method is Method.CANCEL else EventStatus.CONFIRMED
+        appointment = Appointment(
+            uid, sequence, status, start, start + timedelta(minutes=30), AT, "Call",
+            organizer=ADA, attendees=(GRACE, ADA),
+        )  # fmt: skip
+        ics = calendar_text((appointment,), method)
+        _send(sandbox, Letter(f"<{number}@x>", GRACE.email, "Call", "Hi\n", ics, str(method)))
+
+    def filed(of: str) -> list[tuple[str, int, str]]:
+        found = sandbox.client.get("/sandbox/api/mail/calendar", params={"to": of}).json()["items"]
+        return [(one["uid"], one["sequence"], one["start"]) for one in found]
+
+    send(1, "a@x", 0, Method.REQUEST)
+    send(2, "b@x", 0, Method.REQUEST, 1)
+    send(3, "b@x", 2, Method.REQUEST, 3)
+    send(4, "b@x", 1, Method.REQUEST, 2)
+    later = (AT + timedelta(hours=3)).isoformat()
+    assert filed(GRACE.email) == [("a@x", 0, AT.isoformat()), ("b@x", 2, later)]
+    assert filed(ADA.email) == []
+    send(5, "a@x", 1, Method.CANCEL)
+    send(6, "a@x", 0, Method.REQUEST)
+    assert filed(GRACE.email) == [("b@x", 2, later)]

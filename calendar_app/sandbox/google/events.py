@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from calendar_app.sandbox.google.error import GoogleError, condition_not_met, invalid, not_found, required
+from calendar_app.sandbox.google.guests import copies
 from calendar_app.sandbox.google.recurrence import INSTANCE_ID, Series, instant_of
 from calendar_app.sandbox.google.resource import (
     EVENT_ID,
@@ -233,6 +234,10 @@ class Events:
         self.store.touch(f"events:{calendar.id}")
         if before is not None and stored and ("recurrence" in before or "recurrence" in result):
             self._series_changed(calendar, before, result)
+        for target, copy in copies(self.store, calendar, before, result):
+            there = self._row(target, copy["id"])
+            if there is not None or copy["status"] != "cancelled":
+                self._save(target, dict(copy), copy, stored=False)
         return result
 
     def _series_changed(self, calendar: CalendarRef, before: Json, after: Json) -> None:

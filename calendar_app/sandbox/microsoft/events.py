@@ -23,6 +23,7 @@ from calendar_app.sandbox.microsoft.error import (
     not_found,
 )
 from calendar_app.sandbox.microsoft.event import bounds, merged, writable
+from calendar_app.sandbox.microsoft.guests import copies
 from calendar_app.sandbox.microsoft.mailboxes import Calendar, Mailbox, Mailboxes
 from calendar_app.sandbox.microsoft.recurrence import Occurrence, Series
 from calendar_app.sandbox.microsoft.resource import Stored, etag
@@ -295,6 +296,16 @@ class Events:
         )
 
     def _save(self, event: Stored, change: str) -> Stored:
+        """Stores the event, and what follows from it in the calendars of its attendees."""
+        before = self._row(event.id)
+        saved = self._store(event, change)
+        for copy in copies(self.mailboxes, before, saved):
+            there = self._row(copy.id)
+            if there is not None or copy.status == "live":
+                self._store(copy, change if there else "created")
+        return saved
+
+    def _store(self, event: Stored, change: str) -> Stored:
         event = replace(event, seq=self.store.next_sequence(), changed=self.store.now_ms())
         self.store.db.execute(
             "INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

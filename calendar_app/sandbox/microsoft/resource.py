@@ -117,8 +117,10 @@ def resource(event: Stored, mailbox: Mailbox, wishes: Wishes, public_url: str) -
     organizer = (
         {"emailAddress": _attendee(body["attendees"][0])["emailAddress"]}
         if invited
-        else {"emailAddress": {"name": mailbox.name, "address": mailbox.email}}
+        else {"emailAddress": body.get("organizer") or {"name": mailbox.name, "address": mailbox.email}}
     )
+    response = "notResponded" if "organizer" in body else "accepted" if invited else "organizer"
+    uid = body.get("meeting") or (event.series or event.id).split(".")[0]
     found: Json = {
         "@odata.etag": etag(event),
         "id": shown,
@@ -129,7 +131,7 @@ def resource(event: Stored, mailbox: Mailbox, wishes: Wishes, public_url: str) -
         "transactionId": body.get("transactionId"),
         "originalStartTimeZone": windows_name(body["start"]["timeZone"]),
         "originalEndTimeZone": windows_name(body["end"]["timeZone"]),
-        "iCalUId": f"040000008200E00074C5B7101A82E008{(event.series or event.id).split('.')[0].upper():0>40}",
+        "iCalUId": f"040000008200E00074C5B7101A82E008{uid.upper():0>40}",
         "reminderMinutesBeforeStart": body["reminderMinutesBeforeStart"],
         "isReminderOn": body["isReminderOn"],
         "hasAttachments": False,
@@ -139,7 +141,7 @@ def resource(event: Stored, mailbox: Mailbox, wishes: Wishes, public_url: str) -
         "sensitivity": body["sensitivity"],
         "isAllDay": body["isAllDay"],
         "isCancelled": called_off,
-        "isOrganizer": not invited,
+        "isOrganizer": response == "organizer",
         "responseRequested": body["responseRequested"],
         "seriesMasterId": ids.shown(event.series, wishes.immutable) if event.series else None,
         "showAs": body["showAs"],
@@ -153,7 +155,7 @@ def resource(event: Stored, mailbox: Mailbox, wishes: Wishes, public_url: str) -
         "hideAttendees": body["hideAttendees"],
         "recurrence": _recurrence(body["recurrence"]) if event.kind == "master" else None,
         "onlineMeeting": None,
-        "responseStatus": {"response": "accepted" if invited else "organizer", "time": _NEVER},
+        "responseStatus": {"response": response, "time": _NEVER},
         "body": _body(body["body"], text, wishes.text_body),
         "start": side(event, "start", wishes.zone),
         "end": side(event, "end", wishes.zone),
