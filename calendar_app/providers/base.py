@@ -173,12 +173,14 @@ class PushRequest:
 
 
 class PushSignal(StrEnum):
-    """What a push says: read the calendar; the channel ends soon; it has ended; pushes were lost."""
+    """What a push says: read the calendar; the channel ends soon; it has ended; pushes were lost; or nothing, because
+    it does not prove where it comes from."""
 
     CHANGED = "changed"
     EXPIRING = "expiring"
     ENDED = "ended"
     MISSED = "missed"
+    UNPROVEN = "unproven"
 
 
 @dataclass(frozen=True, slots=True)

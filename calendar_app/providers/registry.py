@@ -57,6 +57,7 @@ class _Entry:
     parallel: int = 0
     note: str = ""
     access_page: str = ""
+    not_proven: str = ""
 
 
 def _unset(settings: Settings, *names: str) -> tuple[str, ...]:
@@ -111,6 +112,7 @@ _ENTRIES: dict[str, _Entry] = {
             ProviderHttp(settings.calendly_api_url, token, calendly_error)
         ),
         note=calendly.NOTE,
+        not_proven=calendly.NOT_PROVEN,
     ),
     "ics": _Entry(
         title="Calendar link (.ics)",
@@ -144,6 +146,11 @@ def kind(key: str) -> ProviderKind:
 def unread() -> list[str]:
     """Keys of what is never read again once it is here: such calendars are neither due nor out of date."""
     return [key for key, entry in _ENTRIES.items() if Capability.READ not in entry.capabilities]
+
+
+def not_proven(key: str) -> str:
+    """What an operator may do where a provider's notifications do not prove that they come from it; may be empty."""
+    return _entry(key).not_proven
 
 
 def oauth_client(key: str) -> OAuthClient:

@@ -11,6 +11,7 @@ MICROSOFT_CLIENT_SECRET = "sandbox-secret-known-to-everybody"  # noqa: S105  # o
 MICROSOFT_CALLBACK_PATH = "/api/v1/connections/microsoft/callback"
 CALENDLY_CLIENT_ID = "almanac-sandbox-calendly"
 CALENDLY_CLIENT_SECRET = "sandbox-secret-known-to-everybody"  # noqa: S105  # opens nothing but invented bookings
+CALENDLY_WEBHOOK_KEY = "sandbox-webhook-key-known-to-everybody"
 CALENDLY_CALLBACK_PATH = "/api/v1/connections/calendly/callback"
 MAIL_FROM = "Almanac sandbox <no-reply@sandbox.example>"
 CALLBACK_PATH = "/api/v1/connections/google/callback"
@@ -57,6 +58,7 @@ def sandbox_environment(public_url: str, sandbox_url: str, smtp_port: int | None
         "MICROSOFT_API_URL": f"{sandbox_url}/sandbox/microsoft/graph/v1.0",
         "CALENDLY_CLIENT_ID": CALENDLY_CLIENT_ID,
         "CALENDLY_CLIENT_SECRET": CALENDLY_CLIENT_SECRET,
+        "CALENDLY_WEBHOOK_KEY": CALENDLY_WEBHOOK_KEY,
         "CALENDLY_AUTH_URL": f"{public_url}/sandbox/calendly/oauth/authorize",
         "CALENDLY_TOKEN_URL": f"{sandbox_url}/sandbox/calendly/oauth/token",
         "CALENDLY_REVOKE_URL": f"{sandbox_url}/sandbox/calendly/oauth/revoke",

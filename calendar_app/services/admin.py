@@ -61,7 +61,8 @@ class ConnectionState:
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """A push channel of a calendar. ``state``: ``open``, ``ending`` (soon replaced), ``expired``, ``refused``.
+    """A push channel of a calendar. ``state``: ``open``, ``ending`` (soon replaced), ``expired``, ``refused``,
+    ``unproven`` (what comes by it is not believed).
 
     ``reason``: why the provider refused it, for people; empty otherwise.
     """
@@ -392,4 +393,6 @@ def _channel(row: Channel, now: datetime) -> str:
         return "expired"
     if not row.resource_id:
         return "refused"
+    if row.refusal:
+        return "unproven"
     return "ending" if row.expires_at < now + timedelta(hours=24) else "open"

@@ -56,6 +56,7 @@ REPLAYS_S = 900
 """How long a message is remembered that only its content tells from others: longer than any provider lets it live."""
 HIGHEST = 2**31 - 1
 """The highest message number that a row can keep; Google promises only that numbers rise."""
+UNPROVEN = "Notifications arrive that do not prove where they come from, so they are not believed."
 _RENEWS = (PushSignal.EXPIRING, PushSignal.ENDED)
 _OPENING = timedelta(minutes=10)
 """How long a channel that nobody confirmed is believed in: its worker may have died."""
@@ -205,6 +206,10 @@ def _take(provider: str, notice: PushNotice) -> bool:
     if channel is None or ours != provider:
         raise NotFound("There is no such channel.")
     if not notice.authentic(channel.secret):
+        if channel.stopped_at is None and not channel.refusal:
+            signal = str(PushSignal.UNPROVEN)
+            job_id = f"push-{channel.id}-{signal}"
+            queues.enqueue(queues.DEFAULT, "push", channel.id, 0, signal, job_id=job_id)
         raise Forbidden("The notification does not prove that it comes from the provider.")
     number, once = notice.number, notice.once
     if number > HIGHEST:
@@ -232,8 +237,12 @@ def pushed(channel_id: str, number: int, signal: str = PushSignal.CHANGED) -> No
     """Do what a push was about; the job behind :func:`receive`.
 
     A channel that ends or has ended is renewed first, so that what changes from then on is heard of; the calendar is
-    read in every case, as a provider that ended or paused a channel may have said less than there was.
+    read in every case, as a provider that ended or paused a channel may have said less than there was. What did not
+    prove where it comes from is only noted, for people to see.
     """
+    if signal == PushSignal.UNPROVEN:
+        _note_unproven(channel_id)
+        return
     calendar_id = _note(channel_id, number)
     if calendar_id is None:
         return
@@ -247,6 +256,20 @@ def pushed(channel_id: str, number: int, signal: str = PushSignal.CHANGED) -> No
         ensure(calendar_id)
     sync.request(calendar_id, queue=False)
     sync.sync_calendar(calendar_id)
+
+
+def _note_unproven(channel_id: str) -> None:
+    """Say of the channel that its notifications are not believed; one that is ends this (:func:`_note`)."""
+    with transaction() as session:
+        provider = session.scalar(
+            select(col(Connection.provider))
+            .join(Calendar, col(Calendar.connection_id) == col(Connection.id))
+            .join(Channel, col(Channel.calendar_id) == col(Calendar.id))
+            .where(col(Channel.id) == channel_id)
+        )
+        if provider is not None:
+            _update(session, channel_id, {"refusal": f"{UNPROVEN} {registry.not_proven(provider)}".strip()})
+    log.warning("notifications do not prove where they come from", extra={"channel": channel_id})
 
 
 def forget(now: datetime | None = None) -> int:
@@ -377,7 +400,7 @@ def _stop_at(channel: PushChannel, provider: CalendarProvider) -> None:
 def _note(channel_id: str, number: int) -> str | None:
     """Record a message; the calendar's id, or ``None`` if a numbered message, or a later one, was there before."""
     unseen = [col(Channel.last_message) < number] if number else []
-    values: dict[str, Any] = {"last_push_at": datetime.now(UTC)} | (
+    values: dict[str, Any] = {"last_push_at": datetime.now(UTC), "refusal": ""} | (
         {"last_message": number} if number else {}
     )
     with transaction() as session:

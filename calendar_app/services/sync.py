@@ -7,6 +7,7 @@ A request is a time in the calendar's row, so it survives a dead Redis; the queu
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -274,7 +275,10 @@ def _status(calendar: Calendar, connection: Connection, channels: list[Channel],
         state = SyncState.ERROR
     elif waits:
         state = SyncState.QUEUED
-    pushed = any(channel.stopped_at is None and channel.expires_at > now for channel in channels)
+    pushed = any(
+        channel.stopped_at is None and channel.expires_at > now and not channel.refusal
+        for channel in channels
+    )
     return SyncStatus(
         calendar_id=calendar.id,
         calendar_name=calendar.name,
@@ -291,12 +295,14 @@ def _status(calendar: Calendar, connection: Connection, channels: list[Channel],
         last_error=calendar.last_error or ("" if usable else connection.last_error),
         needs_confirmation=calendar.last_error_code == MASS_DELETE,
         push=pushed,
-        push_note="" if pushed else _note(connection.provider, is_read),
+        push_note="" if pushed else _note(connection.provider, is_read, channels),
     )
 
 
-def _note(provider: str, is_read: bool) -> str:
-    """How changes arrive without a push."""
+def _note(provider: str, is_read: bool, channels: Sequence[Channel]) -> str:
+    """How changes arrive without a push, and why there is none, as far as the provider said."""
     if not is_read:
         return registry.kind(provider).note
-    return f"Changes are looked for every {get_settings().poll_minutes} minutes."
+    newest = max(channels, key=lambda channel: channel.created_at, default=None)
+    why = f"{newest.refusal} " if newest is not None and newest.refusal else ""
+    return f"{why}Changes are looked for every {get_settings().poll_minutes} minutes."

@@ -161,6 +161,55 @@ def test_a_webhook_brings_a_booking_at_once_and_only_once(
     assert queue.job_ids == []
 
 
+def test_webhooks_that_the_app_s_key_signs(
+    api: httpx.Client,
+    calendly: RunningCalendly,
+    ada: User,
+    account: Connected,
+    configure: Callable[..., Settings],
+) -> None:
+    """With the key they are believed. Without, push is not said to work: its state says what to do, once, until a
+    webhook is believed."""
+    calendly.stand_in.rules.switch("app_signed", on=True)
+    assert channels.ensure(account.calendar_id)
+    book(calendly)
+    wait_until(lambda: calendly.receiver.deliveries)
+    (delivery,) = calendly.receiver.deliveries
+
+    def told() -> tuple[bool, str]:
+        (found,) = api.get("/api/v1/sync/status", headers=ada.bearer).json()["items"]
+        return found["push"], found["push_note"]
+
+    assert told() == (True, "")
+    configure(BASE_URL=PUBLIC_URL, **calendly.environment | {"CALENDLY_WEBHOOK_KEY": ""})
+    problem(deliver(api, delivery), 403, "forbidden")
+    with reading() as session:
+        (channel,) = session.exec(select(Channel)).all()
+    channels.pushed(channel.id, 0, "unproven")
+    pushes, note = told()
+    assert not pushes
+    assert "CALENDLY_WEBHOOK_KEY" in note
+    (shown,) = api.get("/api/v1/admin/channels", headers=ada.bearer).json()["items"]
+    assert shown["state"] == "unproven"
+    assert shown["reason"] in note
+    configure(BASE_URL=PUBLIC_URL, **calendly.environment)
+    assert deliver(api, delivery).status_code == 202
+    channels.pushed(channel.id, 0)
+    assert told() == (True, "")
+
+
+def test_a_plan_without_webhooks_is_told(
+    api: httpx.Client, calendly: RunningCalendly, ada: User, account: Connected
+) -> None:
+    """Nothing ends: the calendar is polled, and its state says why."""
+    calendly.stand_in.rules.switch("no_webhooks", on=True)
+    assert not channels.ensure(account.calendar_id)
+    (found,) = api.get("/api/v1/sync/status", headers=ada.bearer).json()["items"]
+    assert not found["push"]
+    assert "This Calendly plan has no webhooks" in found["push_note"]
+    assert "every 5 minutes" in found["push_note"]
+
+
 def test_rescheduling_and_cancelling_at_calendly_move_and_remove(
     api: httpx.Client, calendly: RunningCalendly, ada: User, account: Connected
 ) -> None:

@@ -222,14 +222,14 @@ def test_every_kind_of_place(location: dict[str, Any] | None, place: str) -> Non
 
 
 def test_a_calendar_is_read_only_and_in_a_zone_that_exists() -> None:
-    """Nobody is offered to write there; a zone that nobody knows becomes UTC."""
+    """Nobody is offered to write there; a zone that nobody knows is none."""
     calendar = calendar_from(me().json()["resource"])
     assert (calendar.remote_id, calendar.timezone, calendar.access_role.can_write) == (
         USER,
         "Europe/Berlin",
         False,
     )
-    assert calendar_from({"uri": USER, "timezone": "Mars/Phobos"}).timezone == "UTC"
+    assert calendar_from({"uri": USER, "timezone": "Mars/Phobos"}).timezone == ""
 
 
 def test_only_the_last_part_of_a_uri_is_ever_used() -> None:
@@ -395,12 +395,33 @@ def test_busy_times_are_asked_for_a_week_at_a_time() -> None:
         moment = datetime.fromisoformat(start)
         return httpx.Response(200, json={"collection": [busy_time(moment), busy_time(moment, "external")]})
 
-    span = Span(instant(NOW), instant(NOW + timedelta(days=16)))
+    later = NOW + timedelta(hours=1)
+    span = Span(instant(later), instant(later + timedelta(days=16)))
     found = calendly(answer).freebusy([USER], span)[USER]
     assert [start for start, _ in asked][1:] == [end for _, end in asked][:-1]
     assert len(asked) == 3
     assert isinstance(found, list)
-    assert [span.start for span in found] == [instant(NOW + timedelta(days=days)) for days in (0, 7, 14)]
+    assert [span.start for span in found] == [instant(later + timedelta(days=days)) for days in (0, 7, 14)]
+
+
+def test_busy_times_begin_no_earlier_than_now() -> None:
+    """Calendly refuses a start in the past, as of its own clock: what has begun is asked for from now on, what is over
+    not at all; and where it refuses all the same, the events tell."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params["start_time"])
+        if datetime.fromisoformat(asked[-1]) <= NOW:
+            return refusal(400, "Invalid Argument")
+        return httpx.Response(200, json={"collection": []})
+
+    now = instant(NOW)
+    assert calendly(answer).freebusy([USER], Span(now - 3600, now + 3600)) == {USER: []}
+    assert calendly(answer).freebusy([USER], Span(now - 3600, now - 1800)) == {USER: []}
+    (start,) = asked
+    assert NOW < datetime.fromisoformat(start) <= NOW + timedelta(minutes=2)
+    refusing = calendly(lambda _request: refusal(400, "Invalid Argument"))
+    assert refusing.freebusy([USER], Span(now, now + 3600)) == {USER: None}
 
 
 def test_one_calendar_that_cannot_be_asked_does_not_spoil_the_others() -> None:
@@ -481,7 +502,7 @@ def test_a_subscription_whose_answer_was_lost_is_found_again() -> None:
 
 
 def test_a_plan_without_webhooks_is_refused_for_good() -> None:
-    """The reason is Calendly's own sentence, and nobody tries every minute."""
+    """The plan is named, with Calendly's own sentence, and nobody tries every minute."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         message = "Please upgrade your Calendly account to Professional"
@@ -490,6 +511,7 @@ def test_a_plan_without_webhooks_is_refused_for_good() -> None:
     with pytest.raises(PermissionDenied, match="upgrade your Calendly account") as caught:
         calendly(answer).watch(USER, channel_id="c", token="t", address="https://a.example", expires_at=NOW)
     assert not caught.value.retryable
+    assert caught.value.detail.startswith("This Calendly plan has no webhooks")
 
 
 BODY = b'{"event":"invitee.created"}'

@@ -329,6 +329,9 @@ def test_busy_times_cover_a_week_at_most(calendly: RunningCalendly, api: httpx.C
     assert api.get("user_busy_times", params=week).json()["collection"] == []
     longer = own | {"end_time": stamp(now + timedelta(days=28))}
     assert api.get("user_busy_times", params=longer).status_code == 400
+    past = own | {"start_time": stamp(now - timedelta(minutes=1)), "end_time": stamp(now + timedelta(days=1))}
+    answer = api.get("user_busy_times", params=past)
+    assert (answer.status_code, answer.json()["details"][0]["message"]) == (400, "cannot be in the past")
     backwards = own | {"end_time": stamp(now)}
     assert api.get("user_busy_times", params=backwards).status_code == 400
 

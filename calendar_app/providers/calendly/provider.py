@@ -55,6 +55,14 @@ NOTE = (
 PAGE_SIZE = 100
 INVITEE_CALLS = 25
 """Events whose invitees one listing asks for, a call each: half of what a free plan may call in a minute."""
+FROM_NOW = timedelta(minutes=1)
+"""``user_busy_times`` takes no start in the past, by Calendly's clock and when the request arrives there
+(https://developer.calendly.com/api-docs/calendly-api/availability/list-user-busy-times)."""
+NO_WEBHOOKS = "This Calendly plan has no webhooks, by which changes would be told at once."
+NOT_PROVEN = (
+    "Set CALENDLY_WEBHOOK_KEY to the webhook signing key of your Calendly app: Calendly signs the webhooks of OAuth "
+    "apps with it."
+)
 BUSY_WINDOW = timedelta(days=7)
 """The longest stretch that ``user_busy_times`` answers for."""
 LONGEST_EVENT = timedelta(days=1)
@@ -140,19 +148,23 @@ class CalendlyCalendar:
             raise ProviderUnavailable(reason="bad_body") from None
 
     def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
-        """``user_busy_times``, a week at a time; of these, Calendly's own events."""
+        """``user_busy_times``, a week at a time; of these, Calendly's own events. What is over is not asked for, and
+        where Calendly refuses the question the events have to tell."""
         found: dict[str, BusyAnswer] = {}
         for calendar_id in calendar_ids:
             try:
                 found[calendar_id] = merge(self._busy(calendar_id, span))
-            except (PermissionDenied, EventNotFound, InvalidRequest) as error:
+            except InvalidRequest:
+                found[calendar_id] = None
+            except (PermissionDenied, EventNotFound) as error:
                 found[calendar_id] = CalendarNotFound(reason=error.reason)
         return found
 
     def watch(
         self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime
     ) -> PushChannel:
-        """A webhook subscription for the user's own events, signed with ``token``.
+        """A webhook subscription for the user's own events, signed with ``token`` or with the application's own key
+        (:mod:`.push`).
 
         It has no end of its own; being opened anew when the channel is renewed brings one back that Calendly disabled.
         """
@@ -168,6 +180,12 @@ class CalendlyCalendar:
         }
         try:
             made = resource_of(self._http.json("POST", "/webhook_subscriptions", body=body))
+        except PermissionDenied as error:
+            if (
+                "upgrade" in error.detail
+            ):  # before November 2026 free plans had none (release notes, 3 November 2026)
+                raise PermissionDenied(f"{NO_WEBHOOKS} {error.detail}", reason="plan") from None
+            raise
         except InvalidRequest as error:
             if error.reason != ALREADY_EXISTS:
                 raise
@@ -198,7 +216,7 @@ class CalendlyCalendar:
         return resource_of(self._http.json("GET", "/users/me"))
 
     def _busy(self, calendar_id: str, span: Span) -> Iterator[Span]:
-        start, end = utc(span.start), utc(span.end)
+        start, end = max(utc(span.start), self._now() + FROM_NOW), utc(span.end)
         while start < end:
             until = min(end, start + BUSY_WINDOW)
             query = {"user": calendar_id, "start_time": rfc3339(start), "end_time": rfc3339(until)}

@@ -25,8 +25,9 @@ def read_push(request: PushRequest, *, clock: Callable[[], float] = time.time) -
     """A webhook that names its channel in the address and proves itself by ``Calendly-Webhook-Signature``.
 
     ``t=<epoch seconds>,v1=<hex HMAC-SHA256 of "t.body">``, keyed with the channel's secret, or with the application's
-    own signing key where an operator set it (``CALENDLY_WEBHOOK_KEY``): Calendly may sign with that one instead. A
-    message that is older or newer than :data:`REPLAY_WINDOW` proves nothing, and the same message counts once.
+    own signing key where an operator set it (``CALENDLY_WEBHOOK_KEY``). The page above says that an OAuth app has one
+    key for all its webhooks, and not whether a subscription's own key still counts then: either is believed. A message
+    that is older or newer than :data:`REPLAY_WINDOW` proves nothing, and the same message counts once.
 
     :raises InvalidInput: no channel, no signature, or too large to be a notification.
     """

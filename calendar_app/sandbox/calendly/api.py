@@ -218,6 +218,8 @@ class Api:
             raise denied(_NOT_YOURS)
         call.needed("start_time"), call.needed("end_time")
         start, end = call.moment("start_time") or 0, call.moment("end_time") or 0
+        if start < self.bookings.store.now_ms():
+            raise invalid("cannot be in the past", "start_time")
         if not 0 < end - start <= timedelta(days=BUSY_DAYS).total_seconds() * 1000:
             raise invalid(f"date range can be no greater than {BUSY_DAYS} days", "end_time")
         found = [

@@ -16,9 +16,11 @@ from calendar_app.sandbox.calendly.bookings import DEFAULT_ZONE, Account, Bookin
 from calendar_app.sandbox.calendly.error import CalendlyError
 from calendar_app.sandbox.calendly.grants import ACCESS_TOKEN_LIFE_S, Grants
 from calendar_app.sandbox.calendly.oauth import OAuth
+from calendar_app.sandbox.calendly.rules import RULES
 from calendar_app.sandbox.calendly.schema import SCHEMA
 from calendar_app.sandbox.calendly.webhooks import RETRY_AFTER_S, Deliver, HttpDelivery, Webhooks
 from calendar_app.sandbox.pages import Pages
+from calendar_app.sandbox.rules import Rules
 from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed, Push
 from calendar_app.sandbox.store import Clock, Store
 
@@ -53,7 +55,8 @@ class Calendly:
         self.grants = Grants(self.store, access_token_seconds)
         self._http = HttpDelivery()
         self._deliver, self._push = deliver or self._http, push
-        self.webhooks = Webhooks(self.bookings, self._send, push_retry_after)
+        self.rules = Rules(RULES)
+        self.webhooks = Webhooks(self.bookings, self._send, self.rules, push_retry_after)
         self._oauth = OAuth(self.bookings, self.grants, pages, frozenset(redirect_uris))
         plant(self.bookings)
         self.store.on_change = self.webhooks.changed

@@ -23,6 +23,9 @@ import orjson
 
 from calendar_app.sandbox.calendly.bookings import API, Account, Bookings, stamp, uuid_of
 from calendar_app.sandbox.calendly.error import already_exists, denied, invalid, not_found
+from calendar_app.sandbox.calendly.rules import APP_SIGNED, NO_WEBHOOKS
+from calendar_app.sandbox.environment import CALENDLY_WEBHOOK_KEY
+from calendar_app.sandbox.rules import Rules
 
 Json = dict[str, Any]
 Deliver = Callable[[str, dict[str, str], bytes], Awaitable[int]]
@@ -62,14 +65,20 @@ class Webhooks:
     """Use of the webhook table."""
 
     def __init__(
-        self, bookings: Bookings, deliver: Deliver, retry_after: tuple[float, ...] = RETRY_AFTER_S
+        self,
+        bookings: Bookings,
+        deliver: Deliver,
+        rules: Rules,
+        retry_after: tuple[float, ...] = RETRY_AFTER_S,
     ) -> None:
-        self.bookings, self.deliver, self.retry_after = bookings, deliver, retry_after
+        self.bookings, self.deliver, self.rules, self.retry_after = bookings, deliver, rules, retry_after
         self.store = bookings.store
         self._running: set[asyncio.Task[None]] = set()
 
     def create(self, account: Account, body: Mapping[str, Any]) -> Json:
         """:raises CalendlyError: 400, 403 for another organization or user, 409 for a URL that is taken."""
+        if NO_WEBHOOKS in self.rules:
+            raise denied("Please upgrade your Calendly account to Professional")
         url, key, scope = (body.get(name) for name in ("url", "signing_key", "scope"))
         events = body.get("events")
         if not isinstance(url, str) or not _may_receive(url):
@@ -195,6 +204,8 @@ class Webhooks:
         """Each try is signed anew, with its own time."""
         for pause in (*self.retry_after, None):
             headers = {"Content-Type": "application/json", "User-Agent": "Calendly-Webhooks"}
+            if APP_SIGNED in self.rules:
+                key = CALENDLY_WEBHOOK_KEY
             if key:
                 moment = int(self.store.now().timestamp())
                 headers["Calendly-Webhook-Signature"] = signature(key, moment, body)

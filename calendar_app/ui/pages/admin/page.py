@@ -23,7 +23,12 @@ _NAMES = (
     ("health", "Health"),
     ("audit", "Audit trail"),
 )
-_CHANNEL = {"open": ("Open", "green"), "ending": ("Renewed soon", "blue"), "expired": ("Expired", "red")}
+_CHANNEL = {
+    "open": ("Open", "green"),
+    "ending": ("Renewed soon", "blue"),
+    "expired": ("Expired", "red"),
+    "unproven": ("Not believed", "amber"),
+}
 _HEALTH = {"ok": ("Works", "green"), "warning": ("Look at this", "amber")}
 
 
