@@ -19,7 +19,7 @@ from calendar_app import logs
 from calendar_app.db import failures
 from calendar_app.db.session import require_whole_file
 from calendar_app.errors import AlmanacError
-from calendar_app.services import backup, health, installation, key_rotation, owners
+from calendar_app.services import backup, health, installation, key_rotation, owners, provider_checklist
 from calendar_app.settings import SettingsError, get_settings
 
 KEYS_ARE_NOT_IN_IT = (
@@ -68,6 +68,13 @@ def check(_arguments: argparse.Namespace) -> int:
     status = "failed" if lost else "warning" if old else "ok"
     say(f"{status:8} keys: {old} values are under older keys, {lost} under none.")
     return 1 if lost else 0
+
+
+def check_provider(arguments: argparse.Namespace) -> int:
+    """The first half hour with a real account of a provider: what to do, and what to look at."""
+    for line in provider_checklist.lines(arguments.provider):
+        say(line)
+    return 0
 
 
 def back_up(arguments: argparse.Namespace) -> int:
@@ -154,6 +161,9 @@ def parser() -> argparse.ArgumentParser:
     rotation.add_argument("--batch", type=int, default=key_rotation.BATCH, help="rows in one transaction")
     rotation.add_argument("--dry-run", action="store_true", help="only count")
     command("check", check)
+    command("check-provider", check_provider).add_argument(
+        "provider", help="google, microsoft, calendly or caldav"
+    )
     command("backup", back_up).add_argument("file", type=Path, help="a file that does not exist yet")
     put_back = command("restore", restore)
     put_back.add_argument("file", type=Path, help="what `backup` made")
