@@ -19,7 +19,8 @@ from calendar_app.api.calendars import CalendarOut
 from calendar_app.api.deps import Caller, CurrentActor, CurrentCaller, OptionalCaller
 from calendar_app.api.fields import Key
 from calendar_app.errors import AlmanacError
-from calendar_app.services import connections
+from calendar_app.services import administrator_consent, connections
+from calendar_app.services.administrator_consent import AdministratorLink
 from calendar_app.services.connecting import STATE_LIFE
 from calendar_app.services.connections import (
     ConnectionView,
@@ -164,17 +165,28 @@ def callback(
     state: Returned = None,
     code: Returned = None,
     error: Returned = None,
+    error_description: Returned = None,
+    admin_consent: Returned = None,
     iss: Returned = None,
 ) -> Response:
     """Where the provider sends the browser: checks `state`, exchanges the code, stores, starts the first sync.
 
-    Browsers are sent on into the app with `?connected=<id>` or `?error=<code>`; who accepts JSON gets JSON.
+    Browsers are sent on into the app with `?connected=<id>` or `?error=<code>`; who accepts JSON gets JSON. With
+    `admin_consent` it is an administrator's answer, who need not be a person of this installation.
     """
     bindings = _bindings(request, caller)
     as_json = "application/json" in request.headers.get("accept", "")
+    if admin_consent is not None:
+        return _administrators_answer(bindings, provider, state, code, error, as_json=as_json)
     try:
         result = connections.finish(
-            bindings=bindings, provider=provider, state=state, code=code, error=error, issuer=iss
+            bindings=bindings,
+            provider=provider,
+            state=state,
+            code=code,
+            error=error,
+            description=error_description,
+            issuer=iss,
         )
     except AlmanacError as failure:
         if as_json:
@@ -184,6 +196,13 @@ def callback(
         return _onward(result.next_path, {"connected": result.connection.id})
     body = _connected(result)
     return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+
+
+@router.post("/{provider}/administrator-link", status_code=201)
+def administrator_link(provider: Key, actor: CurrentActor, response: Response) -> AdministratorLink:
+    """An address where the administrator of your organization allows the use of calendars for everybody there."""
+    response.headers["Cache-Control"] = "no-store"
+    return administrator_consent.administrator_link(actor, provider)
 
 
 @router.get("/{provider}/status")
@@ -252,6 +271,32 @@ def _connected(result: ConnectResult) -> ConnectedOut:
     )
 
 
+def _administrators_answer(
+    bindings: list[str],
+    provider: str,
+    state: str | None,
+    code: str | None,
+    error: str | None,
+    *,
+    as_json: bool,
+) -> Response:
+    """To the person who had asked, on their page; to anybody else, on a page that says how it went and no more."""
+    try:
+        agreed = administrator_consent.take_answer(
+            bindings=bindings, provider=provider, state=state, code=code, error=error
+        )
+    except AlmanacError as failure:
+        if as_json:
+            raise
+        refused = failure.code == "admin_consent_refused"
+        return _onward("/administrator/refused" if refused else "/administrator/again", {})
+    if as_json:
+        return JSONResponse({"success": True}, headers={"Cache-Control": "no-store"})
+    if agreed.own:
+        return _onward(agreed.next_path, {"agreed": provider})
+    return _onward("/administrator/agreed", {})
+
+
 def _bindings(request: Request, caller: Caller | None) -> list[str]:
     """What the request can prove to be."""
     found: list[str] = []
@@ -274,7 +319,7 @@ def _serializer() -> URLSafeTimedSerializer:
 
 def _onward(path: str, query: dict[str, str]) -> RedirectResponse:
     before, mark, fragment = path.partition("#")
-    joint = "&" if "?" in before else "?"
+    joint = "" if not query else "&" if "?" in before else "?"
     return RedirectResponse(
         f"{before}{joint}{urlencode(query)}{mark}{fragment}", 303, headers={"Cache-Control": "no-store"}
     )

@@ -68,7 +68,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ScopeNeed:
-    """One permission we ask for; ``feature`` completes "without it we cannot …"; ``required``: no use without."""
+    """One permission we ask for; ``feature`` completes "without it we cannot …", empty where nobody would notice;
+    ``required``: no use without."""
 
     scope: str
     feature: str
@@ -214,6 +215,30 @@ PushReader = Callable[[PushRequest], "PushEcho | Sequence[PushNotice]"]
 """Takes a webhook request apart, pure and quick. :raises InvalidInput: it is none of the provider's."""
 
 
+class ConsentRefusal(StrEnum):
+    """Why a provider did not let a person consent, as far as it says so: an administrator has to; an administrator was
+    asked already; it may be the one or the person's own "no"; the account is not among those that may use the
+    application; a policy of the organization blocked the sign-in; the person has to sign in once more."""
+
+    ADMINISTRATOR = "admin_consent_required"
+    REQUESTED = "admin_consent_requested"
+    DECLINED = "consent_declined"
+    NOT_ASSIGNED = "not_assigned"
+    POLICY = "blocked_by_policy"
+    SIGN_IN = "sign_in_again"
+
+
+@runtime_checkable
+class AsksAdministrators(Protocol):
+    """The sign-in of a provider where an organization's administrator may have to consent for its people."""
+
+    def administrator_url(self, *, state: str, redirect_uri: str) -> str:
+        """Where an administrator consents for everybody; empty where there is no such place."""
+
+    def refusal(self, error: str, description: str) -> ConsentRefusal | None:
+        """What the provider's refusal means; ``None`` where it does not say more than RFC 6749 §4.1.2.1."""
+
+
 class OAuthClient(Protocol):
     """The OAuth 2.0 side of a provider: authorization code with PKCE S256 (RFC 6749 §4.1, RFC 7636).
 
@@ -345,7 +370,8 @@ class ProviderKind:
     ``configured`` tells whether credentials are set; ``missing`` names the environment variables that are not.
     ``parallel`` is how many calls one account may have in flight at once; 0 for no limit. ``note`` is one sentence
     about what the provider cannot do, shown where people choose calendars. ``access_page`` says where the owner of an
-    account ends our access, for providers that we cannot tell.
+    account ends our access, for providers that we cannot tell. ``administrators``: some people need the consent of one
+    first.
     """
 
     key: str
@@ -357,6 +383,7 @@ class ProviderKind:
     parallel: int = 0
     note: str = ""
     access_page: str = ""
+    administrators: bool = False
 
     @property
     def reads(self) -> bool:

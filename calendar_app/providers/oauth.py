@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import httpx
 from authlib.common.errors import AuthlibBaseError
@@ -18,7 +19,7 @@ from authlib.oauth2 import OAuth2Client
 from pydantic import SecretStr
 
 from calendar_app.errors import GrantRevoked, InvalidRequest, ProviderUnavailable, RateLimited
-from calendar_app.providers.base import Account, Grant, ScopeNeed
+from calendar_app.providers.base import Account, ConsentRefusal, Grant, ScopeNeed
 from calendar_app.providers.http import ErrorMap, MeteredClient, ProviderHttp, retry_after, tls
 
 _GRANT_ENDED = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
@@ -34,6 +35,8 @@ class OAuthVendor:
     * ``account``: the address that tells whose grant it is, ``account_of`` what its answer says (an empty id: it does
       not say), ``to_error`` what a refusal there means.
     * ``issuer``: as in :class:`calendar_app.providers.base.OAuthClient`.
+    * ``administrators``: where an organization's administrator consents for its people, to ``administrator_scopes``;
+      ``refused`` reads ``error`` and ``error_description`` of a refusal.
     * ``revoke``: where a grant is withdrawn; where there is no such place, ``no_revocation`` tells people what to do.
       ``revoke_as_client``: that takes the client's own credentials too (RFC 7009 §2.1).
     """
@@ -51,6 +54,9 @@ class OAuthVendor:
     extra: Mapping[str, str] = field(default_factory=dict)
     login_hint: bool = True
     named: Callable[[Grant], Grant] = lambda grant: grant
+    administrators: str = ""
+    administrator_scopes: str = ""
+    refused: Callable[[str, str], ConsentRefusal | None] = lambda _error, _description: None
     revoke: str = ""
     revoke_as_client: bool = False
     no_revocation: str = ""
@@ -90,6 +96,23 @@ class AuthorizationCode:
             **extra,
         )
         return str(url)
+
+    def administrator_url(self, *, state: str, redirect_uri: str) -> str:
+        """Where an administrator consents for everybody; empty where there is no such place."""
+        vendor = self._vendor
+        if not vendor.administrators:
+            return ""
+        query = {
+            "client_id": vendor.client_id,
+            "scope": vendor.administrator_scopes,
+            "redirect_uri": redirect_uri,
+            "state": state,
+        }
+        return f"{vendor.administrators}?{urlencode(query, quote_via=quote)}"
+
+    def refusal(self, error: str, description: str) -> ConsentRefusal | None:
+        """What the provider's refusal means."""
+        return self._vendor.refused(error, description)
 
     def exchange(self, *, code: str, code_verifier: str, redirect_uri: str) -> Grant:
         """:raises GrantRevoked: the code was refused. :raises InvalidRequest: our own credentials were."""
@@ -186,8 +209,9 @@ class AuthorizationCode:
         except AuthlibBaseError as error:
             reason = str(error.error or "")
             if reason in _GRANT_ENDED:
+                why = self._vendor.refused(reason, str(error.description or ""))
                 raise GrantRevoked(
-                    f"{title} no longer accepts this sign-in: connect the account again."
+                    f"{title} no longer accepts this sign-in: connect the account again.", reason=why or ""
                 ) from None
             if reason in ("temporarily_unavailable", "server_error"):
                 raise ProviderUnavailable(f"{title} cannot be reached right now.", reason=reason) from None

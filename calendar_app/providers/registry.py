@@ -58,6 +58,7 @@ class _Entry:
     note: str = ""
     access_page: str = ""
     not_proven: str = ""
+    administrators: bool = False
 
 
 def _unset(settings: Settings, *names: str) -> tuple[str, ...]:
@@ -93,6 +94,7 @@ _ENTRIES: dict[str, _Entry] = {
         parallel=microsoft.PARALLEL,
         note=microsoft.NOTE,
         access_page=ACCESS_PAGE,
+        administrators=True,
     ),
     "caldav": _Entry(
         title="CalDAV",
@@ -227,6 +229,7 @@ def _kind(key: str, entry: _Entry, settings: Settings) -> ProviderKind:
         parallel=entry.parallel,
         note=entry.note,
         access_page=entry.access_page,
+        administrators=entry.administrators,
     )
 
 

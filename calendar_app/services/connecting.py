@@ -30,7 +30,14 @@ from calendar_app.errors import (
     StateInvalid,
 )
 from calendar_app.providers import registry
-from calendar_app.providers.base import Account, Grant, OAuthClient, RemoteCalendar
+from calendar_app.providers.base import (
+    Account,
+    AsksAdministrators,
+    ConsentRefusal,
+    Grant,
+    OAuthClient,
+    RemoteCalendar,
+)
 from calendar_app.services import accounts, audit, calendar_listing, calendars, channels, grants, live, sync
 from calendar_app.services.calendars import CalendarView
 from calendar_app.services.connection_views import ConnectionView, missing_features, owned, title, views
@@ -160,12 +167,14 @@ def finish(
     state: str | None,
     code: str | None = None,
     error: str | None = None,
+    description: str | None = None,
     issuer: str | None = None,
     now: datetime | None = None,
 ) -> ConnectResult:
     """Take the provider's answer (RFC 6749 §4.1.2) and connect the account, or reconnect it in place.
 
-    ``bindings`` are what the browser that brought the answer can prove to be. ``issuer`` is ``iss`` of RFC 9207.
+    ``bindings`` are what the browser that brought the answer can prove to be. ``description`` is the answer's
+    ``error_description``; ``issuer`` is ``iss`` of RFC 9207.
 
     :raises StateInvalid: ``state`` is missing, unknown, another browser's, spent or too old, or the code was refused.
     :raises ConsentDenied: "Deny" was pressed, or a permission is missing that nothing works without.
@@ -173,11 +182,11 @@ def finish(
     :raises ProviderNotConfigured: the provider refuses the operator's credentials. :raises ProviderError: and the like.
     """
     oauth = registry.oauth_client(provider)
-    attempt = _spend(state or "", provider, bindings, now or datetime.now(UTC))
+    attempt = spend(state or "", provider, bindings, now or datetime.now(UTC))
     if issuer and oauth.issuer and issuer != oauth.issuer:
         raise StateInvalid("The answer did not come from the provider that was asked. Start again.")
     if error:
-        raise _refusal(provider, error)
+        raise _refusal(oauth, provider, error, description or "")
     if not code:
         raise StateInvalid("The provider sent no code. Start again.")
     grant = _exchange(oauth, provider, code, attempt)
@@ -198,7 +207,7 @@ def _find(session: Session, state: str) -> OAuthAttempt | None:
     return session.exec(query.with_for_update()).first()
 
 
-def _spend(state: str, provider: str, bindings: Collection[str], now: datetime) -> Attempt:
+def spend(state: str, provider: str, bindings: Collection[str], now: datetime) -> Attempt:
     """The attempt behind ``state``, marked as used. One that is somebody else's stays unused for its owner."""
     again = "This connection attempt is not valid any more. Start again from the calendars page."
     with transaction() as session:
@@ -221,8 +230,10 @@ def _spend(state: str, provider: str, bindings: Collection[str], now: datetime) 
         return Attempt(row.workspace_id, row.person_id, row.connection_id, row.code_verifier, row.next_path)
 
 
-def _refusal(provider: str, error: str) -> Exception:
+def _refusal(oauth: OAuthClient, provider: str, error: str, description: str) -> Exception:
     name = title(provider)
+    if isinstance(oauth, AsksAdministrators) and (why := oauth.refusal(error, description)):
+        return ConsentDenied(f"{name} was not connected, because access was not allowed.", code=why)
     if error in ("access_denied", "consent_required", "interaction_required"):
         return ConsentDenied(f"{name} was not connected, because access was not allowed.")
     if error in ("server_error", "temporarily_unavailable"):
@@ -238,7 +249,11 @@ def _exchange(oauth: OAuthClient, provider: str, code: str, attempt: Attempt) ->
         return oauth.exchange(
             code=code, code_verifier=attempt.code_verifier, redirect_uri=redirect_uri(provider)
         )
-    except GrantRevoked:
+    except GrantRevoked as error:
+        if error.reason in list(ConsentRefusal):
+            raise ConsentDenied(
+                f"{title(provider)} was not connected, because access was not allowed.", code=error.reason
+            ) from None
         raise StateInvalid(f"{title(provider)} did not accept the sign-in code. Start again.") from None
     except InvalidRequest as error:
         if error.reason in _OPERATOR:

@@ -83,7 +83,7 @@ def missing_features(provider: str, scopes: Iterable[str]) -> tuple[str, ...]:
     except (ProviderNotConfigured, NotFound):
         return ()
     granted = set(scopes)
-    return tuple(need.feature for need in wanted if need.scope not in granted)
+    return tuple(need.feature for need in wanted if need.feature and need.scope not in granted)
 
 
 def title(provider: str) -> str:

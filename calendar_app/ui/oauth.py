@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import connections
+from calendar_app.services import administrator_consent, connections
 from calendar_app.ui import notices
 from calendar_app.ui.session import SessionState, signed_in
 
@@ -23,6 +23,8 @@ MESSAGES = {
     "provider_misconfigured": "The provider refused our credentials. Ask whoever runs this installation to check them.",
     "scope_missing": "A permission that nothing works without was not ticked. Connect again and leave it ticked.",
     "wrong_account": "You signed in with another account. Reconnect with the account of this connection.",
+    **{str(why): text for why, text in administrator_consent.REFUSALS.items()},
+    "admin_consent_refused": "Your administrator did not allow Almanac to use calendars. Ask them why.",
     "not_signed_in": "You were signed out meanwhile. Sign in, then connect again.",
 }
 """What the callback puts into ``?error=``, in words."""
@@ -36,7 +38,14 @@ def outcome(query: Mapping[str, str]) -> tuple[str, str]:
         return "", MESSAGES.get(code, FALLBACK)
     if query.get("connected"):
         return "The account is connected. Its events are being read and appear by themselves.", ""
+    if query.get("agreed"):
+        return "Your administrator has agreed. Connect your account now.", ""
     return "", ""
+
+
+def offers_link(query: Mapping[str, str]) -> bool:
+    """Whether the callback's ``?error=`` is one after which a link for the administrator may help."""
+    return query.get("error", "") in administrator_consent.OFFERS_LINK
 
 
 async def start_connection(

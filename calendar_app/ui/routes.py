@@ -24,6 +24,8 @@ from calendar_app.ui.pages import (
     sign_in,
     team,
 )
+from calendar_app.ui.pages.calendars.administrator import ADMINISTRATOR
+from calendar_app.ui.pages.calendars.administrator import PAGES as ADMINISTRATOR_PAGES
 
 DESCRIPTION = "Connects a business's calendars, shows them live, and takes bookings that cannot collide."
 
@@ -44,6 +46,7 @@ def add_pages(app: rx.App) -> None:
         (security.PATH, security.account_security, "Security · Almanac"),
         (team.PATH, team.members, "Team · Almanac"),
         (f"{appointments.PATH}/[taken_by]", appointments.appointments, "Appointments · Almanac"),
+        *((f"{ADMINISTRATOR}/{name}", answer, "Almanac") for name, answer in ADMINISTRATOR_PAGES),
         ("/join/[invitation_token]", join.join, "Invitation · Almanac"),
         ("/book/[workspace]", book_list.book_list, book_list.BookListState.title),
         ("/book/[workspace]/[event_type]", book.book, book.BookState.page_title),

@@ -764,6 +764,7 @@ def test_the_consent_address_is_the_tenants_and_asks_for_little() -> None:
         "offline_access",
         "User.Read",
         "Calendars.ReadWrite",
+        "Calendars.Read",
         "MailboxSettings.Read",
     ]
     assert (asked["code_challenge_method"], asked["response_mode"], asked["state"]) == ("S256", "query", "st")

@@ -207,6 +207,15 @@ def test_pkce_is_enforced(actor: factories.Actor, fake: FakeProvider) -> None:
     assert _stored() == []
 
 
+def test_a_code_that_a_policy_refuses_says_so(actor: factories.Actor, fake: FakeProvider) -> None:
+    """The provider gave a reason with its refusal of the code: that is told, not that the attempt was too old."""
+    account = fake.account("ada@example.com")
+    fake.fail("exchange", GrantRevoked(reason="blocked_by_policy"))
+    with pytest.raises(ConsentDenied) as caught:
+        _finish(fake.allow(connections.start(actor, "fake", binding=BROWSER), account))
+    assert caught.value.code == "blocked_by_policy"
+
+
 def test_denied_consent_is_said(actor: factories.Actor, fake: FakeProvider) -> None:
     """Pressing "Deny" writes nothing and says what happened."""
     with pytest.raises(ConsentDenied, match="not connected"):

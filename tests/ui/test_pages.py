@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from calendar_app.domain.schedule import Schedule
 from calendar_app.domain.unread import Unread
 from calendar_app.errors import InvalidInput
-from calendar_app.providers.base import AppointmentType, Capability, ProviderKind
+from calendar_app.providers.base import AppointmentType, Capability, ConsentRefusal, ProviderKind
 from calendar_app.services.booking_views import HistoryView
 from calendar_app.services.connections import AffectedBooking
 from calendar_app.services.event_types import HostView
@@ -100,6 +100,11 @@ def test_the_callbacks_answer_becomes_one_sentence() -> None:
     assert oauth.outcome({"error": "consent_denied"})[1].startswith("Access was not granted")
     assert oauth.outcome({"error": "<script>"}) == ("", oauth.FALLBACK)
     assert oauth.outcome({"connected": "x"})[0]
+    assert "administrator has agreed" in oauth.outcome({"agreed": "microsoft"})[0]
+    for why in ConsentRefusal:
+        assert oauth.outcome({"error": str(why)})[1] not in ("", oauth.FALLBACK)
+    offered = {str(why) for why in ConsentRefusal if oauth.offers_link({"error": str(why)})}
+    assert offered == {"admin_consent_required", "consent_declined"}
     assert oauth.outcome({}) == ("", "")
 
 

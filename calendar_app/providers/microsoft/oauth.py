@@ -14,19 +14,25 @@ from typing import Any
 import httpx
 
 from calendar_app.providers.base import Account, Grant, ScopeNeed
+from calendar_app.providers.microsoft.clouds import RESOURCES, entra_of, resource_of
+from calendar_app.providers.microsoft.consent import administrators_address, refused
 from calendar_app.providers.microsoft.errors import to_error
 from calendar_app.providers.oauth import AuthorizationCode, OAuthVendor
 from calendar_app.settings import Settings
 
+# Calendars.Read is what subscriptions are listed with: "Graph Subscriptions will not be able to support write access
+# permissions" (https://learn.microsoft.com/graph/api/subscription-post-subscriptions). Older grants work without it, so
+# nothing is said where it is missing.
 SCOPES = (
     ScopeNeed("offline_access", "keep your calendars in step while you are away", required=True),
     ScopeNeed("User.Read", "know which account this is", required=True),
     ScopeNeed(
         "Calendars.ReadWrite", "read your events and write bookings into your calendars", required=True
     ),
+    ScopeNeed("Calendars.Read", "", required=False),
     ScopeNeed("MailboxSettings.Read", "know in which time zone your all-day events lie", required=False),
 )
-_RESOURCE = "https://graph.microsoft.com/"
+_OFFLINE = "offline_access"
 _CANONICAL = {need.scope.lower(): need.scope for need in SCOPES}
 _CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
 """The tenant of all personal accounts (https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference)."""
@@ -49,8 +55,11 @@ def microsoft_oauth(settings: Settings, *, transport: httpx.BaseTransport | None
         client_id=settings.microsoft_client_id,
         client_secret=settings.microsoft_client_secret,
         scopes=SCOPES,
-        issuer=issuer_of(settings.microsoft_tenant),
+        issuer=issuer_of(settings.microsoft_tenant, entra_of(settings.microsoft_authorize)),
         authorize=settings.microsoft_authorize,
+        administrators=administrators_address(settings.microsoft_authorize),
+        administrator_scopes=_full_names(resource_of(settings.microsoft_api_url)),
+        refused=refused,
         token=settings.microsoft_token,
         extra={"response_mode": "query", "prompt": "select_account"},
         no_revocation=f"Microsoft lets only the account's owner end an application's access, at {ACCESS_PAGE}.",
@@ -62,10 +71,15 @@ def microsoft_oauth(settings: Settings, *, transport: httpx.BaseTransport | None
     return AuthorizationCode(vendor, timeout=settings.http_timeout, transport=transport)
 
 
-def issuer_of(tenant: str) -> str:
-    """The ``iss`` of a tenant that is one (by its GUID, or ``consumers``), else empty."""
+def issuer_of(tenant: str, entra: str = "https://login.microsoftonline.com") -> str:
+    """The ``iss`` of a tenant that is one (by its GUID, or ``consumers``) at that Entra, else empty."""
     guid = _CONSUMERS if tenant.lower() == "consumers" else tenant.lower()
-    return f"https://login.microsoftonline.com/{guid}/v2.0" if _GUID.fullmatch(guid) else ""
+    return f"{entra}/{guid}/v2.0" if _GUID.fullmatch(guid) else ""
+
+
+def _full_names(resource: str) -> str:
+    """All our scopes by their full names, as the admin consent endpoint is shown them; OpenID's have no resource."""
+    return " ".join(need.scope if need.scope == _OFFLINE else f"{resource}{need.scope}" for need in SCOPES)
 
 
 def _account(me: Mapping[str, Any]) -> Account:
@@ -80,8 +94,8 @@ def _named(grant: Grant) -> Grant:
     The answer gives Graph's permissions by their full addresses or in other case, and never ``offline_access``, whose
     proof is the refresh token itself.
     """
-    given = [scope.removeprefix(_RESOURCE) for scope in grant.scopes]
-    scopes = [_CANONICAL.get(scope.lower(), scope) for scope in given if scope.lower() != "offline_access"]
+    given = [scope.removeprefix(next(filter(scope.startswith, RESOURCES), "")) for scope in grant.scopes]
+    scopes = [_CANONICAL.get(scope.lower(), scope) for scope in given if scope.lower() != _OFFLINE]
     if grant.refresh_token:
-        scopes.insert(0, "offline_access")
+        scopes.insert(0, _OFFLINE)
     return replace(grant, scopes=tuple(dict.fromkeys(scopes)))

@@ -57,6 +57,14 @@ class Grants:
         row = self.store.db.execute("SELECT scopes FROM consent WHERE mailbox = ?", (mailbox,)).fetchone()
         return frozenset(row["scopes"].split()) if row else frozenset()
 
+    def consent_for(self, organization: str, scopes: tuple[str, ...]) -> None:
+        """An administrator allows the scopes for everybody of ``*@domain``."""
+        given = self.consent(organization) | set(scopes)
+        with self.store.writing():
+            self.store.db.execute(
+                "INSERT OR REPLACE INTO consent VALUES (?, ?)", (organization, " ".join(sorted(given)))
+            )
+
     def allow(self, grant: Grant, redirect_uri: str, challenge: str, nonce: str) -> str:
         """Records the consent and gives a single-use code."""
         scopes = self.consent(grant.mailbox) | set(grant.scopes)

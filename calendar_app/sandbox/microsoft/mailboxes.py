@@ -22,6 +22,7 @@ Json = dict[str, Any]
 DEFAULT_ZONE = "Europe/Berlin"
 ADDRESS = re.compile(r"^[^@\s<>\"]{1,64}@[^@\s<>\"]{1,255}$")
 TENANT_ID = "84bd8158-6d4d-4958-8b9f-9d6445542f95"
+_PERSONAL = frozenset({"outlook.com", "hotmail.com", "live.com"})
 COLORS = {
     # calendarColor and the hexColor that Outlook shows for it.
     "auto": "",
@@ -35,6 +36,11 @@ COLORS = {
     "lightBrown": "#8e562e",
     "lightRed": "#d13438",
 }
+
+
+def is_personal(email: str) -> bool:
+    """Whether it is the address of a personal account: it has no organization, and less of Exchange."""
+    return email.rpartition("@")[2].lower() in _PERSONAL
 
 
 @dataclass(frozen=True, slots=True)

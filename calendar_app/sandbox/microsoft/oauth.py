@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
-from urllib.parse import parse_qs, unquote_plus, urlencode
+from urllib.parse import parse_qs, unquote_plus
 
 import orjson
 from joserfc import jwt
@@ -25,9 +25,13 @@ from starlette.routing import Route
 
 from calendar_app.sandbox.environment import MICROSOFT_CLIENT_ID, MICROSOFT_CLIENT_SECRET
 from calendar_app.sandbox.microsoft import scopes as known_scopes
+from calendar_app.sandbox.microsoft.administrators import Administrators
 from calendar_app.sandbox.microsoft.grants import Grant, Grants
 from calendar_app.sandbox.microsoft.mailboxes import ADDRESS, TENANT_ID, Mailbox, Mailboxes
+from calendar_app.sandbox.microsoft.redirects import redirect
+from calendar_app.sandbox.microsoft.rules import APPROVAL
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
+from calendar_app.sandbox.rules import Rules
 
 Json = dict[str, Any]
 
@@ -58,22 +62,23 @@ class AuthRequest:
     query: str
 
     def back(self, **answer: str) -> RedirectResponse:
-        return _redirect(self.redirect_uri, self.state, answer)
-
-
-def _redirect(redirect_uri: str, state: str | None, answer: Json) -> RedirectResponse:
-    query = urlencode(answer | ({} if state is None else {"state": state}))
-    return RedirectResponse(f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{query}", 302)
+        return redirect(self.redirect_uri, self.state, answer)
 
 
 class OAuth:
     """The endpoints; ``redirect_uris`` are the registered ones, compared exactly."""
 
     def __init__(
-        self, mailboxes: Mailboxes, grants: Grants, pages: Pages, redirect_uris: frozenset[str]
+        self,
+        mailboxes: Mailboxes,
+        grants: Grants,
+        pages: Pages,
+        redirect_uris: frozenset[str],
+        rules: Rules,
     ) -> None:
         self.mailboxes, self.grants, self.pages, self.redirect_uris = mailboxes, grants, pages, redirect_uris
-        self.store = mailboxes.store
+        self.store, self.rules = mailboxes.store, rules
+        self.administrators = Administrators(grants, pages, redirect_uris, rules)
         self._key: RSAKey | None = None
 
     def routes(self) -> list[Route]:
@@ -81,6 +86,7 @@ class OAuth:
         return [
             Route(f"{base}/authorize", self.authorize, methods=["GET"]),
             Route(f"{base}/authorize", self.decide, methods=["POST"]),
+            *self.administrators.routes(),
             Route(f"{base}/token", self.token, methods=["POST"]),
             Route("/{tenant}/discovery/v2.0/keys", self.keys, methods=["GET"]),
             Route("/{tenant}/v2.0/.well-known/openid-configuration", self.configuration, methods=["GET"]),
@@ -153,6 +159,11 @@ class OAuth:
             asked = self._checked(request.path_params["tenant"], query)
         except Refused as refused:
             return self._refusal(request, query, refused)
+        if form.get("decision") == "request":
+            return asked.back(
+                error="access_denied",
+                error_description="AADSTS90095: Admin consent was requested.",
+            )
         if form.get("decision") != "allow":
             return asked.back(
                 error="access_denied",
@@ -162,6 +173,14 @@ class OAuth:
         email = form.get("email", "").strip().lower() or form.get("account", "").strip().lower()
         if not ADDRESS.match(email):
             return self._consent_page(request, asked, problem="Enter an e-mail address to continue.")
+        if self.administrators.wanted(email, asked.scopes):
+            return self.pages.render(
+                request,
+                "approval.html",
+                action=request.url.path,
+                query=asked.query,
+                can_request=APPROVAL in self.rules,
+            )
         return self._allowed(asked, self.mailboxes.ensure(email).email)
 
     def _allowed(self, asked: AuthRequest, email: str) -> Response:
@@ -196,7 +215,7 @@ class OAuth:
         given = {name: values[-1] for name, values in parse_qs(query).items()}
         if refused.back:
             answer = {"error": refused.back, "error_description": f"AADSTS{refused.code}: {refused.detail}"}
-            return _redirect(given["redirect_uri"], given.get("state"), answer)
+            return redirect(given["redirect_uri"], given.get("state"), answer)
         return self.pages.render(
             request,
             "refused.html",

@@ -6,6 +6,8 @@ from calendar_app.sandbox.rules import Rule
 
 ONE_SUBSCRIPTION = "one_subscription"
 PAUSES = "pauses"
+ADMINISTRATOR = "administrator"
+APPROVAL = "approval"
 RULES = {
     # https://learn.microsoft.com/graph/api/subscription-post-subscriptions ("duplicate subscription behavior"). It is
     # not enforced everywhere: https://learn.microsoft.com/answers/questions/5600330.
@@ -15,4 +17,12 @@ RULES = {
         "Notifications pause once the access token that made a subscription has ended, until it is renewed; "
         "what changes meanwhile is never told."
     ),
+    # https://learn.microsoft.com/entra/identity/enterprise-apps/configure-user-consent
+    ADMINISTRATOR: Rule(
+        "Work accounts need an administrator's consent first. Accounts at outlook.com, hotmail.com and live.com are "
+        "personal and do not.",
+        strict=False,
+    ),
+    # https://learn.microsoft.com/entra/identity/enterprise-apps/configure-admin-consent-workflow
+    APPROVAL: Rule("Where an administrator has to consent, people can send a request.", strict=False),
 }

@@ -8,6 +8,7 @@ from calendar_app.ui.components.feed import feed_card
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading, success_callout
 from calendar_app.ui.components.outside import outside_rule
 from calendar_app.ui.layout import page
+from calendar_app.ui.pages.calendars.administrator import ask_administrator
 from calendar_app.ui.pages.calendars.connect import ConnectState, connect_section
 from calendar_app.ui.pages.calendars.connection import connection_card
 from calendar_app.ui.pages.calendars.state import PATH, CalendarsState
@@ -49,6 +50,7 @@ def calendars() -> rx.Component:
                         ),
                     ),
                     connect_section(),
+                    ask_administrator(),
                     outside_rule(),
                     feed_card(),
                 ),
