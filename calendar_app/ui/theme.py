@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import reflex as rx
 
-THEME = rx.theme(
-    appearance="inherit", accent_color="iris", gray_color="slate", radius="medium", panel_background="solid"
-)
+
+def themed(*content: rx.Component) -> rx.Component:
+    """``content`` in our theme."""
+    return rx.theme(
+        *content,
+        appearance="inherit",
+        accent_color="iris",
+        gray_color="slate",
+        radius="medium",
+        panel_background="solid",
+    )
+
+
+THEME = themed()
 
 STYLESHEETS = ("/almanac.css",)
 

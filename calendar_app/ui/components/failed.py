@@ -6,7 +6,7 @@ import reflex as rx
 from reflex_components_core.base.error_boundary import ErrorBoundary  # type: ignore[import-untyped]  # no types
 
 from calendar_app.ui.components import plain
-from calendar_app.ui.theme import space
+from calendar_app.ui.theme import space, themed
 
 
 def failed_page() -> rx.Component:
@@ -44,6 +44,6 @@ def failed_page() -> rx.Component:
 
 
 def boundary(stateful: bool) -> rx.Component:
-    """The boundary around every page, with our words; ``stateful``: there is a server to report to."""
+    """The boundary around every page and the theme, with our words; ``stateful``: there is a server to report to."""
     reporting = {} if stateful else {"on_error": rx.noop()}
-    return ErrorBoundary.create(fallback_render=rx.Var.create(failed_page()), **reporting)
+    return ErrorBoundary.create(fallback_render=rx.Var.create(themed(failed_page())), **reporting)
