@@ -9,13 +9,16 @@ from reflex.event import EventSpec
 
 from calendar_app.errors import AlmanacError
 from calendar_app.ui import notices
+from calendar_app.ui.reloading import NotLoaded
 from calendar_app.ui.session import SignInFirst
 
 log = logging.getLogger(__name__)
 
 
-def show(exception: Exception) -> EventSpec:
+def show(exception: Exception) -> EventSpec | None:
     """The application's backend exception handler: a redirect to sign-in, or a toast with one sentence."""
+    if isinstance(exception, NotLoaded):
+        return None
     if isinstance(exception, SignInFirst):
         return rx.redirect(exception.target)
     if isinstance(exception, AlmanacError):

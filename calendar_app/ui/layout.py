@@ -117,6 +117,18 @@ def page(
     )
 
 
+def times_in(before: rx.Var[str] | str = "") -> rx.Component:
+    """What stands below a heading: the zone that times are shown in, once it is known."""
+    return rx.text(
+        before,
+        rx.cond(SessionState.person_id != "", "Times in " + SessionState.zone, ""),
+        color_scheme="gray",
+        size="2",
+        margin_top=space(2),
+        min_height="1lh",
+    )
+
+
 def public_page(
     *content: rx.Component, on_ready: Any, on_change: Any = None, on_leave: Any = None, seconds: int = 0
 ) -> rx.Component:

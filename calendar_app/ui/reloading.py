@@ -29,6 +29,13 @@ from calendar_app.ui import notices
 from calendar_app.ui.sealed import owner, session_digest
 
 
+class NotLoaded(Exception):
+    """The event met a state without a load: it waited in the browser for the connection, and the state went meanwhile.
+
+    The page was told of that state when it connected, and is loading itself again.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """See :func:`keep`."""
@@ -115,6 +122,12 @@ async def note_load(state: rx.State) -> None:
     loaded.number = uuid.uuid4().hex
     loaded.owner = owner(session_digest(state.router.headers.cookie))
     _loaded.add(state.router.session.session_id)
+
+
+async def check_loaded(state: rx.State) -> None:
+    """:raises NotLoaded: nothing that the person chose is in this state."""
+    if not (await state.get_state(Loaded)).number:
+        raise NotLoaded
 
 
 def forget(sid: str) -> None:

@@ -19,7 +19,7 @@ from calendar_app.services.accounts import Identity
 from calendar_app.services.roles import Actor
 from calendar_app.settings import get_settings
 from calendar_app.ui.formats import known_zone
-from calendar_app.ui.reloading import keep, note_load
+from calendar_app.ui.reloading import check_loaded, keep, note_load
 from calendar_app.ui.sealed import session_digest
 
 
@@ -108,8 +108,13 @@ async def signed_in(state: rx.State) -> tuple[Identity, Actor]:
 
 
 async def acting(state: rx.State) -> Actor:
-    """The person in the chosen workspace. :raises SignInFirst: without a live session."""
-    return (await signed_in(state))[1]
+    """The person in the chosen workspace, on a page that was loaded.
+
+    :raises SignInFirst: without a live session. :raises NotLoaded: the page's state was lost.
+    """
+    _, actor = await signed_in(state)
+    await check_loaded(state)
+    return actor
 
 
 async def enter(state: rx.State, zone: str, hour12: bool) -> Actor:

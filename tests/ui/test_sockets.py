@@ -22,7 +22,7 @@ from redis import Redis
 from starlette.types import Message, Receive, Scope, Send
 
 from calendar_app.launcher.checks import free_port
-from calendar_app.services import accounts, owners
+from calendar_app.services import accounts, owners, team
 from calendar_app.settings import Settings
 from calendar_app.ui.pages.availability.state import AvailabilityState
 from calendar_app.ui.pages.team import PATH, TeamState
@@ -218,6 +218,25 @@ def test_an_event_on_a_lost_state_is_not_carried_out(served: Served) -> None:
             await page.until("2031-05-08")
             await page.until(SAID)
             assert "2031-05-07" not in page.heard
+
+    run(work)
+
+
+@pytest.mark.parametrize("_served", ["redis"], indirect=True)
+def test_an_event_that_waited_for_the_connection_needs_a_loaded_state(served: Served) -> None:
+    """Over a new socket, to a state that went meanwhile, a press of a button does nothing until the page is loaded."""
+    ada, identity = _somebody("ada@example.com")
+    press = f"{TeamState.get_full_name()}.invite"
+
+    async def work() -> None:
+        async with tab(served.url, "waited", ada, PATH) as page:
+            await page.send(press, PATH, form={"email": "early@example.org", "role": "staff"})
+            await page.send(LOAD, PATH, zone="Europe/Berlin", hour12=False)
+            await page.until("ada@example.com")
+            await page.send(press, PATH, form={"email": "late@example.org", "role": "staff"})
+            await page.until("late@example.org")
+            assert "early@example.org" not in page.heard
+        assert [one.email for one in team.invitations(identity.actor())] == ["late@example.org"]
 
     run(work)
 

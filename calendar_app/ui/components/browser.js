@@ -130,8 +130,19 @@ export function Lifecycle({ told, shown, socket, seconds, leaveTo, onReady, onCh
   }, [leaveTo]);
   useEffect(() => {
     if (!seconds || !onChange) return undefined;
-    const timer = setInterval(() => document.hidden || onChange(), seconds * 1000);
-    return () => clearInterval(timer);
+    let asked = Date.now();
+    // A page that was out of sight may be hours old, and its stored state gone: it asks once it is seen again.
+    const ask = () => {
+      if (document.hidden || Date.now() - asked < seconds * 900) return;
+      asked = Date.now();
+      onChange();
+    };
+    const timer = setInterval(ask, seconds * 1000);
+    document.addEventListener("visibilitychange", ask);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", ask);
+    };
   }, [seconds]);
   return null;
 }

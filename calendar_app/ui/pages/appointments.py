@@ -23,7 +23,7 @@ from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.cancel import reason_dialog
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading
-from calendar_app.ui.layout import page
+from calendar_app.ui.layout import page, times_in
 from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import SessionState, acting, enter
 from calendar_app.ui.theme import space
@@ -271,14 +271,10 @@ def appointments() -> rx.Component:
         on_ready=AppointmentsState.load,
         on_change=AppointmentsState.refresh,
         kept=(AppointmentsState,),
-        lead=rx.text(
-            "What customers book at ",
-            rx.cond(AppointmentsState.name != "", AppointmentsState.name, "the provider"),
-            " itself. Times in ",
-            SessionState.zone,
-            color_scheme="gray",
-            size="2",
-            margin_top=space(2),
+        lead=times_in(
+            "What customers book at "
+            + rx.cond(AppointmentsState.name != "", AppointmentsState.name, "the provider")
+            + " itself. "
         ),
         actions=rx.button(
             rx.el.a("Back to calendars", href="/settings/calendars"),

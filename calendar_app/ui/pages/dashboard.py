@@ -37,7 +37,7 @@ from calendar_app.ui.components.feedback import (
     warning_callout,
 )
 from calendar_app.ui.following import Delta
-from calendar_app.ui.layout import page
+from calendar_app.ui.layout import page, times_in
 from calendar_app.ui.oauth import outcome, start_connection
 from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import SessionState, acting, enter
@@ -460,7 +460,7 @@ def dashboard() -> rx.Component:
         on_ready=DashboardState.load,
         on_change=DashboardState.refresh,
         kept=(DashboardState,),
-        lead=rx.text("Times in ", SessionState.zone, color_scheme="gray", size="2", margin_top=space(2)),
+        lead=times_in(),
         actions=rx.cond(
             DashboardState.connections.length() > 0,
             rx.button(

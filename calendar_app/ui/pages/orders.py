@@ -21,7 +21,7 @@ from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components.badges import status_badge
 from calendar_app.ui.components.cancel import reason_dialog
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading
-from calendar_app.ui.layout import page
+from calendar_app.ui.layout import page, times_in
 from calendar_app.ui.pages.bookings.rows import worst
 from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import SessionState, acting, enter
@@ -279,13 +279,7 @@ def orders() -> rx.Component:
         on_ready=OrdersState.load,
         on_change=OrdersState.refresh,
         kept=(OrdersState,),
-        lead=rx.text(
-            "Appointments that customers made together. Times in ",
-            SessionState.zone,
-            color_scheme="gray",
-            size="2",
-            margin_top=space(2),
-        ),
+        lead=times_in("Appointments that customers made together. "),
         actions=rx.button(
             rx.el.a("Back to bookings", href="/bookings"), as_child=True, variant="soft", color_scheme="gray"
         ),

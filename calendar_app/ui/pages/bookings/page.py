@@ -6,7 +6,7 @@ import reflex as rx
 
 from calendar_app.ui.components.badges import status_badge
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading, warning_callout
-from calendar_app.ui.layout import page
+from calendar_app.ui.layout import page, times_in
 from calendar_app.ui.pages.bookings.details import details
 from calendar_app.ui.pages.bookings.rows import BookingRow
 from calendar_app.ui.pages.bookings.state import BookingsState, MoveState
@@ -44,7 +44,7 @@ def bookings() -> rx.Component:
             BookingsState.has_orders,
             rx.button(rx.el.a("Orders", href="/orders"), as_child=True, variant="soft", color_scheme="gray"),
         ),
-        lead=rx.text("Times in ", SessionState.zone, color_scheme="gray", size="2", margin_top=space(2)),
+        lead=times_in(),
     )
 
 
