@@ -1,33 +1,37 @@
-"""The calendars of an account, listed again in the background: whether those that receive bookings are there, and may
-be written.
+"""The calendars of an account, listed again in the background: whether those that receive bookings are there and may be
+written, and what else has changed since the account was connected.
 
-Only accounts with such calendars are asked: one to three requests every six hours, and after a calendar was lost within
-a minute, then later and later, at most every half hour. A listing adds and removes no calendar here; people do that.
+Accounts with such calendars are asked every six hours, others once a day, one to three requests each, at times that
+follow from the account's id, so that they are spread over the day however many were connected at once; after a calendar
+was lost within a minute, then later and later, at most every half hour. Names, colours and roles follow the provider,
+and a calendar that is new there is added, as connecting would. Nothing is removed here: whether a calendar that is not
+listed is gone its reading tells, or a person.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
 from calendar_app import queues
-from calendar_app.db.session import clock, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.errors import CalendarNotFound, NotFound, PermissionDenied, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, Capability, RemoteCalendar
-from calendar_app.services import calendar_rights, calendar_writes, grants, sync
+from calendar_app.services import calendar_rights, calendar_writes, calendars, grants, live, sync
 from calendar_app.services.sync_run import USABLE
 
 log = logging.getLogger(__name__)
 
-REST = timedelta(hours=6)
-"""How often the calendars of an account with nothing lost are listed, give or take a tenth."""
+REST, DAY = timedelta(hours=6), timedelta(days=1)
+"""How often the calendars of an account with nothing lost are listed: one that receives bookings among them, or not."""
 _FIRST, _LONGEST = timedelta(minutes=1), timedelta(minutes=30)
 _SWEEP_LIMIT = 100
 
@@ -59,7 +63,7 @@ def judge(
     whose reading was refused and that are listed.
 
     Writes that were refused are taken up where the right is there again, and so are removals that may have found the
-    calendar gone instead of the event.
+    calendar gone instead of the event. New calendars are read too.
     """
     found = {remote.remote_id: remote for remote in listing}
     rows = session.exec(
@@ -74,9 +78,8 @@ def judge(
         remote = found.get(row.remote_id)
         written = row.receives_bookings or row.write_lost_at is not None
         if remote is not None:
-            row.access_role = remote.access_role.value
-            session.add(row)
-            if _is_back(row, written=written):
+            calendars.follow(session, row, remote, now)
+            if _is_back(row):
                 unread.append(row.id)
         if written and (error := _refusal(row, found)) is not None:
             calendar_rights.lost(session, row, error, now)
@@ -87,23 +90,32 @@ def judge(
             if not calendar_writes.take_up_refused(session, row.id):
                 calendar_rights.regained(session, row)  # else the write that succeeds says so
     _postpone(session, connection_id, now, again=bool(missing or unread))
-    return missing, unread
+    return missing, unread + _add_new(session, connection_id, {row.remote_id for row in rows}, listing, now)
+
+
+def _add_new(
+    session: Session, connection_id: str, known: set[str], listing: Sequence[RemoteCalendar], now: datetime
+) -> list[str]:
+    """Add the calendars that the account has got since its last listing; their ids."""
+    new = [remote for remote in listing if remote.remote_id not in known]
+    if not new:
+        return []
+    connection = session.get_one(Connection, connection_id)
+    added = [calendars.add(session, connection, remote, now) for remote in new]
+    session.flush()
+    after_commit(session, lambda: live.publish(connection.workspace_id, "connections"))
+    return [row.id for row in added]
 
 
 def sweep(now: datetime | None = None) -> int:
     """Enqueue accounts whose calendars are due to be listed, what is due for longest first; how many."""
     now = now or clock()
-    writers = [kind.key for kind in registry.kinds() if Capability.WRITE in kind.capabilities]
-    written = select(Calendar.id).where(
-        col(Calendar.connection_id) == col(Connection.id),
-        or_(col(Calendar.receives_bookings).is_(True), col(Calendar.write_lost_at).is_not(None)),
-    )
+    several = [kind.key for kind in registry.kinds() if Capability.WRITE in kind.capabilities]
     due = (
         select(Connection.id)
-        .where(col(Connection.status).in_(USABLE), col(Connection.provider).in_(writers))
+        .where(col(Connection.status).in_(USABLE), col(Connection.provider).in_(several))
         .where(or_(col(Connection.retry_at).is_(None), col(Connection.retry_at) <= now))
         .where(or_(col(Connection.listing_due_at).is_(None), col(Connection.listing_due_at) <= now))
-        .where(written.exists())
         .order_by(col(Connection.listing_due_at).is_not(None), col(Connection.listing_due_at))
         .limit(_SWEEP_LIMIT)
     )
@@ -114,10 +126,8 @@ def sweep(now: datetime | None = None) -> int:
     return len(ids)
 
 
-def _is_back(row: Calendar, *, written: bool) -> bool:
+def _is_back(row: Calendar) -> bool:
     """Whether a calendar that is listed has to be read, as it was gone or refused; from the start if it was gone."""
-    if row.removed_at is not None and not written:
-        return False
     if row.removed_at is None and row.last_error_code not in calendar_rights.LOST:
         return False
     if row.removed_at is not None or row.last_error_code == CalendarNotFound.code:
@@ -140,6 +150,25 @@ def _postpone(session: Session, connection_id: str, now: datetime, *, again: boo
     if row is None:
         return
     row.listing_tries = row.listing_tries + 1 if again else 0
-    wait = min(_LONGEST, _FIRST * 2 ** min(row.listing_tries - 1, 10)) if again else REST
-    row.listing_due_at = now + wait * random.uniform(0.9, 1.1)
+    if again:
+        wait = min(_LONGEST, _FIRST * 2 ** min(row.listing_tries - 1, 10))
+        row.listing_due_at = now + wait * random.uniform(0.9, 1.1)
+    else:
+        row.listing_due_at = _turn(row.id, now, REST if _is_written(session, row.id) else DAY)
     session.add(row)
+
+
+def _is_written(session: Session, connection_id: str) -> bool:
+    written = or_(col(Calendar.receives_bookings).is_(True), col(Calendar.write_lost_at).is_not(None))
+    return (
+        session.exec(select(Calendar.id).where(Calendar.connection_id == connection_id, written)).first()
+        is not None
+    )
+
+
+def _turn(connection_id: str, now: datetime, period: timedelta) -> datetime:
+    """The account's own moment of each ``period``: the first one that is more than half of it away."""
+    share = int.from_bytes(hashlib.sha256(connection_id.encode()).digest()[:4], "big") / 2**32
+    start = datetime(2026, 1, 1, tzinfo=UTC) + share * period
+    turns = (now + period / 2 - start) // period + 1
+    return start + turns * period

@@ -182,15 +182,10 @@ def store_listing(
     for remote in sorted(listing, key=lambda one: (not one.is_primary, one.name)):
         row = known.pop(remote.remote_id, None)
         if row is None:
-            row = Calendar(
-                workspace_id=connection.workspace_id,
-                connection_id=connection.id,
-                remote_id=remote.remote_id,
-                checks_conflicts=remote.access_role is AccessRole.OWNER or remote.is_primary,
-            )
-        row.name, row.color = remote.name, remote.color
-        row.access_role, row.is_primary, row.removed_at = remote.access_role.value, remote.is_primary, None
-        calendar_zones.take_named(session, row, remote.timezone, now)
+            row = add(session, connection, remote, now)
+        else:
+            row.removed_at = None
+            follow(session, row, remote, now)
         standing.append(row)
     for gone in known.values():
         gone.removed_at = gone.removed_at or now
@@ -202,6 +197,36 @@ def store_listing(
             first.receives_bookings = True
             session.add(first)
     return standing
+
+
+def add(session: Session, connection: Connection, remote: RemoteCalendar, now: datetime) -> Calendar:
+    """A calendar that we did not know. It checks for conflicts if the account owns it, or if it is its primary one."""
+    row = Calendar(
+        workspace_id=connection.workspace_id,
+        connection_id=connection.id,
+        remote_id=remote.remote_id,
+        checks_conflicts=remote.access_role is AccessRole.OWNER or remote.is_primary,
+    )
+    follow(session, row, remote, now)
+    return row
+
+
+def follow(session: Session, row: Calendar, remote: RemoteCalendar, now: datetime) -> None:
+    """Name, colour, role and zone of a calendar as its provider lists them now.
+
+    Who sees only free and busy is shown other events than everybody else, so that changes since the cursor do not
+    bring over what was read before the role changed: everything is read again.
+    """
+    before, role = row.access_role, remote.access_role.value
+    if row.sync_cursor and before != role and AccessRole.FREEBUSY.value in (before, role):
+        row.sync_cursor = None
+    told = (row.name, row.color, row.access_role, row.is_primary)
+    row.name, row.color, row.access_role, row.is_primary = remote.name, remote.color, role, remote.is_primary
+    if told != (row.name, row.color, row.access_role, row.is_primary):
+        workspace_id = row.workspace_id
+        after_commit(session, lambda: live.publish(workspace_id, "connections"))
+    calendar_zones.take_named(session, row, remote.timezone, now)
+    session.add(row)
 
 
 def next_reading(calendar: Calendar, connection: Connection, now: datetime) -> datetime | None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Mail
 from calendar_app.errors import PermissionDenied
-from calendar_app.providers.base import AccessRole
+from calendar_app.providers.base import AccessRole, RemoteCalendar
 from calendar_app.services import calendar_listing, calendar_writes, calendars
+from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import Place, bookable, ours, writes
@@ -106,6 +108,93 @@ def test_listings_are_rare(fake: FakeProvider, place: Place) -> None:
         session.add(row)
     assert 4 <= listings(1, timedelta(minutes=1)) <= 7
     assert listings(6, timedelta(minutes=5)) <= 18
+
+
+def test_what_changed_at_the_provider_is_noticed(fake: FakeProvider, place: Place) -> None:
+    """A listing brings new names, colours and roles, and calendars that are new there: those that the account owns
+    check for conflicts and count as unread until they were read, others do nothing until somebody says so."""
+    account = next(iter(fake.accounts.values()))
+    held = fake.calendar(place.calendars[0].remote_id)
+    held.listed = replace(held.listed, name="Renamed", color="#123456", access_role=AccessRole.WRITER)
+    account.add_calendar("own@new", "Own")
+    account.add_calendar("team@new", "Team", access_role=AccessRole.READER)
+    assert look(place) == []
+    found = {one.name: one for one in calendars.list_calendars(place.owner)}
+    assert set(found) == {"Renamed", "Own", "Team"}
+    assert (found["Renamed"].color, found["Renamed"].access_role) == ("#123456", "writer")
+    assert [found[name].checks_conflicts for name in ("Own", "Team")] == [True, False]
+    assert not any(found[name].receives_bookings for name in ("Own", "Team"))
+    assert found["Own"].synced_at is None
+    with reading() as session:
+        assert session.get_one(Calendar, found["Own"].id).sync_requested_at is not None
+    assert look(place) == []
+    assert len(calendars.list_calendars(place.owner)) == 3
+
+
+def test_a_calendar_that_is_listed_no_more_stays(fake: FakeProvider, place: Place) -> None:
+    """Somebody took it off their list: whether it is gone its reading tells; its time stays taken until then."""
+    account = next(iter(fake.accounts.values()))
+    extra = account.add_calendar("own@new", "Own")
+    look(place)
+    del account.calendars[extra.listed.remote_id]
+    look(place)
+    assert {one.name for one in calendars.list_calendars(place.owner)} >= {"Own"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "again"),
+    [
+        (AccessRole.READER, AccessRole.FREEBUSY, True),
+        (AccessRole.FREEBUSY, AccessRole.WRITER, True),
+        (AccessRole.READER, AccessRole.OWNER, False),
+    ],
+)
+def test_a_calendar_that_shows_more_or_less_is_read_anew(
+    fake: FakeProvider, place: Place, before: AccessRole, after: AccessRole, again: bool
+) -> None:
+    """Free and busy only, or no longer only that: the cursor of the other listing is not used."""
+    allow(fake, place, before)
+    look(place)
+    with transaction() as session:
+        row = session.get_one(Calendar, place.calendars[0].id)
+        row.sync_cursor = "0:1"
+        session.add(row)
+    allow(fake, place, after)
+    look(place)
+    with reading() as session:
+        assert (session.get_one(Calendar, place.calendars[0].id).sync_cursor is None) is again
+
+
+@pytest.mark.parametrize("receives", [True, False])
+def test_listings_are_spread_over_the_day(fake: FakeProvider, database: Database, receives: bool) -> None:
+    """A hundred accounts that were connected in one minute are listed one after the other, from the first day on:
+    four times a day where bookings are written, once where none are."""
+    place = bookable(fake)
+    ids = [
+        factories.connection(place.people[0], place.workspace, provider=fake.key, account_id=f"a{number}").id
+        for number in range(40)
+    ]
+    for connection_id in ids:
+        factories.calendar(_connection(connection_id), receives_bookings=receives, synced_at=NOW)
+    with transaction() as session:
+        for connection_id in ids:
+            calendar_listing.judge(session, connection_id, [_listed(session, connection_id)], NOW)
+    with reading() as session:
+        due = sorted(session.get_one(Connection, one).listing_due_at or NOW for one in ids)
+    period = timedelta(hours=6) if receives else timedelta(days=1)
+    assert NOW + period / 2 < due[0] < due[-1] <= NOW + period * 3 / 2
+    gaps = [later - earlier for earlier, later in pairwise(due)]
+    assert max(gaps) < period / 4
+
+
+def _connection(connection_id: str) -> Connection:
+    with reading() as session:
+        return session.get_one(Connection, connection_id)
+
+
+def _listed(session: Session, connection_id: str) -> RemoteCalendar:
+    row = session.exec(select(Calendar).where(Calendar.connection_id == connection_id)).one()
+    return RemoteCalendar(row.remote_id, row.name, "Europe/Berlin", AccessRole.OWNER)
 
 
 def test_a_removed_calendar_is_planned_for_where_the_host_has_no_other(

@@ -28,7 +28,15 @@ from calendar_app.sandbox.microsoft.subscriptions import RETRY_AFTER_S, Subscrip
 from calendar_app.sandbox.microsoft.zones import windows_name, written
 from calendar_app.sandbox.pages import Pages
 from calendar_app.sandbox.rules import Rules
-from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed, Push
+from calendar_app.sandbox.stand_in import (
+    FOR_THE_PAGE,
+    ROLES,
+    HeldAccount,
+    HeldCalendar,
+    HeldEvent,
+    Listed,
+    Push,
+)
 from calendar_app.sandbox.store import Clock, Store
 
 Json = dict[str, Any]
@@ -49,6 +57,7 @@ class MicrosoftStandIn:
     """
 
     key, title = "microsoft", "Microsoft 365"
+    roles = ROLES
 
     def __init__(
         self,
