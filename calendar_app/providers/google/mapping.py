@@ -22,6 +22,7 @@ from calendar_app.domain.event import (
 )
 from calendar_app.domain.zones import is_zone
 from calendar_app.providers.base import AccessRole, RemoteCalendar
+from calendar_app.providers.google.html import markup, words
 from calendar_app.providers.readable import attempt, clear_times, mapping, objects
 
 _RESPONSES = {
@@ -84,7 +85,7 @@ def event_from(item: Mapping[str, Any], calendar_zone: str = "") -> CalendarEven
         start=start,
         end=end,
         summary=str(item.get("summary") or ""),
-        description=str(item.get("description") or ""),
+        description=words(str(item.get("description") or "")),
         location=str(item.get("location") or ""),
         html_link=str(item.get("htmlLink") or ""),
         color=COLORS_BY_GOOGLE_ID.get(str(item.get("colorId")), ""),
@@ -173,7 +174,7 @@ def body_from(draft: EventDraft) -> dict[str, Any]:
     body: dict[str, Any] = {
         "status": "confirmed",
         "summary": draft.summary,
-        "description": draft.description,
+        "description": markup(draft.description),
         "location": draft.location,
         "start": _time_body(draft.start, draft.zone),
         "end": _time_body(draft.end, draft.zone),
@@ -217,6 +218,8 @@ def _merged_attendees(
 def _same(name: str, wanted: Any, present: Any) -> bool:
     if name in ("start", "end"):
         return bool(present) and time_from(wanted) == time_from(present, wanted["timeZone"])
+    if name == "description":  # what says the same stays as its owner formatted it
+        return words(wanted) == words(str(present or ""))
     if name == "extendedProperties":
         return bool(wanted["private"] == ((present or {}).get("private") or {}))
     if name == "transparency":

@@ -11,6 +11,7 @@ incremental answers report it as cancelled.
 
 from __future__ import annotations
 
+import re
 import uuid
 from base64 import b32hexencode
 from datetime import datetime, timedelta
@@ -29,12 +30,16 @@ from calendar_app.sandbox.google.resource import (
     without_nulls,
     writable,
 )
-from calendar_app.sandbox.google.rules import NO_INVITATIONS, NO_REVIVAL, PURGED_IDS
+from calendar_app.sandbox.google.rules import HTML_DESCRIPTIONS, NO_INVITATIONS, NO_REVIVAL, PURGED_IDS
 from calendar_app.sandbox.rules import Rules
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]
 
+_NO_MARKUP = re.compile(
+    r"<(?!/?(?:a|b|br|div|em|i|li|ol|p|s|span|strong|u|ul)(?:\s[^<>]*)?/?>)[^<>]*>", re.IGNORECASE
+)
+"""What stands in angle brackets and is none of the elements that Google keeps."""
 HORIZON = timedelta(days=731)
 """How far ahead of now an endless series is expanded where the request names no end; Google documents no number."""
 
@@ -205,6 +210,8 @@ class Events:
     def _save(self, calendar: CalendarRef, event: Json, before: Json | None, *, stored: bool = True) -> Json:
         if event.get("recurringEventId"):
             event.pop("recurrence", None)
+        if event.get("description") and HTML_DESCRIPTIONS in self.rules:
+            event = {**event, "description": _NO_MARKUP.sub("", event["description"])}
         sequence, now = self.store.next_sequence(), self.store.now()
         result = sealed(
             event, calendar, before=before, sequence=sequence, now=now, public_url=self.public_url

@@ -6,6 +6,7 @@ from calendar_app.sandbox.rules import Rule
 
 UNVERIFIED_DOMAIN = "unverified_domain"
 NO_INVITATIONS = "no_invitations"
+HTML_DESCRIPTIONS = "html_descriptions"
 HIDDEN_CALENDARS = "hidden_calendars"
 PURGED_IDS = "purged_ids"
 NO_REVIVAL = "no_revival"
@@ -20,6 +21,8 @@ RULES = {
         "Calendar usage limits are reached: whoever invites somebody from outside is refused with quotaExceeded.",
         strict=False,
     ),
+    # https://developers.google.com/workspace/calendar/api/v3/reference/events ("Can contain HTML")
+    HTML_DESCRIPTIONS: Rule("Descriptions are HTML: what stands in angle brackets and is no markup is lost."),
     # https://developers.google.com/workspace/calendar/api/v3/reference/calendarList/list (showHidden)
     HIDDEN_CALENDARS: Rule("Calendars beside the primary one are hidden in their owner's list."),
     # https://developers.google.com/workspace/calendar/api/v3/reference/events#id: ids of deleted events stay taken;
