@@ -49,12 +49,14 @@ class AccessRole(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Grant:
     """What a token endpoint gave us; ``refresh_token`` is ``None`` where the old one stays valid. ``expires_at`` is
-    ``None`` for what never ends: a password, an address."""
+    ``None`` for what never ends: a password, an address. ``ends_at``: when the whole grant ends, whatever we do, where
+    the provider says so."""
 
     access_token: str
     refresh_token: str | None
     expires_at: datetime | None
     scopes: tuple[str, ...]
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,12 @@ class Account:
 @dataclass(frozen=True, slots=True)
 class ScopeNeed:
     """One permission we ask for; ``feature`` completes "without it we cannot …", empty where nobody would notice;
-    ``required``: no use without."""
+    ``required``: no use without. ``capability``: what of the provider is not to be asked for where it was not given."""
 
     scope: str
     feature: str
     required: bool
+    capability: Capability | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,11 @@ _GRANT_ENDED = frozenset({"invalid_grant", "interaction_required", "consent_requ
 """RFC 6749 §5.2, and OpenID Connect Core §3.1.2.6 for servers that want the person back first."""
 
 
+_PASSING = frozenset({"temporarily_unavailable", "server_error", "internal_failure", "rate_limit_exceeded"})
+"""Words for trouble that passes: RFC 6749 §4.1.2.1, and two that Google's token endpoint has been seen to give with 400
+(google-auth retries on ``internal_failure``)."""
+
+
 @dataclass(frozen=True, slots=True)
 class OAuthVendor:
     """All that one provider's sign-in needs to say beyond the RFCs.
@@ -176,7 +181,27 @@ class AuthorizationCode:
         return MeteredClient(verify=tls(), timeout=self._timeout, transport=self._transport)
 
     def _client(self, http: httpx.Client) -> OAuth2Client:
-        return OAuth2Client(session=http, client_id=self._vendor.client_id, scope=self._scope)
+        client = OAuth2Client(session=http, client_id=self._vendor.client_id, scope=self._scope)
+        for hook in ("access_token_response", "refresh_token_response"):
+            client.register_compliance_hook(hook, self._passes)
+        return client
+
+    def _passes(self, response: httpx.Response) -> httpx.Response:
+        """An answer that says something of the grant. The status comes before ``error`` in the body: no 429 and no 5xx
+        does, whatever words it brings (RFC 6585 §4, RFC 9110 §15.6; RFC 6749 §5.2 speaks of 400 and 401 only)."""
+        if response.status_code == 429:
+            raise RateLimited(
+                f"{self._vendor.title} asked us to slow down.",
+                reason="rate_limited",
+                retry_after=retry_after(response),
+            )
+        if response.status_code >= 500:
+            raise ProviderUnavailable(
+                f"{self._vendor.title} cannot be reached right now.",
+                reason="http",
+                retry_after=retry_after(response),
+            )
+        return response
 
     def _credentials(self) -> dict[str, Any]:
         """Client authentication in the body (RFC 6749 §2.3.1), which leaves the ``Authorization`` header unused."""
@@ -198,6 +223,7 @@ class AuthorizationCode:
             refresh_token=str(given) if given and given != sent else None,
             expires_at=datetime.now(UTC) + lifetime,
             scopes=tuple(str(token.get("scope") or self._scope).split()),
+            ends_at=_from_now(token.get("refresh_token_expires_in")),
         )
         return self._vendor.named(grant)
 
@@ -213,7 +239,7 @@ class AuthorizationCode:
                 raise GrantRevoked(
                     f"{title} no longer accepts this sign-in: connect the account again.", reason=why or ""
                 ) from None
-            if reason in ("temporarily_unavailable", "server_error"):
+            if reason in _PASSING:
                 raise ProviderUnavailable(f"{title} cannot be reached right now.", reason=reason) from None
             known = {
                 "invalid_client": "does not accept this application's client id and secret",
@@ -224,18 +250,19 @@ class AuthorizationCode:
             raise InvalidRequest(
                 f"{title} {what}: an operator has to check the configuration.", reason=reason
             ) from None
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code == 429:
-                raise RateLimited(
-                    f"{title} asked us to slow down.",
-                    reason="rate_limited",
-                    retry_after=retry_after(error.response),
-                ) from None
-            raise ProviderUnavailable(f"{title} cannot be reached right now.", reason="http") from None
         except (httpx.HTTPError, ValueError) as error:
             raise ProviderUnavailable(
                 f"{title} cannot be reached right now.", reason=type(error).__name__
             ) from None
+
+
+def _from_now(seconds: object) -> datetime | None:
+    """When the refresh token ends: ``refresh_token_expires_in``, which Google sends for grants of limited time
+    (developers.google.com/identity/protocols/oauth2/web-server#time-based-access) and others for theirs."""
+    try:
+        return datetime.now(UTC) + timedelta(seconds=int(str(seconds)))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _names_a_dead_token(response: httpx.Response) -> bool:

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.errors import NotFound, ProviderNotConfigured
 from calendar_app.providers import registry
-from calendar_app.providers.base import SignIn
+from calendar_app.providers.base import Capability, SignIn
 from calendar_app.services.calendars import HIDDEN_TOKENS, next_reading, syncing
 from calendar_app.services.roles import Actor, Role
 
@@ -23,7 +23,8 @@ class ConnectionView:
 
     ``status``: ``connected``, ``syncing``, ``error``, ``needs_reconnect`` or ``disconnected``. ``last_error`` is one
     sentence for people. ``server`` is the host that the account is on and its name there, empty where a provider is one
-    place. ``missing_features`` say what the permissions that were not given cost. ``person_id`` is whose it is: nobody
+    place. ``missing_features`` say what the permissions that were not given cost. ``grant_ends_at``: when the provider
+    ends the access by itself, where it said so. ``person_id`` is whose it is: nobody
     else can bring it back.
     """
 
@@ -42,6 +43,7 @@ class ConnectionView:
     missing_features: tuple[str, ...]
     person_id: str
     person_name: str
+    grant_ends_at: datetime | None = None
 
 
 def owned(session: Session, actor: Actor, connection_id: str, *, lock: bool = False) -> Connection:
@@ -86,6 +88,20 @@ def missing_features(provider: str, scopes: Iterable[str]) -> tuple[str, ...]:
     return tuple(need.feature for need in wanted if need.feature and need.scope not in granted)
 
 
+def withheld(provider: str, scopes: Iterable[str]) -> Capability:
+    """What of the provider must not be asked for, as the permission for it was not given. A connection of which no
+    scopes are known may do everything."""
+    granted, found = set(scopes), Capability(0)
+    try:
+        wanted = registry.oauth_client(provider).scopes if granted else ()
+    except (ProviderNotConfigured, NotFound):
+        return found
+    for need in wanted:
+        if need.capability is not None and need.scope not in granted:
+            found |= need.capability
+    return found
+
+
 def title(provider: str) -> str:
     """The provider's name for people."""
     return next((kind.title for kind in registry.kinds() if kind.key == provider), provider.title())
@@ -128,4 +144,5 @@ def _view(row: Connection, calendars: list[Calendar], name: str, now: datetime) 
         missing_features=missing_features(row.provider, row.scopes) if live else (),
         person_id=row.person_id,
         person_name=name,
+        grant_ends_at=row.grant_ends_at if live else None,
     )

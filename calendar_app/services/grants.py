@@ -151,6 +151,8 @@ def save(session: Session, row: Connection, grant: Grant) -> None:
     row.access_token = grant.access_token
     row.refresh_token = grant.refresh_token or row.refresh_token
     row.access_expires_at = grant.expires_at
+    if grant.refresh_token or grant.ends_at:  # else the old refresh token goes on, and ends when it does
+        row.grant_ends_at = grant.ends_at
     row.token_version += 1
     row.refresh_lease_until = None
     session.add(row)

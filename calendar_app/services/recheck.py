@@ -23,7 +23,7 @@ from sqlalchemy import and_, or_
 from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading
-from calendar_app.db.tables import Booking, CalendarWrite
+from calendar_app.db.tables import Booking, CalendarWrite, Connection
 from calendar_app.domain.booking import HOLDING
 from calendar_app.domain.event import BOOKING_MARK
 from calendar_app.domain.freebusy import StalePolicy
@@ -31,7 +31,9 @@ from calendar_app.domain.timespan import Span, instant, subtract, utc
 from calendar_app.errors import AlmanacError, AuthExpired, ProviderError
 from calendar_app.providers.base import BusyAnswer, CalendarProvider, Capability
 from calendar_app.services import grants
+from calendar_app.services.calendars import HIDDEN_TOKENS
 from calendar_app.services.conflict_calendars import CalendarState, policy
+from calendar_app.services.connection_views import withheld
 from calendar_app.services.judged_events import judge
 from calendar_app.services.mirror_own import owner_of
 
@@ -139,12 +141,17 @@ def _pool() -> ThreadPoolExecutor:
 def _ask(
     connection_id: str, calendars: Sequence[CalendarState], span: Span, own: Mapping[str, Sequence[Span]]
 ) -> Answer | None:
-    """``None``: this provider cannot be asked, so the mirror alone speaks for it."""
+    """``None``: this provider cannot be asked, so the mirror alone speaks for it. Whoever did not allow us to ask for
+    free/busy let us read the events: they tell."""
+    with reading() as session:
+        row = session.get_one(Connection, connection_id, options=HIDDEN_TOKENS)
+        may_ask = Capability.FREEBUSY not in withheld(row.provider, row.scopes)
 
     def ask(api: CalendarProvider) -> Answer | None:
         if Capability.FREEBUSY not in api.capabilities:
             return None
-        said = api.freebusy([calendar.remote_id for calendar in calendars], span)
+        remotes = [calendar.remote_id for calendar in calendars]
+        said = api.freebusy(remotes, span) if may_ask else dict.fromkeys(remotes)
         return {
             calendar.id: _taken(api, calendar, span, said.get(calendar.remote_id), own.get(calendar.id, ()))
             for calendar in calendars

@@ -40,12 +40,17 @@ def told() -> int:
 def shown(office: Office) -> tuple[str, str]:
     """What the account's page says of the connection, and of the calendar."""
     (connection,) = connections.list_connections(office.place.owner)
-    (calendar,) = calendars.list_calendars(office.place.owner)
+    calendar = calendars.get_calendar(office.place.owner, office.calendar.id)
     return connection.status, calendar.last_error
 
 
 def look(office: Office, now: datetime) -> list[str]:
-    return calendar_listing.look(office.connection.id, now=now)
+    """What the listing says; calendars of the account that we did not know before are read, as a worker would."""
+    missing = calendar_listing.look(office.connection.id, now=now)
+    for one in calendars.list_calendars(office.place.owner):
+        if one.synced_at is None and one.id != office.calendar.id:
+            sync.sync_calendar(one.id)
+    return missing
 
 
 @everywhere(WRITERS)

@@ -55,7 +55,7 @@ DRAFT = EventDraft(
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with running_sandbox() as running:
+    with running_sandbox(strict=True) as running:
         yield running
 
 
@@ -149,10 +149,33 @@ def test_every_role_is_known(sandbox: Sandbox, google: GoogleCalendar) -> None:
 
 def test_hidden_calendars_are_listed(sandbox: Sandbox, google: GoogleCalendar) -> None:
     """Somebody who hides a calendar in their list is as busy as before."""
-    before = google.list_calendars()
-    sandbox.rule("hidden_calendars")
-    assert google.list_calendars() == before
-    assert len(before) > 1
+    hidden = google.list_calendars()
+    sandbox.rule("hidden_calendars", on=False)
+    assert google.list_calendars() == hidden
+    assert len(hidden) > 1
+
+
+def test_what_a_customer_writes_arrives_as_they_wrote_it(sandbox: Sandbox, google: GoogleCalendar) -> None:
+    """Descriptions are HTML at Google: an address in angle brackets stays, and a link that somebody typed is no link in
+    the host's calendar."""
+    said = "Jane <jane@example.org>\nBudget: 3 < 5 & more\n<a href='https://evil.example'>Confirm</a> <br>"
+    google.put_event(OWNER, replace(DRAFT, description=said))
+    assert google.get_event(OWNER, DRAFT.remote_id).description == said
+    path = f"/sandbox/api/calendars/{OWNER}/events"
+    stored = {one["id"]: one for one in sandbox.client.get(path).json()["items"]}[DRAFT.remote_id]
+    assert "<" not in stored["description"]
+
+
+def test_what_the_owner_formatted_stays(sandbox: Sandbox, google: GoogleCalendar) -> None:
+    """A description that says what it should is not written again for the sake of its markup."""
+    google.put_event(OWNER, replace(DRAFT, description="Bring the plans"))
+    path = f"/sandbox/api/calendars/{OWNER}/events/{DRAFT.remote_id}"
+    sandbox.client.patch(path, json={"description": "Bring <b>the plans</b>"}).raise_for_status()
+    later = replace(DRAFT, description="Bring the plans", location="Room 2")
+    google.put_event(OWNER, later)
+    assert sandbox.client.get(f"/sandbox/api/calendars/{OWNER}/events").json()["items"][0]["description"] == (
+        "Bring <b>the plans</b>"
+    )
 
 
 def test_free_and_busy_of_a_calendar_come_as_occurrences_with_an_end(
@@ -376,6 +399,15 @@ def test_free_busy_names_what_cannot_be_read(google: GoogleCalendar) -> None:
     answer = google.freebusy([OWNER, "nobody@example.com"], span)
     assert answer[OWNER] == [Span(instant(DRAFT.start), instant(DRAFT.end))]
     assert isinstance(answer["nobody@example.com"], ProviderError)
+
+
+def test_free_busy_without_its_permission_is_none(sandbox: Sandbox) -> None:
+    """Its scope is ticked off: Google says 403, and the answer is that there is none, so that the events tell."""
+    base = "https://www.googleapis.com/auth/calendar"
+    token = sandbox.sign_in(scope=f"openid email {base}.calendarlist.readonly {base}.events")
+    with httpx.Client() as client:
+        google = GoogleCalendar(ProviderHttp(sandbox.api_url, token, to_error, client=client))
+        assert google.freebusy([OWNER], Span(0, 60)) == {OWNER: None}
 
 
 def test_an_unknown_calendar_is_said_to_be_gone(google: GoogleCalendar) -> None:

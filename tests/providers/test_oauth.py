@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -112,6 +113,39 @@ def test_refusals_become_our_errors_without_secrets(
         google(handle).refresh("top-secret-token")
     assert "top-secret" not in caught.value.detail
     assert "hush" not in caught.value.detail
+
+
+@pytest.mark.parametrize("word", ["invalid_grant", "invalid_client", "internal_failure", "rateLimitExceeded"])
+@pytest.mark.parametrize(
+    ("status", "error"), [(429, RateLimited), (500, ProviderUnavailable), (503, ProviderUnavailable)]
+)
+def test_the_status_of_the_token_endpoint_comes_before_its_words(
+    status: int, error: type[ProviderError], word: str
+) -> None:
+    """No 429 and no 5xx ends a grant or blames the configuration, whatever the body says."""
+    client = google(httpx.Response(status, json={"error": word}, headers={"retry-after": "7"}))
+    with pytest.raises(error) as refused:
+        client.refresh("rt")
+    assert (refused.value.retryable, getattr(refused.value, "retry_after", None)) == (True, 7)
+    with pytest.raises(error):
+        client.exchange(code="c", code_verifier="v" * 64, redirect_uri=REDIRECT)
+
+
+def test_a_failure_inside_the_token_endpoint_passes() -> None:
+    """Google has been seen to say ``internal_failure`` with 400."""
+    with pytest.raises(ProviderUnavailable):
+        google(httpx.Response(400, json={"error": "internal_failure"})).refresh("rt")
+
+
+@pytest.mark.parametrize(
+    ("said", "days"), [(604_799, 7), ("604799", 7), (None, None), ("soon", None), (10**30, None)]
+)
+def test_a_grant_says_when_it_ends(said: object, days: int | None) -> None:
+    """``refresh_token_expires_in`` is read where it is sent and makes sense."""
+    body = {"access_token": "at", "refresh_token": "rt", "expires_in": 3599, "refresh_token_expires_in": said}
+    grant = google(httpx.Response(200, json=body)).refresh("old")
+    left = None if grant.ends_at is None else round((grant.ends_at - datetime.now(UTC)) / timedelta(days=1))
+    assert left == days
 
 
 def test_revoking_a_dead_token_is_success() -> None:

@@ -380,6 +380,21 @@ def test_push_works_again_as_soon_as_the_account_is_connected(
     assert sync.status(actor)[0].push
 
 
+def test_a_grant_of_limited_time_is_told(actor: factories.Actor, fake: FakeProvider) -> None:
+    """The provider says when it ends; a refresh that says nothing of it changes nothing, a new grant without an end
+    takes it back."""
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=7)
+    fake.grant_ends_at = ends
+    made = _connect(fake, actor).connection
+    assert made.grant_ends_at == ends
+    fake.grant_ends_at, fake.rotate = None, False
+    grants.refresh(made.id)
+    assert connections.get_connection(actor, made.id).grant_ends_at == ends
+    account = fake.accounts["id-of-ada@example.com"]
+    _finish(fake.allow(connections.start(actor, "fake", binding=BROWSER), account))
+    assert connections.get_connection(actor, made.id).grant_ends_at is None
+
+
 def test_reconnecting_keeps_the_connection_and_its_calendars(
     actor: factories.Actor, fake: FakeProvider
 ) -> None:

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from calendar_app.db.session import transaction
+from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.event import CalendarEvent, EventStatus, EventTime, Response, ShowAs
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import PermissionDenied, ProviderUnavailable, SlotUnavailable
@@ -131,6 +133,25 @@ def test_without_free_busy_the_events_tell(fake: FakeProvider, place: Place, bus
             place.book(place.at(10))
     else:
         assert place.book(place.at(10)).status == "confirmed"
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_permission_that_was_unticked_makes_nobody_unbookable(
+    fake: FakeProvider, place: Place, busy: bool
+) -> None:
+    """Without the permission to ask for free/busy nothing is asked for it, and the events tell, also where the
+    calendar's owner wants their time closed when it cannot be read."""
+    calendar = place.calendars[0]
+    with transaction() as session:
+        session.get_one(Connection, calendar.connection_id).scopes = ["profile", "calendar"]
+        session.get_one(Calendar, calendar.id).stale_policy = "close"
+    if busy:
+        fake.add_event(calendar.remote_id, place.at(10), place.at(11))
+        with pytest.raises(SlotUnavailable):
+            place.book(place.at(10))
+    else:
+        assert place.book(place.at(10)).status == "confirmed"
+    assert (fake.count("freebusy"), fake.count("events_in")) == (0, 1)
 
 
 def test_all_days_are_days_of_the_calendar(fake: FakeProvider, place: Place) -> None:

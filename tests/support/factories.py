@@ -94,7 +94,7 @@ def connection(of: Person, at: Workspace, **columns: Any) -> Connection:
         "provider": "fake",
         "account_id": f"account-{number}",
         "account_email": of.email,
-        "scopes": ["calendar"],
+        "scopes": ["profile", "calendar", "freebusy"],
         "access_token": f"access-{number}",
         "refresh_token": f"refresh-{number}",
         "access_expires_at": datetime.now(UTC) + timedelta(hours=1),

@@ -60,7 +60,12 @@ from calendar_app.providers.google.push import read_push
 SCOPES = (
     ScopeNeed("profile", "show which account is connected", required=True),
     ScopeNeed("calendar", "read your events and write bookings into your calendars", required=True),
-    ScopeNeed("freebusy", "check a time once more before a booking is confirmed", required=False),
+    ScopeNeed(
+        "freebusy",
+        "check a time once more before a booking is confirmed",
+        required=False,
+        capability=Capability.FREEBUSY,
+    ),
 )
 ALL_SCOPES = tuple(need.scope for need in SCOPES)
 
@@ -140,6 +145,7 @@ class FakeProvider:
         self.rotate = rotate
         self.page_size = page_size
         self.lifetime = timedelta(hours=1)
+        self.grant_ends_at: datetime | None = None
         self.shorter = timedelta()
         self.capabilities = (
             Capability.READ | Capability.WRITE | Capability.FREEBUSY | Capability.DELTA | Capability.PUSH
@@ -274,7 +280,7 @@ class FakeProvider:
         if with_refresh:
             refresh = f"rt-{secrets.token_urlsafe(12)}"
             held.refresh_tokens.add(refresh)
-        return Grant(access, refresh, datetime.now(UTC) + self.lifetime, held.scopes)
+        return Grant(access, refresh, datetime.now(UTC) + self.lifetime, held.scopes, self.grant_ends_at)
 
     def _holder(self, access_token: str) -> _Grant:
         for held in self._grants:

@@ -38,7 +38,8 @@ class Connection(SQLModel, table=True):
 
     ``status``: ``connected``, ``error``, ``needs_reconnect`` or ``disconnected`` (``syncing`` is derived from its
     calendars). Tokens are encrypted; ``token_version`` rises with each saved refresh. After repeated failure nothing is
-    asked of the provider before ``retry_at``. Its calendars are listed again at ``listing_due_at``, after
+    asked of the provider before ``retry_at``. ``grant_ends_at``: when the provider ends the grant, where it said
+    so. Its calendars are listed again at ``listing_due_at``, after
     ``listing_tries`` that found one of them missing or not writable.
     """
 
@@ -55,6 +56,7 @@ class Connection(SQLModel, table=True):
     access_token: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True))
     refresh_token: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True))
     access_expires_at: datetime | None = when(nullable=True, index=True)
+    grant_ends_at: datetime | None = when(nullable=True)
     token_version: int = 0
     refresh_lease_until: datetime | None = when(nullable=True)
     last_sync_at: datetime | None = when(nullable=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from calendar_app.providers.base import Account, Grant, ScopeNeed
+from calendar_app.providers.base import Account, Capability, Grant, ScopeNeed
 from calendar_app.providers.google.errors import to_error
 from calendar_app.providers.oauth import AuthorizationCode, OAuthVendor
 from calendar_app.settings import Settings
@@ -25,6 +25,7 @@ SCOPES = (
         f"{_BASE}/calendar.freebusy",
         "check a time at Google once more before a booking is confirmed",
         required=False,
+        capability=Capability.FREEBUSY,
     ),
 )
 _SCOPE_ALIASES = {f"{_BASE}/userinfo.email": "email"}

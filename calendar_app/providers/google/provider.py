@@ -232,19 +232,20 @@ class GoogleCalendar:
         return found
 
     def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
-        """``freebusy.query`` in portions of fifty calendars; one unreadable calendar does not spoil the others."""
+        """``freebusy.query`` in portions of fifty calendars; one unreadable calendar does not spoil the others. A grant
+        without the scope for it has none (403), as its person may untick that one alone."""
         found: dict[str, BusyAnswer] = {}
         for first in range(0, len(calendar_ids), FREEBUSY_CALENDARS):
             portion = calendar_ids[first : first + FREEBUSY_CALENDARS]
-            answer = self._http.json(
-                "POST",
-                "/freeBusy",
-                body={
-                    "timeMin": rfc3339(utc(span.start)),
-                    "timeMax": rfc3339(utc(span.end)),
-                    "items": [{"id": calendar_id} for calendar_id in portion],
-                },
-            )
+            body = {
+                "timeMin": rfc3339(utc(span.start)),
+                "timeMax": rfc3339(utc(span.end)),
+                "items": [{"id": calendar_id} for calendar_id in portion],
+            }
+            try:
+                answer = self._http.json("POST", "/freeBusy", body=body)
+            except PermissionDenied:
+                return dict.fromkeys(calendar_ids)
             calendars = answer.get("calendars") or {}
             for calendar_id in portion:
                 found[calendar_id] = _busy(calendars.get(calendar_id))

@@ -67,6 +67,7 @@ class ConnectionRow:
     something to read again; ``note``: what its provider cannot do,
     ``ending``: how far its disconnection is, ``appointments``: the calendar whose provider takes bookings itself,
     ``server``: where the account is, ``empty``: why it has no calendars,
+    ``lasts``: until when its provider lets us in, where that is not for ever,
     ``whose``: the colleague's name where it is not the viewer's own. ``person_id`` and ``person`` are its owner.
     """
 
@@ -89,6 +90,7 @@ class ConnectionRow:
     empty: str = ""
     person_id: str = ""
     person: str = ""
+    lasts: str = ""
     missing: list[str] = field(default_factory=list)
     calendars: list[CalendarRow] = field(default_factory=list)
 
@@ -174,6 +176,13 @@ def _why_empty(view: Any) -> str:
     )
 
 
+def _lasts(view: Any) -> str:
+    if view.grant_ends_at is None:
+        return ""
+    day = f"{view.grant_ends_at.day} {view.grant_ends_at:%B %Y}"
+    return f"{view.provider_title} lets Almanac in until {day} only: connect this account again before then."
+
+
 def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow:
     waiting = [calendar for calendar in calendars if calendar.syncing and calendar.synced_at is None]
     read = sum(calendar.sync_progress for calendar in waiting)
@@ -200,6 +209,7 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
         person_id=view.person_id,
         person=view.person_name,
         appointments=calendars[0].id if calendars and kind and kind.takes_bookings else "",
+        lasts=_lasts(view),
         missing=list(view.missing_features),
         calendars=[
             replace(

@@ -109,5 +109,5 @@ def _time(moment: datetime) -> dict[str, str]:
 
 @contextmanager
 def google(server: SharedServer) -> Iterator[GoogleHarness]:
-    with running_sandbox(server=server) as sandbox:
+    with running_sandbox(server=server, strict=True) as sandbox:
         yield GoogleHarness(sandbox)

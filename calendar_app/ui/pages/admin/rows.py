@@ -158,6 +158,8 @@ def connection_item(view: ConnectionState, zone: str, hour12: bool) -> Connectio
     facts += [f"{view.failing_calendars} failing"] if view.failing_calendars else []
     facts += [_TOKEN[view.token]] if _TOKEN.get(view.token) else []
     facts += [f"tried again at {formats.clock(view.retry_at, zone, hour12=hour12)}"] if view.retry_at else []
+    if connection.grant_ends_at:
+        facts.append(f"access ends {_moment(connection.grant_ends_at, zone, hour12)}")
     facts += [f"without {feature}" for feature in connection.missing_features]
     return ConnectionItem(
         id=connection.id,

@@ -62,7 +62,11 @@ def connection_card(row: ConnectionRow) -> rx.Component:
             padding=space(4),
         ),
         rx.cond(
-            (row.error != "") | (row.progress != "") | (row.ending != "") | (row.missing.length() > 0),
+            (row.error != "")
+            | (row.progress != "")
+            | (row.ending != "")
+            | (row.lasts != "")
+            | (row.missing.length() > 0),
             rx.flex(
                 rx.cond(row.ending != "", rx.text(row.ending, size="2", role="status")),
                 rx.cond(row.progress != "", rx.text(row.progress, size="2", role="status")),
@@ -71,6 +75,7 @@ def connection_card(row: ConnectionRow) -> rx.Component:
                     warning_callout(row.error + " Bookings made meanwhile are written then."),
                     error_callout(row.error),
                 ),
+                rx.cond(row.lasts != "", warning_callout(row.lasts)),
                 rx.foreach(row.missing, lambda text: warning_callout("Not permitted: " + text)),
                 direction="column",
                 spacing="2",
