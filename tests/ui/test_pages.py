@@ -251,6 +251,7 @@ class Account:
     missing_features: tuple[str, ...] = ()
     person_id: str = "ada"
     person_name: str = "Ada"
+    grant_ends_at: datetime | None = None
 
 
 @dataclass(frozen=True)
