@@ -480,11 +480,17 @@ def test_caps_count_across_states(fake: FakeProvider) -> None:
 
 
 def test_seats_share_one_reservation(fake: FakeProvider) -> None:
-    """A group fills its seats in one reservation, which stands until the last guest leaves."""
+    """A group fills its seats in one reservation, which stands until the last guest leaves; the calendar names each
+    customer once, as nobody's guest."""
     place = bookable(fake, seats=3)
     guests = [place.book(place.at(10), guest=(f"G{n}", f"g{n}@example.org")) for n in range(3)]
     assert len(reservations()) == 1
     carry_out()
+    events = ours(fake, place.calendars).values()
+    assert sorted(event.description.split("\n")[0] for event in events) == [
+        f"G{n} <g{n}@example.org>" for n in range(3)
+    ]
+    assert not any(event.attendees for event in events)
     with pytest.raises(SlotUnavailable):
         place.book(place.at(10))
     for number, guest in enumerate(guests):

@@ -105,8 +105,15 @@ def facts(booking: Any) -> rx.Component:
 
 
 def add_links(booking: Any) -> rx.Component:
-    """The ways into the customer's own calendar."""
+    """The ways into the customer's own calendar, for those whose mail program does not take invitations: the .ics has
+    the invitation's UID, and Google's link makes an entry of its own."""
     return rx.flex(
+        rx.text(
+            "If the invitation in our e-mail has not entered it into your calendar already:",
+            size="2",
+            color_scheme="gray",
+            width="100%",
+        ),
         rx.button(
             plain.link(
                 rx.icon("download", size=16, aria_hidden="true"),
