@@ -11,7 +11,7 @@ from redis import Redis
 from calendar_app.launcher.environment import REFLEX_DATABASE
 from calendar_app.ui.pages.admin.state import TABS
 from calendar_app.ui.reloading import SAID
-from tests.e2e.conftest import Product, Visitors, within
+from tests.e2e.conftest import Product, Visitors, sign_in, within
 from tests.e2e.test_access import violations
 
 PAGES = (
@@ -26,6 +26,12 @@ PAGES = (
     *(f"/admin?tab={tab}" for tab in TABS),
 )
 STILL_MS = 400
+_WATCH = """() => {
+    const main = document.querySelector("#main");
+    window.shown = [];
+    new MutationObserver(() => window.shown.push(main.innerText))
+        .observe(main, {subtree: true, childList: true, characterData: true});
+}"""
 _VISIBLE_TEXT = """main => {
     let text = main.innerText;
     for (const select of main.querySelectorAll("select"))  // of a list of choices the chosen one
@@ -40,6 +46,15 @@ def lose_states(product: Product) -> None:
     with Redis(unix_socket_path=str(sock), db=REFLEX_DATABASE) as states:
         assert states.dbsize()
         states.flushdb()
+
+
+def go_away(page: Page) -> None:
+    """Lose the connection, and notice it at once."""
+    page.context.set_offline(True)
+    page.evaluate(
+        "dispatchEvent(new Event('pagehide')), document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    expect(page.get_by_text("No connection to the server.")).to_be_visible()
 
 
 def said(page: Page) -> Locator:
@@ -71,10 +86,7 @@ def test_every_page_loads_itself_again(product: Product, visitors: Visitors) -> 
     """After a minute at the latest each page finds that its state is gone, and shows again what it showed."""
     page = visitors.new()
     page.clock.install()
-    page.goto("/login")
-    page.get_by_label("Email").fill(product.email)
-    page.get_by_label("Password").fill(product.password)
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, product.email, product.password)
     page.wait_for_url("**/dashboard")
     for path in PAGES:
         page.goto(path)
@@ -120,27 +132,62 @@ def test_what_was_typed_stays(product: Product, visitors: Visitors) -> None:
     expect(page.get_by_label("Email")).to_have_value("typed@example.org")
 
 
+def test_a_button_pressed_while_away_waits_for_the_page(product: Product, visitors: Visitors) -> None:
+    """The state goes while the connection is away: no default is shown or saved, and the draft is there to be saved."""
+    page = visitors.owner()
+    page.goto("/settings/event-types")
+    page.get_by_role("button", name="New event type").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Title").fill("Saved after a break")
+    go_away(page)
+    dialog.get_by_role("button", name="Save").click()
+    lose_states(product)
+    page.context.set_offline(False)
+    expect(said(page).first).to_be_visible()
+    expect(dialog.get_by_label("Title")).to_have_value("Saved after a break")
+    expect(dialog.get_by_text("There is no such event type.")).to_have_count(0)
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved after a break").first).to_be_visible()
+    expect(dialog).to_have_count(0)
+    page.goto("/bookings")
+    expect(page.get_by_text("Times in Europe/Berlin")).to_be_visible()
+    go_away(page)
+    lose_states(product)
+    page.evaluate(_WATCH)
+    page.context.set_offline(False)
+    expect(said(page).first).to_be_visible()
+    expect(page.get_by_text("Times in Europe/Berlin")).to_be_visible()
+    assert not [text for text in page.evaluate("window.shown") if "UTC" in text]
+
+
+def test_a_page_that_comes_into_sight_asks_for_its_state(product: Product, visitors: Visitors) -> None:
+    """A tab that lay in the background for more than a day, its state expired, loads itself again when it is seen."""
+    page = visitors.new()
+    page.clock.install()
+    sign_in(page, product.email, product.password)
+    page.wait_for_url("**/dashboard")
+    page.goto("/settings/team")
+    expect(page.get_by_role("list", name="Members")).to_be_visible()
+    page.evaluate("Object.defineProperty(document, 'hidden', {get: () => window.seen !== true})")
+    lose_states(product)
+    page.clock.fast_forward("26:00:00")
+    expect(said(page)).to_have_count(0)
+    page.evaluate("window.seen = true, document.dispatchEvent(new Event('visibilitychange'))")
+    expect(said(page).first).to_be_visible()
+    expect(page.get_by_role("list", name="Members")).to_contain_text(product.email)
+
+
 def test_a_connection_that_is_away_is_spoken_of_in_our_words(product: Product, visitors: Visitors) -> None:
     """Nothing of websockets and addresses; it goes once the connection is back, and the page's state was kept."""
-    page = visitors.new()
-    page.goto("/login")
-    page.get_by_label("Email").fill(product.email)
-    page.get_by_label("Password").fill(product.password)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/dashboard")
+    page = visitors.owner()
     page.goto("/settings/team")
     members = page.get_by_role("list", name="Members")
     expect(members).to_be_visible()
-    page.context.set_offline(True)
-    page.evaluate(
-        "dispatchEvent(new Event('pagehide')), document.dispatchEvent(new Event('visibilitychange'))"
-    )
-    notice = page.get_by_text("No connection to the server.")
-    expect(notice).to_be_visible()
+    go_away(page)
     assert "websocket" not in page.locator("body").inner_text().lower()
     expect(members).to_be_visible()
     page.context.set_offline(False)
-    expect(notice).to_have_count(0)
+    expect(page.get_by_text("No connection to the server.")).to_have_count(0)
     expect(members).to_be_visible()
 
 
