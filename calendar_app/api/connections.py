@@ -19,7 +19,7 @@ from calendar_app.api.calendars import CalendarOut
 from calendar_app.api.deps import Caller, CurrentActor, CurrentCaller, OptionalCaller
 from calendar_app.api.fields import Key
 from calendar_app.errors import AlmanacError
-from calendar_app.services import administrator_consent, connections
+from calendar_app.services import administrator_consent, connections, own_addresses
 from calendar_app.services.administrator_consent import AdministratorLink
 from calendar_app.services.connecting import STATE_LIFE
 from calendar_app.services.connections import (
@@ -220,6 +220,20 @@ def list_connections(actor: CurrentActor) -> ConnectionList:
 @router.get("/{connection_id}")
 def get_connection(connection_id: Key, actor: CurrentActor) -> ConnectionView:
     """One connection."""
+    return connections.get_connection(actor, connection_id)
+
+
+class ConnectionIn(BaseModel):
+    """What can be changed of a connection: `addresses`, all e-mail addresses of its owner at a CalDAV server."""
+
+    addresses: list[Annotated[str, Field(max_length=320)]] = Field(max_length=own_addresses.MOST)
+
+
+@router.patch("/{connection_id}")
+def change_connection(connection_id: Key, actor: CurrentActor, body: ConnectionIn) -> ConnectionView:
+    """Say by which addresses invitations reach the owner, so that those they declined free their time. The server's own
+    are known anyway. The calendars are read anew."""
+    own_addresses.change(actor, connection_id, body.addresses)
     return connections.get_connection(actor, connection_id)
 
 

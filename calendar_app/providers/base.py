@@ -374,7 +374,8 @@ class ProviderKind:
     ``parallel`` is how many calls one account may have in flight at once; 0 for no limit. ``note`` is one sentence
     about what the provider cannot do, shown where people choose calendars. ``access_page`` says where the owner of an
     account ends our access, for providers that we cannot tell. ``administrators``: some people need the consent of one
-    first.
+    first. ``asks_addresses``: answers to invitations are told by the owner's addresses, which a server may not know,
+    so that the owner can give them.
     """
 
     key: str
@@ -387,6 +388,7 @@ class ProviderKind:
     note: str = ""
     access_page: str = ""
     administrators: bool = False
+    asks_addresses: bool = False
 
     @property
     def reads(self) -> bool:

@@ -5,7 +5,7 @@ Adding one is a folder with ``provider`` and ``mapping``, and a line in ``_ENTRI
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -59,6 +59,7 @@ class _Entry:
     access_page: str = ""
     not_proven: str = ""
     administrators: bool = False
+    asks_addresses: bool = False
 
 
 def _unset(settings: Settings, *names: str) -> tuple[str, ...]:
@@ -103,6 +104,7 @@ _ENTRIES: dict[str, _Entry] = {
         calendar=caldav.caldav_calendar,
         sign_in=SignIn.PASSWORD,
         note=caldav.NOTE,
+        asks_addresses=True,
     ),
     "calendly": _Entry(
         title="Calendly",
@@ -184,9 +186,15 @@ def push_reader(key: str) -> PushReader:
     return entry.push
 
 
-def calendar_provider(key: str, access_token: str) -> CalendarProvider:
-    """The calls of a provider on one access token or :attr:`Opened.secret`. :raises NotFound: no such provider."""
-    return cast(CalendarProvider, Metered(key, _entry(key).calendar(get_settings(), access_token)))
+def calendar_provider(key: str, access_token: str, *, addresses: Sequence[str] = ()) -> CalendarProvider:
+    """The calls of a provider on one access token or :attr:`Opened.secret`. :raises NotFound: no such provider.
+
+    ``addresses``: the owner's at the provider as they gave them, where :attr:`ProviderKind.asks_addresses`.
+    """
+    calendar = _entry(key).calendar(get_settings(), access_token)
+    if addresses and isinstance(calendar, caldav.CalDavCalendar):
+        calendar = calendar.owned_by(addresses)
+    return cast(CalendarProvider, Metered(key, calendar))
 
 
 @contextmanager
@@ -230,6 +238,7 @@ def _kind(key: str, entry: _Entry, settings: Settings) -> ProviderKind:
         note=entry.note,
         access_page=entry.access_page,
         administrators=entry.administrators,
+        asks_addresses=entry.asks_addresses,
     )
 
 

@@ -25,7 +25,7 @@ class ConnectionView:
     sentence for people. ``server`` is the host that the account is on and its name there, empty where a provider is one
     place. ``missing_features`` say what the permissions that were not given cost. ``grant_ends_at``: when the provider
     ends the access by itself, where it said so. ``person_id`` is whose it is: nobody
-    else can bring it back.
+    else can bring it back. ``addresses`` are the owner's at the provider, as they gave them.
     """
 
     id: str
@@ -44,6 +44,7 @@ class ConnectionView:
     person_id: str
     person_name: str
     grant_ends_at: datetime | None = None
+    addresses: tuple[str, ...] = ()
 
 
 def owned(session: Session, actor: Actor, connection_id: str, *, lock: bool = False) -> Connection:
@@ -145,4 +146,5 @@ def _view(row: Connection, calendars: list[Calendar], name: str, now: datetime) 
         person_id=row.person_id,
         person_name=name,
         grant_ends_at=row.grant_ends_at if live else None,
+        addresses=tuple(row.addresses),
     )

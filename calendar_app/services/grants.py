@@ -60,13 +60,18 @@ _REFRESH_FAILED = "refresh_failed"
 
 @dataclass(frozen=True, slots=True)
 class _Access:
-    """An access token as read from the row; ``version`` tells whether somebody has replaced it since."""
+    """An access token as read from the row; ``version`` tells whether somebody has replaced it since. ``addresses`` are
+    the owner's, as they gave them."""
 
     provider: str
     account: str
     token: str
     version: int
     expires_at: datetime
+    addresses: tuple[str, ...] = ()
+
+    def open(self) -> CalendarProvider:
+        return registry.calendar_provider(self.provider, self.token, addresses=self.addresses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +103,14 @@ def call(
         access = _refreshed(connection_id, access)
     with parallel.limited(access.provider, access.account):
         try:
-            return work(registry.calendar_provider(access.provider, access.token))
+            return work(access.open())
         except AuthExpired:
             never_ends = access.expires_at == NEVER
             access = (
                 _access(connection_id) if never_ends else _refreshed(connection_id, access, rejected=True)
             )
         try:
-            return work(registry.calendar_provider(access.provider, access.token))
+            return work(access.open())
         except AuthExpired:
             if not ends_grant:
                 raise
@@ -212,7 +217,14 @@ def _usable(row: Connection | None) -> _Access:
             row.last_error if row.status == "needs_reconnect" else "This account is disconnected."
         )
     expires = row.access_expires_at or (_ALWAYS if row.refresh_token else NEVER)
-    return _Access(row.provider, row.account_id, row.access_token or "", row.token_version, expires)
+    return _Access(
+        row.provider,
+        row.account_id,
+        row.access_token or "",
+        row.token_version,
+        expires,
+        tuple(row.addresses),
+    )
 
 
 def _refreshed(connection_id: str, seen: _Access, *, rejected: bool = False) -> _Access:

@@ -40,7 +40,8 @@ class Connection(SQLModel, table=True):
     calendars). Tokens are encrypted; ``token_version`` rises with each saved refresh. After repeated failure nothing is
     asked of the provider before ``retry_at``. ``grant_ends_at``: when the provider ends the grant, where it said
     so. Its calendars are listed again at ``listing_due_at``, after
-    ``listing_tries`` that found one of them missing or not writable.
+    ``listing_tries`` that found one of them missing or not writable. ``addresses`` are the owner's at the
+    provider, as they gave them.
     """
 
     __tablename__ = "connection"
@@ -53,6 +54,7 @@ class Connection(SQLModel, table=True):
     account_email: str = ""
     status: str = Field(default="connected", max_length=16, index=True)
     scopes: list[str] = json(list)
+    addresses: list[str] = json(list)
     access_token: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True))
     refresh_token: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True))
     access_expires_at: datetime | None = when(nullable=True, index=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -80,6 +81,13 @@ class CalDavCalendar:
             transport=transport,
         )
         self._dav = Dav(client, secret.principal, sleep=sleep, attempts=attempts)
+
+    def owned_by(self, addresses: Sequence[str]) -> CalDavCalendar:
+        """The account with more addresses of its owner, by which their answers to invitations are told."""
+        found = copy(self)
+        owners = dict.fromkeys((*self._secret.owners, *addresses))
+        found._secret = replace(self._secret, email="\n".join(owners))
+        return found
 
     def list_calendars(self) -> list[RemoteCalendar]:
         """Every calendar for events in every home set (RFC 4791 §6.2.1). The primary one is where the server puts

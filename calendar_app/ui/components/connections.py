@@ -69,6 +69,8 @@ class ConnectionRow:
     ``server``: where the account is, ``empty``: why it has no calendars,
     ``lasts``: until when its provider lets us in, where that is not for ever,
     ``whose``: the colleague's name where it is not the viewer's own. ``person_id`` and ``person`` are its owner.
+    ``asks_addresses``: its owner may give their ``addresses`` (one text, with commas), and should where none
+    is known (``knows_address``).
     """
 
     id: str
@@ -91,6 +93,9 @@ class ConnectionRow:
     person_id: str = ""
     person: str = ""
     lasts: str = ""
+    asks_addresses: bool = False
+    addresses: str = ""
+    knows_address: bool = False
     missing: list[str] = field(default_factory=list)
     calendars: list[CalendarRow] = field(default_factory=list)
 
@@ -210,6 +215,9 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
         person=view.person_name,
         appointments=calendars[0].id if calendars and kind and kind.takes_bookings else "",
         lasts=_lasts(view),
+        asks_addresses=bool(kind) and kind.asks_addresses and view.status != "disconnected",
+        addresses=", ".join(view.addresses),
+        knows_address="@" in view.account_email or bool(view.addresses),
         missing=list(view.missing_features),
         calendars=[
             replace(

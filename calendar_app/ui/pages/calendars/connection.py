@@ -11,6 +11,7 @@ from calendar_app.ui.components.browser import ago
 from calendar_app.ui.components.connections import CalendarRow, ConnectionRow
 from calendar_app.ui.components.feedback import error_callout, warning_callout
 from calendar_app.ui.pages.appointments import PATH as APPOINTMENTS
+from calendar_app.ui.pages.calendars.addresses import address_form
 from calendar_app.ui.pages.calendars.connect import reconnect_button
 from calendar_app.ui.pages.calendars.disconnect import disconnect_dialog
 from calendar_app.ui.pages.calendars.state import CalendarsState
@@ -90,6 +91,7 @@ def connection_card(row: ConnectionRow) -> rx.Component:
             row.empty != "",
             rx.text(row.empty, size="2", color_scheme="gray", padding=space(4), class_name="wrap-anywhere"),
         ),
+        rx.cond(row.asks_addresses, address_form(row)),
         class_name="list",
         aria_label=row.title + " account " + row.account,
     )

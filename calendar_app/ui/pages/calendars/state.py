@@ -11,7 +11,7 @@ import reflex as rx
 
 from calendar_app.errors import AlmanacError
 from calendar_app.services import calendars as calendar_service
-from calendar_app.services import connections, disconnecting, imports, sync
+from calendar_app.services import connections, disconnecting, imports, own_addresses, sync
 from calendar_app.services.connections import AffectedBooking
 from calendar_app.services.roles import Actor
 from calendar_app.ui import formats, live, notices
@@ -168,6 +168,20 @@ class CalendarsState(rx.State):
             return notices.error(error.detail)
         await self._read(actor)
         return notices.success("Removed.")
+
+    @rx.event
+    async def set_addresses(self, form: dict[str, Any]) -> Any:
+        """Take the owner's addresses at a server, separated by commas or spaces."""
+        actor = await acting(self)
+        texts = str(form.get("addresses", ""))[:10_000].replace(",", " ").replace(";", " ").split()
+        try:
+            changed = await asyncio.to_thread(
+                own_addresses.change, actor, str(form.get("connection_id", ""))[:64], texts
+            )
+        except AlmanacError as error:
+            return notices.error(error.detail)
+        await self._read(actor)
+        return notices.success("Saved. The calendars are read anew." if changed else "Saved.")
 
     async def _update(self, calendar_id: str, **changes: Any) -> Any:
         actor = await acting(self)
