@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from calendar_app.domain.event import Attendee, EventDraft, EventStatus, EventTime, Response, ShowAs
+from calendar_app.domain.recurrence import expand
+from calendar_app.domain.timespan import Span, instant
 from calendar_app.providers.google.mapping import body_from, calendar_from, event_from, merged_body, time_from
 
 TIMED: dict[str, Any] = {
@@ -144,3 +146,22 @@ def test_a_moved_and_deleted_event_is_brought_back() -> None:
     patch = merged_body(DRAFT, stored)
     assert set(patch) == {"status", "start"}
     assert patch["start"] == {"dateTime": "2026-11-23T10:00:00+01:00", "timeZone": "Europe/Berlin"}
+
+
+@pytest.mark.parametrize(
+    ("start", "rule", "days"),
+    [
+        ("2024-05-30", "RRULE:FREQ=WEEKLY;COUNT=3;INTERVAL=1;BYDAY=WE", ["05-30", "06-05", "06-12", "06-19"]),
+        ("2024-05-30", "RRULE:FREQ=WEEKLY;BYDAY=TH;COUNT=3", ["05-30", "06-06", "06-13"]),
+        ("2024-05-30", "RRULE:FREQ=MONTHLY;BYMONTHDAY=31;COUNT=1", ["05-30", "05-31"]),
+        ("2024-05-30", "RRULE:FREQ=DAILY;COUNT=2", ["05-30", "05-31"]),
+    ],
+)
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_start_off_its_rule_is_not_counted(start: str, rule: str, days: list[str], timed: bool) -> None:
+    """Google shows it and as many occurrences as COUNT says besides; the last of them is not free."""
+    times = {"dateTime": f"{start}T20:00:00+02:00", "timeZone": "Europe/Berlin"} if timed else {"date": start}
+    event = event_from({**TIMED, "start": times, "end": times, "recurrence": [rule]})
+    window = Span(instant(datetime(2024, 1, 1, tzinfo=UTC)), instant(datetime(2025, 1, 1, tzinfo=UTC)))
+    found = expand(event, (), window, "UTC", limit=20)
+    assert [f"{datetime.fromtimestamp(one.start, UTC):%m-%d}" for one in found] == days

@@ -7,7 +7,8 @@ replacing them is :mod:`expansion <calendar_app.domain.recurrence.expansion>`'s 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 
@@ -32,6 +33,7 @@ MAX_EXCLUDED_A_DAY = 24
 MAX_PERIODS = 5_000
 MOST_UNCLEAR = 10
 _FOREVER = (LAST_DAY + 1) * DAY
+_COUNT = re.compile(r"\bCOUNT=(\d{1,9})\b", re.IGNORECASE)
 _TZID = re.compile(r';TZID=("[^"]*"|[^;:]*)', re.IGNORECASE)
 
 
@@ -231,6 +233,24 @@ def left_out(name: str, value: str) -> str:
     """The sentence about an RDATE or EXDATE value that cannot be read."""
     what = "An extra date" if name == "RDATE" else "A date on which it does not take place"
     return f"{what} cannot be read and is left out: {value.strip()[:40]!r}."
+
+
+def start_uncounted(lines: Sequence[str], start: EventTime | None) -> tuple[str, ...]:
+    """The lines with COUNT raised by one where DTSTART is not an occurrence of the rule and so counts for one of them:
+    for calendars that do not count it. What cannot be read stays as it is."""
+    numbers = [number for number, line in enumerate(lines) if line[:5].upper() == "RRULE"]
+    if start is None or len(numbers) != 1 or not (found := _COUNT.search(lines[numbers[0]])):
+        return tuple(lines)
+    try:
+        rule = replace(parse_rule(split_line(lines[numbers[0]])[2]), count=None, until=None)
+        wall = wall_seconds(start.value)
+        if any(Recurrence(rule, wall, all_day=start.all_day).between(wall, wall)):
+            return tuple(lines)
+    except RecurrenceError:
+        return tuple(lines)
+    changed = list(lines)
+    changed[numbers[0]] = f"{found.string[: found.start(1)]}{int(found[1]) + 1}{found.string[found.end(1) :]}"
+    return tuple(changed)
 
 
 def split_line(line: str) -> tuple[str, str | None, str]:

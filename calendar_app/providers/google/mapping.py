@@ -20,6 +20,7 @@ from calendar_app.domain.event import (
     Response,
     ShowAs,
 )
+from calendar_app.domain.recurrence.series import start_uncounted
 from calendar_app.domain.zones import is_zone
 from calendar_app.providers.base import AccessRole, RemoteCalendar
 from calendar_app.providers.google.html import markup, words
@@ -66,7 +67,9 @@ def calendar_zone(item: Mapping[str, Any]) -> str:
 def event_from(item: Mapping[str, Any], calendar_zone: str = "") -> CalendarEvent:
     """An Event resource, changed or cancelled occurrences included. ``calendar_zone``: the listing's ``timeZone``.
 
-    What of it is not as documented is left out, and told where it is about time. :raises KeyError: it has no id.
+    What of it is not as documented is left out, and told where it is about time. Google does not count a start that is
+    no occurrence of its rule (seen in its web pages: https://github.com/fmeringdal/rust-rrule/issues/119), so neither
+    does COUNT here. :raises KeyError: it has no id.
     """
     people = [person for person in objects(item.get("attendees")) if person.get("email")]
     own = next((person for person in objects(item.get("attendees")) if person.get("self")), None)
@@ -95,7 +98,7 @@ def event_from(item: Mapping[str, Any], calendar_zone: str = "") -> CalendarEven
         updated=attempt(lambda: datetime.fromisoformat(item["updated"]), None),
         show_as=_show_as(item),
         response=_RESPONSES.get(str(own.get("responseStatus")), Response.NONE) if own else Response.NONE,
-        recurrence=lines,
+        recurrence=start_uncounted(lines, start),
         master_id=str(master_id) if master_id else None,
         original_start=original if master_id else None,
         organizer_email=str(mapping(item.get("organizer")).get("email") or ""),
