@@ -533,3 +533,26 @@ def test_a_change_belongs_to_the_series_that_has_it() -> None:
     assert events[2].master_id == events[1].remote_id
     assert events[3].master_id is None
     assert len({event.remote_id for event in events}) == 4
+
+
+@pytest.mark.parametrize(
+    ("lines", "notes"),
+    [
+        (("DTSTART:20270101T090000Z", "DURATION:huh"), ["Its DURATION is not a length of time: 'huh', so"]),
+        (("DTSTART:20270101T090000Z", "DURATION"), ["Its DURATION is not a length of time: '', so"]),
+        (("DTSTART:20270101T090000Z", "DTEND:huh"), ["Its DTEND is not a time: 'huh', so"]),
+        (("DTSTART:huh", "DTEND:20270101T090000Z"), ["Its DTSTART is not a time: 'huh', so"]),
+        (
+            ("DTSTART;TZID=Mars:20270101T090000", "DTEND;TZID=Mars:20270101T100000"),
+            ["It is not known here, so"],
+        ),
+    ],
+)
+def test_one_fault_is_told_once(lines: tuple[str, ...], notes: list[str]) -> None:
+    """What could not be read, and what follows from it, is one sentence, of the event or of the whole file."""
+    text = "\r\n".join(
+        ("BEGIN:VCALENDAR", "BEGIN:VEVENT", "UID:a", *lines, "END:VEVENT", "END:VCALENDAR", "")
+    )
+    file = read_calendar(text)
+    told = [why for event in file.events for why in event.unread] + [one.why for one in file.unread]
+    assert [why[: len(start)] for why, start in zip(told, notes, strict=True)] == notes

@@ -237,6 +237,17 @@ def test_busy_times_of_a_vfreebusy() -> None:
     assert busy_from(text) == [Span(nine, nine + 5400), Span(nine + 86_400, nine + 90_000)]
 
 
+@pytest.mark.parametrize(
+    "period", ["nonsense", "20261201T090000Z/nonsense", "20261201/20261202", "20261201T090000Z"]
+)
+def test_busy_times_that_cannot_be_read_are_no_answer(period: str) -> None:
+    """A server that says something unclear has not said that the rest is free."""
+    with pytest.raises(ValueError, match=r"."):
+        busy_from(
+            f"BEGIN:VCALENDAR\r\nBEGIN:VFREEBUSY\r\nFREEBUSY:{period}\r\nEND:VFREEBUSY\r\nEND:VCALENDAR\r\n"
+        )
+
+
 def test_a_dense_rule_is_busy_throughout() -> None:
     """An event of every second is busy from its start on; the answer comes at once."""
     text = new_resource(DRAFT, NOW).replace(

@@ -116,7 +116,8 @@ def read_vevent(component: Component, zones: ZoneNames, owners: Collection[str])
             if name.startswith(PRIVATE_PREFIX)
         },
     )
-    return Vevent(event, faults, [*doubts, *(sentence.rstrip(".") for sentence in unclear)], is_detached)
+    sentences = (sentence.rstrip(".") for sentence in unclear)
+    return Vevent(event, faults, [*doubts, *times.unknown_zones, *sentences], is_detached)
 
 
 def _sorted(component: Component, faults: list[str], doubts: list[str]) -> Lines:
@@ -147,12 +148,14 @@ def _value(line: FaultyLine) -> str:
 
 
 class _Times:
-    """The times of one VEVENT; ``doubts`` takes what of them was not understood."""
+    """The times of one VEVENT; ``doubts`` takes what of them was not understood, but for ``unknown_zones``, which are
+    told once for all events of a file."""
 
     def __init__(self, lines: Lines, zones: ZoneNames, doubts: list[str]) -> None:
         self._lines = lines
         self._zones = zones
         self._doubts = doubts
+        self.unknown_zones: list[str] = []
 
     def at(self, name: str) -> EventTime | None:
         """The time of a property; ``None`` where there is none or it says nothing."""
@@ -171,15 +174,15 @@ class _Times:
                 return EventTime(date(time.value.year, time.value.month, time.value.day))
             return time
         if found:
-            self._doubts.append(f"its {name} is not a time: {found[0].value.strip()[:40]!r}")
+            self._say(name, f"its {name} is not a time: {found[0].value.strip()[:40]!r}")
         return None
 
     def _zone(self, tzid: str) -> str | None:
         zone = self._zones.zone(tzid) if tzid else None
         if tzid and zone is None:
             doubt = f"its time zone “{tzid[:80]}” is not known, so its times are read in this calendar’s time zone"
-            if doubt not in self._doubts:
-                self._doubts.append(doubt)
+            if doubt not in self.unknown_zones:
+                self.unknown_zones.append(doubt)
         return zone
 
     def extent(self, *, needed: bool) -> tuple[EventTime | None, EventTime | None, int]:
@@ -200,10 +203,10 @@ class _Times:
             try:
                 return _lasting(start, text)
             except (RecurrenceError, OverflowError):
-                self._doubts.append(f"its DURATION is not a length of time: {text[:40]!r}")
-                return start, self._end_of_day(start), 0
+                self._say("DURATION", f"its DURATION is not a length of time: {text[:40]!r}")
+                return start, self._end_of_day(start, "DURATION"), 0
         if end is None:
-            return start, self._end_of_day(start) if "DTEND" in self._lines else None, 0
+            return start, self._end_of_day(start, "DTEND") if "DTEND" in self._lines else None, 0
         if end.all_day != start.all_day:
             end = _alike(start, end)
         if end.zone == start.zone and wall_seconds(end.value) < wall_seconds(start.value):
@@ -214,8 +217,8 @@ class _Times:
         """The beginning of the day of which only the end is known."""
         if end is None:
             return None
-        self._doubts.append(
-            "it does not say when it starts, so it counts as busy from the beginning of its day"
+        self._conclude(
+            "DTSTART", "it does not say when it starts", "it counts as busy from the beginning of its day"
         )
         try:
             last = (
@@ -229,9 +232,23 @@ class _Times:
             return EventTime(last.replace(hour=0, minute=0, second=0), end.zone)
         return EventTime(last)
 
-    def _end_of_day(self, start: EventTime) -> EventTime | None:
-        """Where an event ends that does not say when in a way that can be read."""
-        self._doubts.append("it does not say when it ends, so it counts as busy to the end of its day")
+    def _say(self, name: str, doubt: str) -> None:
+        """Say what is wrong with the value of a property, in the place of what was said of its line."""
+        said = tuple(f"a line cannot be read: {quote}{name}" for quote in "'\"")
+        self._doubts[:] = [known for known in self._doubts if not known.startswith(said)]
+        self._doubts.append(doubt)
+
+    def _conclude(self, name: str, doubt: str, then: str) -> None:
+        """Say what follows from a property that cannot be read, in the sentence that says so if there is one."""
+        for number, known in enumerate(self._doubts):
+            if known.startswith(f"its {name} is not"):
+                self._doubts[number] = f"{known}, so {then}"
+                return
+        self._doubts.append(f"{doubt}, so {then}")
+
+    def _end_of_day(self, start: EventTime, name: str) -> EventTime | None:
+        """Where an event ends whose property ``name`` should say so and cannot be read."""
+        self._conclude(name, "it does not say when it ends", "it counts as busy to the end of its day")
         if not isinstance(start.value, datetime):
             return None
         try:

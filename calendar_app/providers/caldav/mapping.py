@@ -11,17 +11,16 @@ import logging
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from xml.etree.ElementTree import Element
 
 from calendar_app.domain.event import CalendarEvent, EventStatus, is_write_key, part_lost, time_lost
 from calendar_app.domain.ics import CalendarFileError, read_calendar
-from calendar_app.domain.ics.lines import Component, Line, components
+from calendar_app.domain.ics.freebusy import read_freebusy
+from calendar_app.domain.ics.lines import components
 from calendar_app.domain.ics.zones import ZoneNames
-from calendar_app.domain.recurrence import RecurrenceError
-from calendar_app.domain.recurrence.rule import parse_duration, parse_time
-from calendar_app.domain.timespan import Span, instant, merge
+from calendar_app.domain.recurrence.wallclock import instant_of
+from calendar_app.domain.timespan import Span, merge
 from calendar_app.domain.unread import Unread
 from calendar_app.providers.base import AccessRole, RemoteCalendar
 from calendar_app.providers.caldav import xml
@@ -42,7 +41,6 @@ CALENDAR_PROPS = (
 )
 MAX_RESOURCE = 8 * 2**20
 UNREADABLE = "The server’s file of it cannot be read. {}"
-_MOST_BUSY = 20_000
 _ALL = {f"{xml.DAV}all"}
 _WRITE = {f"{xml.DAV}write", f"{xml.DAV}write-content", f"{xml.DAV}bind", *_ALL}
 _READ = {f"{xml.DAV}read", *_WRITE}
@@ -192,7 +190,7 @@ def element_text(element: Element | None) -> str:
 def busy_from(data: str | bytes) -> list[Span]:
     """The busy times of a VFREEBUSY (RFC 5545 §3.6.4); every FBTYPE but FREE counts.
 
-    :raises ValueError: the answer has no VFREEBUSY, or one that cannot be read; that is no word of being free.
+    :raises ValueError: the answer has no VFREEBUSY, or times that cannot be read; that is no word of being free.
     """
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
     parts = [
@@ -200,34 +198,14 @@ def busy_from(data: str | bytes) -> list[Span]:
     ]
     if not parts:
         raise ValueError("The answer has no busy times.")
-    try:
-        return merge(span for part in parts for span in _periods(part))
-    except (RecurrenceError, OverflowError) as error:
-        raise ValueError(str(error)) from None
+    lists = [read_freebusy(part, ZoneNames({}).iana) for part in parts]
+    if unclear := [sentence for one in lists for sentence in (*one.lost, *one.doubts)]:
+        raise ValueError(unclear[0])
+    return merge(_span(event) for one in lists for event in one.events)
 
 
-def _periods(part: Component) -> Iterable[Span]:
-    for line in part.properties():
-        if not isinstance(line, Line) or line.name != "FREEBUSY":
-            continue
-        if line.params.get("FBTYPE", "BUSY").upper() == "FREE":
-            continue
-        for period in line.value.split(",")[:_MOST_BUSY]:
-            yield _period(period.strip())
-
-
-def _period(text: str) -> Span:
-    """RFC 5545 §3.3.9, in UTC. :raises RecurrenceError: it is not."""
-    first, _, second = text.partition("/")
-    start = _moment(first)
-    if second[:1] in ("P", "+"):
-        days, seconds = parse_duration(second.lstrip("+"))
-        return Span(instant(start), instant(start + timedelta(days=days, seconds=seconds)))
-    return Span(instant(start), instant(_moment(second)))
-
-
-def _moment(text: str) -> datetime:
-    value = parse_time(text).value
-    if not isinstance(value, datetime):
-        raise RecurrenceError("A busy time has no time of day.")
-    return value.replace(tzinfo=UTC)
+def _span(event: CalendarEvent) -> Span:
+    """When the event is; an answer's times are in UTC (RFC 4791 §7.10). :raises ValueError: they are dates."""
+    if event.start is None or event.end is None or event.start.all_day:
+        raise ValueError("A busy time has no time of day.")
+    return Span(instant_of(event.start, "UTC"), instant_of(event.end, "UTC"))
