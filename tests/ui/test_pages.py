@@ -252,6 +252,7 @@ class Account:
     person_id: str = "ada"
     person_name: str = "Ada"
     grant_ends_at: datetime | None = None
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
