@@ -403,4 +403,15 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/services/test_calendar_zones.py",
         ),
     ),
+    60: (
+        "A customer's address outside ASCII",
+        (
+            "tests/providers/test_mail.py::test_a_recipient_outside_ascii_gets_the_letter",
+            "tests/providers/test_mail.py::test_a_server_without_such_addresses_refuses_only_what_is_for_them",
+        ),
+    ),
+    61: (
+        "Set-up on a day with newer releases of everything",
+        ("tests/test_requirements.py", "tests/launcher/test_install.py"),
+    ),
 }
