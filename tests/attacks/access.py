@@ -71,6 +71,7 @@ ENTRIES: dict[str, Entry] = {
     "POST /connections/{connection_id}/refresh": Entry(STAFF),
     "POST /connections/{connection_id}/test": Entry(STAFF),
     "GET /connections/{provider}/callback": Entry(PUBLIC, query={"state": "made-up", "code": "x"}),
+    "POST /connections/{provider}/administrator-link": Entry(STAFF),
     "POST /connections/{provider}/start": Entry(STAFF, {}),
     "GET /connections/{provider}/status": Entry(OWN),
     "GET /deviations": Entry(STAFF),

@@ -35,6 +35,7 @@ from calendar_app.errors import (
 )
 from calendar_app.providers.base import AccessRole, PushChannel, PushEcho, PushRequest, PushSignal
 from calendar_app.providers.http import ProviderHttp
+from calendar_app.providers.microsoft import graph as graph_calls
 from calendar_app.providers.microsoft.errors import to_error
 from calendar_app.providers.microsoft.listing import AHEAD, SLACK
 from calendar_app.providers.microsoft.oauth import issuer_of, microsoft_oauth
@@ -323,7 +324,7 @@ def test_one_unreadable_event_spoils_no_listing() -> None:
 def test_a_calendar_that_is_gone() -> None:
     """404 on a listing, a creation or a busy question is about the calendar."""
     gone = refusal(404, "ErrorItemNotFound")
-    with talking(gone) as (provider, _graph), pytest.raises(CalendarNotFound):
+    with talking(gone, gone) as (provider, _graph), pytest.raises(CalendarNotFound):
         list(provider.event_pages(CALENDAR, None))
     with talking(gone) as (provider, _graph), pytest.raises(CalendarNotFound):
         provider.put_event(CALENDAR, DRAFT)
@@ -563,6 +564,38 @@ def test_a_subscription_asks_for_no_more_life_than_there_is() -> None:
     with talking(refusal(404, "ResourceNotFound")) as (provider, graph):
         provider.stop_channel(channel)
     assert graph.lines == ["DELETE /subscriptions/sub"]
+
+
+def test_links_behind_a_proxy_lead_to_the_proxy() -> None:
+    """Graph names itself in its links; there they are asked of the configured address. No other host is."""
+    graph = graph_calls.Graph(
+        ProviderHttp("https://proxy.example/graph", "t", to_error), "https://proxy.example/graph"
+    )
+    assert graph.local("https://graph.microsoft.com/v1.0/me/x?$skip=1") == "/me/x?$skip=1"
+    assert graph.local("https://proxy.example/graph/me/x") == "/me/x"
+    for link in ("https://graph.microsoft.com.evil.example/v1.0/me", "https://evil.example/v1.0/me"):
+        with pytest.raises(ProviderUnavailable):
+            graph.local(link)
+    direct = graph_calls.Graph(ProviderHttp(API, "t", to_error), API)
+    with pytest.raises(ProviderUnavailable):
+        direct.local("https://graph.microsoft.us/v1.0/me")
+
+
+@pytest.mark.parametrize("status", [400, 404, 501])
+def test_a_calendar_without_a_delta_is_polled(status: int) -> None:
+    """Whatever the refusal is: a calendar that is there is listed by its window, and said to be whole."""
+    no = refusal(status, "NotImplemented")
+    there = httpx.Response(200, json={"id": CALENDAR, "isDefaultCalendar": False})
+    listed = httpx.Response(200, json={"value": [event("a")]})
+    with talking(no, there, listed) as (provider, graph):
+        pages = list(provider.event_pages(CALENDAR, None))
+    assert [one.remote_id for page in pages for one in page.events] == ["a"]
+    cursor = pages[-1].cursor or ""
+    with talking(httpx.Response(200, json={"value": []})) as (provider, graph):
+        again = list(provider.event_pages(CALENDAR, cursor))
+    assert [line.partition("?")[0] for line in graph.lines] == ["GET /calendarView"]
+    assert all(page.snapshot for page in again)
+    assert again[-1].cursor == cursor
 
 
 EXISTS = f"Subscription Id {'0' * 8}-1111-2222-3333-{'4' * 12} already exists for the requested combination"

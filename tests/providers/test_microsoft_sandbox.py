@@ -19,7 +19,15 @@ import pytest
 from sqlmodel import col, select
 
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Event, EventType, Occurrence
+from calendar_app.db.tables import (
+    Calendar,
+    CalendarWrite,
+    Connection,
+    Deviation,
+    Event,
+    EventType,
+    Occurrence,
+)
 from calendar_app.domain.event import is_write_key
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import ConsentDenied, GrantRevoked
@@ -32,6 +40,7 @@ from calendar_app.services import (
     connections,
     disconnecting,
     grants,
+    outside,
     recheck,
     sync,
 )
@@ -233,6 +242,32 @@ def test_what_the_owner_wrote_into_our_event_stays(office: Office) -> None:
     (event,) = office.standing("Grace!")
     assert event["id"] == remote_id
     assert event["start"]["dateTime"].startswith(f"{later.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
+
+
+def test_entity_tags_that_change_by_themselves_are_no_change(office: Office) -> None:
+    """Nothing is asked, shown or doubled because of them; a moved booking moves, a cancelled one goes."""
+    office.microsoft.stand_in.rules.switch("etags", on=True)
+    calendar_id = office.main_calendar()
+    booking = office.book(10)
+    carry_out()
+    assert sync.sync_calendar(calendar_id).outcome is Outcome.DONE
+    later = booking.start + timedelta(hours=2)
+    bookings.reschedule(office.actor, booking.id, later)
+    carry_out()
+    assert sync.sync_calendar(calendar_id).outcome is Outcome.DONE
+    (event,) = office.standing()
+    assert event["start"]["dateTime"].startswith(f"{later.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
+    assert write_of(booking.id).state == "verified"
+    with reading() as session:
+        suspected = session.exec(select(Deviation.id)).all()
+    assert {outside.settle(one) for one in suspected} <= {
+        "vanished"
+    }  # the provider was asked: nothing is wrong
+    with reading() as session:
+        assert session.exec(select(Deviation).where(col(Deviation.resolved_at).is_(None))).all() == []
+    bookings.cancel(office.actor, booking.id)
+    carry_out()
+    assert office.standing() == []
 
 
 def test_the_last_look_before_a_booking(office: Office) -> None:

@@ -12,6 +12,7 @@ answer                                      error
 412; 409 and 410 to a write                 ``PreconditionFailed``
 other 410, ``syncState…``, ``resyncRequired``     ``SyncTokenInvalid``
 429, ``ApplicationThrottled``               ``RateLimited`` with ``Retry-After``
+501, "the requested feature isn't implemented"   ``InvalidRequest``
 5xx                                         ``ProviderUnavailable``, with ``Retry-After`` if given
 any other                                   ``InvalidRequest``
 ==========================================  ==================================================================
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import httpx
 
-from calendar_app.errors import PermissionDenied, ProviderError, SyncTokenInvalid
+from calendar_app.errors import InvalidRequest, PermissionDenied, ProviderError, SyncTokenInvalid
 from calendar_app.providers.refusals import conflict, is_conflict, refusal
 
 DUPLICATE = "ErrorDuplicateTransactionId"
@@ -48,6 +49,8 @@ def to_error(response: httpx.Response) -> ProviderError:
         return PermissionDenied(
             "This Microsoft account has no mailbox in Exchange Online, so it has no calendars.", reason=reason
         )
+    elif status == 501:
+        return InvalidRequest("Microsoft does not offer this for this account.", reason=reason)
     elif status == 423:
         status = 403
     elif status < 500 and status not in (401, 403, 404):

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from calendar_app.errors import ProviderError, ProviderUnavailable
+from calendar_app.errors import CalendarNotFound, EventNotFound, ProviderError, ProviderUnavailable
 from calendar_app.providers.http import ProviderHttp, Query
+from calendar_app.providers.microsoft.clouds import RESOURCES
 
 Json = Mapping[str, Any]
 
@@ -57,13 +58,19 @@ class Graph:
     def local(self, link: str, otherwise: ProviderError | None = None) -> str:
         """The path and query of a link into this API; our token must not go anywhere else.
 
+        Behind a proxy, links name Graph itself: their path is asked of the proxy, as all others are.
+
         :raises ProviderError: ``otherwise``, for another link.
         """
-        if not link.startswith(f"{self._api}/") or re.search(r"[\s\\#]", link):
+        apis = [self._api]
+        if not self._api.startswith(RESOURCES):
+            apis += [f"{resource}v1.0" for resource in RESOURCES]
+        mine = next((api for api in apis if link.startswith(f"{api}/")), None)
+        if mine is None or re.search(r"[\s\\#]", link):
             raise otherwise or ProviderUnavailable(
                 "Microsoft sent an answer that cannot be read.", reason="foreign_link"
             )
-        return link.removeprefix(self._api)
+        return link.removeprefix(mine)
 
 
 def calendar_path(calendar_id: str) -> str:
@@ -72,3 +79,12 @@ def calendar_path(calendar_id: str) -> str:
 
 def event_path(calendar_id: str, remote_id: str) -> str:
     return f"{calendar_path(calendar_id)}/events/{quote(remote_id, safe='')}"
+
+
+def is_default(graph: Graph, calendar_id: str) -> bool:
+    """Whether it is the mailbox's default calendar. :raises CalendarNotFound: it is not there."""
+    try:
+        calendar = graph.json("GET", calendar_path(calendar_id), query={"$select": "id,isDefaultCalendar"})
+    except EventNotFound as error:
+        raise CalendarNotFound(reason=error.reason) from None
+    return bool(calendar.get("isDefaultCalendar"))

@@ -16,6 +16,11 @@ in the same answer, or is fetched where the series began before the window.
 shows as a change of its series and no more. Therefore the occurrences of each series that changed are listed anew
 (``instances``), behind a cancellation of the master, which ends those that are listed no more.
 
+*Where it is asked.* ``/me/calendars/{id}/calendarView/delta`` works but is not documented, and nobody has said what
+personal accounts answer there. Where it is refused for a calendar that is there, the default calendar's delta is asked
+at the documented ``/me/calendarView/delta``, and another calendar is polled: its whole window each time, by
+``calendarView``. Its cursor says :data:`POLLED` in place of a link, and the delta is tried again with the next window.
+
 Sources: https://learn.microsoft.com/graph/delta-query-events, https://learn.microsoft.com/graph/api/event-delta,
 https://learn.microsoft.com/graph/api/event-list-instances; that occurrences come bare, and their deletions not at all,
 stands in microsoft-graph-docs issues 7632 and 2963.
@@ -23,21 +28,32 @@ stands in microsoft-graph-docs issues 7632 and 2963.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.domain.timespan import Span, instant, utc
-from calendar_app.errors import CalendarNotFound, EventNotFound, InvalidRequest, SyncTokenInvalid
+from calendar_app.errors import (
+    CalendarNotFound,
+    EventNotFound,
+    InvalidRequest,
+    PermissionDenied,
+    SyncTokenInvalid,
+)
 from calendar_app.providers.base import EventPage
 from calendar_app.providers.http import Query
-from calendar_app.providers.microsoft.graph import Graph, Json, calendar_path, event_path
+from calendar_app.providers.microsoft.graph import Graph, Json, calendar_path, event_path, is_default
 from calendar_app.providers.microsoft.mapping import event_from, gone, graph_time, occurrence_of
 from calendar_app.providers.readable import objects, readable
 
+log = logging.getLogger(__name__)
+
 PAGE_SIZE = 500
+POLLED = "polled"
 BEHIND, AHEAD, SLACK = timedelta(days=35), timedelta(days=400), timedelta(days=30)
 """The window around now; a cursor is good while its window reaches ``AHEAD``, that is for ``SLACK``."""
 
@@ -78,8 +94,11 @@ class Listing:
         now = self._now()
         window = Span(instant(since or now - BEHIND), instant(now + AHEAD + SLACK))
         masters: dict[str, Json] = {}
-        path = f"{calendar_path(self._calendar_id)}/calendarView/delta"
-        for items, link in self._round(path, _bounds(window)):
+        found = self._first_round(window)
+        if found is None:
+            yield from self._polled(window)
+            return
+        for items, link in found:
             masters |= {str(item.get("id")): item for item in items if item.get("type") == "seriesMaster"}
             whole = [self._whole(item, masters) for item in items if _stands_alone(item)]
             events, unread = readable(whole, event_from)
@@ -93,6 +112,9 @@ class Listing:
         cursor = Cursor.read(text)
         if cursor.window.end < instant(self._now() + AHEAD):
             raise SyncTokenInvalid(reason="window_has_passed")
+        if cursor.link == POLLED:
+            yield from self._polled(cursor.window)
+            return
         following = ""
         series: dict[str, None] = {}
         path = self._graph.local(cursor.link, SyncTokenInvalid(reason="foreign_link"))
@@ -111,6 +133,30 @@ class Listing:
             events, unread = readable(self._instances(master_id, cursor.window), event_from)
             yield EventPage((gone(master_id), *events), unread=unread)
         yield EventPage((), str(Cursor(cursor.window, following)) if following else None)
+
+    def _first_round(self, window: Span) -> Iterator[tuple[Sequence[Json], str | None]] | None:
+        """The first round of the calendar's delta; ``None`` where there is none for it.
+
+        :raises CalendarNotFound: the calendar is not there.
+        """
+        own, default = f"{calendar_path(self._calendar_id)}/calendarView/delta", "/me/calendarView/delta"
+        for path in (own, default):
+            pages = self._round(path, _bounds(window))
+            try:
+                return chain([next(pages)], pages)
+            except (CalendarNotFound, InvalidRequest, PermissionDenied) as error:
+                log.info("a delta is not offered", extra={"code": error.code, "reason": error.reason})
+                if path == default or not is_default(self._graph, self._calendar_id):
+                    return None
+        return None
+
+    def _polled(self, window: Span) -> Iterator[EventPage]:
+        """Everything in the window, by pages that together are all there is."""
+        query = {**_bounds(window), "$top": PAGE_SIZE}
+        for page in self._graph.pages(f"{calendar_path(self._calendar_id)}/calendarView", query):
+            events, unread = readable(page, event_from)
+            yield EventPage(events, unread=unread, snapshot=True)
+        yield EventPage((), str(Cursor(window, POLLED)), snapshot=True)
 
     def _round(self, path: str, query: Query | None) -> Iterator[tuple[Sequence[Json], str | None]]:
         """The pages of one round, and with the last one the link to the next round."""

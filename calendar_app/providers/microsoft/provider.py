@@ -34,7 +34,7 @@ from calendar_app.providers.base import (
 from calendar_app.providers.freebusy import one_by_one
 from calendar_app.providers.http import ProviderHttp, Query
 from calendar_app.providers.microsoft.errors import DUPLICATE
-from calendar_app.providers.microsoft.graph import Graph, Json, calendar_path, event_path
+from calendar_app.providers.microsoft.graph import Graph, Json, calendar_path, event_path, is_default
 from calendar_app.providers.microsoft.listing import Listing
 from calendar_app.providers.microsoft.mapping import (
     EXPAND_OWN,
@@ -46,6 +46,8 @@ from calendar_app.providers.microsoft.mapping import (
     merged_body,
 )
 from calendar_app.providers.microsoft.subscriptions import (
+    DEFAULT_RESOURCE,
+    HANDSHAKE,
     granted,
     standing_subscription,
     subscription,
@@ -176,15 +178,26 @@ class MicrosoftCalendar:
     def watch(
         self, calendar_id: str, *, channel_id: str, token: str, address: str, expires_at: datetime
     ) -> PushChannel:
-        """``POST /subscriptions``; Graph checks the address before it answers, and wants https."""
+        """``POST /subscriptions``; Graph checks the address before it answers, and wants https.
+
+        Where it takes no single calendar, as may be so for personal accounts, the default one has ``/me/events``.
+        """
         wanted = subscription(calendar_id, channel_id, token, address, self._until(expires_at))
         try:
-            answer = self._graph.json("POST", "/subscriptions", body=wanted)
+            answer = self._subscribed(wanted)
+        except (InvalidRequest, EventNotFound, PermissionDenied) as error:
+            if error.reason == HANDSHAKE or not is_default(self._graph, calendar_id):
+                raise
+            answer = self._subscribed({**wanted, "resource": DEFAULT_RESOURCE})
+        return granted(answer, channel_id, expires_at)
+
+    def _subscribed(self, wanted: Json) -> Json:
+        try:
+            return self._graph.json("POST", "/subscriptions", body=wanted)
         except ProviderError as error:
             if standing := standing_subscription(self._graph, error, wanted):
                 raise ChannelExists(standing, reason=error.reason) from None
             raise
-        return granted(answer, channel_id, expires_at)
 
     def renew_channel(self, channel: PushChannel, expires_at: datetime) -> PushChannel:
         """``PATCH /subscriptions/{id}``, which authorizes it anew too; see :mod:`.push`."""

@@ -26,6 +26,10 @@ from calendar_app.providers.microsoft.graph import Graph, Json
 from calendar_app.providers.microsoft.mapping import graph_time
 from calendar_app.providers.microsoft.push import client_state
 
+DEFAULT_RESOURCE = "/me/events"
+"""The default calendar's events, as documented; ``/me/calendars/{id}/events`` works but is not."""
+HANDSHAKE = "ValidationError"
+"""Why Graph refuses when our address did not answer its check."""
 CHANGES = "created,updated,deleted"
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 

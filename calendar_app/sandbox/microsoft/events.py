@@ -222,6 +222,11 @@ class Events:
         )
         return [_stored(row) for row in rows]
 
+    def let_etag_change(self, event: Stored) -> None:
+        """Give the event another version without any other change, as Exchange does by itself."""
+        with self.store.writing():
+            self._save(event, "updated")
+
     def etag_of(self, own_id: str) -> str:
         """The ETag of a stored event, deleted or not."""
         found = self._row(own_id)

@@ -15,16 +15,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from calendar_app.sandbox.microsoft import ids, scopes
+from calendar_app.sandbox.microsoft.delivery import invalid
 from calendar_app.sandbox.microsoft.delta import Delta, State
-from calendar_app.sandbox.microsoft.error import GraphError, bad_request, not_found
+from calendar_app.sandbox.microsoft.error import GraphError, bad_request, denied, not_found
 from calendar_app.sandbox.microsoft.events import Events
 from calendar_app.sandbox.microsoft.grants import Grants
 from calendar_app.sandbox.microsoft.graph_call import Answer, Call, Gate, Handler, endpoint, error_response
-from calendar_app.sandbox.microsoft.mailboxes import COLORS, Calendar, Mailboxes
+from calendar_app.sandbox.microsoft.mailboxes import COLORS, Calendar, Mailboxes, is_personal
 from calendar_app.sandbox.microsoft.odata import EXTENDED, Options, value_at, words
 from calendar_app.sandbox.microsoft.resource import Stored, Wishes, etag, resource
+from calendar_app.sandbox.microsoft.rules import ETAGS, PERSONAL, READ_SCOPE
 from calendar_app.sandbox.microsoft.schedule import Schedules
 from calendar_app.sandbox.microsoft.subscriptions import Subscriptions
+from calendar_app.sandbox.rules import Rules
 
 Json = dict[str, Any]
 
@@ -70,9 +73,10 @@ class GraphApi:
         grants: Grants,
         subscriptions: Subscriptions,
         public_url: str,
+        rules: Rules,
     ) -> None:
         self.mailboxes, self.events, self.grants = mailboxes, events, grants
-        self.subscriptions, self.public_url = subscriptions, public_url
+        self.subscriptions, self.public_url, self.rules = subscriptions, public_url, rules
         self.delta, self.schedules = Delta(events), Schedules(mailboxes, events)
         self.gate = Gate()
 
@@ -167,6 +171,8 @@ class GraphApi:
 
     def schedule(self, call: Call) -> Json:
         self._calendar(call)
+        if self._limited(call):
+            raise denied()
         return {
             "@odata.context": f"{_ROOT}Collection(microsoft.graph.scheduleInformation)",
             "value": self.schedules.answer(call.email, call.body, call.wishes),
@@ -195,13 +201,17 @@ class GraphApi:
     def add_event(self, call: Call) -> Answer:
         made = self.events.insert(self._calendar(call), call.body)
         answer = self._shown(call, made, status=201)
+        self._let_etag_change(made)
         place = f"{call.place.rpartition('/me/')[0]}/me/events/{ids.shown(made.id)}"
         return Answer(201, answer.body, (*answer.headers, ("Location", place)))
 
     def change_event(self, call: Call) -> Answer:
         self._event(call)
         shown_id = call.request.path_params["event"]
-        return self._shown(call, self.events.patch(call.email, shown_id, call.body, call.if_match))
+        changed = self.events.patch(call.email, shown_id, call.body, call.if_match)
+        answer = self._shown(call, changed)
+        self._let_etag_change(changed)
+        return answer
 
     def delete_event(self, call: Call) -> None:
         self._event(call)
@@ -217,6 +227,8 @@ class GraphApi:
                 "ErrorInvalidUrlQuery",
             )
         options = Options.of(call.query, (), ("skiptoken", "deltatoken"))
+        if self._limited(call) and "calendar" in call.request.path_params:
+            raise bad_request("Resource not found for the segment 'delta'.")
         calendar = self._calendar(call)
         state = self._state(call, calendar, options)
         wishes = call.wishes
@@ -238,6 +250,12 @@ class GraphApi:
     # Subscriptions
 
     async def subscribe(self, call: Call) -> Answer:
+        grant = self.grants.find(call.token)
+        if READ_SCOPE in self.rules and (grant is None or "Calendars.Read" not in grant.scopes):
+            raise denied()
+        resource = str(call.body.get("resource")) if isinstance(call.body, dict) else ""
+        if self._limited(call) and "/calendars" in resource:
+            raise invalid(f"Invalid 'resource' attribute: '{resource}'.")
         made = await self.subscriptions.create(
             call.email,
             call.body,
@@ -269,6 +287,14 @@ class GraphApi:
         self.subscriptions.delete(call.email, call.request.path_params["subscription"])
 
     # What they share
+
+    def _limited(self, call: Call) -> bool:
+        """Whether the mailbox has less of Exchange than those of organizations."""
+        return PERSONAL in self.rules and is_personal(call.email)
+
+    def _let_etag_change(self, event: Stored) -> None:
+        if ETAGS in self.rules and event.kind in ("single", "master"):
+            self.events.let_etag_change(event)
 
     def _calendar(self, call: Call) -> Calendar:
         named = call.request.path_params.get("calendar")

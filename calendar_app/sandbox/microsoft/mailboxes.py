@@ -109,7 +109,8 @@ class Calendar:
 
     def resource(self) -> Json:
         """The calendar as Graph returns it."""
-        online = {"allowedOnlineMeetingProviders": ["teamsForBusiness"]}
+        teams = not is_personal(self.owner_email)
+        online: Json = {"allowedOnlineMeetingProviders": ["teamsForBusiness"] if teams else []}
         return {
             "id": ids.shown(self.id),
             "name": self.name,
@@ -121,7 +122,7 @@ class Calendar:
             "canViewPrivateItems": self.can_edit,
             "canEdit": self.can_edit,
             **online,
-            "defaultOnlineMeetingProvider": "teamsForBusiness",
+            "defaultOnlineMeetingProvider": "teamsForBusiness" if teams else "unknown",
             "isTallyingResponses": self.is_default,
             "isRemovable": not self.is_default,
             "owner": {"name": self.owner_name, "address": self.owner_email},

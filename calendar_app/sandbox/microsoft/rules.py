@@ -8,6 +8,9 @@ ONE_SUBSCRIPTION = "one_subscription"
 PAUSES = "pauses"
 ADMINISTRATOR = "administrator"
 APPROVAL = "approval"
+PERSONAL = "personal"
+ETAGS = "etags"
+READ_SCOPE = "read_scope"
 RULES = {
     # https://learn.microsoft.com/graph/api/subscription-post-subscriptions ("duplicate subscription behavior"). It is
     # not enforced everywhere: https://learn.microsoft.com/answers/questions/5600330.
@@ -24,5 +27,15 @@ RULES = {
         strict=False,
     ),
     # https://learn.microsoft.com/entra/identity/enterprise-apps/configure-admin-consent-workflow
+    # https://learn.microsoft.com/graph/api/calendar-getschedule: "personal Microsoft account: not supported". What they
+    # answer for single calendars no source says; this is the worse of the two.
+    PERSONAL: Rule(
+        "Personal accounts have no getSchedule, no Teams meetings, and neither changes nor subscriptions of a single "
+        "calendar."
+    ),
+    # https://learn.microsoft.com/graph/api/subscription-post-subscriptions, table of permissions
+    READ_SCOPE: Rule("Subscriptions need the permission Calendars.Read itself."),
+    # microsoft-graph-docs issue 14632
+    ETAGS: Rule("Entity tags change by themselves soon after each write.", strict=False),
     APPROVAL: Rule("Where an administrator has to consent, people can send a request.", strict=False),
 }

@@ -82,7 +82,9 @@ class MicrosoftStandIn:
         self.subscriptions = Subscriptions(
             self.store, self.mailboxes, self._send, self.events.etag_of, self.rules, push_retry_after
         )
-        self.api = GraphApi(self.mailboxes, self.events, self.grants, self.subscriptions, public_url)
+        self.api = GraphApi(
+            self.mailboxes, self.events, self.grants, self.subscriptions, public_url, self.rules
+        )
         self._oauth = OAuth(self.mailboxes, self.grants, pages, frozenset(redirect_uris), self.rules)
         plant(self.mailboxes, self.events)
         self.store.on_change = self.subscriptions.changed

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.sandbox.microsoft.client import Microsoft, ok, refused
+from tests.sandbox.microsoft.client import Microsoft, at, ok, refused
 
 
 def test_four_calls_of_a_mailbox_go_in_at_once(microsoft: Microsoft) -> None:
@@ -46,3 +46,30 @@ def test_refused_calls_do_not_stay_inside(microsoft: Microsoft) -> None:
     for _ in range(10):
         refused(graph.get("me/events/nonsense"), 400, "ErrorInvalidIdMalformed")
     ok(graph.get("me"))
+
+
+def test_subscriptions_may_want_the_permission_to_read(microsoft: Microsoft) -> None:
+    """With the rule on, Calendars.ReadWrite alone does not do."""
+    microsoft.stand_in.rules.switch("read_scope", on=True)
+    body = {"changeType": "updated", "notificationUrl": "https://a.example", "resource": "me/events"}
+    refused(microsoft.graph().post("subscriptions", json=body), 403, "ErrorAccessDenied")
+    token = microsoft.tokens(scope="User.Read Calendars.ReadWrite Calendars.Read")["access_token"]
+    refused(microsoft.graph(token).post("subscriptions", json=body), 400, "InvalidRequest")
+
+
+def test_what_personal_accounts_lack(microsoft: Microsoft) -> None:
+    """No getSchedule, no Teams, no delta of a single calendar; the default calendar's delta is there."""
+    microsoft.stand_in.rules.switch("personal", on=True)
+    graph = microsoft.graph(microsoft.tokens(email="ada@outlook.com")["access_token"])
+    (calendar,) = ok(graph.get("me/calendars"))["value"]
+    assert calendar["allowedOnlineMeetingProviders"] == []
+    window = {"startDateTime": "2026-11-01T00:00:00Z", "endDateTime": "2026-12-01T00:00:00Z"}
+    path = f"me/calendars/{calendar['id']}/calendarView/delta"
+    refused(graph.get(path, params=window), 400, "BadRequest")
+    assert "@odata.deltaLink" in ok(graph.get("me/calendarView/delta", params=window))
+    asked = {
+        "schedules": ["ada@outlook.com"],
+        "startTime": at("2026-11-20"),
+        "endTime": at("2026-11-21"),
+    }
+    refused(graph.post("me/calendar/getSchedule", json=asked), 403, "ErrorAccessDenied")
