@@ -113,11 +113,11 @@ def test_the_registry_says_what_the_provider_can_do(harness: Harness, provider: 
 def test_calendars_are_listed_with_what_people_see_of_them(
     harness: Harness, provider: CalendarProvider
 ) -> None:
-    """Each has an id, a name, a zone that exists and a role; nobody is a writer where nothing can be written."""
+    """Each has an id, a name, a zone that exists (or none) and a role; nobody writes where nothing can be written."""
     calendars = {calendar.remote_id: calendar for calendar in provider.list_calendars()}
     found = calendars[harness.calendar_id]
     assert found.name
-    assert harness.at(0, 12).astimezone(ZoneInfo(found.timezone))
+    assert not found.timezone or ZoneInfo(found.timezone)
     assert found.access_role.can_write == can(provider, Capability.WRITE)
     assert sum(calendar.is_primary for calendar in calendars.values()) <= 1
 
