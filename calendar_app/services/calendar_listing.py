@@ -110,10 +110,12 @@ def _add_new(
 def sweep(now: datetime | None = None) -> int:
     """Enqueue accounts whose calendars are due to be listed, what is due for longest first; how many."""
     now = now or clock()
-    several = [kind.key for kind in registry.kinds() if Capability.WRITE in kind.capabilities]
+    listing = [
+        kind.key for kind in registry.kinds() if Capability.WRITE in kind.capabilities
+    ]  # others have one each
     due = (
         select(Connection.id)
-        .where(col(Connection.status).in_(USABLE), col(Connection.provider).in_(several))
+        .where(col(Connection.status).in_(USABLE), col(Connection.provider).in_(listing))
         .where(or_(col(Connection.retry_at).is_(None), col(Connection.retry_at) <= now))
         .where(or_(col(Connection.listing_due_at).is_(None), col(Connection.listing_due_at) <= now))
         .order_by(col(Connection.listing_due_at).is_not(None), col(Connection.listing_due_at))

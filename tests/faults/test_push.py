@@ -19,8 +19,8 @@ from sqlmodel import select
 
 from calendar_app import queues
 from calendar_app.db.session import reading
-from calendar_app.db.tables import Channel, Event
-from calendar_app.services import channels, sync
+from calendar_app.db.tables import Channel, Event, Mail
+from calendar_app.services import admin, channels, sync
 from calendar_app.services.sync import Outcome
 from calendar_app.settings import Settings
 from tests.faults.office import Office, opened
@@ -57,6 +57,36 @@ def office(
         wait_until(lambda: (work(redis_server), _heard(made))[1])
     work(redis_server)
     return made
+
+
+@pytest.mark.parametrize("refused", ["domain", "unauthorized", "forbidden"])
+def test_a_domain_that_is_not_verified_costs_the_pushes_only(
+    database: Database,
+    redis_server: Redis,
+    sandbox: Sandbox,
+    api: httpx.Client,
+    configure: Callable[..., Settings],
+    refused: str,
+) -> None:
+    """Google refuses the channel with 401, and proxies with what they like: seconds later and hours later the account
+    is connected, its calendar is read, nobody got a letter, and Operations say why there is no push."""
+    configure(**sandbox.environment, BASE_URL=str(api.base_url), HTTP_TIMEOUT="5")
+    if refused == "domain":
+        sandbox.rule("unverified_domain")
+    else:
+        fault = {"provider": "google", "kind": refused, "path": "/watch", "times": None}
+        sandbox.client.post("/sandbox/api/faults", json=fault).raise_for_status()
+    made = opened(sandbox, "google")
+    assert sync.sync_calendar(made.calendar.id).outcome is Outcome.DONE
+    for hours in (0, 21, 42):
+        assert not channels.ensure(made.calendar.id, now=datetime.now(UTC) + timedelta(hours=hours))
+    assert made.account().status == "connected"
+    assert sync.sync_calendar(made.calendar.id).outcome is Outcome.DONE
+    (shown,) = admin.channels(made.place.owner)
+    said = {"domain": "domain is not verified", "unauthorized": "answered 401", "forbidden": "does not allow"}
+    assert (shown.state, said[refused] in shown.reason) == ("refused", True)
+    with reading() as session:
+        assert session.exec(select(Mail)).all() == []
 
 
 def work(redis: Redis) -> int:
