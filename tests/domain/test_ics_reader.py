@@ -556,3 +556,15 @@ def test_one_fault_is_told_once(lines: tuple[str, ...], notes: list[str]) -> Non
     file = read_calendar(text)
     told = [why for event in file.events for why in event.unread] + [one.why for one in file.unread]
     assert [why[: len(start)] for why, start in zip(told, notes, strict=True)] == notes
+
+
+def test_old_outlook_writes_offsets_with_a_dot() -> None:
+    """The name under which Outlook showed zones for years is known with either sign."""
+    names = ("(GMT-05.00) Eastern Time (US & Canada)", "(GMT-05:00) Eastern Time (US & Canada)")
+    for name in names:
+        file = read_calendar(
+            "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:a\r\n"
+            f'DTSTART;TZID="{name}":20270715T100000\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n'
+        )
+        assert file.events[0].start is not None
+        assert file.events[0].start.zone == "America/New_York"

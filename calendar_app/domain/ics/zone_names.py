@@ -16,8 +16,8 @@ from calendar_app.domain.recurrence.definition import OR, fixed_zone
 from calendar_app.domain.recurrence.wallclock import DAY, zone_of
 from calendar_app.domain.zones import zone_names
 
-_FIXED = re.compile(r"\(?(?:utc|gmt|z)? ?([+-]) ?(\d{1,2}):?(\d{2})?\)?")
-_DISPLAYED = re.compile(r"\((?:utc|gmt) ?(?:([+-]) ?(\d{1,2}):?(\d{2})?)?\) *(.+)")
+_FIXED = re.compile(r"\(?(?:utc|gmt|z)? ?([+-]) ?(\d{1,2})[:.]?(\d{2})?\)?")
+_DISPLAYED = re.compile(r"\((?:utc|gmt) ?(?:([+-]) ?(\d{1,2})[:.]?(\d{2})?)?\) *(.+)")
 _SUMMER, _WINTER = (56 * 365 + 200) * DAY, (56 * 365 + 20) * DAY
 # What Windows shows for zones that it does not name after a place of the IANA database.
 _PLACES = {
