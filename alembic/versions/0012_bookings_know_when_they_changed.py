@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from alembic import op
+from calendar_app.db.types import UtcDateTime
 
 revision = "0012"
 down_revision = "0011"
@@ -14,7 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     """When bookings of before were moved is not known; their calendar files go on as they were."""
-    op.add_column("booking", sa.Column("changed_at", sa.DateTime(), nullable=True))
+    op.add_column("booking", sa.Column("changed_at", UtcDateTime(), nullable=True))
 
 
 def downgrade() -> None:

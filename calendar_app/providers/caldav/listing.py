@@ -150,7 +150,7 @@ class Listing:
                     raise SyncTokenInvalid(reason=error.reason) from None
                 refused = isinstance(error, InvalidRequest | PermissionDenied) and error.reason in _VAGUE
                 if not with_data or not (refused or error.reason in _TOO_MUCH):
-                    if token and error.reason == "http_500":
+                    if token and token == known.token and error.reason == "http_500":
                         raise SyncTokenInvalid(reason=error.reason) from None
                     raise
                 with_data, plain = False, refused
