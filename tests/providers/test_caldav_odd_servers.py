@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from calendar_app.domain.event import EventDraft, EventStatus, write_key
+from calendar_app.domain.event import EventDraft, EventStatus, time_lost, write_key
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import (
     AuthExpired,
@@ -370,10 +370,12 @@ def test_no_busy_times_are_not_free_time(answer: str) -> None:
 
 
 def test_one_bad_resource_costs_itself() -> None:
-    """A resource that is no calendar is left out of the listing, and the others stand."""
+    """A resource that is no calendar becomes an event whose time is not known, and says so; the others stand."""
     bad = found("/cal/work/bad.ics", getetag='"1"', C_calendar_data="nonsense")
     events, _ = listed(provider(_reports({"": multi(bad, _full("a.ics"), token="t")})))
-    assert list(events) == ["a.ics"]
+    assert [name for name, event in events.items() if not time_lost(event)] == ["a.ics"]
+    assert time_lost(events["bad.ics"])
+    assert events["bad.ics"].unread
 
 
 @pytest.mark.parametrize(

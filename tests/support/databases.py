@@ -14,10 +14,8 @@ from sqlmodel import SQLModel
 
 import calendar_app.db.tables  # noqa: F401  # registers every table on the metadata
 from calendar_app.db import migrate
+from calendar_app.db.ids import new_id
 from calendar_app.db.session import make_engine, use_engine
-
-KEPT = {"installation"}
-"""What a migration fills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +64,11 @@ def postgres_database(server: str, name: str) -> str:
 
 
 def emptied(url: str) -> str:
-    """Delete every row (quicker than TRUNCATE on small tables) and return the URL."""
-    tables = [table.name for table in reversed(SQLModel.metadata.sorted_tables) if table.name not in KEPT]
-    wipe = ";".join(f'DELETE FROM "{name}"' for name in tables)
+    """Leave what the migrations leave, one installation, and return the URL; deleting rows is quicker than TRUNCATE."""
+    wipe = ";".join(f'DELETE FROM "{table.name}"' for table in reversed(SQLModel.metadata.sorted_tables))
+    fresh = f"INSERT INTO installation (id, created_at) VALUES ('{new_id()}', now())"
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"BEGIN;{wipe};COMMIT")
+        connection.execute(f"BEGIN;{wipe};{fresh};COMMIT")
     return url
 
 
