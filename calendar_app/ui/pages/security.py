@@ -380,17 +380,16 @@ def _password() -> rx.Component:
                 ),
                 rx.cond(
                     SecurityState.tokens.length() > 0,
-                    rx.flex(
-                        rx.el.input(type="checkbox", name="end_tokens", id="end_tokens", value="true"),
-                        rx.text(
+                    rx.text(
+                        rx.flex(
+                            rx.el.input(type="checkbox", name="end_tokens", value="true"),
                             "End all my API tokens as well. Otherwise those that may only read, or read and write, "
                             "go on working.",
-                            as_="label",
-                            html_for="end_tokens",
-                            size="2",
+                            spacing="2",
+                            align="start",
                         ),
-                        spacing="2",
-                        align="start",
+                        as_="label",
+                        size="2",
                     ),
                 ),
                 error_callout(SecurityState.password_error),
