@@ -23,6 +23,7 @@ from calendar_app.providers.caldav.discovery import CalDavSignIn
 from calendar_app.providers.caldav.provider import CalDavCalendar
 from calendar_app.providers.calendly.errors import to_error as calendly_error
 from calendar_app.providers.calendly.provider import CalendlyCalendar
+from calendar_app.providers.google.oauth import SCOPES
 from calendar_app.providers.http import ProviderHttp, Query, tls
 from calendar_app.providers.ics.provider import CALENDAR as LINK
 from calendar_app.providers.ics.provider import IcsCalendar, IcsOpener
@@ -94,7 +95,8 @@ class Google:
 
     def columns(self) -> Mapping[str, Any]:
         tokens = self._sandbox.tokens()
-        return {name: tokens[name] for name in ("access_token", "refresh_token")}
+        kept = {name: tokens[name] for name in ("access_token", "refresh_token")}
+        return kept | {"scopes": [need.scope for need in SCOPES]}
 
     def held(self) -> list[Held]:
         path = f"/sandbox/api/calendars/{OWNER}/events"
