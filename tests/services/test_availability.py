@@ -150,7 +150,11 @@ def test_slots_of_a_clock_change(fake: FakeProvider) -> None:
     factories.schedule(owls, place.workspace, weekly={"sun": [["01:00", "04:00"]]})
     kind = factories.event_type(place.workspace, owls, durations=[30], step_minutes=30, horizon_days=3000)
     view = availability.slots(
-        kind.id, night - timedelta(hours=6), night + timedelta(hours=12), zone="Europe/Berlin"
+        kind.id,
+        night - timedelta(hours=6),
+        night + timedelta(hours=12),
+        zone="Europe/Berlin",
+        now=night - timedelta(days=20),
     )
     assert [slot.start.strftime("%H:%M%z") for slot in view.slots] == [
         "01:00+0100",
