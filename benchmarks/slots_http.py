@@ -27,6 +27,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from benchmarks.answers import require
+from tests.support.servers import wait_for_web
 
 DAY = 86_400
 OFFICE_HOURS = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri")}
@@ -110,15 +111,7 @@ def web(application: str = "calendar_app.api.app:create_api") -> Iterator[str]:
     process = subprocess.Popen([*command, "--port", str(port), "--log-level", "warning", "--no-access-log"])
     try:
         url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                httpx.get(f"{url}/health")
-                break
-            except httpx.TransportError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        wait_for_web(url, process, 60)
         yield url
     finally:
         process.terminate()

