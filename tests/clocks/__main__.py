@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from glob import glob
+from math import ceil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +64,7 @@ def library(patterns: Sequence[str] = LIBRARIES) -> str | None:
 
 def environment(name: str, library: str, now: datetime) -> Mapping[str, str]:
     """What makes programs believe that it is another time."""
-    ahead = round((moment(name, now) - now).total_seconds())
+    ahead = ceil((moment(name, now) - now).total_seconds())
     started = str(Path(__file__).parent / "started")
     return {
         **os.environ,
