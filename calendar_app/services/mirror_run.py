@@ -17,6 +17,7 @@ from sqlmodel import Session, col
 from calendar_app.db import mirror as rows
 from calendar_app.db.tables import Event, Occurrence
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventStatus, time_lost
+from calendar_app.domain.ics import freebusy
 from calendar_app.domain.recurrence import Occurrence as Expanded
 from calendar_app.domain.recurrence.cautious import Expansion
 from calendar_app.domain.timespan import instant
@@ -69,6 +70,7 @@ class Run:
         self.sightings: dict[str, Sighting] = {}
         self._seen: set[str] = set()
         self._unreadable: set[str] = set()
+        self._lost_busy: set[str] = set()
         self._ended: set[str] = set()
         self._exceptions: set[str] = set()
         self._watched: frozenset[str] | None = None
@@ -130,6 +132,8 @@ class Run:
         if not time_lost(event):
             return event
         self._unreadable.update((event.remote_id, event.master_id or event.remote_id))
+        if freebusy.is_busy_time(event.remote_id):
+            self._lost_busy.add(event.remote_id)
         last = rows.from_payload(before.payload) if before else event
         return (
             event if last.start is None else replace(last, etag=event.etag or last.etag, unread=(LAST_READ,))
@@ -138,7 +142,9 @@ class Run:
     def _may_stand(self, row: Any) -> bool:
         """Whether a row that was not listed is a part of an event that could not be read."""
         ids = (row.remote_id, row.master_id or "")
-        return any(name in self._unreadable or name.rpartition("#")[0] in self._unreadable for name in ids)
+        if any(name in self._unreadable or name.rpartition("#")[0] in self._unreadable for name in ids):
+            return True
+        return any(freebusy.may_be(row.remote_id, name) for name in self._lost_busy)
 
     def place_again(self) -> None:
         """Expand stored events that are all day or float; series with such a part are left to :meth:`expand_series`."""

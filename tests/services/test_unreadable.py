@@ -243,6 +243,59 @@ def test_what_was_never_read_does_not_count_as_imported(ada: Team) -> None:
     assert len(told(found.calendar.id)) == 1
 
 
+def busy_list(*periods: str) -> str:
+    lines = [f"FREEBUSY:{period}" for period in periods]
+    return "\r\n".join(
+        ["BEGIN:VFREEBUSY", "UID:when", "DTSTAMP:20261101T000000Z", *lines, "END:VFREEBUSY", ""]
+    )
+
+
+FIRST, SECOND = "20261201T090000Z/PT1H", "20261202T090000Z/PT1H"
+
+
+def by_caldav(ada: Team) -> Callable[[str], str]:
+    dav = Dav(ada)
+
+    def take(text: str) -> str:
+        dav.put(text)
+        dav.read()
+        return dav.calendar_id
+
+    return take
+
+
+@pytest.mark.parametrize("way", [by_import, by_link, by_caldav])
+def test_a_busy_time_that_cannot_be_read_any_more_stays_busy(
+    ada: Team, way: Callable[[Team], Callable[[str], str]]
+) -> None:
+    """Periods of a free/busy list have no names, so that each that is missing may be the one that cannot be read."""
+    take = way(ada)
+    assert busy(take(file(busy_list(FIRST, SECOND), OTHER))) == hours("01T09:00", "02T09:00", "10T09:00")
+    for damaged in (
+        busy_list("2026-12-01 at nine", SECOND),
+        busy_list(SECOND).replace("EEBUSY:2", "EEBUSY;:2"),
+    ):
+        calendar_id = take(file(damaged, OTHER))
+        assert busy(calendar_id) == hours("01T09:00", "02T09:00", "10T09:00")
+        assert told(calendar_id)
+    take(file(busy_list(SECOND), OTHER))
+    assert busy(calendar_id) == hours("02T09:00", "10T09:00")
+
+
+@pytest.mark.parametrize("way", [by_import, by_link])
+def test_a_busy_time_whose_end_cannot_be_read_any_more_ends_where_it_did(
+    ada: Team, way: Callable[[Team], Callable[[str], str]]
+) -> None:
+    """What began then was longer than the rest of its day; other times that are missing are over."""
+    take = way(ada)
+    take(file(busy_list("20261201T090000Z/P1D", SECOND), OTHER))
+    calendar_id = take(file(busy_list("20261201T090000Z/soon"), OTHER))
+    nine, following = (instant(datetime(2026, 12, day, 9, tzinfo=UTC)) for day in (1, 2))
+    assert busy(calendar_id) == [Span(nine, following), *hours("10T09:00")]
+    take(file(busy_list("20261201T090000Z/PT1H"), OTHER))
+    assert busy(calendar_id) == hours("01T09:00", "10T09:00")
+
+
 GOOGLE = {
     "id": "choir", "summary": "Choir", "etag": '"1"', "status": "confirmed",
     "start": {"dateTime": "2026-12-01T09:00:00Z"}, "end": {"dateTime": "2026-12-01T10:00:00Z"},

@@ -2,6 +2,9 @@
 
 Each period of FREEBUSY (§3.8.2.6) is busy unless its FBTYPE is FREE (§3.2.9; types that nobody knows count as BUSY).
 Periods end at a time or after a duration (§3.3.9). They should be in UTC; others are read as events' times are.
+
+Periods have no names of their own. So one that cannot be read may be any that was known from an earlier reading and is
+not in this one; and one whose end cannot be read, any of them that began then.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from calendar_app.domain.recurrence.wallclock import wall_seconds
 MOST_PERIODS = 20_000
 """Periods that are kept apart of one component; those behind count as one busy time."""
 MOST_REASONS = 100
+_PREFIX, _SUFFIX = "busy-", "@freebusy.invalid"
 _SHOW_AS = {"BUSY-UNAVAILABLE": ShowAs.OUT_OF_OFFICE, "BUSY-TENTATIVE": ShowAs.TENTATIVE}
 _TITLES = {ShowAs.OUT_OF_OFFICE: "Unavailable", ShowAs.TENTATIVE: "Busy (tentative)"}
 
@@ -26,11 +30,13 @@ _TITLES = {ShowAs.OUT_OF_OFFICE: "Unavailable", ShowAs.TENTATIVE: "Busy (tentati
 @dataclass(slots=True)
 class BusyList:
     """The busy times of a component as events, and sentences without a full stop: ``doubts`` about what of them was not
-    clear, ``lost`` about times of which nothing was."""
+    clear, ``lost`` about times of which nothing was. ``lost_ids`` stand for those of which the time, or the end, could
+    not be read (:func:`may_be`)."""
 
     events: list[CalendarEvent] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    lost_ids: set[str] = field(default_factory=set)
 
 
 def read_freebusy(component: Component, zone: Callable[[str], str | None]) -> BusyList:
@@ -43,7 +49,7 @@ def read_freebusy(component: Component, zone: Callable[[str], str | None]) -> Bu
     for line in component.properties():
         if isinstance(line, FaultyLine):
             if line.name == "FREEBUSY":
-                _add(found.lost, str(line))
+                _lose(found, str(line))
             continue
         kind = line.params.get("FBTYPE", "BUSY").upper()
         if line.name != "FREEBUSY" or kind == "FREE":
@@ -65,16 +71,16 @@ def _events(
         try:
             start, end, doubt = _period(period.strip(), name)
         except (RecurrenceError, OverflowError):
-            _add(found.lost, f"it cannot be read: {period.strip()[:40]!r}")
+            _lose(found, f"it cannot be read: {period.strip()[:40]!r}")
             continue
         if doubt:
             _add(found.doubts, doubt)
+            found.lost_ids.add(f"{_PREFIX}{_stamp(start)}-{_SUFFIX}")
         yield _busy(start, end, show_as, doubt)
 
 
 def _busy(start: EventTime, end: EventTime, show_as: ShowAs, doubt: str = "") -> CalendarEvent:
-    stamps = "-".join(f"{time.value:%Y%m%dT%H%M%S}" for time in (start, end))
-    name = f"busy-{stamps}-{show_as}-{start.zone or ''}@freebusy.invalid"
+    name = f"{_PREFIX}{_stamp(start)}-{_stamp(end)}-{show_as}-{start.zone or ''}{_SUFFIX}"
     return CalendarEvent(
         remote_id=name,
         ical_uid=name,
@@ -127,6 +133,25 @@ def _bounded(events: list[CalendarEvent], found: BusyList) -> list[CalendarEvent
     doubt = f"there are more than {MOST_PERIODS:,} busy times; the last of them count as one"
     _add(found.doubts, doubt)
     return [*kept, _busy(start, EventTime(ends.value, start.zone), ShowAs.BUSY, doubt)]
+
+
+def is_busy_time(remote_id: str) -> bool:
+    """Whether the id is one that :func:`read_freebusy` gives."""
+    return remote_id.endswith(_SUFFIX)
+
+
+def may_be(remote_id: str, lost_id: str) -> bool:
+    """Whether a busy time that was known is perhaps the one that could not be read."""
+    return is_busy_time(lost_id) and remote_id.startswith(lost_id.removesuffix(_SUFFIX))
+
+
+def _stamp(moment: EventTime) -> str:
+    return f"{moment.value:%Y%m%dT%H%M%S}"
+
+
+def _lose(found: BusyList, sentence: str) -> None:
+    _add(found.lost, sentence)
+    found.lost_ids.add(f"{_PREFIX}{_SUFFIX}")
 
 
 def _add(sentences: list[str], sentence: str) -> None:

@@ -60,8 +60,9 @@ class CalendarFile:
     file ends inside a component, so what is missing may only be unread. ``unknown_zones``: TZIDs that mean
     nothing here, whose times are floating. ``unclear_zones``: TZIDs that are known by name, while their
     definition in the file cannot be followed. ``others`` are tasks and journals: no fault of the file's, and no events.
-    The busy times of free/busy lists are events. ``unreadable`` are the components with a UID that were left out, as
-    events without a time: where one of its UID is known from an earlier reading, it still counts (:func:`time_lost`).
+    The busy times of free/busy lists are events. ``unreadable`` are the components with a UID and the busy times that
+    were left out, as events without a time: what is known of them from an earlier reading still counts
+    (:func:`time_lost`).
     """
 
     events: tuple[CalendarEvent, ...]
@@ -156,6 +157,7 @@ class _Reader:
         self._found: list[Vevent] = []
         self._busy: dict[str, CalendarEvent] = {}
         self._lost: dict[str, CalendarEvent] = {}
+        self._lost_busy: set[str] = set()
         self.problems: list[Problem] = []
         self.others: list[Problem] = []
         self.unknown_zones: set[str] = set()
@@ -193,6 +195,7 @@ class _Reader:
     def _read_freebusy(self, component: Component, zones: ZoneNames) -> None:
         found = read_freebusy(component, zones.iana)
         self._busy.update((event.remote_id, event) for event in found.events)
+        self._lost_busy |= found.lost_ids
         for reason in found.doubts:
             self.problems.append(self._problem(component, reason, kept=True))
         for reason in found.lost:
@@ -214,9 +217,11 @@ class _Reader:
         self._lost[uid] = CalendarEvent(uid, summary=problem.summary, ical_uid=uid, unread=(sentence,))
 
     def unreadable(self, events: Collection[CalendarEvent]) -> list[CalendarEvent]:
-        """One for each UID of what was left out, as a part of the event that has the UID where there is one."""
+        """One for each UID of what was left out, as a part of the event that has the UID where there is one; and for
+        the busy times that were not clear, whose problems say so."""
         read = {event.ical_uid for event in events}
-        return [part_lost(event) if event.ical_uid in read else event for event in self._lost.values()]
+        lost = [part_lost(event) if event.ical_uid in read else event for event in self._lost.values()]
+        return [*lost, *(CalendarEvent(name, ical_uid=name) for name in sorted(self._lost_busy))]
 
     def _problem(
         self, component: Component, reason: str, *, number: int | None = None, kept: bool = False

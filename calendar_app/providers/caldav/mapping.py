@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element
 
 from calendar_app.domain.event import CalendarEvent, EventStatus, is_write_key, part_lost, time_lost
 from calendar_app.domain.ics import CalendarFileError, read_calendar
-from calendar_app.domain.ics.freebusy import read_freebusy
+from calendar_app.domain.ics.freebusy import is_busy_time, read_freebusy
 from calendar_app.domain.ics.lines import components
 from calendar_app.domain.ics.zones import ZoneNames
 from calendar_app.domain.recurrence.wallclock import instant_of
@@ -143,8 +143,11 @@ def resource_from(
     except CalendarFileError as error:
         log.warning("a calendar resource cannot be read: %s", error)
         return [CalendarEvent(name, etag=etag, unread=(UNREADABLE.format(error),))], ()
-    series = list(dict.fromkeys(event.master_id or event.remote_id for event in read.events))
-    events = [_placed(event, name, series[0], etag) for event in read.events]
+    series = (
+        event.master_id or event.remote_id for event in read.events if not is_busy_time(event.remote_id)
+    )
+    main = next(series, "")
+    events = [_placed(event, name, main, etag) for event in read.events]
     lost = list(read.unreadable)
     if read.truncated:
         lost.append(CalendarEvent(name, unread=("Its end is missing.",)))
@@ -155,7 +158,8 @@ def resource_from(
 
 
 def _placed(event: CalendarEvent, name: str, first: str, etag: str) -> CalendarEvent:
-    """The event under its id here; ``first`` is the reader's id of the resource's main event."""
+    """The event under its id here; ``first`` is the reader's id of the resource's main event, empty where it has only
+    busy times, none of which is."""
     series = event.master_id or event.remote_id
     part = "" if series == first else sha256(series.encode()).hexdigest()[:8]
     master = f"{name}#{part}" if part else name
