@@ -13,8 +13,10 @@ import pytest
 
 from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, EventTime, Response, ShowAs
 from calendar_app.domain.ics import CalendarFile, CalendarFileError, NotACalendar, TooLarge, read_calendar
+from calendar_app.domain.ics.versions import TWO_VERSIONS
 from calendar_app.domain.recurrence import RecurrenceError, expand
 from calendar_app.domain.recurrence.rule import parse_time
+from calendar_app.domain.recurrence.wallclock import instant_of
 from calendar_app.domain.timespan import Span, instant
 from tests.domain.recurrence_tables import TESTDATA, ics_files, needs_tables
 
@@ -522,6 +524,71 @@ def test_events_that_share_a_uid_keep_their_ids_and_are_told() -> None:
     assert all("same UID" in event.unread[0] for event in fewer)
     (kept,) = read_calendar(calendar(at(9), at(9, "STATUS:CANCELLED"))).events
     assert kept.blocks_time
+
+
+EARLY, LATE = "DTSTAMP:20260101T000000Z", "DTSTAMP:20260102T000000Z"
+DAILY = "RRULE:FREQ=DAILY;COUNT=5"
+
+
+def changed(hour: int, *more: str, of: str = "RECURRENCE-ID:20260303T090000Z") -> str:
+    return vevent(of, f"DTSTART:20260303T{hour}0000Z", *more)
+
+
+def busy_hours(*components: str) -> list[int]:
+    """The hours of 3 March 2026 in UTC at which something begins that is busy, of a series at 9 that is changed."""
+    file = read_calendar(calendar(at(9, DAILY, EARLY), *components))
+    series: dict[str, list[CalendarEvent]] = {}
+    for event in file.events:
+        series.setdefault(event.master_id or event.remote_id, []).append(event)
+    day = Span(*(instant_of(EventTime(datetime(2026, 3, one), "UTC"), "UTC") for one in (3, 4)))
+    found = set()
+    for name, parts in series.items():
+        (master,) = (part for part in parts if part.remote_id == name)
+        changes = [part for part in parts if part is not master]
+        found |= {
+            one.start for one in expand(master, changes, day, "UTC", limit=100) if one.event.blocks_time
+        }
+    return sorted((start - day.start) // 3600 for start in found)
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [
+        ((changed(14, "SEQUENCE:2", EARLY), changed(16, "SEQUENCE:1", LATE)), [14]),
+        ((changed(14, LATE), changed(16, EARLY)), [14]),
+        ((changed(14, EARLY), changed(16, LATE)), [16]),
+        ((changed(14, EARLY), changed(16, EARLY)), [14, 16]),
+        ((changed(14), changed(16)), [14, 16]),
+        ((changed(14), changed(16, LATE)), [14, 16]),
+        ((changed(14, EARLY), changed(14, EARLY, "SUMMARY:other")), [14]),
+        ((changed(14, EARLY), changed(16, EARLY, "STATUS:CANCELLED")), [14]),
+        ((changed(14, EARLY), changed(16, LATE, "STATUS:CANCELLED")), []),
+        ((changed(14, EARLY), changed(16, EARLY, of="RECURRENCE-ID;TZID=Europe/Berlin:20260303T100000")), [14, 16]),
+        ((changed(14, LATE), changed(16, EARLY, of="RECURRENCE-ID;TZID=Europe/Berlin:20260303T100000")), [14]),
+        ((changed(14, LATE), changed(16, EARLY, of="RECURRENCE-ID;VALUE=DATE:20260303")), [14]),
+    ],
+)  # fmt: skip
+def test_several_changes_of_one_occurrence(versions: tuple[str, ...], expected: list[int]) -> None:
+    """SEQUENCE, then DTSTAMP (RFC 5546 §2.1.5), whichever stands first and however each names the occurrence; where
+    nothing tells which is the newer one, both are busy."""
+    assert busy_hours(*versions) == expected
+    assert busy_hours(*reversed(versions)) == expected
+
+
+def test_several_changes_of_what_follows() -> None:
+    """Where nothing tells which of two moves of this and all following occurrences is the newer, both are busy."""
+    of = "RECURRENCE-ID;RANGE=THISANDFUTURE:20260302T090000Z"
+    moves = [vevent(of, f"DTSTART:20260302T{hour}0000Z", EARLY) for hour in (14, 16)]
+    assert busy_hours(*moves) == [14, 16]
+    assert busy_hours(moves[0], moves[1].replace(EARLY, LATE)) == [16]
+
+
+def test_changes_that_contradict_each_other_are_told() -> None:
+    """Ids are unique, and each of the two says why it stands there."""
+    file = read_calendar(calendar(at(9, DAILY), changed(14), changed(16)))
+    assert len({event.remote_id for event in file.events}) == 3
+    assert [TWO_VERSIONS in event.unread for event in file.events] == [False, True, True]
+    assert [problem.kept for problem in file.problems] == [True, True]
 
 
 def test_a_change_belongs_to_the_series_that_has_it() -> None:

@@ -22,7 +22,7 @@ from calendar_app.domain.ics.lines import (
     unescape,
     written_lines,
 )
-from calendar_app.domain.ics.versions import SHARED_UID, events_of
+from calendar_app.domain.ics.versions import SHARED_UID, TWO_VERSIONS, events_of
 from calendar_app.domain.ics.vevent import MAX_FAULTS, Vevent, plain_address, read_vevent
 from calendar_app.domain.ics.zones import ZoneNames
 from calendar_app.domain.unread import Unread
@@ -202,14 +202,15 @@ class _Reader:
             self.problems.append(replace(self._problem(component, reason), summary="Busy time"))
 
     def events(self) -> list[CalendarEvent]:
-        """One for each event of the file; different ones that share a UID are problems, too."""
+        """One for each event of the file; different ones that share a UID, or an occurrence, are problems, too."""
         events = events_of(self._found)
-        shared = [event for event in events if SHARED_UID in event.unread]
-        for event in shared[:MAX_FAULTS]:
-            reason = SHARED_UID.rstrip(".")
-            self.problems.append(
-                Problem("VEVENT", 0, event.ical_uid[:200], reason, True, 1, event.summary[:200])
-            )
+        for sentence in (SHARED_UID, TWO_VERSIONS):
+            shared = [event for event in events if sentence in event.unread]
+            for event in shared[:MAX_FAULTS]:
+                reason = sentence.rstrip(".")
+                self.problems.append(
+                    Problem("VEVENT", 0, event.ical_uid[:200], reason, True, 1, event.summary[:200])
+                )
         return [*events, *self._busy.values()]
 
     def _lose(self, uid: str, problem: Problem) -> None:

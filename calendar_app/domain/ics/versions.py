@@ -3,6 +3,9 @@
 A UID belongs to one event (RFC 5545 §3.8.4.7), and whoever changes its time raises SEQUENCE (RFC 5546 §2.1.4). So
 components of one UID at different times are versions of one another only where SEQUENCE and the time of writing rise
 together; else they are events of a program that gives all of them the same UID, and each is busy.
+
+Of several changes of one occurrence the one with the highest SEQUENCE counts, and of those the latest DTSTAMP (RFC 5546
+§2.1.5). Where neither tells which is the newer one, each time is busy.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ from calendar_app.domain.recurrence.errors import RecurrenceError
 from calendar_app.domain.recurrence.series import Series
 
 SHARED_UID = "Other events in this calendar have the same UID; each of them counts as busy."
+TWO_VERSIONS = (
+    "The calendar has it at several times, and nothing says which is the newest; each of them counts as busy."
+)
 _MOST_OWNERS, _MOST_ASKED = 20, 1_000
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -38,7 +44,7 @@ def _of_one_uid(parts: list[tuple[int, Vevent]]) -> list[tuple[int, CalendarEven
         position, only = parts[0]
         return [(position, _changed(only.event, only.event.ical_uid))]
     masters: list[tuple[int, CalendarEvent]] = []
-    changes: dict[tuple[object, bool], tuple[int, CalendarEvent]] = {}
+    changes: list[tuple[int, CalendarEvent]] = []
     found: list[tuple[int, CalendarEvent]] = []
     for position, part in parts:
         event = part.event
@@ -47,10 +53,7 @@ def _of_one_uid(parts: list[tuple[int, Vevent]]) -> list[tuple[int, CalendarEven
         elif event.original_start is None:
             masters.append((position, event))
         else:
-            key = (event.original_start, event.this_and_future)
-            known = changes.get(key)
-            if known is None or _age(position, event) > _age(*known):
-                changes[key] = (position, event)
+            changes.append((position, event))
     events = _different(masters)
     shared = len(events) > 1
     if shared:
@@ -59,9 +62,54 @@ def _of_one_uid(parts: list[tuple[int, Vevent]]) -> list[tuple[int, CalendarEven
             for position, event in events
         ]
     owners = _Owners([event for _, event in events]) if shared else None
-    for position, change in changes.values():
-        found.append((position, owners.placed(change) if owners else _changed(change, change.ical_uid)))
+    for versions in _by_occurrence(changes, masters):
+        (position, newest), *rivals = _newest(versions)
+        found.append((position, owners.placed(newest) if owners else _changed(newest, newest.ical_uid)))
+        for place, rival in rivals:
+            found += [(place, event) for event in _beside(rival, [master for _, master in events])]
     return _unique([*events, *found])
+
+
+def _by_occurrence(
+    changes: list[tuple[int, CalendarEvent]], masters: list[tuple[int, CalendarEvent]]
+) -> list[list[tuple[int, CalendarEvent]]]:
+    """The changes, those of one occurrence together, whichever way each names it."""
+    recurring = [master for _, master in masters if master.recurrence]
+    series = _compiled(recurring[0]) if len(recurring) == 1 and len(changes) > 1 else None
+    found: dict[tuple[object, bool], list[tuple[int, CalendarEvent]]] = {}
+    for position, event in changes:
+        named: object = event.original_start
+        if series and event.original_start and (event.original_start.zone or event.original_start.all_day):
+            try:
+                named = series.identify(event.original_start)
+            except (RecurrenceError, OverflowError):
+                pass
+        found.setdefault((named, event.this_and_future), []).append((position, event))
+    return list(found.values())
+
+
+def _newest(versions: list[tuple[int, CalendarEvent]]) -> list[tuple[int, CalendarEvent]]:
+    """The version that counts, and behind it those at other times that may be as new."""
+    highest = max(event.sequence for _, event in versions)
+    left = [one for one in versions if one[1].sequence == highest]
+    latest = max((event.updated for _, event in left if event.updated), default=None)
+    left = [one for one in left if one[1].updated in (None, latest)]
+    busy = {_extent(event): (position, event) for position, event in left if event.blocks_time}
+    if len(busy) < 2:
+        return [*busy.values()] or left[-1:]
+    return [
+        (position, replace(event, unread=(*event.unread, TWO_VERSIONS)))
+        for position, event in reversed(busy.values())
+    ]
+
+
+def _beside(rival: CalendarEvent, masters: list[CalendarEvent]) -> list[CalendarEvent]:
+    """A change whose place another has: an event of its own; with its series, if it changes what follows, too."""
+    alone = replace(_apart(rival), master_id=None, original_start=None, this_and_future=False)
+    if not rival.this_and_future or len(masters) != 1:
+        return [alone]
+    series = replace(masters[0], remote_id=alone.remote_id, unread=(TWO_VERSIONS,))
+    return [series, _changed(rival, series.remote_id)]
 
 
 def _different(masters: list[tuple[int, CalendarEvent]]) -> list[tuple[int, CalendarEvent]]:
