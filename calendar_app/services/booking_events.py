@@ -23,6 +23,7 @@ from calendar_app.domain.recurrence import UnknownZone
 from calendar_app.domain.recurrence.wallclock import instant_of
 from calendar_app.domain.timespan import utc
 from calendar_app.services import installation
+from calendar_app.services.answers import answers_in_words
 from calendar_app.settings import get_settings
 
 
@@ -62,32 +63,12 @@ def draft(session: Session, row: CalendarWrite) -> EventDraft:
     )
 
 
-def answers(booking: Booking, event_type: EventType) -> list[tuple[str, str]]:
-    """The customer's answers with the questions as they are asked today; those no longer asked go by their id."""
-    labels = {question.id: question.label for question in parse_questions(event_type.questions)}
-    words = {True: "yes", False: "no"}
-    return [
-        (labels.get(key, key), words[value] if isinstance(value, bool) else str(value))
-        for key, value in booking.answers.items()
-    ]
-
-
-def moment(point: EventTime | None, floating_zone: str) -> datetime | None:
-    """The instant that an event's time means, aware in UTC; the start of the day for all-day ones."""
-    if point is None:
-        return None
-    try:
-        return utc(instant_of(point, floating_zone))
-    except UnknownZone:
-        return utc(instant_of(replace(point, zone=None), floating_zone))
-
-
 def _description(booking: Booking, event_type: EventType, others: object) -> str:
     lines = [f"{booking.name} <{booking.email}>", f"Time zone of the guest: {booking.timezone}"]
     names = list(others) if isinstance(others, list | tuple) else []
     if names:
         lines.append(f"Together with {', '.join(names)}")
-    asked = answers(booking, event_type)
+    asked = answers_in_words(booking, event_type)
     if asked:
         lines.append("")
         lines += [f"{label}: {answer}" for label, answer in asked]

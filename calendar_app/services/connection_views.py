@@ -148,3 +148,74 @@ def _view(row: Connection, calendars: list[Calendar], name: str, now: datetime) 
         grant_ends_at=row.grant_ends_at if live else None,
         addresses=tuple(row.addresses),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStatus:
+    """Whether the caller has live accounts at a provider, and which, by e-mail address."""
+
+    connected: bool
+    accounts: list[str]
+
+
+def providers() -> list[ProviderKind]:
+    """Every provider, configured or not."""
+    return registry.kinds()
+
+
+def list_connections(actor: Actor, *, now: datetime | None = None) -> list[ConnectionView]:
+    """The person's connections, and everybody's for managers; disconnected ones are history and left out.
+
+    :raises Forbidden: customers have none.
+    """
+    actor.require(Role.STAFF)
+    query = (
+        select(Connection)
+        .where(Connection.workspace_id == actor.workspace_id)
+        .where(Connection.status != "disconnected")
+        .order_by(col(Connection.created_at), col(Connection.id))
+        .options(*HIDDEN_TOKENS)
+    )
+    if actor.role < Role.MANAGER:
+        query = query.where(Connection.person_id == actor.person_id)
+    with reading() as session:
+        return views(session, session.exec(query), now or datetime.now(UTC))
+
+
+def to_reconnect(actor: Actor) -> list[str]:
+    """The actor's own accounts that only they can bring back, each as people know it; none for customers."""
+    if actor.role < Role.STAFF:
+        return []
+    query = (
+        select(Connection.provider, Connection.account_email)
+        .where(Connection.workspace_id == actor.workspace_id)
+        .where(Connection.person_id == actor.person_id)
+        .where(Connection.status == "needs_reconnect")
+        .order_by(col(Connection.created_at), col(Connection.id))
+    )
+    with reading() as session:
+        return [f"{title(provider)} account {email}" for provider, email in session.exec(query)]
+
+
+def get_connection(actor: Actor, connection_id: str, *, now: datetime | None = None) -> ConnectionView:
+    """One connection, a disconnected one too. :raises NotFound: not there, or not the actor's."""
+    with reading() as session:
+        (found,) = views(session, [owned(session, actor, connection_id)], now or datetime.now(UTC))
+        return found
+
+
+def provider_status(actor: Actor, provider: str) -> ProviderStatus:
+    """The caller's own live accounts. :raises NotFound: no such provider."""
+    actor.require(Role.STAFF)
+    if provider not in {kind.key for kind in registry.kinds()}:
+        raise NotFound(f"There is no calendar provider called {provider[:40]!r}.")
+    with reading() as session:
+        accounts = session.exec(
+            select(Connection.account_email)
+            .where(Connection.workspace_id == actor.workspace_id)
+            .where(Connection.person_id == actor.person_id)
+            .where(Connection.provider == provider)
+            .where(col(Connection.status).in_(("connected", "error")))
+            .order_by(col(Connection.created_at))
+        ).all()
+    return ProviderStatus(bool(accounts), list(accounts))

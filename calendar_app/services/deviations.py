@@ -18,36 +18,25 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, Calendar, Connection, Deviation, EventType
+from calendar_app.domain.external_change import (
+    CHANGED,
+    CHECKING,
+    DELETED,
+    FOLLOW,
+    KEEP,
+    MISSING,
+    MOVED,
+    ORPHANED,
+    REMOVE,
+    RESTORE,
+    STRAY,
+    TAKE_IN,
+)
 from calendar_app.errors import NotFound
 from calendar_app.services.booking_views import visible_to
 from calendar_app.services.connection_views import title
 from calendar_app.services.roles import Actor, Role
-
-MOVED, DELETED, CHANGED, MISSING, STRAY = "moved", "deleted", "changed", "missing", "stray"
-ORPHANED = "orphaned"
-"""Kinds; see :class:`calendar_app.db.tables.Deviation`."""
-
-FOLLOW, RESTORE, KEEP = "follow", "restore", "keep"
-"""What a person may do about one: the booking follows the calendar, the calendar is put back, both stay as they are."""
-TAKE_IN, REMOVE = "take_in", "remove"
-"""And about an orphaned event: a booking is made of it, or it goes."""
-
-FOLLOWED, RESTORED, CANCELLED, DISMISSED, VANISHED = (
-    "followed",
-    "restored",
-    "cancelled",
-    "dismissed",
-    "vanished",
-)
-TAKEN_IN, REMOVED = "taken_in", "removed"
-"""How one ends: ``Deviation.resolution`` beside a ``resolved_at``."""
-
-CHECKING, RECHECK = "checking", "recheck"
-"""``Deviation.resolution`` while it is not settled: seen by a sync and not yet looked into; shown to people, and due to
-be looked into again. An open one that needs neither has an empty resolution."""
-
-SIGHTED = "sighted"
-"""The kind of a sighting."""
+from calendar_app.services.sightings import is_open
 
 _CHOICES = {
     MOVED: (FOLLOW, RESTORE, KEEP),
@@ -87,11 +76,6 @@ class DeviationView:
     found_at: datetime
     resolved_at: datetime | None
     resolution: str
-
-
-def is_open() -> ColumnElement[bool]:
-    """The condition on deviations that people are to see."""
-    return col(Deviation.resolved_at).is_(None) & (col(Deviation.resolution) != CHECKING)
 
 
 def of_booking(actor: Actor, booking_id: str) -> list[DeviationView]:
@@ -141,23 +125,6 @@ def bookings_with_one(actor: Actor, booking_ids: Collection[str]) -> set[str]:
     )
     with reading() as session:
         return {booking_id for booking_id in session.exec(query) if booking_id is not None}
-
-
-def healed(session: Session, booking_id: str, calendar_id: str, resolution: str, now: datetime) -> None:
-    """Booking and calendar agree: close what was open between them, in the caller's transaction.
-
-    Strays are left: another event than the booking's own is not mended by that.
-    """
-    session.execute(
-        update(Deviation)
-        .where(
-            col(Deviation.booking_id) == booking_id,
-            col(Deviation.calendar_id) == calendar_id,
-            col(Deviation.kind) != STRAY,
-            col(Deviation.resolved_at).is_(None),
-        )
-        .values(resolved_at=now, resolution=resolution)
-    )
 
 
 def choices(row: Deviation) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from calendar_app.domain.event import Attendee
+from calendar_app.services import mail_rendering
 
 
 class News(StrEnum):
@@ -135,7 +136,7 @@ def for_host(news: News, facts: Facts, host: Attendee, zone: str, *, is_new: boo
     others = ", ".join(other.name or other.email for other in facts.hosts if other.email != host.email)
     rows = [("Who", f"{facts.customer.name} <{facts.customer.email}>")]
     if facts.customer_zone != zone:
-        rows.append(("", f"their time: {span(facts.start, facts.end, facts.customer_zone)}"))
+        rows.append(("", f"their time: {mail_rendering.span(facts.start, facts.end, facts.customer_zone)}"))
     rows += [("With", others)] if others else []
     parts = [
         f"{_greeting(host.name)}\n\n{opening.format(customer=facts.customer.name)}",
@@ -153,35 +154,13 @@ def for_host(news: News, facts: Facts, host: Attendee, zone: str, *, is_new: boo
     )
 
 
-def long_time(at: datetime, zone: str) -> str:
-    """``Wednesday, 18 November 2026, 10:00``, in the zone."""
-    local = at.astimezone(ZoneInfo(zone))
-    return f"{_day(local)}, {local:%H:%M}"
-
-
-def span(start: datetime, end: datetime, zone: str) -> str:
-    """Both ends in the zone, which is named with its offset (both, where a clock change lies between)."""
-    first, last = (at.astimezone(ZoneInfo(zone)) for at in (start, end))
-    until = f"{last:%H:%M}" if first.date() == last.date() else f"{_day(last)}, {last:%H:%M}"
-    offsets = " to ".join(dict.fromkeys(_offset(at) for at in (first, last)))
-    return f"{_day(first)}, {first:%H:%M} to {until} ({zone}, {offsets})"
-
-
 def _how_to_change(facts: Facts) -> str:
     if facts.now > facts.deadline:
         return f"It is too late to move or cancel it online. Your booking:\n{facts.manage_url}"
     until = (
-        "" if facts.deadline == facts.start else f", until {long_time(facts.deadline, facts.customer_zone)}"
+        "" if facts.deadline == facts.start else f", until {mail_rendering.long_time(facts.deadline, facts.customer_zone)}"
     )
     return f"To move or cancel it{until}:\n{facts.manage_url}"
-
-
-def _day(local: datetime) -> str:
-    return f"{local:%A}, {local.day} {local:%B %Y}"
-
-
-def _offset(local: datetime) -> str:
-    return f"UTC{local.isoformat()[len('2026-11-18T10:00:00') :]}" if local.utcoffset() else "UTC"
 
 
 def _subject(head: str, what: str, start: datetime, zone: str) -> str:
@@ -195,9 +174,9 @@ def _greeting(name: str) -> str:
 
 
 def _table(facts: Facts, zone: str, more: list[tuple[str, str]]) -> str:
-    rows = [("What", facts.title), ("When", span(facts.start, facts.end, zone))]
+    rows = [("What", facts.title), ("When", mail_rendering.span(facts.start, facts.end, zone))]
     if facts.before:
-        rows.append(("", f"before: {long_time(facts.before, zone)}"))
+        rows.append(("", f"before: {mail_rendering.long_time(facts.before, zone)}"))
     if facts.location:
         rows.append(("Where", facts.location))
     return "\n".join(f"{label + ':' if label else '':<7}{value}" for label, value in rows + more)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import ColumnElement, update
 from sqlmodel import Session, col, func, select
 
 from calendar_app import queues
 from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Deviation
-from calendar_app.services.deviations import CHECKING, DELETED, RECHECK, SIGHTED
+from calendar_app.domain.external_change import CHECKING, DELETED, RECHECK, SIGHTED, STRAY
 from calendar_app.services.mirror_own import Sighting
 
 MASS_COUNT, MASS_SHARE = 5, 0.5
@@ -99,3 +100,25 @@ def _standing(session: Session, calendar_id: str, now: datetime) -> int:
         .where(Booking.status == "confirmed", col(Booking.end_at) > now)
     )
     return session.exec(query).one()
+
+
+def is_open() -> ColumnElement[bool]:
+    """The condition on deviations that people are to see."""
+    return col(Deviation.resolved_at).is_(None) & (col(Deviation.resolution) != CHECKING)
+
+
+def healed(session: Session, booking_id: str, calendar_id: str, resolution: str, now: datetime) -> None:
+    """Booking and calendar agree: close what was open between them, in the caller's transaction.
+
+    Strays are left: another event than the booking's own is not mended by that.
+    """
+    session.execute(
+        update(Deviation)
+        .where(
+            col(Deviation.booking_id) == booking_id,
+            col(Deviation.calendar_id) == calendar_id,
+            col(Deviation.kind) != STRAY,
+            col(Deviation.resolved_at).is_(None),
+        )
+        .values(resolved_at=now, resolution=resolution)
+    )

@@ -21,9 +21,6 @@ from calendar_app.services import notifications
 
 MOST = 50
 """Notes kept of one calendar, and as many of what a listing says beside its events."""
-_MOST_REMEMBERED = 500
-_PAUSE = timedelta(days=1)
-"""How long after an email the next one about the same calendar may go out."""
 
 
 def note(
@@ -52,27 +49,8 @@ def note(
     session.add(calendar)
 
 
-def tell(session: Session, calendar: Calendar, now: datetime) -> bool:
-    """Email the owner what of the calendar's notes they have not been told yet; whether an email was queued.
-
-    At most one a day for each calendar: what comes up meanwhile is told with the next.
-    """
-    notes = notes_of(calendar)
-    known = dict.fromkeys(calendar.unread_told.get("seen", ()))
-    fresh = [one for one in notes if _digest(one) not in known]
-    last = calendar.unread_told.get("at")
-    if not fresh or (last and now < datetime.fromisoformat(last) + _PAUSE):
-        return False
-    known.update(dict.fromkeys(map(_digest, fresh)))
-    calendar.unread_told = {"at": now.isoformat(), "seen": list(known)[-_MOST_REMEMBERED:]}
-    session.add(calendar)
-    return notifications.calendar_unread(session, calendar, fresh, calendar.unread_count - len(notes), now)
-
-
 def notes_of(calendar: Calendar) -> Sequence[Unread]:
     """What could not be read, the first :data:`MOST` of ``calendar.unread_count``."""
     return [Unread.kept(one) for one in calendar.unread]
 
 
-def _digest(one: Unread) -> str:
-    return hashlib.sha256(f"{one.what}\0{one.why}".encode()).hexdigest()[:16]

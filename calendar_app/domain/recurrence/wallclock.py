@@ -7,6 +7,7 @@ occurrence would take most of an expansion's time, so a zone remembers the insta
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from calendar_app.domain.event import EventTime
 from calendar_app.domain.recurrence.days import DAY, EPOCH_ORDINAL, FIRST_DAY, LAST_DAY, wall_seconds
 from calendar_app.domain.recurrence.definition import OR, PREFIX, zone_info
 from calendar_app.domain.recurrence.errors import UnknownZone
+from calendar_app.domain.timespan import utc
 
 __all__ = [
     "DAY",
@@ -22,6 +24,7 @@ __all__ = [
     "FIRST_DAY",
     "LAST_DAY",
     "Zone",
+    "event_instant",
     "instant_of",
     "wall_seconds",
     "zone_of",
@@ -131,3 +134,13 @@ def instant_of(time: EventTime, calendar_zone: str) -> int:
     """
     zone = zone_of(calendar_zone if time.all_day or time.zone is None else time.zone)
     return zone.instant(wall_seconds(time.value), getattr(time.value, "fold", 0))
+
+
+def event_instant(point: EventTime | None, floating_zone: str) -> datetime | None:
+    """The instant that an event's time means, aware in UTC; the start of the day for all-day ones."""
+    if point is None:
+        return None
+    try:
+        return utc(instant_of(point, floating_zone))
+    except UnknownZone:
+        return utc(instant_of(replace(point, zone=None), floating_zone))

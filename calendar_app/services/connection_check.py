@@ -1,0 +1,97 @@
+"""A connection asked on demand: its token refreshed and its calendars listed again, or tested with one live call."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlmodel import col, select
+
+from calendar_app.db.session import after_commit, clock, reading, transaction
+from calendar_app.db.tables import Connection
+from calendar_app.errors import NotFound, ProviderError
+from calendar_app.providers import registry
+from calendar_app.providers.base import CalendarProvider, ProviderKind, RemoteCalendar
+from calendar_app.services import calendar_listing, calendars, connection_views, grants, live
+from calendar_app.services.calendars import HIDDEN_TOKENS
+from calendar_app.services.connecting import (
+    ConnectResult,
+    finish,
+    local_path,
+    next_path_of,
+    person_binding,
+    redirect_uri,
+    request_sync,
+    start,
+)
+from calendar_app.services.connecting_credentials import connect, connect_with_credentials
+from calendar_app.services.connection_views import ConnectionView, owned, title, views
+from calendar_app.services.disconnecting import (
+    DisconnectionView,
+    DisconnectPreview,
+    DisconnectResult,
+    disconnect,
+    disconnect_preview,
+    disconnection,
+)
+from calendar_app.services.disconnections import AffectedBooking
+from calendar_app.services.roles import Actor, Role
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """A live call: whether it worked, how long it took, and one sentence."""
+
+    ok: bool
+    latency_ms: int
+    message: str
+
+
+def refresh(actor: Actor, connection_id: str) -> ConnectionView:
+    """Get a new token and list the calendars again: new ones are read, renamed ones renamed, vanished ones marked.
+
+    :raises NotFound: no such connection. :raises ProviderError: the provider's answer.
+    """
+    with reading() as session:
+        key = owned(session, actor, connection_id).provider
+    if key in registry.unread():
+        return connection_views.get_connection(actor, connection_id)
+    grants.refresh(connection_id)
+    listing: list[RemoteCalendar] = grants.call(connection_id, lambda provider: provider.list_calendars())
+    now = clock()
+    with transaction() as session:
+        row = owned(session, actor, connection_id, lock=True)
+        row.retry_at = None  # the provider answers
+        session.add(row)
+        standing = calendars.store_listing(session, row, listing)
+        calendar_listing.judge(session, row.id, listing, now)
+        after_commit(session, lambda: live.publish(actor.workspace_id, "connections"))
+        unread = [calendar.id for calendar in standing if calendar.synced_at is None]
+    request_sync(unread)
+    return connection_views.get_connection(actor, connection_id)
+
+
+def test(actor: Actor, connection_id: str) -> TestResult:
+    """Ask the provider something, now. A failure is a result, not an error. :raises NotFound: no such connection."""
+    with reading() as session:
+        key = owned(session, actor, connection_id).provider
+    if key in registry.unread():
+        return TestResult(True, 0, registry.kind(key).note)
+
+    def count(provider: CalendarProvider) -> int:
+        return len(provider.list_calendars())
+
+    started = time.perf_counter()
+    try:
+        found = grants.call(connection_id, count)
+    except ProviderError as error:
+        return TestResult(False, _milliseconds(started), error.detail)
+    return TestResult(
+        True,
+        _milliseconds(started),
+        f"The connection works; {found} calendar{'' if found == 1 else 's'} found.",
+    )
+
+
+def _milliseconds(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)
