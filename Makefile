@@ -65,7 +65,7 @@ run: $(RUN)
 # Two halves, each on two processors, then a few tests that count on today, under another clock. In the second half the
 # serial tests run one after the other beside the browser tests; only files with such tests are read.
 SERIAL = $(shell grep -rl "mark.serial" tests --include="test_*.py")
-DATED = tests/clocks tests/services/test_imports.py tests/services/test_feeds.py tests/services/test_agenda.py
+DATED = tests/clocks tests/services/calendar_sync/test_ics_import.py tests/services/bookings/test_ics_feeds.py tests/services/events/test_queries.py
 test: $(DEV) $(EMULATE) $(BROWSER)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check

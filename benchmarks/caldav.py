@@ -126,18 +126,21 @@ class Product:
     """One fresh account of the product over the calendar."""
 
     def __init__(self, url: str, number: int) -> None:
-        from calendar_app.services import accounts, connections
+        from calendar_app.services.accounts import authentication
+        from calendar_app.services.connection_lifecycle import credentials as connection_credentials
 
-        actor = accounts.sign_up(
+        actor = authentication.sign_up(
             "Ada", f"ada{number}@example.com", "a long password", f"Bench {number}", "Europe/Berlin"
         ).identity.actor()
-        result = connections.connect(actor, "caldav", address=url, username=USERNAME, password=PASSWORD)
+        result = connection_credentials.connect(
+            actor, "caldav", address=url, username=USERNAME, password=PASSWORD
+        )
         (self.calendar,) = result.calendars
 
     def sync(self) -> None:
-        from calendar_app.services import sync
+        from calendar_app.services.calendar_sync import requests as sync_requests
 
-        result = sync.sync_calendar(self.calendar.id)
+        result = sync_requests.sync_calendar(self.calendar.id)
         if result.outcome != "done":
             raise SystemExit(f"The sync ended otherwise: {result}")
 

@@ -109,14 +109,15 @@ def whole_import(content: bytes, folder: Path) -> tuple[float, int]:
     from alembic.config import Config
 
     from alembic import command
-    from calendar_app.services import accounts, imports
+    from calendar_app.services.accounts import authentication
+    from calendar_app.services.calendar_sync import ics_import
 
     command.upgrade(Config("alembic.ini"), "head")
-    identity = accounts.sign_up(
+    identity = authentication.sign_up(
         "Ada", "ada@example.com", "correct horse battery", "", "Europe/Berlin"
     ).identity
     begin = time.process_time()
-    result = imports.import_file(identity.actor(), content)
+    result = ics_import.import_file(identity.actor(), content)
     return time.process_time() - begin, result.imported + result.past
 
 

@@ -40,7 +40,7 @@ from benchmarks.sync import sandbox
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, Calendar, CalendarWrite, EventType, Person
 from calendar_app.domain.event import BOOKING_MARK
-from calendar_app.services import calendar_writes
+from calendar_app.services.calendar_writes import outbox as write_outbox
 from tests.sandbox.server import OWNER, Sandbox
 from tests.support import databases, factories, servers
 from tests.worker.processes import Process, wait_until
@@ -126,7 +126,7 @@ class Office:
         first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=400)
         with transaction() as session:
             for number in range(bookings):
-                calendar_writes.plan(session, self._booking(session, first + timedelta(hours=number)))
+                write_outbox.plan(session, self._booking(session, first + timedelta(hours=number)))
         return bookings
 
     def post(self, events: int) -> int:
@@ -156,7 +156,7 @@ class Office:
         return [
             f"{row.booking_id}: {row.state}, {marks[row.booking_id]} events"
             for row in rows
-            if row.state != calendar_writes.VERIFIED or marks[row.booking_id] != 1
+            if row.state != write_outbox.VERIFIED or marks[row.booking_id] != 1
         ]
 
     def _booking(self, session: Session, start: datetime) -> Booking:

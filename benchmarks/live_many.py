@@ -109,7 +109,7 @@ def place(product: Product, name: str, people: int) -> Place:
     """A workspace with so many signed-in managers; rows, because signing up hundreds is not what is measured."""
     from calendar_app.db.session import transaction
     from calendar_app.db.tables import AuthSession, Membership, Person
-    from calendar_app.services import accounts, starter
+    from calendar_app.services.accounts import authentication, new_workspace
 
     account = f"{name}@example.com"
     cookies = [f"{name}-{number}-{os.urandom(16).hex()}" for number in range(people)]
@@ -125,7 +125,7 @@ def place(product: Product, name: str, people: int) -> Place:
         ]
         session.add_all(everybody)
         session.flush()
-        workspace = starter.new_workspace(session, everybody[0], name.title())
+        workspace = new_workspace.new_workspace(session, everybody[0], name.title())
         session.add_all(
             Membership(workspace_id=workspace.id, person_id=person.id, role="manager")
             for person in everybody[1:]
@@ -133,7 +133,7 @@ def place(product: Product, name: str, people: int) -> Place:
         session.add_all(
             AuthSession(
                 person_id=person.id,
-                token_hash=accounts.digest(cookie),
+                token_hash=authentication.digest(cookie),
                 user_agent="benchmark",
                 expires_at=datetime.now(UTC) + timedelta(days=1),
             )
@@ -145,12 +145,14 @@ def place(product: Product, name: str, people: int) -> Place:
 
 def _connect(product: Product, account: str, cookie: str) -> None:
     """Connect Google through the sandbox's consent page, and wait for the first sync."""
-    from calendar_app.services import accounts, calendars, connections
+    from calendar_app.services.accounts import authentication
+    from calendar_app.services.connection_lifecycle import oauth as connection_oauth
+    from calendar_app.services.connections import calendars
 
-    identity = accounts.identify(cookie)
+    identity = authentication.identify(cookie)
     assert identity is not None
     actor = identity.actor()
-    address = urlsplit(connections.start(actor, "google", binding="benchmark"))
+    address = urlsplit(connection_oauth.start(actor, "google", binding="benchmark"))
     consent = f"{product.url}{address.path}"
     page = httpx.get(consent, params=dict(parse_qsl(address.query))).text
     request = re.search(r'name="request" value="([^"]+)"', page)
@@ -164,7 +166,7 @@ def _connect(product: Product, account: str, cookie: str) -> None:
         "decision": "allow",
     }
     query = parse_qs(urlsplit(httpx.post(consent, data=form).headers["location"]).query)
-    connections.finish(
+    connection_oauth.finish(
         bindings=["benchmark"], provider="google", state=query["state"][0], code=query["code"][0]
     )
     deadline = time.monotonic() + 60
@@ -177,7 +179,7 @@ def _connect(product: Product, account: str, cookie: str) -> None:
 @contextmanager
 def real_pages(browser: Browser, product: Product, cookies: Sequence[str]) -> Iterator[list[Page]]:
     """A dashboard in a browser context of its own for each cookie."""
-    from calendar_app.services.accounts import SESSION_COOKIE
+    from calendar_app.services.accounts.authentication import SESSION_COOKIE
 
     contexts = []
     pages = []

@@ -22,7 +22,7 @@ from typing import Any
 import aiohttp
 from reflex.constants import Reflex
 
-from calendar_app.services.accounts import SESSION_COOKIE
+from calendar_app.services.accounts.authentication import SESSION_COOKIE
 from calendar_app.ui.live import Live
 from calendar_app.ui.pages.dashboard import PATH, DashboardState
 

@@ -83,10 +83,11 @@ def settle(data: Path, url: str, database: str) -> None:
 
 def connect(url: str) -> str:
     """Sign up, connect the sandbox's account through its consent page; the id of its primary calendar."""
-    from calendar_app.services import accounts, connections
+    from calendar_app.services.accounts import authentication
+    from calendar_app.services.connection_lifecycle import oauth as connection_oauth
 
-    identity = accounts.sign_up("Olivia", OWNER, "a long password", "Bench", "Europe/Berlin").identity
-    address = connections.start(identity.actor(), "google", binding="benchmark")
+    identity = authentication.sign_up("Olivia", OWNER, "a long password", "Bench", "Europe/Berlin").identity
+    address = connection_oauth.start(identity.actor(), "google", binding="benchmark")
     page = httpx.get(f"{url}{urlsplit(address).path}", params=dict(parse_qsl(urlsplit(address).query))).text
     request = re.search(r'name="request" value="([^"]+)"', page)
     assert request, page
@@ -99,7 +100,7 @@ def connect(url: str) -> str:
     }
     answer = httpx.post(f"{url}{urlsplit(address).path}", data=form)
     query = parse_qs(urlsplit(answer.headers["location"]).query)
-    result = connections.finish(
+    result = connection_oauth.finish(
         bindings=["benchmark"], provider="google", state=query["state"][0], code=query["code"][0]
     )
     return next(calendar.id for calendar in result.calendars if calendar.is_primary)
@@ -130,7 +131,8 @@ def run(url: str, events: int) -> list[str]:
     from calendar_app.db.session import reading, transaction
     from calendar_app.db.tables import Calendar, Event
     from calendar_app.providers.http import shared_client
-    from calendar_app.services import sync
+    from calendar_app.services.calendar_sync import requests as sync_requests
+    from calendar_app.services.calendar_sync import run as sync_run
 
     requests: list[str] = []
     shared_client().event_hooks["request"].append(lambda request: requests.append(request.url.path))
@@ -139,8 +141,8 @@ def run(url: str, events: int) -> list[str]:
     control.post(f"/calendars/{OWNER}/generate", json={"count": events, "days": 400}).raise_for_status()
 
     def read() -> None:
-        result = sync.sync_calendar(calendar_id)
-        assert result.outcome is sync.Outcome.DONE, result
+        result = sync_requests.sync_calendar(calendar_id)
+        assert result.outcome is sync_run.Outcome.DONE, result
 
     first = measured(read, requests)
     again = [measured(read, requests) for _ in range(20)]

@@ -16,7 +16,7 @@ from calendar_app.api.app import create_api
 from calendar_app.api.pages import MissingPages
 from calendar_app.edge import Edge, behind_proxies
 from calendar_app.sandbox.proxy import mount_proxy
-from calendar_app.services import metrics
+from calendar_app.services.operations import metrics
 from calendar_app.settings import get_settings
 from calendar_app.ui import stored
 from calendar_app.ui.components.failed import boundary

@@ -1,4 +1,4 @@
-"""``python -m calendar_app.operate``: what an operator does from a shell, beside the running product.
+"""``python -m calendar_app.cli``: what an operator does from a shell, beside the running product.
 
 It reads the same environment as the other processes. ``docs/operations.md`` says when to use which command.
 """
@@ -19,7 +19,9 @@ from calendar_app import logs
 from calendar_app.db import failures
 from calendar_app.db.session import require_whole_file
 from calendar_app.errors import AlmanacError
-from calendar_app.services import backup, health, installation, key_rotation, owners, provider_checklist
+from calendar_app.services.accounts import owners
+from calendar_app.services.common import installation
+from calendar_app.services.operations import backup, health, key_rotation, provider_checklist
 from calendar_app.settings import SettingsError, get_settings
 
 KEYS_ARE_NOT_IN_IT = (
@@ -149,7 +151,7 @@ def _password() -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    root = argparse.ArgumentParser(prog="python -m calendar_app.operate", description=__doc__)
+    root = argparse.ArgumentParser(prog="python -m calendar_app.cli", description=__doc__)
     commands = root.add_subparsers(required=True, metavar="command")
 
     def command(name: str, work: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -192,7 +194,7 @@ def main(given: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(given)
     os.umask(0o077)
     try:
-        logs.configure(get_settings(), "operate")
+        logs.configure(get_settings(), "cli")
         code: int = arguments.work(arguments)
     except (AlmanacError, SettingsError) as error:
         sys.stderr.write(f"{error}\n")

@@ -1,8 +1,8 @@
 """Counting what happens, without knowing who reads it: the one place where any room may leave a number.
 
-Numbers gather in the process and are taken from here by :mod:`calendar_app.services.metrics`, which adds them up over
-all processes. Labels are few and short by construction, so that nobody's address or id can become one: every metric
-says which labels it has, and anything else is an error in our code.
+Numbers gather in the process and are taken from here by :mod:`calendar_app.services.operations.metrics`, which adds
+them up over all processes. Labels are few and short by construction, so that nobody's address or id can become one:
+every metric says which labels it has, and anything else is an error in our code.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ from redis import Redis
 
 from calendar_app import queues
 from calendar_app.providers import http
-from calendar_app.services import health, limits
+from calendar_app.services.common import rate_limits
+from calendar_app.services.operations import health
 from calendar_app.settings import Settings, get_settings
 from tests.support import databases, servers, web
 from tests.support.clock import Clock
@@ -74,7 +75,7 @@ def _forget_settings() -> None:
     if http.shared_client.cache_info().currsize:
         http.shared_client().close()
         http.shared_client.cache_clear()
-    limits.forget()
+    rate_limits.forget()
     health.forget()
 
 

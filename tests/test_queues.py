@@ -13,7 +13,7 @@ from rq.job import Job, JobStatus
 from rq.utils import now, utcformat
 
 from calendar_app import queues
-from calendar_app.services import limits, live
+from calendar_app.services.common import change_events, rate_limits
 from calendar_app.settings import Settings
 
 
@@ -35,8 +35,8 @@ def test_a_hung_redis_is_waited_for_once() -> None:
     for _ in range(20):
         assert not queues.enqueue(queues.DEFAULT, "sweep")
         assert queues.first_time("anything", 60)
-        limits.check("bucket", "key", "100/minute")
-        live.publish("workspace", "events")
+        rate_limits.check("bucket", "key", "100/minute")
+        change_events.publish("workspace", "events")
     assert time.monotonic() - asked < 1.5
 
 

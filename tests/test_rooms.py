@@ -22,7 +22,7 @@ ALLOWED = {
     "logs": {"settings"},
     "metering": set(),
     "queues": {"settings", "logs"},
-    "operate": {"services", "db"} | LEAVES,
+    "cli": {"services", "db"} | LEAVES,
     "db": {"domain"} | LEAVES,
     "providers": {"domain"} | LEAVES,
     "services": {"db", "providers", "domain"} | LEAVES,
@@ -45,7 +45,7 @@ LIBRARIES = {
     "rq": {"worker", "queues"},
     "fastapi": {"api", "sandbox"},
     "sqlmodel": {"db", "services"},
-    "sqlalchemy": {"db", "services", "launcher", "operate"},
+    "sqlalchemy": {"db", "services", "launcher", "cli"},
 }
 """Library -> the rooms that may import it."""
 

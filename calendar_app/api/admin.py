@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Key, Words
-from calendar_app.services import admin, audit
-from calendar_app.services.admin import ChannelState, ConnectionState, DeadLetter, Retried
-from calendar_app.services.audit import AuditPage
+from calendar_app.services.common import audit_log
+from calendar_app.services.common.audit_log import AuditPage
+from calendar_app.services.operations import dashboard as operations_dashboard
+from calendar_app.services.operations.dashboard import ChannelState, ConnectionState, DeadLetter, Retried
 
 router = APIRouter(tags=["operations"])
 
@@ -89,19 +90,19 @@ class RetryIn(BaseModel):
 @router.get("/admin/connections")
 def list_connections(actor: CurrentActor) -> ConnectionStates:
     """Every connection with its token and errors; admins and owners."""
-    return ConnectionStates(items=admin.connections(actor))
+    return ConnectionStates(items=operations_dashboard.connections(actor))
 
 
 @router.get("/admin/channels")
 def list_channels(actor: CurrentActor) -> ChannelStates:
     """Push channels; admins and owners."""
-    return ChannelStates(items=admin.channels(actor))
+    return ChannelStates(items=operations_dashboard.channels(actor))
 
 
 @router.get("/admin/jobs")
 def show_jobs(actor: CurrentActor) -> JobsOut:
     """Queues and workers of the whole installation; operators."""
-    state = admin.jobs(actor)
+    state = operations_dashboard.jobs(actor)
     return JobsOut(
         queues=[QueueOut.model_validate(one) for one in state.queues],
         workers=[WorkerOut.model_validate(one) for one in state.workers],
@@ -113,13 +114,13 @@ def show_jobs(actor: CurrentActor) -> JobsOut:
 @router.get("/admin/dead-letters")
 def list_dead_letters(actor: CurrentActor) -> DeadLetters:
     """Calendar writes and letters that gave up, and for operators failed jobs; admins and owners."""
-    return DeadLetters(items=admin.dead_letters(actor))
+    return DeadLetters(items=operations_dashboard.dead_letters(actor))
 
 
 @router.post("/admin/dead-letters/retry")
 def retry_dead_letters(actor: CurrentActor, body: RetryIn) -> Retried:
     """Take them up again from the first try: those named, or with `{"all": true}` all of them."""
-    return admin.retry(actor, None if body.all else body.ids or [])
+    return operations_dashboard.retry(actor, None if body.all else body.ids or [])
 
 
 @router.get("/audit")
@@ -128,10 +129,10 @@ def list_audit(
     subject_type: Annotated[Key, Query(description="For example `booking` or `connection`")] = "",
     subject_id: Annotated[Key, Query()] = "",
     person: Annotated[Words, Query(description="An e-mail address")] = "",
-    limit: Annotated[int, Query(ge=1, le=audit.MOST)] = 50,
+    limit: Annotated[int, Query(ge=1, le=audit_log.MOST)] = 50,
     after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
 ) -> AuditPage:
     """Who did what, latest first; admins and owners."""
-    return audit.list_entries(
+    return audit_log.list_entries(
         actor, subject_type=subject_type, subject_id=subject_id, person=person, limit=limit, after=after
     )

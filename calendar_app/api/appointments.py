@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Key
-from calendar_app.services import appointments
+from calendar_app.services.events import provider_bookings
 
 router = APIRouter(tags=["calendars"])
 
@@ -43,7 +43,7 @@ class CancellationIn(BaseModel):
 @router.get("/calendars/{calendar_id}/appointment-types")
 def appointment_types(calendar_id: Key, actor: CurrentActor) -> AppointmentTypeList:
     """What customers can book at the calendar's provider: 422 `no_appointments` where it takes no bookings itself."""
-    found = appointments.types(actor, calendar_id)
+    found = provider_bookings.types(actor, calendar_id)
     return AppointmentTypeList(items=[AppointmentTypeOut.model_validate(one) for one in found])
 
 
@@ -51,4 +51,4 @@ def appointment_types(calendar_id: Key, actor: CurrentActor) -> AppointmentTypeL
 def cancel_event(event_id: Key, actor: CurrentActor, wanted: CancellationIn | None = None) -> None:
     """Call off an event that was booked at its provider, for everybody who takes part: 422 `no_appointments` where the
     provider takes no bookings itself."""
-    appointments.cancel(actor, event_id, wanted.reason if wanted else "")
+    provider_bookings.cancel(actor, event_id, wanted.reason if wanted else "")

@@ -16,9 +16,10 @@ from pydantic import BaseModel, Field
 
 from calendar_app.api.deps import CurrentIdentity, client_address, require_same_origin
 from calendar_app.errors import AlmanacError
-from calendar_app.services import accounts, devices, team
-from calendar_app.services.accounts import SESSION_COOKIE, SESSION_LIFE, SignedIn
-from calendar_app.services.connections import local_path
+from calendar_app.services.accounts import authentication, trusted_devices
+from calendar_app.services.accounts.authentication import SESSION_COOKIE, SESSION_LIFE, SignedIn
+from calendar_app.services.connection_lifecycle.oauth import local_path
+from calendar_app.services.workspaces import team
 from calendar_app.settings import get_settings
 
 forms = APIRouter(prefix="/auth", include_in_schema=False)
@@ -70,12 +71,12 @@ def sign_in(request: Request, email: _Text = "", password: _Text = "", next: _Te
         request,
         "/login",
         next,
-        lambda: accounts.sign_in(
+        lambda: authentication.sign_in(
             email,
             password,
             user_agent=request.headers.get("user-agent", ""),
             client=client_address(request),
-            device=request.cookies.get(devices.COOKIE, ""),
+            device=request.cookies.get(trusted_devices.COOKIE, ""),
         ),
     )
 
@@ -98,7 +99,9 @@ def sign_up(
     def work() -> SignedIn:
         if invitation:
             return team.sign_up(invitation, name, email, password, zone, user_agent=agent, client=client)
-        return accounts.sign_up(name, email, password, workspace_name, zone, user_agent=agent, client=client)
+        return authentication.sign_up(
+            name, email, password, workspace_name, zone, user_agent=agent, client=client
+        )
 
     return _signed_in(
         request,
@@ -117,7 +120,7 @@ def sign_out(request: Request) -> Response:
     except AlmanacError:
         return RedirectResponse(HOME, 303)
     if token := request.cookies.get(SESSION_COOKIE):
-        accounts.sign_out(token)
+        authentication.sign_out(token)
     response = RedirectResponse("/login", 303)
     response.delete_cookie(SESSION_COOKIE, path="/", secure=_secure(), httponly=True, samesite="lax")
     return response
@@ -126,7 +129,7 @@ def sign_out(request: Request) -> Response:
 @router.post("/auth/token")
 def token(request: Request, credentials: Credentials) -> Token:
     """A bearer token for this API; rate limited."""
-    made, life = accounts.issue_api_token(
+    made, life = authentication.issue_api_token(
         credentials.email, credentials.password, client=client_address(request)
     )
     return Token(access_token=made, expires_in=life)
@@ -160,12 +163,12 @@ def _signed_in(
         query = {"error": error.code} | ({"next": back} if back != HOME else {})
         return RedirectResponse(f"{page}?{urlencode(query)}", 303)
     if before := request.cookies.get(SESSION_COOKIE):
-        accounts.sign_out(before)
+        authentication.sign_out(before)
     response = RedirectResponse(onward, 303)
     _set_cookie(response, SESSION_COOKIE, signed_in.token, int(SESSION_LIFE.total_seconds()))
-    if not devices.known(request.cookies.get(devices.COOKIE, ""), signed_in.identity.email):
-        made = devices.issue(signed_in.identity.email)
-        _set_cookie(response, devices.COOKIE, made, devices.LIFE_SECONDS, path="/auth")
+    if not trusted_devices.known(request.cookies.get(trusted_devices.COOKIE, ""), signed_in.identity.email):
+        made = trusted_devices.issue(signed_in.identity.email)
+        _set_cookie(response, trusted_devices.COOKIE, made, trusted_devices.LIFE_SECONDS, path="/auth")
     return response
 
 

@@ -17,9 +17,12 @@ from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client
 from calendar_app.api.fields import Instant, Key, Words
 from calendar_app.api.idempotency import Idempotent, Settle
 from calendar_app.errors import NotFound, NotSignedIn
-from calendar_app.services import booking_files, bookings, holds
-from calendar_app.services.booking_views import BookingView
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.bookings import create as booking_create
+from calendar_app.services.bookings import holds, ics, transitions
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.common.permissions import Actor, Role
 
 router = APIRouter(tags=["bookings"])
 
@@ -174,7 +177,7 @@ def create_booking(
     """Book a slot: 409 ``slot_unavailable`` if it was taken meanwhile, here or at a provider, or is not offered."""
 
     def work(settle: Settle[BookingView]) -> BookingView:
-        return bookings.create(
+        return booking_create.create_booking(
             body.event_type_id,
             body.start,
             body.timezone,
@@ -206,7 +209,7 @@ def list_bookings(
     after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
 ) -> BookingList:
     """Bookings by start: all for managers, their own for staff and customers."""
-    found = bookings.list_bookings(
+    found = booking_queries.list_bookings(
         actor,
         status=status or (),
         start=start,
@@ -227,7 +230,7 @@ def booking_ics(booking_id: Key, actor: OptionalActor, token: Token = None) -> R
     view = _read(booking_id, actor, token)
     reader = actor.role if token is None and actor is not None else Role.CUSTOMER
     return Response(
-        booking_files.ics(view, reader),
+        ics.ics(view, reader),
         media_type="text/calendar; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{view.event_type_slug}.ics"'},
     )
@@ -242,19 +245,19 @@ def get_booking(booking_id: Key, actor: OptionalActor, links: MayChange, token: 
 @router.get("/bookings/{booking_id}/history")
 def booking_history(booking_id: Key, actor: CurrentActor) -> list[HistoryOut]:
     """Who did what to the booking, oldest first."""
-    return [HistoryOut(**asdict(entry)) for entry in bookings.history(actor, booking_id)]
+    return [HistoryOut(**asdict(entry)) for entry in booking_queries.history(actor, booking_id)]
 
 
 @router.post("/bookings/{booking_id}/confirm")
 def confirm(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Approve a pending booking."""
-    return BookingOut.of(bookings.confirm(actor, booking_id))
+    return BookingOut.of(transitions.confirm(actor, booking_id))
 
 
 @router.post("/bookings/{booking_id}/decline")
 def decline(booking_id: Key, actor: CurrentActor, body: ReasonIn | None = None) -> BookingOut:
     """Refuse a pending booking."""
-    return BookingOut.of(bookings.decline(actor, booking_id, body.reason if body else ""))
+    return BookingOut.of(transitions.decline(actor, booking_id, body.reason if body else ""))
 
 
 @router.post("/bookings/{booking_id}/cancel")
@@ -265,8 +268,8 @@ def cancel(
     reason = body.reason if body else ""
     if token is not None:
         _same(booking_id, token)
-        return BookingOut.of(bookings.cancel_by_token(token, reason))
-    return BookingOut.of(bookings.cancel(_signed_in(actor), booking_id, reason))
+        return BookingOut.of(transitions.cancel_by_token(token, reason))
+    return BookingOut.of(transitions.cancel(_signed_in(actor), booking_id, reason))
 
 
 @router.post("/bookings/{booking_id}/reschedule")
@@ -274,32 +277,34 @@ def reschedule(booking_id: Key, actor: OptionalActor, body: RescheduleIn, token:
     """Move to another time with the same hosts and length. Customers only to what is offered."""
     if token is not None:
         _same(booking_id, token)
-        return BookingOut.of(bookings.reschedule_by_token(token, body.start, zone=body.timezone))
-    return BookingOut.of(bookings.reschedule(_signed_in(actor), booking_id, body.start, zone=body.timezone))
+        return BookingOut.of(booking_reschedule.reschedule_by_token(token, body.start, zone=body.timezone))
+    return BookingOut.of(
+        booking_reschedule.reschedule(_signed_in(actor), booking_id, body.start, zone=body.timezone)
+    )
 
 
 @router.post("/bookings/{booking_id}/no-show")
 def no_show(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Mark that the customer did not come."""
-    return BookingOut.of(bookings.no_show(actor, booking_id))
+    return BookingOut.of(transitions.no_show(actor, booking_id))
 
 
 @router.post("/bookings/{booking_id}/sync/retry")
 def retry_sync(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Take failed calendar writes up again."""
-    return BookingOut.of(bookings.retry_sync(actor, booking_id))
+    return BookingOut.of(transitions.retry_sync(actor, booking_id))
 
 
 def _read(booking_id: Key, actor: Actor | None, token: str | None) -> BookingView:
     if token is None:
-        return bookings.get(_signed_in(actor), booking_id)
+        return booking_queries.get(_signed_in(actor), booking_id)
     _same(booking_id, token)
-    return bookings.by_token(token)
+    return booking_queries.by_token(token)
 
 
 def _same(booking_id: str, token: str) -> None:
     """A token opens its own booking only. :raises NotFound: it is another one's, or none at all."""
-    if bookings.by_token(token).id != booking_id:
+    if booking_queries.by_token(token).id != booking_id:
         raise NotFound("There is no such booking.")
 
 

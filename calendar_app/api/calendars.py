@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Instant, Key
 from calendar_app.api.idempotency import Idempotent
-from calendar_app.services import calendar_events, calendars, imports
-from calendar_app.services.calendar_zones import ZoneSource
-from calendar_app.services.calendars import CalendarView
-from calendar_app.services.connection_views import title
+from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.connections import calendars
+from calendar_app.services.connections.calendar_time_zones import ZoneSource
+from calendar_app.services.connections.calendars import CalendarView
+from calendar_app.services.connections.queries import title
+from calendar_app.services.events import commands as event_commands
 
 router = APIRouter(prefix="/calendars", tags=["calendars"])
 
@@ -189,9 +191,11 @@ def import_calendar(
     calendar_id: Annotated[Key | None, Query(description="The imported calendar that it replaces")] = None,
 ) -> ImportOut:
     """Import a calendar file as a read-only calendar. What of it cannot be used is named, the rest is kept."""
-    content = file.file.read(imports.MAX_BYTES + 1)
+    content = file.file.read(ics_import.MAX_BYTES + 1)
     given = name or (file.filename or "").removesuffix(".ics")
-    result = imports.import_file(actor, content, name=name if calendar_id else given, calendar_id=calendar_id)
+    result = ics_import.import_file(
+        actor, content, name=name if calendar_id else given, calendar_id=calendar_id
+    )
     return ImportOut(
         calendar=CalendarOut.of(result.calendar),
         imported=result.imported,
@@ -204,7 +208,7 @@ def import_calendar(
 @router.delete("/{calendar_id}", status_code=204)
 def delete_calendar(calendar_id: Key, actor: CurrentActor) -> None:
     """Remove an imported calendar, or one that is followed by its link."""
-    imports.delete_calendar(actor, calendar_id)
+    ics_import.delete_calendar(actor, calendar_id)
 
 
 @router.patch("/{calendar_id}")
@@ -241,7 +245,7 @@ def create_event(
     ]
 
     def work() -> CreatedEventOut:
-        made = calendar_events.create_event(
+        made = event_commands.create_event(
             actor,
             calendar_id,
             **body.model_dump(exclude={"attendees"}),

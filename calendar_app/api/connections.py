@@ -19,18 +19,21 @@ from calendar_app.api.calendars import CalendarOut
 from calendar_app.api.deps import Caller, CurrentActor, CurrentCaller, OptionalCaller
 from calendar_app.api.fields import Key
 from calendar_app.errors import AlmanacError
-from calendar_app.services import administrator_consent, connections, own_addresses
-from calendar_app.services.administrator_consent import AdministratorLink
-from calendar_app.services.connecting import STATE_LIFE
-from calendar_app.services.connections import (
-    ConnectionView,
-    ConnectResult,
+from calendar_app.services.connection_lifecycle import administrator_consent, own_addresses
+from calendar_app.services.connection_lifecycle import check as connection_check
+from calendar_app.services.connection_lifecycle import credentials as connection_credentials
+from calendar_app.services.connection_lifecycle import disconnect as connection_disconnect
+from calendar_app.services.connection_lifecycle import oauth as connection_oauth
+from calendar_app.services.connection_lifecycle.administrator_consent import AdministratorLink
+from calendar_app.services.connection_lifecycle.check import TestResult
+from calendar_app.services.connection_lifecycle.disconnect import (
     DisconnectionView,
     DisconnectPreview,
     DisconnectResult,
-    ProviderStatus,
-    TestResult,
 )
+from calendar_app.services.connection_lifecycle.oauth import STATE_LIFE, ConnectResult
+from calendar_app.services.connections import queries as connection_queries
+from calendar_app.services.connections.queries import ConnectionView, ProviderStatus
 from calendar_app.settings import get_settings
 
 router = APIRouter(prefix="/connections", tags=["connections"])
@@ -101,7 +104,7 @@ def connect_caldav(body: CalDavIn, actor: CurrentActor, response: Response) -> C
 
     The server is found and the password proven before anything is stored. A wrong one is `credentials_rejected`.
     """
-    result = connections.connect(
+    result = connection_credentials.connect(
         actor,
         "caldav",
         address=body.url or body.email,
@@ -124,7 +127,7 @@ class LinkIn(BaseModel):
 @router.post("/ics", status_code=201)
 def connect_ics(body: LinkIn, actor: CurrentActor, response: Response) -> ConnectedOut:
     """Follow a calendar by its link: read-only, looked at every few minutes. The address is tried first."""
-    result = connections.connect(
+    result = connection_credentials.connect(
         actor, "ics", address=body.url, username=body.name, connection_id=body.connection_id
     )
     response.headers["Cache-Control"] = "no-store"
@@ -138,8 +141,8 @@ def start(
     """Begin to connect an account: send the browser to the address within ten minutes."""
     body = body or StartIn()
     identity = caller.identity
-    binding = connections.person_binding(identity.person_id) if caller.by_token else identity.session_id
-    url = connections.start(
+    binding = connection_oauth.person_binding(identity.person_id) if caller.by_token else identity.session_id
+    url = connection_oauth.start(
         actor, provider, binding=binding, next_path=body.next, connection_id=body.connection_id
     )
     if caller.by_token:
@@ -179,7 +182,7 @@ def callback(
     if admin_consent is not None:
         return _administrators_answer(bindings, provider, state, code, error, as_json=as_json)
     try:
-        result = connections.finish(
+        result = connection_oauth.finish(
             bindings=bindings,
             provider=provider,
             state=state,
@@ -191,7 +194,7 @@ def callback(
     except AlmanacError as failure:
         if as_json:
             raise
-        return _onward(connections.next_path_of(state, bindings), {"error": failure.code})
+        return _onward(connection_oauth.next_path_of(state, bindings), {"error": failure.code})
     if not as_json:
         return _onward(result.next_path, {"connected": result.connection.id})
     body = _connected(result)
@@ -208,19 +211,19 @@ def administrator_link(provider: Key, actor: CurrentActor, response: Response) -
 @router.get("/{provider}/status")
 def provider_status(provider: Key, actor: CurrentActor) -> ProviderStatus:
     """Whether you have accounts connected at a provider, and which."""
-    return connections.provider_status(actor, provider)
+    return connection_queries.provider_status(actor, provider)
 
 
 @router.get("")
 def list_connections(actor: CurrentActor) -> ConnectionList:
     """Your connections; for managers, everybody's."""
-    return ConnectionList(items=connections.list_connections(actor))
+    return ConnectionList(items=connection_queries.list_connections(actor))
 
 
 @router.get("/{connection_id}")
 def get_connection(connection_id: Key, actor: CurrentActor) -> ConnectionView:
     """One connection."""
-    return connections.get_connection(actor, connection_id)
+    return connection_queries.get_connection(actor, connection_id)
 
 
 class ConnectionIn(BaseModel):
@@ -234,31 +237,31 @@ def change_connection(connection_id: Key, actor: CurrentActor, body: ConnectionI
     """Say by which addresses invitations reach the owner, so that those they declined free their time. The server's own
     are known anyway. The calendars are read anew."""
     own_addresses.change(actor, connection_id, body.addresses)
-    return connections.get_connection(actor, connection_id)
+    return connection_queries.get_connection(actor, connection_id)
 
 
 @router.get("/{connection_id}/disconnect-preview")
 def disconnect_preview(connection_id: Key, actor: CurrentActor) -> DisconnectPreview:
     """Which future bookings live in its calendars, and where they could go."""
-    return connections.disconnect_preview(actor, connection_id)
+    return connection_disconnect.disconnect_preview(actor, connection_id)
 
 
 @router.post("/{connection_id}/refresh")
 def refresh(connection_id: Key, actor: CurrentActor) -> ConnectionView:
     """Get a new token and list the calendars again."""
-    return connections.refresh(actor, connection_id)
+    return connection_check.refresh(actor, connection_id)
 
 
 @router.post("/{connection_id}/test")
 def test(connection_id: Key, actor: CurrentActor) -> TestResult:
     """Ask the provider something now."""
-    return connections.test(actor, connection_id)
+    return connection_check.test(actor, connection_id)
 
 
 @router.get("/{connection_id}/disconnection")
 def disconnection(connection_id: Key, actor: CurrentActor) -> DisconnectionView:
     """How far the latest disconnection of the connection is."""
-    return connections.disconnection(actor, connection_id)
+    return connection_disconnect.disconnection(actor, connection_id)
 
 
 @router.delete("/{connection_id}")
@@ -272,7 +275,7 @@ def disconnect(
 ) -> DisconnectResult:
     """End the connection, here and at the provider. Where many bookings move or are cancelled, `state` is `running`:
     a worker goes on with it, and `/disconnection` says how far it is."""
-    return connections.disconnect(actor, connection_id, bookings=bookings, move_to=move_to)
+    return connection_disconnect.disconnect(actor, connection_id, bookings=bookings, move_to=move_to)
 
 
 def _connected(result: ConnectResult) -> ConnectedOut:
@@ -315,7 +318,7 @@ def _bindings(request: Request, caller: Caller | None) -> list[str]:
     """What the request can prove to be."""
     found: list[str] = []
     if caller is not None:
-        found = [connections.person_binding(caller.identity.person_id)]
+        found = [connection_oauth.person_binding(caller.identity.person_id)]
         if not caller.by_token:
             found.append(caller.identity.session_id)
     try:
@@ -324,7 +327,7 @@ def _bindings(request: Request, caller: Caller | None) -> list[str]:
         )
     except BadSignature:
         return found
-    return [*found, connections.person_binding(str(signed))]
+    return [*found, connection_oauth.person_binding(str(signed))]
 
 
 def _serializer() -> URLSafeTimedSerializer:

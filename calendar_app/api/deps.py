@@ -21,16 +21,17 @@ from fastapi import Depends, Header, Query, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from calendar_app.errors import Forbidden, NotSignedIn
-from calendar_app.services import accounts, limits
-from calendar_app.services.accounts import Identity
-from calendar_app.services.roles import Actor
+from calendar_app.services.accounts import authentication
+from calendar_app.services.accounts.authentication import Identity
+from calendar_app.services.common import rate_limits
+from calendar_app.services.common.permissions import Actor
 from calendar_app.settings import get_settings
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 _bearer = HTTPBearer(auto_error=False, description="An API token from `POST /auth/token`.")
 _cookie = APIKeyCookie(
-    name=accounts.SESSION_COOKIE, auto_error=False, description="The session of a signed-in browser."
+    name=authentication.SESSION_COOKIE, auto_error=False, description="The session of a signed-in browser."
 )
 
 
@@ -72,7 +73,7 @@ def require_scope(request: Request, identity: Identity) -> None:
 
 def client_address(request: Request) -> str:
     """Where the peer is, for limits; behind a trusted proxy the visitor (``edge.behind_proxies``)."""
-    return limits.network(request.client.host) if request.client else ""
+    return rate_limits.network(request.client.host) if request.client else ""
 
 
 def optional_caller(
@@ -82,12 +83,12 @@ def optional_caller(
 ) -> Caller | None:
     """Whoever calls, if they say so. :raises NotSignedIn: with credentials that are worth nothing."""
     if bearer is not None or "authorization" in request.headers:
-        identity = accounts.identify_bearer(bearer.credentials) if bearer else None
+        identity = authentication.identify_bearer(bearer.credentials) if bearer else None
         if identity is None:
             raise NotSignedIn("This API token is unknown, revoked or expired.", code="invalid_token")
         require_scope(request, identity)
         return Caller(identity, by_token=True)
-    identity = accounts.identify(cookie) if cookie else None
+    identity = authentication.identify(cookie) if cookie else None
     if identity is None:
         return None
     require_same_origin(request)

@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Key
-from calendar_app.services import deviations, drift, outside
-from calendar_app.services.deviations import DeviationView
-from calendar_app.services.drift import DriftReport
+from calendar_app.services.external_changes import drift_report as drift
+from calendar_app.services.external_changes import queries as external_change_queries
+from calendar_app.services.external_changes import resolve as external_change_resolve
+from calendar_app.services.external_changes.drift_report import DriftReport
+from calendar_app.services.external_changes.queries import DeviationView
 
 router = APIRouter(tags=["deviations"])
 
@@ -61,14 +63,14 @@ class RuleOut(BaseModel):
 def list_deviations(actor: CurrentActor, booking_id: Key | None = None) -> DeviationList:
     """Bookings and calendars that do not say the same: of your bookings, for managers all."""
     if booking_id is not None:
-        return DeviationList(items=deviations.of_booking(actor, booking_id))
-    return DeviationList(items=deviations.listed(actor))
+        return DeviationList(items=external_change_queries.of_booking(actor, booking_id))
+    return DeviationList(items=external_change_queries.listed(actor))
 
 
 @router.post("/deviations/{deviation_id}/resolve")
 def resolve(deviation_id: Key, body: ResolveIn, actor: CurrentActor) -> DeviationView:
     """Settle one by hand."""
-    return outside.resolve(actor, deviation_id, body.how)
+    return external_change_resolve.resolve(actor, deviation_id, body.how)
 
 
 @router.get("/admin/drift")
@@ -92,12 +94,12 @@ def drift_fix(deviation_id: Key, body: ResolveIn, actor: CurrentActor) -> Deviat
 @router.get("/workspace")
 def get_rule(actor: CurrentActor) -> RuleOut:
     """The workspace's rule for changes at providers."""
-    found = outside.policy(actor)
+    found = external_change_resolve.policy(actor)
     return RuleOut(outside_moves=found.moves, outside_deletes=found.deletes)
 
 
 @router.patch("/workspace")
 def change_rule(body: RuleBody, actor: CurrentActor) -> RuleOut:
     """Change it; what is left out stays. For admins and the owner."""
-    found = outside.set_policy(actor, moves=body.outside_moves, deletes=body.outside_deletes)
+    found = external_change_resolve.set_policy(actor, moves=body.outside_moves, deletes=body.outside_deletes)
     return RuleOut(outside_moves=found.moves, outside_deletes=found.deletes)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Instant, Key
-from calendar_app.services import agenda
+from calendar_app.services.events import queries as event_queries
 
 router = APIRouter(prefix="/events", tags=["events"])
 
@@ -60,12 +60,12 @@ class EventList(BaseModel):
 @router.get("/upcoming")
 def upcoming_events(
     actor: CurrentActor,
-    limit: Annotated[int, Query(ge=1, le=agenda.MOST)] = 10,
+    limit: Annotated[int, Query(ge=1, le=event_queries.MOST)] = 10,
     days: Annotated[int, Query(ge=1, le=366)] = 7,
 ) -> EventList:
     """What goes on now and comes next."""
     return EventList(
-        items=[EventOut.model_validate(one) for one in agenda.upcoming(actor, limit=limit, days=days)]
+        items=[EventOut.model_validate(one) for one in event_queries.upcoming(actor, limit=limit, days=days)]
     )
 
 
@@ -75,11 +75,11 @@ def list_events(
     start: Annotated[Instant | None, Query(description="Default: now")] = None,
     end: Annotated[Instant | None, Query(description="Default: 30 days after `start`")] = None,
     calendar_id: Key | None = None,
-    limit: Annotated[int, Query(ge=1, le=agenda.MOST)] = agenda.MOST,
+    limit: Annotated[int, Query(ge=1, le=event_queries.MOST)] = event_queries.MOST,
     after: Annotated[str | None, Query(description="`next` of the previous page")] = None,
 ) -> EventList:
     """Occurrences that overlap ``[start, end)``."""
-    page = agenda.between(
+    page = event_queries.between(
         actor,
         start or datetime.now(UTC),
         end,

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from calendar_app.api.deps import CurrentActor, client_address
-from calendar_app.services import feeds
-from calendar_app.services.feeds import FeedFile, FeedView
+from calendar_app.services.bookings import ics_feeds
+from calendar_app.services.bookings.ics_feeds import FeedFile, FeedView
 
 router = APIRouter(prefix="/feeds", tags=["feeds"])
 
@@ -24,30 +24,30 @@ class FeedOut(BaseModel):
 @router.get("")
 def get_feed(actor: CurrentActor) -> FeedOut:
     """Your feed of this workspace. Its address is secret: whoever knows it can read your bookings."""
-    return FeedOut(feed=feeds.get(actor))
+    return FeedOut(feed=ics_feeds.get(actor))
 
 
 @router.post("", status_code=201)
 def create_feed(actor: CurrentActor) -> FeedOut:
     """Get a feed, or a new address for the one you have; the old address ends at once."""
-    return FeedOut(feed=feeds.create(actor))
+    return FeedOut(feed=ics_feeds.create(actor))
 
 
 @router.delete("", status_code=204)
 def revoke_feed(actor: CurrentActor) -> None:
     """End your feed."""
-    feeds.revoke(actor)
+    ics_feeds.revoke(actor)
 
 
 @router.head("/{secret}.ics", response_class=Response, include_in_schema=False)
 @router.get("/{secret}.ics", response_class=Response)
 def read_feed(secret: str, request: Request) -> Response:
     """The calendar file, for programs that subscribe. Nothing but the address is asked for."""
-    file = feeds.read(secret, client=client_address(request))
+    file = ics_feeds.read(secret, client=client_address(request))
     headers = {
         "ETag": file.etag,
         "Last-Modified": format_datetime(file.modified.astimezone(UTC), usegmt=True),
-        "Cache-Control": f"private, max-age={int(feeds.REFRESH.total_seconds() // 3)}",
+        "Cache-Control": f"private, max-age={int(ics_feeds.REFRESH.total_seconds() // 3)}",
         "X-Robots-Tag": "noindex",
     }
     if _is_known(request, file):

@@ -14,8 +14,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from calendar_app.errors import NotSignedIn
-from calendar_app.services import health, metrics
-from calendar_app.services.health import Check
+from calendar_app.services.operations import health, metrics
+from calendar_app.services.operations.health import Check
 from calendar_app.settings import get_settings
 
 router = APIRouter(tags=["operations"])

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response
 
 from calendar_app.api.fields import Key
-from calendar_app.services import channels
+from calendar_app.services.calendar_sync import push_channels
 
 router = APIRouter(prefix="/hooks", tags=["hooks"])
 
@@ -19,7 +19,7 @@ async def receive(provider: Key, request: Request) -> Response:
     A provider that only checks the address gets its text back, as plain text.
     """
     sent = dict(request.headers), dict(request.query_params), await request.body()
-    received = await run_in_threadpool(channels.receive, provider, *sent)
+    received = await run_in_threadpool(push_channels.receive, provider, *sent)
     if received.echo:
         return PlainTextResponse(received.echo, headers={"X-Content-Type-Options": "nosniff"})
     return Response(status_code=202)

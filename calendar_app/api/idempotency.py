@@ -25,7 +25,7 @@ from fastapi import Depends, Header, Request, Response
 from fastapi.encoders import jsonable_encoder
 
 from calendar_app.api.deps import OptionalCaller, client_address
-from calendar_app.services import idempotency
+from calendar_app.services.common import idempotency
 
 UNGUESSABLE = 16
 """Characters from which on a visitor's key is taken for a random one."""

@@ -18,9 +18,11 @@ from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client
 from calendar_app.api.fields import Instant, Key
 from calendar_app.api.idempotency import Idempotent, Settle
 from calendar_app.errors import NotFound, NotSignedIn
-from calendar_app.services import orders
-from calendar_app.services.orders import NewLine, OrderView
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.orders import commands as order_commands
+from calendar_app.services.orders import queries as order_queries
+from calendar_app.services.orders.commands import NewLine
+from calendar_app.services.orders.queries import OrderView
 
 router = APIRouter(prefix="/orders", tags=["orders"])
 
@@ -46,7 +48,7 @@ class OrderIn(BaseModel):
     name: str
     email: str
     timezone: str
-    lines: Annotated[list[LineIn], Field(min_length=1, max_length=orders.LONGEST)]
+    lines: Annotated[list[LineIn], Field(min_length=1, max_length=order_commands.LONGEST)]
 
 
 class LineOut(BaseModel):
@@ -96,7 +98,7 @@ def create_order(request: Request, actor: OptionalActor, body: OrderIn, idempote
     """Draft an order of up to 20 appointments. It holds no time before it is confirmed."""
 
     def work(settle: Settle[OrderView]) -> OrderView:
-        return orders.create(
+        return order_commands.create(
             [NewLine(line.event_type_id, line.start, line.duration, line.answers) for line in body.lines],
             body.timezone,
             body.name,
@@ -114,11 +116,11 @@ def list_orders(
     actor: CurrentActor,
     links: MayChange,
     status: Annotated[list[str] | None, Query()] = None,
-    limit: Annotated[int, Query(ge=1, le=orders.MOST)] = 50,
+    limit: Annotated[int, Query(ge=1, le=order_queries.MOST)] = 50,
     after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
 ) -> OrderList:
     """Orders, newest first: all for managers, their own for staff and customers."""
-    found = orders.list_orders(actor, status=status or (), limit=limit, after=after)
+    found = order_queries.list_orders(actor, status=status or (), limit=limit, after=after)
     return OrderList(items=[OrderOut.of(view, links=links) for view in found.items], next=found.next)
 
 
@@ -127,8 +129,8 @@ def get_order(order_id: Key, actor: OptionalActor, links: MayChange, token: Toke
     """One order with its bookings."""
     if token is not None:
         _same(order_id, token)
-        return OrderOut.of(orders.by_token(token), links=links)
-    return OrderOut.of(orders.get(_signed_in(actor), order_id), links=links)
+        return OrderOut.of(order_queries.by_token(token), links=links)
+    return OrderOut.of(order_queries.get(_signed_in(actor), order_id), links=links)
 
 
 @router.post("/{order_id}/confirm")
@@ -140,9 +142,9 @@ def confirm_order(request: Request, order_id: Key, actor: OptionalActor, token: 
     client = client_address(request)
     if token is not None:
         _same(order_id, token)
-        return OrderOut.of(orders.confirm_by_token(token, client=client))
+        return OrderOut.of(order_commands.confirm_by_token(token, client=client))
     who = _signed_in(actor)
-    return OrderOut.of(orders.confirm(who, order_id, client="" if who.role >= Role.STAFF else client))
+    return OrderOut.of(order_commands.confirm(who, order_id, client="" if who.role >= Role.STAFF else client))
 
 
 @router.post("/{order_id}/cancel")
@@ -153,13 +155,13 @@ def cancel_order(
     reason = body.reason if body else ""
     if token is not None:
         _same(order_id, token)
-        return OrderOut.of(orders.cancel_by_token(token, reason))
-    return OrderOut.of(orders.cancel(_signed_in(actor), order_id, reason))
+        return OrderOut.of(order_commands.cancel_by_token(token, reason))
+    return OrderOut.of(order_commands.cancel(_signed_in(actor), order_id, reason))
 
 
 def _same(order_id: str, token: str) -> None:
     """A token opens its own order only. :raises NotFound: it is another one's, or none at all."""
-    if orders.by_token(token).id != order_id:
+    if order_queries.by_token(token).id != order_id:
         raise NotFound("There is no such order.")
 
 

@@ -12,7 +12,8 @@ import logging
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calendar_app.errors import NotFound
-from calendar_app.services import booking_views, event_types
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.event_types import queries as event_type_queries
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +61,11 @@ def is_missing(path: str) -> bool:
     try:
         match path.strip("/").split("/"):
             case ["book", workspace]:
-                event_types.public_list(workspace)
+                event_type_queries.public_list(workspace)
             case ["book", workspace, event_type]:
-                event_types.public(workspace, event_type)
+                event_type_queries.public(workspace, event_type)
             case ["manage", token]:
-                booking_views.by_token(token)
+                booking_queries.by_token(token)
     except NotFound:
         return True
     return False

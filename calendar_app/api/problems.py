@@ -27,7 +27,7 @@ from calendar_app.errors import (
 )
 from calendar_app.errors import ProviderUnavailable as Unavailable
 from calendar_app.logs import request_id
-from calendar_app.services.outages import DATABASE_AWAY
+from calendar_app.services.common.outages import DATABASE_AWAY
 
 log = logging.getLogger(__name__)
 

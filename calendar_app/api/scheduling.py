@@ -19,9 +19,12 @@ from calendar_app.api.deps import CurrentActor, OptionalActor
 from calendar_app.api.fields import Instant, Key, rfc3339
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.domain.timespan import Span
-from calendar_app.services import availability, event_types, schedules
-from calendar_app.services.availability import FreshnessView, SlotsView
-from calendar_app.services.roles import Role
+from calendar_app.services.availability import slots as available_slots
+from calendar_app.services.availability import working_hours
+from calendar_app.services.availability.slots import FreshnessView, SlotsView
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.event_types import commands as event_type_commands
+from calendar_app.services.event_types import queries as event_type_queries
 
 router = APIRouter(tags=["scheduling"])
 
@@ -264,7 +267,7 @@ class ClockChangeOut(BaseModel):
 @router.get("/schedules")
 def list_schedules(actor: CurrentActor, person_id: Key | None = None) -> ScheduleList:
     """Your working hours; for managers, everybody's."""
-    found = schedules.list_schedules(actor, person_id=person_id)
+    found = working_hours.list_schedules(actor, person_id=person_id)
     return ScheduleList(items=[ScheduleOut(**asdict(view)) for view in found])
 
 
@@ -272,26 +275,26 @@ def list_schedules(actor: CurrentActor, person_id: Key | None = None) -> Schedul
 def create_schedule(actor: CurrentActor, body: ScheduleIn, idempotent: Idempotent) -> Response:
     """Add working hours; a person's first schedule is their default."""
     return idempotent.run(
-        201, lambda: ScheduleOut(**asdict(schedules.create_schedule(actor, **body.model_dump())))
+        201, lambda: ScheduleOut(**asdict(working_hours.create_schedule(actor, **body.model_dump())))
     )
 
 
 @router.get("/schedules/{schedule_id}")
 def get_schedule(schedule_id: Key, actor: CurrentActor) -> ScheduleOut:
     """One schedule."""
-    return ScheduleOut(**asdict(schedules.get_schedule(actor, schedule_id)))
+    return ScheduleOut(**asdict(working_hours.get_schedule(actor, schedule_id)))
 
 
 @router.patch("/schedules/{schedule_id}")
 def update_schedule(schedule_id: Key, actor: CurrentActor, body: ScheduleChange) -> ScheduleOut:
     """Change what is sent."""
-    return ScheduleOut(**asdict(schedules.update_schedule(actor, schedule_id, body.given())))
+    return ScheduleOut(**asdict(working_hours.update_schedule(actor, schedule_id, body.given())))
 
 
 @router.delete("/schedules/{schedule_id}", status_code=204)
 def delete_schedule(schedule_id: Key, actor: CurrentActor) -> None:
     """Delete one that is not the default."""
-    schedules.delete_schedule(actor, schedule_id)
+    working_hours.delete_schedule(actor, schedule_id)
 
 
 @router.get("/schedules/{schedule_id}/clock-changes")
@@ -309,40 +312,42 @@ def clock_changes(schedule_id: Key, actor: CurrentActor) -> list[ClockChangeOut]
                 for effect in change.effects
             ],
         )
-        for change in schedules.dst_preview(actor, schedule_id)
+        for change in working_hours.dst_preview(actor, schedule_id)
     ]
 
 
 @router.get("/event-types")
 def list_event_types(actor: CurrentActor) -> EventTypeList:
     """Every event type of the workspace, by title."""
-    return EventTypeList(items=[EventTypeOut(**asdict(view)) for view in event_types.list_event_types(actor)])
+    return EventTypeList(
+        items=[EventTypeOut(**asdict(view)) for view in event_type_queries.list_event_types(actor)]
+    )
 
 
 @router.post("/event-types", status_code=201, response_model=EventTypeOut)
 def create_event_type(actor: CurrentActor, body: EventTypeIn, idempotent: Idempotent) -> Response:
     """Add something that can be booked."""
     return idempotent.run(
-        201, lambda: EventTypeOut(**asdict(event_types.create_event_type(actor, body.given())))
+        201, lambda: EventTypeOut(**asdict(event_type_commands.create_event_type(actor, body.given())))
     )
 
 
 @router.get("/event-types/{event_type_id}")
 def get_event_type(event_type_id: Key, actor: CurrentActor) -> EventTypeOut:
     """One event type."""
-    return EventTypeOut(**asdict(event_types.get_event_type(actor, event_type_id)))
+    return EventTypeOut(**asdict(event_type_queries.get_event_type(actor, event_type_id)))
 
 
 @router.patch("/event-types/{event_type_id}")
 def update_event_type(event_type_id: Key, actor: CurrentActor, body: EventTypeChange) -> EventTypeOut:
     """Change what is sent; lists are replaced as a whole. Bookings stay as they are."""
-    return EventTypeOut(**asdict(event_types.update_event_type(actor, event_type_id, body.given())))
+    return EventTypeOut(**asdict(event_type_commands.update_event_type(actor, event_type_id, body.given())))
 
 
 @router.delete("/event-types/{event_type_id}", status_code=204)
 def delete_event_type(event_type_id: Key, actor: CurrentActor) -> None:
     """Delete one that was never booked; 409 ``has_bookings`` otherwise."""
-    event_types.delete_event_type(actor, event_type_id)
+    event_type_commands.delete_event_type(actor, event_type_id)
 
 
 Start = Annotated[Instant, Query(description="RFC 3339 with an offset")]
@@ -359,7 +364,7 @@ def slots(
     duration: Duration = None,
 ) -> Response:
     """Every slot that starts in ``[start, end)`` and can be booked now. Public for public event types."""
-    view = availability.slots(event_type_id, start, end, zone=timezone, duration=duration, actor=actor)
+    view = available_slots.slots(event_type_id, start, end, zone=timezone, duration=duration, actor=actor)
     staff = actor is not None and actor.role >= Role.STAFF and view.workspace_id == actor.workspace_id
     return Response(orjson.dumps(_slots(view, staff=staff)), media_type="application/json")
 
@@ -373,7 +378,7 @@ def explain(
     duration: Duration = None,
 ) -> ExplanationOut:
     """Why a start is free or not: every rule, calendar and booking that stands against it."""
-    found = availability.explain(actor, event_type_id, start, zone=timezone, duration=duration)
+    found = available_slots.explain(actor, event_type_id, start, zone=timezone, duration=duration)
     return ExplanationOut(**asdict(found))
 
 
@@ -386,7 +391,7 @@ def check(
     timezone: str,
 ) -> CheckOut:
     """Whether you are free at a time of day in a zone, by your working hours and all your calendars."""
-    found = availability.check(actor, date, start_time, duration_minutes, timezone)
+    found = available_slots.check(actor, date, start_time, duration_minutes, timezone)
     return CheckOut(available=found.available, reasons=list(found.reasons))
 
 

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.deps import AccountHolder
 from calendar_app.api.fields import Key
-from calendar_app.services import accounts, security
-from calendar_app.services.accounts import SessionView
-from calendar_app.services.security import TokenView
+from calendar_app.services.accounts import account_security, authentication
+from calendar_app.services.accounts.account_security import TokenView
+from calendar_app.services.accounts.authentication import SessionView
 
 router = APIRouter(tags=["people"])
 
@@ -23,7 +23,7 @@ class TokenIn(BaseModel):
 
     name: str = Field(min_length=1, max_length=100)
     scopes: list[Literal["read", "write", "*"]] = Field(default=["read"], min_length=1, max_length=3)
-    days: int | None = Field(default=90, ge=1, le=security.LONGEST_DAYS)
+    days: int | None = Field(default=90, ge=1, le=account_security.LONGEST_DAYS)
 
 
 class TokenOut(BaseModel):
@@ -66,38 +66,38 @@ class Ended(BaseModel):
 @router.get("/tokens")
 def list_tokens(identity: AccountHolder) -> TokenList:
     """Your living API tokens, without their secrets."""
-    return TokenList(items=security.list_tokens(identity))
+    return TokenList(items=account_security.list_tokens(identity))
 
 
 @router.post("/tokens", status_code=201)
 def create_token(identity: AccountHolder, body: TokenIn) -> TokenOut:
     """Make an API token; its secret is in this answer and nowhere else."""
-    made = security.create_token(identity, body.name, list(body.scopes), body.days)
+    made = account_security.create_token(identity, body.name, list(body.scopes), body.days)
     return TokenOut(access_token=made.secret, token=made.token)
 
 
 @router.delete("/tokens/{token_id}", status_code=204)
 def revoke_token(identity: AccountHolder, token_id: Key) -> None:
     """End an API token now."""
-    security.revoke_token(identity, token_id)
+    account_security.revoke_token(identity, token_id)
 
 
 @router.get("/sessions")
 def list_sessions(identity: AccountHolder) -> SessionList:
     """Where you are signed in."""
-    return SessionList(items=accounts.list_sessions(identity))
+    return SessionList(items=authentication.list_sessions(identity))
 
 
 @router.delete("/sessions")
 def sign_out_others(identity: AccountHolder) -> Ended:
     """Sign out everywhere else."""
-    return Ended(sessions_ended=security.sign_out_others(identity))
+    return Ended(sessions_ended=account_security.sign_out_others(identity))
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
 def revoke_session(identity: AccountHolder, session_id: Key) -> None:
     """Sign one browser out."""
-    accounts.revoke_session(identity, session_id)
+    authentication.revoke_session(identity, session_id)
 
 
 @router.put("/me/password")
@@ -106,5 +106,5 @@ def change_password(identity: AccountHolder, body: PasswordIn) -> Ended:
 
     Tokens that may only read or write go on working, unless `end_tokens` is set.
     """
-    ended = security.change_password(identity, body.present, body.new, end_tokens=body.end_tokens)
+    ended = account_security.change_password(identity, body.present, body.new, end_tokens=body.end_tokens)
     return Ended(sessions_ended=ended)

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Key
-from calendar_app.services import sync
-from calendar_app.services.sync import SyncState
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.requests import SyncState
 
 router = APIRouter(prefix="/sync", tags=["sync"])
 
@@ -68,7 +68,7 @@ def request_sync(actor: CurrentActor, body: SyncIn | None = None) -> SyncAccepte
     """Read calendars soon: all, those of ``connection_id``, or ``calendar_id``. 409 ``needs_reconnect``."""
     chosen = body or SyncIn()
     return SyncAccepted(
-        calendar_ids=sync.request_for(
+        calendar_ids=sync_requests.request_for(
             actor, connection_id=chosen.connection_id, calendar_id=chosen.calendar_id
         )
     )
@@ -77,11 +77,11 @@ def request_sync(actor: CurrentActor, body: SyncIn | None = None) -> SyncAccepte
 @router.get("/status")
 def sync_status(actor: CurrentActor) -> SyncList:
     """Progress and last result of every calendar."""
-    return SyncList(items=[SyncOut.model_validate(one) for one in sync.status(actor)])
+    return SyncList(items=[SyncOut.model_validate(one) for one in sync_requests.status(actor)])
 
 
 @router.post("/{calendar_id}/accept-removals", status_code=202)
 def accept_removals(calendar_id: Key, actor: CurrentActor) -> SyncAccepted:
     """Confirm that the events which vanished at the provider really are gone."""
-    sync.accept_mass_delete(actor, calendar_id)
+    sync_requests.accept_mass_delete(actor, calendar_id)
     return SyncAccepted(calendar_ids=[calendar_id])

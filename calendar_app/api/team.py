@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Key
-from calendar_app.services import team
-from calendar_app.services.team import InvitationView, MemberView
+from calendar_app.services.workspaces import team
+from calendar_app.services.workspaces.team import InvitationView, MemberView
 
 router = APIRouter(prefix="/team", tags=["people"])
 

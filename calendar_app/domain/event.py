@@ -18,7 +18,7 @@ from types import MappingProxyType
 BOOKING_MARK = "almanac_booking"
 """Key in :attr:`CalendarEvent.private` under which our own events carry their booking's id."""
 ORIGIN_MARK = "almanac_origin"
-"""Key under which they say where they come from; see :mod:`calendar_app.services.installation`."""
+"""Key under which they say where they come from; see :mod:`calendar_app.services.common.installation`."""
 
 _KEY = re.compile(r"[0-9a-v]{52}")
 

@@ -139,7 +139,7 @@ class Launcher:
 
         from calendar_app.db import failures, session
         from calendar_app.db.migrate import upgrade
-        from calendar_app.services.demo import ensure_demo
+        from calendar_app.services.workspaces.demo import ensure_demo
 
         try:
             upgrade()

@@ -25,7 +25,7 @@ from granian.server.mp import MPServer
 from calendar_app.launcher import frontend
 from calendar_app.launcher.checks import programs_path
 from calendar_app.launcher.errors import LaunchError
-from calendar_app.services import health
+from calendar_app.services.operations import health
 
 APPLICATION = "calendar_app.calendar_app"
 STOP_S = 20

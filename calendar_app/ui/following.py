@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from calendar_app.services.live import EVERYWHERE, Change
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common.change_events import EVERYWHERE, Change
+from calendar_app.services.common.permissions import Actor, Role
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ import reflex as rx
 from reflex.constants import SocketEvent
 from reflex_base.constants.state import FIELD_MARKER
 
-from calendar_app.services import accounts
-from calendar_app.services import live as changes
+from calendar_app.services.accounts import authentication
+from calendar_app.services.common import change_events
 from calendar_app.ui.following import Delta, Following, Page, View
 from calendar_app.ui.sealed import session_digest
 
@@ -54,7 +54,7 @@ class _Sockets:
 
 
 _sockets = _Sockets()
-_following = Following(_sockets, accounts.actors, Live.get_full_name())
+_following = Following(_sockets, authentication.actors, Live.get_full_name())
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ def register(app: rx.App) -> None:
 
     async def listen(app: rx.App) -> None:
         _sockets.app = app
-        async for change in changes.listen():
+        async for change in change_events.listen():
             _following.changed(change)
 
     async def prune() -> None:

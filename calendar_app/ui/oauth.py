@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import administrator_consent, connections
+from calendar_app.services.connection_lifecycle import administrator_consent
+from calendar_app.services.connection_lifecycle import oauth as connection_oauth
 from calendar_app.ui import notices
 from calendar_app.ui.session import SessionState, signed_in
 
@@ -55,7 +56,7 @@ async def start_connection(
     identity, actor = await signed_in(state)
     try:
         url = await asyncio.to_thread(
-            connections.start,
+            connection_oauth.start,
             actor,
             provider,
             binding=identity.session_id,

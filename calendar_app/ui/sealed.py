@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import cookie_parser
 
-from calendar_app.services import accounts
+from calendar_app.services.accounts import authentication
 
 COOKIE = "almanac_session_digest"
 REFLEX = ("/_event", "/_upload")
@@ -39,9 +39,9 @@ def sealed(headers: Headers) -> list[tuple[bytes, bytes]]:
         if name.lower() not in _CREDENTIALS:
             kept.append((name, value))
         elif name.lower() == b"cookie":
-            token = cookie_parser(value.decode("latin-1")).get(accounts.SESSION_COOKIE) or token
+            token = cookie_parser(value.decode("latin-1")).get(authentication.SESSION_COOKIE) or token
     if token:
-        kept.append((b"cookie", f"{COOKIE}={accounts.digest(token)}".encode()))
+        kept.append((b"cookie", f"{COOKIE}={authentication.digest(token)}".encode()))
     return kept
 
 

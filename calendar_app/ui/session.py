@@ -14,9 +14,11 @@ import reflex as rx
 
 from calendar_app import logs
 from calendar_app.errors import NotFound, NotSignedIn
-from calendar_app.services import accounts, booking_views, connections
-from calendar_app.services.accounts import Identity
-from calendar_app.services.roles import Actor
+from calendar_app.services.accounts import authentication
+from calendar_app.services.accounts.authentication import Identity
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.connections import queries as connection_queries
 from calendar_app.settings import get_settings
 from calendar_app.ui.formats import known_zone
 from calendar_app.ui.reloading import check_loaded, keep, note_load
@@ -83,7 +85,7 @@ async def identify(state: rx.State) -> Identity | None:
     if logs.request_id.get() == logs.NOBODY:
         logs.request_id.set(logs.sane_id(""))
     digest = session_digest(state.router.headers.cookie)
-    return await asyncio.to_thread(accounts.identify_digest, digest) if digest else None
+    return await asyncio.to_thread(authentication.identify_digest, digest) if digest else None
 
 
 def sign_in_target(state: rx.State) -> str:
@@ -143,7 +145,7 @@ async def note_pending(session: SessionState, actor: Actor) -> None:
 
 
 def _pending(actor: Actor) -> tuple[int, list[str]]:
-    return booking_views.count_waiting(actor), connections.to_reconnect(actor)
+    return booking_queries.count_waiting(actor), connection_queries.to_reconnect(actor)
 
 
 def initials(name: str) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from calendar_app.services import accounts
+from calendar_app.services.accounts import authentication
 from calendar_app.ui.sealed import REFLEX, bound_headers, bound_query, digest_in, sealed
 
 _GONE: Message = {"type": "websocket.disconnect", "code": 1006}
@@ -91,7 +91,9 @@ OPEN = OpenSockets()
 class SealedSockets:
     """ASGI middleware before Reflex: see :mod:`calendar_app.ui.sealed`. Other requests pass as they are."""
 
-    def __init__(self, app: ASGIApp, sockets: OpenSockets = OPEN, living: Living = accounts.living) -> None:
+    def __init__(
+        self, app: ASGIApp, sockets: OpenSockets = OPEN, living: Living = authentication.living
+    ) -> None:
         self.app, self._sockets, self._living = app, sockets, living
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

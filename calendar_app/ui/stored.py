@@ -12,7 +12,8 @@ from reflex.app import EventNamespace
 from reflex.istate.manager import StateManager
 from reflex.istate.manager.redis import StateManagerRedis
 
-from calendar_app.services import accounts, ended_sessions
+from calendar_app.services.accounts import authentication
+from calendar_app.services.accounts import sessions as browser_sessions
 from calendar_app.ui import reloading
 from calendar_app.ui.sealed import another, owner
 from calendar_app.ui.sockets import OPEN
@@ -67,7 +68,7 @@ async def _check() -> None:
     if not sessions:
         return
     try:
-        OPEN.end(sessions - set(await asyncio.to_thread(accounts.living, sessions)))
+        OPEN.end(sessions - set(await asyncio.to_thread(authentication.living, sessions)))
     except Exception:
         log.exception("open pages were not checked for sessions that ended")
 
@@ -82,8 +83,8 @@ def register(app: rx.App) -> None:
 
     async def listen() -> None:
         loop = asyncio.get_running_loop()
-        ended_sessions.here.append(lambda ended: loop.call_soon_threadsafe(OPEN.end, ended))
-        async for ended in ended_sessions.listen():
+        browser_sessions.here.append(lambda ended: loop.call_soon_threadsafe(OPEN.end, ended))
+        async for ended in browser_sessions.listen():
             if ended is None:
                 await _check()
             else:

@@ -11,7 +11,7 @@ import gc
 
 import calendar_app.worker.jobs  # noqa: F401  # see above
 from calendar_app import logs, queues
-from calendar_app.services import warm_up
+from calendar_app.services.operations import warm_up
 from calendar_app.settings import get_settings
 
 logs.configure(get_settings(), "worker")

@@ -9,42 +9,37 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from calendar_app.services import (
-    abandoned,
-    bookings,
-    calendar_listing,
-    calendar_writes,
-    channels,
-    disconnections,
-    drift,
-    grants,
-    holds,
-    idempotency,
-    mails,
-    mirror,
-    outside,
-    retention,
-    sync,
-)
-from calendar_app.services import (
-    clean_up as cleaning,
-)
+from calendar_app.services.bookings import holds, transitions
+from calendar_app.services.calendar_mirror import mirror
+from calendar_app.services.calendar_sync import calendar_listing, push_channels
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync import run as sync_run
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common import idempotency
+from calendar_app.services.connection_lifecycle import disconnect_job
+from calendar_app.services.connection_lifecycle import expiry as connection_expiry
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.external_changes import drift_report as drift
+from calendar_app.services.external_changes import resolve as external_change_resolve
+from calendar_app.services.mail import outbox as mail_outbox
+from calendar_app.services.operations import clean_up as spent_rows
+from calendar_app.services.operations import retention
 
 log = logging.getLogger(__name__)
 
 
 def sync_calendar(calendar_id: str) -> str:
     """Read a calendar; one that was listed in full also gets its push channel."""
-    result = sync.sync_calendar(calendar_id)
-    if result.full and result.outcome is sync.Outcome.DONE:
-        channels.ensure(calendar_id)
+    result = sync_requests.sync_calendar(calendar_id)
+    if result.full and result.outcome is sync_run.Outcome.DONE:
+        push_channels.ensure(calendar_id)
         drift.check_after_restore(calendar_id)
     return result.outcome
 
 
 def push(channel_id: str, number: int, signal: str) -> None:
     """A provider said that a calendar changed, or that its channel ends."""
-    channels.pushed(channel_id, number, signal)
+    push_channels.pushed(channel_id, number, signal)
 
 
 def list_calendars(connection_id: str) -> int:
@@ -54,17 +49,17 @@ def list_calendars(connection_id: str) -> int:
 
 def open_channel(calendar_id: str) -> bool:
     """Open or replace a calendar's push channel."""
-    return channels.ensure(calendar_id)
+    return push_channels.ensure(calendar_id)
 
 
 def apply_write(write_id: str) -> str:
     """Bring one calendar up to what a booking wants of it."""
-    return calendar_writes.apply(write_id)
+    return write_outbox.apply(write_id)
 
 
 def settle_deviation(deviation_id: str) -> str:
     """Look into what a sync saw of one of our events."""
-    return outside.settle(deviation_id)
+    return external_change_resolve.settle(deviation_id)
 
 
 def check_drift(connection_id: str, begun: int, number: int) -> int:
@@ -79,44 +74,44 @@ def drift_report() -> int:
 
 def carry_on_disconnection(disconnection_id: str) -> str:
     """Move or cancel the bookings of an account that is being disconnected, and end its grant."""
-    return disconnections.carry_on(disconnection_id)
+    return disconnect_job.carry_on(disconnection_id)
 
 
 def send_mail(mail_id: str) -> str:
     """Send one letter."""
-    return mails.deliver(mail_id)
+    return mail_outbox.deliver(mail_id)
 
 
 def sweep() -> None:
     """Queue again what is due by the database's word."""
     _each(
-        sync.sweep,
-        calendar_writes.sweep,
-        mails.sweep,
-        outside.sweep,
-        disconnections.sweep,
+        sync_requests.sweep,
+        write_outbox.sweep,
+        mail_outbox.sweep,
+        external_change_resolve.sweep,
+        disconnect_job.sweep,
         calendar_listing.sweep,
     )
 
 
 def poll_calendars() -> int:
     """Queue calendars that were not read for a while."""
-    return sync.poll()
+    return sync_requests.poll()
 
 
 def refresh_tokens() -> int:
     """Refresh access tokens before they end."""
-    return grants.refresh_due()
+    return connection_tokens.refresh_due()
 
 
 def renew_channels() -> int:
     """Queue calendars whose push channel is missing or ends soon."""
-    return channels.renew()
+    return push_channels.renew()
 
 
 def expire_holds() -> None:
     """Give back held time, and close bookings whose time has passed."""
-    _each(holds.expire, bookings.complete_past)
+    _each(holds.expire, transitions.complete_past)
 
 
 def extend_window() -> None:
@@ -126,12 +121,18 @@ def extend_window() -> None:
 
 def list_in_full() -> int:
     """Have every calendar listed from the start, which finds what pushes and deltas missed."""
-    return sync.request_full()
+    return sync_requests.request_full()
 
 
 def clean_up() -> None:
     """Delete what nobody needs any more."""
-    _each(channels.forget, idempotency.forget, cleaning.forget_expired, retention.trim, abandoned.clean_up)
+    _each(
+        push_channels.forget,
+        idempotency.forget,
+        spent_rows.forget_expired,
+        retention.trim,
+        connection_expiry.clean_up,
+    )
 
 
 def _each(*works: Callable[[], object]) -> None:

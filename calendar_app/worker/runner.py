@@ -25,7 +25,8 @@ from rq.worker import WorkerStatus
 
 from calendar_app import logs, metering
 from calendar_app.queues import JOBS, REQUEST
-from calendar_app.services import metrics, sync
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.operations import metrics
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def _is_quick(job: Job) -> bool:
     if job.func_name != _SYNC:
         return job.func_name in QUICK
     try:
-        return sync.is_delta(str(job.args[0]))
+        return sync_requests.is_delta(str(job.args[0]))
     except Exception:
         log.warning("it cannot be told whether a job is quick", extra={"job": job.id}, exc_info=True)
         return False

@@ -11,10 +11,12 @@ from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.job import Job
 
+from calendar_app import services
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, CalendarWrite, Channel, Mail
-from calendar_app.services import accounts, audit
-from calendar_app.services.roles import Role
+from calendar_app.services.accounts import authentication
+from calendar_app.services.common import audit_log
+from calendar_app.services.common.permissions import Role
 from calendar_app.settings import Settings
 from tests.support import factories
 from tests.support.databases import Database
@@ -30,8 +32,8 @@ def signed_in(team: Team) -> dict[str, str]:
     with transaction() as session:
         person = session.get(type(team.person), team.person.id)
         assert person is not None
-        person.password_hash = accounts.passwords.hashed("correct horse battery")
-    token, _ = accounts.issue_api_token(team.person.email, "correct horse battery")
+        person.password_hash = services.passwords.hashed("correct horse battery")
+    token, _ = authentication.issue_api_token(team.person.email, "correct horse battery")
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -130,7 +132,7 @@ def test_dead_letters_say_why_and_are_retried(
         assert (row.state, row.attempts, mail.state, mail.attempts) == ("queued", 0, "queued", 0)
     assert Queue("writes", connection=redis_server).count == 1
     assert Queue("default", connection=redis_server).count == 1
-    assert audit.list_entries(team.actor).items[0].action == "dead_letters.retried"
+    assert audit_log.list_entries(team.actor).items[0].action == "dead_letters.retried"
 
 
 def test_one_calendar_of_a_booking_is_retried_by_itself(
@@ -214,13 +216,13 @@ def test_the_trail_is_paged(database: Database) -> None:
     team, other = factories.team(), factories.team()
     for number in range(5):
         with transaction() as session:
-            audit.record(session, team.workspace.id, team.actor, "thing.done", "thing", f"t{number}")
-            audit.record(session, other.workspace.id, other.actor, "thing.done", "thing", "foreign")
+            audit_log.record(session, team.workspace.id, team.actor, "thing.done", "thing", f"t{number}")
+            audit_log.record(session, other.workspace.id, other.actor, "thing.done", "thing", "foreign")
     seen, after = [], None
     while True:
-        page = audit.list_entries(team.actor, limit=2, after=after)
+        page = audit_log.list_entries(team.actor, limit=2, after=after)
         seen += [entry.subject_id for entry in page.items]
         if (after := page.next) is None:
             break
     assert sorted(seen) == [f"t{number}" for number in range(5)]
-    assert [entry.subject_id for entry in audit.list_entries(team.actor, subject_id="t3").items] == ["t3"]
+    assert [entry.subject_id for entry in audit_log.list_entries(team.actor, subject_id="t3").items] == ["t3"]

@@ -14,7 +14,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Connection, OAuthAttempt
-from calendar_app.services import administrator_consent
+from calendar_app.services.connection_lifecycle import administrator_consent
 from calendar_app.settings import Settings
 from tests.sandbox.microsoft.client import OWNER, Microsoft, redirected, running_microsoft
 from tests.support.databases import Database

@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from calendar_app.services import sync
+from calendar_app.services.calendar_sync import requests as sync_requests
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem
 from tests.support.scheduling import Place, bearer
@@ -20,7 +20,7 @@ def test_without_the_capability_nothing_is_attempted(
     (calendar,), headers = place.calendars, bearer(place.people[0])
     start = place.at(10)
     fake.add_event(calendar.remote_id, start, start + timedelta(hours=1), summary="Dentist")
-    sync.sync_calendar(calendar.id)
+    sync_requests.sync_calendar(calendar.id)
     window = {"start": place.at(0).isoformat(), "end": place.at(23).isoformat()}
     (event,) = api.get("/api/v1/events", headers=headers, params=window).json()["items"]
     before = len(fake.calls)

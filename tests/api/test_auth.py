@@ -9,7 +9,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from calendar_app.services import accounts
+from calendar_app.services.accounts import authentication
 from calendar_app.settings import Settings
 from tests.support.databases import Database
 from tests.support.people import PASSWORD, problem, user
@@ -30,7 +30,7 @@ def test_a_person_signs_up_and_out_in_a_browser(api: httpx.Client, database: Dat
     }
     response = api.post("/auth/sign-up", data=form)
     assert (response.status_code, response.headers["location"]) == (303, "/dashboard")
-    morsel = _cookie(response)[accounts.SESSION_COOKIE]
+    morsel = _cookie(response)[authentication.SESSION_COOKIE]
     assert morsel["httponly"]
     assert morsel["samesite"] == "lax"
     assert (morsel["path"], morsel["max-age"], morsel["secure"]) == ("/", str(30 * 86_400), "")
@@ -51,10 +51,10 @@ def test_signing_in_retires_the_browsers_old_session(api: httpx.Client, database
     """A session is never reused across a sign-in."""
     user()
     form = {"email": "ada@example.com", "password": PASSWORD}
-    first = _cookie(api.post("/auth/sign-in", data=form))[accounts.SESSION_COOKIE].value
-    second = _cookie(api.post("/auth/sign-in", data=form))[accounts.SESSION_COOKIE].value
-    assert accounts.identify(first) is None
-    assert accounts.identify(second) is not None
+    first = _cookie(api.post("/auth/sign-in", data=form))[authentication.SESSION_COOKIE].value
+    second = _cookie(api.post("/auth/sign-in", data=form))[authentication.SESSION_COOKIE].value
+    assert authentication.identify(first) is None
+    assert authentication.identify(second) is not None
 
 
 def test_the_cookie_is_secure_where_the_site_is(
@@ -64,7 +64,7 @@ def test_the_cookie_is_secure_where_the_site_is(
     user()
     configure(BASE_URL="https://almanac.example")
     response = api.post("/auth/sign-in", data={"email": "ada@example.com", "password": PASSWORD})
-    assert _cookie(response)[accounts.SESSION_COOKIE]["secure"]
+    assert _cookie(response)[authentication.SESSION_COOKIE]["secure"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import icalendar
 import pytest
 
 from calendar_app.db.tables import AuthSession
-from calendar_app.services import accounts
+from calendar_app.services.accounts import authentication
 from calendar_app.settings import Settings
 from tests.support import factories
 from tests.support.fake_provider import FakeProvider
@@ -223,11 +223,11 @@ def test_a_foreign_sites_page_cannot_cancel(api: httpx.Client, place: Place) -> 
     factories.save(
         AuthSession(
             person_id=place.people[0].id,
-            token_hash=accounts.digest("secret"),
+            token_hash=authentication.digest("secret"),
             expires_at=datetime.now(UTC) + timedelta(days=1),
         )
     )
-    cookie = {"Cookie": f"{accounts.SESSION_COOKIE}=secret"}
+    cookie = {"Cookie": f"{authentication.SESSION_COOKIE}=secret"}
     path = f"{BOOKINGS}/{made['id']}/cancel"
     problem(api.post(path, json={}, headers=cookie | {"Sec-Fetch-Site": "cross-site"}), 403, "cross_site")
     assert api.post(path, json={}, headers=cookie | {"Sec-Fetch-Site": "same-origin"}).status_code == 200

@@ -17,7 +17,10 @@ import pytest
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar
 from calendar_app.domain.timespan import Span, instant, utc
-from calendar_app.services import availability, calendar_zones, imports, mirror, unread
+from calendar_app.services.availability import slots as available_slots
+from calendar_app.services.calendar_mirror import mirror, unreadable
+from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.connections import calendar_time_zones
 from tests.support import case_sources, factories
 from tests.support.case_sources import Source
 from tests.support.databases import Database
@@ -59,7 +62,7 @@ NOT_HELD = {("radicale", case) for case in ("one-uid-three-events", "rules-badly
 
 def imported(team: Team, content: bytes) -> tuple[str, list[str]]:
     """A calendar made of the file, and what is told of it."""
-    result = imports.import_file(team.actor, content, now=NOW)
+    result = ics_import.import_file(team.actor, content, now=NOW)
     return result.calendar.id, [part.reason for part in result.skipped]
 
 
@@ -83,9 +86,9 @@ def mirrored(team: Team, source: Source, case: str) -> tuple[str, list[str]]:
     calendar = factories.calendar(team.connection, timezone="", checks_conflicts=True, synced_at=NOW)
     with transaction() as session:
         row = session.get_one(Calendar, calendar.id)
-        calendar_zones.take_listed(session, row, listed.zone, NOW, full=True)
+        calendar_time_zones.take_listed(session, row, listed.zone, NOW, full=True)
         mirror.apply(session, calendar.id, listed.events, full=True, now=NOW)
-        unread.note(session, row, listed.unread, full=True)
+        unreadable.note(session, row, listed.unread, full=True)
         return calendar.id, [one["why"] for one in row.unread]
 
 
@@ -145,7 +148,7 @@ def offered(team: Team) -> Callable[[datetime, datetime], set[int]]:
     )
 
     def starts(first: datetime, last: datetime) -> set[int]:
-        return {slot.start for slot in availability.slots(kind.id, first, last, now=NOW).found}
+        return {slot.start for slot in available_slots.slots(kind.id, first, last, now=NOW).found}
 
     return starts
 

@@ -12,8 +12,8 @@ from calendar_app.db.session import reading
 from calendar_app.db.tables import Calendar
 from calendar_app.errors import ProviderUnavailable, RateLimited
 from calendar_app.providers.base import Capability
-from calendar_app.services import sync
-from calendar_app.services.roles import Role
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.common.permissions import Role
 from tests.support import factories
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem
@@ -56,7 +56,7 @@ def test_an_event_is_made_and_mirrored(api: httpx.Client, fake: FakeProvider, pl
     ]
     with reading() as session:
         assert session.get_one(Calendar, calendar.id).sync_requested_at is not None
-    sync.sync_calendar(calendar.id)
+    sync_requests.sync_calendar(calendar.id)
     times = {"start": place.at(0).isoformat(), "end": place.at(23).isoformat()}
     listed = api.get("/api/v1/events", headers=headers, params=times).json()["items"]
     assert [(item["title"], datetime.fromisoformat(item["start"])) for item in listed] == [
@@ -85,7 +85,7 @@ def test_a_check_refuses_what_is_taken(api: httpx.Client, fake: FakeProvider, pl
     (calendar,), headers = place.calendars, bearer(place.people[0])
     place.book(place.at(10, 30))
     fake.add_event(calendar.remote_id, place.at(12), place.at(13))
-    sync.sync_calendar(calendar.id)
+    sync_requests.sync_calendar(calendar.id)
     fake.add_event(calendar.remote_id, place.at(14), place.at(15))
     for hour, words in (
         (10, "Intro call with Grace Hopper"),

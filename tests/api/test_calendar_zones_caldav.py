@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from calendar_app.services import sync
+from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.settings import Settings
-from tests.services.test_calendar_zones import AUCKLAND, FILE, busy, expected
-from tests.services.test_imports import ics
+from tests.services.calendar_sync.test_ics_import import ics
+from tests.services.connections.test_calendar_time_zones import AUCKLAND, FILE, busy, expected
 from tests.support import dav_servers
 from tests.support.databases import Database
 from tests.support.dav_servers import PASSWORD, USERNAME, DavServer
@@ -76,7 +76,7 @@ def test_a_calendars_own_zone_comes_before_its_owners(
     for calendar in answer.json()["calendars"]:
         name = calendar["name"]
         if name in PROPERTIES:
-            sync.sync_calendar(calendar["id"])
+            sync_requests.sync_calendar(calendar["id"])
             shown = api.get(f"/api/v1/calendars/{calendar['id']}", headers=who.bearer).json()
             seen[name] = (shown["timezone"], shown["timezone_source"], busy(calendar["id"]))
     assert seen["none"] == (AUCKLAND, "owner", expected(AUCKLAND))

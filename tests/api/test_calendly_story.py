@@ -21,7 +21,9 @@ from calendar_app.errors import GrantRevoked
 from calendar_app.providers.http import shared_client
 from calendar_app.sandbox.calendly.stand_in import OWNER
 from calendar_app.sandbox.calendly.webhooks import signature
-from calendar_app.services import channels, grants, sync
+from calendar_app.services.calendar_sync import push_channels
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.settings import Settings
 from tests.openapi_contract import ContractASGI, calendly_contract, requires_calendly_contract
 from tests.sandbox.calendly_server import Delivery, RunningCalendly, running_calendly
@@ -91,7 +93,7 @@ def account(api: httpx.Client, calendly: RunningCalendly, ada: User) -> Connecte
     response = api.get(CALLBACK, params=answer, headers=ada.cookie | JSON)
     assert response.status_code == 200, response.text
     (calendar,) = response.json()["calendars"]
-    assert sync.sync_calendar(calendar["id"]).error == ""
+    assert sync_requests.sync_calendar(calendar["id"]).error == ""
     return Connected(response.json()["connection"], calendar)
 
 
@@ -131,7 +133,7 @@ def test_a_webhook_brings_a_booking_at_once_and_only_once(
     api: httpx.Client, calendly: RunningCalendly, ada: User, account: Connected, redis_server: Redis
 ) -> None:
     """Signed and fresh: queued. Forged, old, for another channel: refused. The same again: taken, and nothing done."""
-    assert channels.ensure(account.calendar_id)
+    assert push_channels.ensure(account.calendar_id)
     book(calendly)
     wait_until(lambda: calendly.receiver.deliveries)
     (delivery,) = calendly.receiver.deliveries
@@ -153,7 +155,7 @@ def test_a_webhook_brings_a_booking_at_once_and_only_once(
 
     assert deliver(api, delivery).status_code == 202
     (job_id,) = queue.job_ids
-    channels.pushed(channel.id, 0)
+    push_channels.pushed(channel.id, 0)
     assert "Fresh booking" in titles(api, ada)
     queue.empty()
     redis_server.delete(f"rq:job:{job_id}")
@@ -171,7 +173,7 @@ def test_webhooks_that_the_app_s_key_signs(
     """With the key they are believed. Without, push is not said to work: its state says what to do, once, until a
     webhook is believed."""
     calendly.stand_in.rules.switch("app_signed", on=True)
-    assert channels.ensure(account.calendar_id)
+    assert push_channels.ensure(account.calendar_id)
     book(calendly)
     wait_until(lambda: calendly.receiver.deliveries)
     (delivery,) = calendly.receiver.deliveries
@@ -185,7 +187,7 @@ def test_webhooks_that_the_app_s_key_signs(
     problem(deliver(api, delivery), 403, "forbidden")
     with reading() as session:
         (channel,) = session.exec(select(Channel)).all()
-    channels.pushed(channel.id, 0, "unproven")
+    push_channels.pushed(channel.id, 0, "unproven")
     pushes, note = told()
     assert not pushes
     assert "CALENDLY_WEBHOOK_KEY" in note
@@ -194,7 +196,7 @@ def test_webhooks_that_the_app_s_key_signs(
     assert shown["reason"] in note
     configure(BASE_URL=PUBLIC_URL, **calendly.environment)
     assert deliver(api, delivery).status_code == 202
-    channels.pushed(channel.id, 0)
+    push_channels.pushed(channel.id, 0)
     assert told() == (True, "")
 
 
@@ -203,7 +205,7 @@ def test_a_plan_without_webhooks_is_told(
 ) -> None:
     """Nothing ends: the calendar is polled, and its state says why."""
     calendly.stand_in.rules.switch("no_webhooks", on=True)
-    assert not channels.ensure(account.calendar_id)
+    assert not push_channels.ensure(account.calendar_id)
     (found,) = api.get("/api/v1/sync/status", headers=ada.bearer).json()["items"]
     assert not found["push"]
     assert "This Calendly plan has no webhooks" in found["push_note"]
@@ -215,16 +217,16 @@ def test_rescheduling_and_cancelling_at_calendly_move_and_remove(
 ) -> None:
     """The old time is free again at once, the new one is taken; a cancelled event is gone."""
     event = book(calendly)
-    sync.sync_calendar(account.calendar_id)
+    sync_requests.sync_calendar(account.calendar_id)
     later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=5)
     moved = calendly.do(lambda: calendly.stand_in.bookings.reschedule(event, later))
-    sync.sync_calendar(account.calendar_id)
+    sync_requests.sync_calendar(account.calendar_id)
     found = api.get("/api/v1/events", headers=ada.bearer).json()["items"]
     starts = [datetime.fromisoformat(item["start"]) for item in found if item["title"] == "Fresh booking"]
     assert starts == [later]
     calendar_id = calendly.calendar_id()
     calendly.do(lambda: calendly.stand_in.delete_event(calendar_id, moved))
-    sync.sync_calendar(account.calendar_id)
+    sync_requests.sync_calendar(account.calendar_id)
     assert "Fresh booking" not in titles(api, ada)
 
 
@@ -237,7 +239,7 @@ def test_what_can_be_booked_there_and_calling_an_appointment_off(
     assert [(one["name"], one["minutes"]) for one in offered] == [("Intro call", 30), ("Working session", 60)]
     assert all(one["booking_url"].startswith("https://calendly.com/owner/") for one in offered)
     event = book(calendly)
-    sync.sync_calendar(account.calendar_id)
+    sync_requests.sync_calendar(account.calendar_id)
     items = api.get("/api/v1/events", headers=ada.bearer).json()["items"]
     (event_id,) = [item["event_id"] for item in items if item["title"] == "Fresh booking"]
     stranger = user("eve@example.com")
@@ -252,7 +254,7 @@ def test_what_can_be_booked_there_and_calling_an_appointment_off(
         "reason": "I am ill",
         "canceler_type": "host",
     }
-    sync.sync_calendar(account.calendar_id)
+    sync_requests.sync_calendar(account.calendar_id)
     assert "Fresh booking" not in titles(api, ada)
 
 
@@ -268,13 +270,13 @@ def test_parallel_refreshes_use_a_single_use_token_once(
             session.add(row)
         before = _row(account.id).token_version
         with ThreadPoolExecutor(10) as pool:
-            found = list(pool.map(lambda _n: grants.call(account.id, _list), range(10)))
+            found = list(pool.map(lambda _n: connection_tokens.call(account.id, _list), range(10)))
         assert found == [["Calendly"]] * 10
         assert _row(account.id).token_version == before + 1, round_
     assert _row(account.id).refresh_token != first
     reused = calendly.token(grant_type="refresh_token", refresh_token=first or "")
     assert (reused.status_code, reused.json()["error"]) == (400, "invalid_grant")
-    assert grants.call(account.id, _list) == ["Calendly"]
+    assert connection_tokens.call(account.id, _list) == ["Calendly"]
 
 
 def test_access_removed_at_calendly_asks_for_a_new_connection(
@@ -283,7 +285,7 @@ def test_access_removed_at_calendly_asks_for_a_new_connection(
     """The next call finds the grant dead; the connection says so, and disconnecting it needs no Calendly."""
     calendly.do(lambda: calendly.stand_in.remove_access(OWNER))
     with pytest.raises(GrantRevoked):
-        grants.call(account.id, _list)
+        connection_tokens.call(account.id, _list)
     path = f"/api/v1/connections/{account.id}"
     assert api.get(path, headers=ada.bearer).json()["status"] == "needs_reconnect"
     assert api.delete(path, headers=ada.bearer).status_code == 200

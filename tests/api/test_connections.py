@@ -12,7 +12,7 @@ import pytest
 
 from calendar_app.api.connections import BINDING_COOKIE
 from calendar_app.errors import ProviderUnavailable
-from calendar_app.services.roles import Role
+from calendar_app.services.common.permissions import Role
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeAccount, FakeProvider
 from tests.support.people import PASSWORD, User, problem, user

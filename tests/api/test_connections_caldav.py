@@ -12,7 +12,8 @@ import httpx
 import pytest
 from redis import Redis
 
-from calendar_app.services import agenda, sync
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.events import queries as event_queries
 from calendar_app.settings import Settings
 from tests.support import dav_servers
 from tests.support.databases import Database
@@ -72,11 +73,11 @@ def test_an_account_is_connected_read_and_written(api: httpx.Client, ada: User, 
     assert made.status_code == 201, made.text
     stored = httpx.get(f"{radicale.home}work/{made.json()['id']}", auth=(USERNAME, PASSWORD))
     assert "SUMMARY:Fitting" in stored.text
-    assert sync.sync_calendar(calendar["id"]).outcome == "done"
-    (shown,) = agenda.upcoming(ada.identity.actor(), now=datetime.now(UTC))
+    assert sync_requests.sync_calendar(calendar["id"]).outcome == "done"
+    (shown,) = event_queries.upcoming(ada.identity.actor(), now=datetime.now(UTC))
     assert (shown.title, shown.start) == ("Fitting", start)
     httpx.delete(str(stored.url), auth=(USERNAME, PASSWORD)).raise_for_status()
-    assert sync.sync_calendar(calendar["id"]).removed == 1
+    assert sync_requests.sync_calendar(calendar["id"]).removed == 1
 
     for step in ("refresh", "test"):
         answer = api.post(f"/api/v1/connections/{body['connection']['id']}/{step}", headers=ada.bearer)
@@ -135,12 +136,12 @@ def test_a_changed_password_is_typed_again(
     connection, (calendar,) = body["connection"]["id"], body["calendars"]
     (users / "users").write_text(f"{USERNAME}:another\n")
     try:
-        assert sync.sync_calendar(calendar["id"]).outcome == "failed"
+        assert sync_requests.sync_calendar(calendar["id"]).outcome == "failed"
         found = api.get(f"/api/v1/connections/{connection}", headers=ada.bearer).json()
         assert found["status"] == "needs_reconnect"
         problem(_connect(api, ada, radicale, connection_id=connection), 422, "credentials_rejected")
         again = _connect(api, ada, radicale, password="another", connection_id=connection).json()
-        assert sync.sync_calendar(calendar["id"]).outcome == "done"
+        assert sync_requests.sync_calendar(calendar["id"]).outcome == "done"
     finally:
         (users / "users").write_text(f"{USERNAME}:{PASSWORD}\n")
     assert again["connection"]["id"] == connection

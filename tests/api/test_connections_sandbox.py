@@ -10,9 +10,10 @@ import httpx
 import pytest
 from sqlmodel import select
 
+from calendar_app import errors
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Connection
-from calendar_app.services import grants
+from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.settings import Settings
 from tests.sandbox.server import OWNER, Sandbox, running_sandbox
 from tests.support.databases import Database
@@ -105,8 +106,8 @@ def test_a_grant_that_was_withdrawn_at_google(api: httpx.Client, sandbox: Sandbo
     with reading() as session:
         token = session.exec(select(Connection)).one().refresh_token
     assert sandbox.client.post("/sandbox/google/revoke", data={"token": token}).status_code == 200
-    with pytest.raises(grants.GrantRevoked):
-        grants.refresh(connection["id"])
+    with pytest.raises(errors.GrantRevoked):
+        connection_tokens.refresh(connection["id"])
     shown = api.get(f"/api/v1/connections/{connection['id']}", headers=ada.cookie).json()
     assert shown["status"] == "needs_reconnect"
     assert OWNER in shown["last_error"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from tests.services.test_outside import booking, look, move, written
+from tests.services.external_changes.test_resolve import booking, look, move, written
 from tests.support import factories
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import Place, bearer, bookable, host

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.services.test_imports import ics, vevent
+from tests.services.calendar_sync.test_ics_import import ics, vevent
 from tests.support.databases import Database
 from tests.support.people import problem, user
 

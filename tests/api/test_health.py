@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from calendar_app import queues
 from calendar_app.db.session import transaction
-from calendar_app.services import health, metrics
+from calendar_app.services.operations import health, metrics
 from calendar_app.settings import Settings
 from calendar_app.worker.cron import Scheduler
 from tests.support.broken import meet

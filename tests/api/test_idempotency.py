@@ -15,12 +15,13 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlmodel import select
 
+from calendar_app import errors
 from calendar_app.api import problems
 from calendar_app.api.idempotency import Idempotency, Idempotent, Settle
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import IdempotencyRecord, Installation
 from calendar_app.errors import SlotUnavailable
-from calendar_app.services import idempotency
+from calendar_app.services.common import idempotency
 from tests.support.databases import Database
 from tests.support.people import problem, user
 from tests.support.web import served
@@ -160,7 +161,7 @@ def test_a_request_that_died_is_taken_over(database: Database) -> None:
     """A record without an answer blocks its key for a minute, not for ever."""
     now = datetime.now(UTC)
     assert isinstance(idempotency.begin("s", "k", b"", now=now), str)
-    with pytest.raises(idempotency.Conflict):
+    with pytest.raises(errors.Conflict):
         idempotency.begin("s", "k", b"", now=now + timedelta(seconds=59))
     assert isinstance(idempotency.begin("s", "k", b"", now=now + timedelta(seconds=61)), str)
 

@@ -12,7 +12,8 @@ import pytest
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.timespan import Span, instant
-from calendar_app.services import grants, sync
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.settings import Settings
 from tests.support import dav_servers, factories
 from tests.support.databases import Database
@@ -64,7 +65,7 @@ class Account:
     def busy(self) -> list[Span]:
         """What counts after each calendar was read."""
         for calendar_id in self.calendars:
-            assert sync.sync_calendar(calendar_id).outcome == "done"
+            assert sync_requests.sync_calendar(calendar_id).outcome == "done"
         with transaction() as session:
             return [span for one in self.calendars for span in busy_spans(session, one, AROUND)]
 
@@ -85,7 +86,7 @@ def test_what_was_declined_under_an_address_that_the_owner_gives_is_free(account
     assert account.busy() == []
     with transaction() as session:
         places = [session.get_one(Calendar, one).remote_id for one in account.calendars]
-    (event,) = grants.call(
+    (event,) = connection_tokens.call(
         account.id, lambda api: [found for place in places for found in api.events_in(place, AROUND)]
     )
     assert not event.blocks_time

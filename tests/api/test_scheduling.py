@@ -10,7 +10,7 @@ import pytest
 
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar
-from calendar_app.services.roles import Role
+from calendar_app.services.common.permissions import Role
 from tests.support import factories
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem

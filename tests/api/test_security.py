@@ -10,7 +10,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import ApiToken
-from calendar_app.services import accounts, security
+from calendar_app.services.accounts import account_security, authentication
 from tests.support.databases import Database
 from tests.support.people import PASSWORD, User, problem, user
 
@@ -78,35 +78,37 @@ def test_an_expired_token_is_neither_good_nor_listed(database: Database) -> None
     """A token ends when it said it would."""
     identity = user().identity
     then = datetime.now(UTC) - timedelta(days=2)
-    old = security.create_token(identity, "old", ["read"], 1, now=then)
-    assert accounts.identify_bearer(old.secret) is None
-    assert old.token.id not in {one.id for one in security.list_tokens(identity)}
+    old = account_security.create_token(identity, "old", ["read"], 1, now=then)
+    assert authentication.identify_bearer(old.secret) is None
+    assert old.token.id not in {one.id for one in account_security.list_tokens(identity)}
 
 
 def test_browsers_are_listed_and_signed_out(api: httpx.Client, database: Database) -> None:
     """One can be ended by itself, or all the others at once; the caller's stays."""
     ada = user()
-    others = [accounts.sign_in("ada@example.com", PASSWORD, user_agent=f"Phone {n}").token for n in range(3)]
+    others = [
+        authentication.sign_in("ada@example.com", PASSWORD, user_agent=f"Phone {n}").token for n in range(3)
+    ]
     listed = api.get("/api/v1/sessions", headers=ada.cookie).json()["items"]
     assert [one["current"] for one in listed].count(True) == 1
     phone = next(one for one in listed if one["user_agent"] == "Phone 0")
     headers = ada.cookie | SAME_ORIGIN
     assert api.delete(f"/api/v1/sessions/{phone['id']}", headers=headers).status_code == 204
-    assert accounts.identify(others[0]) is None
+    assert authentication.identify(others[0]) is None
     assert api.delete("/api/v1/sessions", headers=headers).json() == {"sessions_ended": 2}
-    assert [accounts.identify(token) for token in others] == [None] * 3
+    assert [authentication.identify(token) for token in others] == [None] * 3
     assert api.get("/api/v1/me", headers=ada.cookie).status_code == 200
 
 
 def test_a_new_password_ends_other_sessions(api: httpx.Client, database: Database) -> None:
     """Who knew the old password is out; the browser that changed it stays signed in."""
     ada = user()
-    other = accounts.sign_in("ada@example.com", PASSWORD).token
+    other = authentication.sign_in("ada@example.com", PASSWORD).token
     headers = ada.cookie | SAME_ORIGIN
     body = {"present": PASSWORD, "new": "another fine password"}
     assert api.put("/api/v1/me/password", json=body, headers=headers).json() == {"sessions_ended": 1}
-    assert accounts.identify(other) is None
-    assert accounts.sign_in("ada@example.com", "another fine password").token
+    assert authentication.identify(other) is None
+    assert authentication.sign_in("ada@example.com", "another fine password").token
     problem(api.put("/api/v1/me/password", json=body, headers=headers), 422, "wrong_password")
 
 

@@ -15,7 +15,8 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Person, Workspace
-from calendar_app.services import channels, sync
+from calendar_app.services.calendar_sync import push_channels
+from calendar_app.services.calendar_sync import requests as sync_requests
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
@@ -53,7 +54,7 @@ def office(database: Database) -> Iterator[Office]:
         for number in range(3):
             begin = START + timedelta(days=number)
             fake.add_event(MAIN, begin, begin + timedelta(hours=1), summary=f"Event {number}")
-        sync.sync_calendar(calendar.id)
+        sync_requests.sync_calendar(calendar.id)
         yield Office(ada, fake, connection, calendar)
 
 
@@ -163,7 +164,7 @@ def push(office: Office, number: int = 1, **changes: str) -> dict[str, str]:
 
 def test_push_is_answered_and_queued(api: httpx.Client, office: Office, redis_server: Redis) -> None:
     """A genuine push is answered with 204 and queues one job; a replay queues nothing more."""
-    channels.ensure(office.calendar.id)
+    push_channels.ensure(office.calendar.id)
     assert api.post("/api/v1/hooks/fake", headers=push(office)).status_code == 202
     queue = Queue("sync", connection=redis_server)
     (job,) = queue.jobs
@@ -175,7 +176,7 @@ def test_push_is_answered_and_queued(api: httpx.Client, office: Office, redis_se
 
 def test_forged_pushes(api: httpx.Client, office: Office, redis_server: Redis) -> None:
     """Unknown channels are 404, wrong tokens 403, nothing is queued, and nothing of the request comes back."""
-    channels.ensure(office.calendar.id)
+    push_channels.ensure(office.calendar.id)
     unknown = push(office, **{"X-Goog-Channel-ID": "<script>"})
     body = problem(api.post("/api/v1/hooks/fake", headers=unknown), 404, "not_found")
     assert "script" not in str(body)
@@ -190,7 +191,7 @@ def test_push_is_answered_at_once(
     api: httpx.Client, office: Office, redis_server: Redis, database: Database
 ) -> None:
     """A push is answered within 50 ms, also while somebody writes to the database for a long time."""
-    channels.ensure(office.calendar.id)
+    push_channels.ensure(office.calendar.id)
     api.post("/api/v1/hooks/fake", headers=push(office, 1))
     took = []
     with transaction() as session:

@@ -28,8 +28,8 @@ from calendar_app.db.tables import (
     Person,
     Schedule,
 )
-from calendar_app.services import accounts
-from calendar_app.services.roles import Role
+from calendar_app.services.accounts import authentication
+from calendar_app.services.common.permissions import Role
 from tests.attacks.access import ADMIN, ENTRIES, MANAGER, OWN, PUBLIC, STAFF, Entry
 from tests.support import factories
 from tests.support.databases import Database
@@ -132,7 +132,7 @@ def _order() -> dict[str, Any]:
 def _session(person: Person) -> AuthSession:
     return AuthSession(
         person_id=person.id,
-        token_hash=accounts.digest(new_id()),
+        token_hash=authentication.digest(new_id()),
         created_at=datetime.now(UTC),
         expires_at=LATER,
         last_seen_at=datetime.now(UTC),

@@ -14,7 +14,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, Hold, HostReservation
-from calendar_app.services import holds
+from calendar_app.services.bookings import holds
 from calendar_app.settings import Settings
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from calendar_app.services import accounts
-from calendar_app.services.devices import COOKIE
+from calendar_app.services.accounts import authentication
+from calendar_app.services.accounts.trusted_devices import COOKIE
 from tests.support.databases import Database
 
 PASSWORD = "correct horse battery"
@@ -23,8 +23,8 @@ def test_strangers_who_guess_do_not_lock_the_owner_out(
 ) -> None:
     """A browser that has signed in before still can, whatever others tried; a strange one cannot, nor with a cookie of
     another account; and the known one has no more tries than anybody."""
-    monkeypatch.setattr(accounts, "PER_EMAIL", "3/hour")
-    monkeypatch.setattr(accounts, "PER_DEVICE", "2/hour")
+    monkeypatch.setattr(authentication, "PER_EMAIL", "3/hour")
+    monkeypatch.setattr(authentication, "PER_DEVICE", "2/hour")
     devices = {}
     for name in ("owner", "mallory"):
         form = {"name": name, "email": f"{name}@example.org", "password": PASSWORD, "timezone": "UTC"}

@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from calendar_app.errors import Conflict
-from calendar_app.services import accounts, operators, owners, team
+from calendar_app.services.accounts import authentication, operators, owners
+from calendar_app.services.workspaces import team
 from calendar_app.settings import Settings
-from tests.services.test_team import PASSWORD, invited
+from tests.services.workspaces.test_team import PASSWORD, invited
 from tests.support.databases import Database
 
 
@@ -21,11 +22,11 @@ def test_nobody_signs_up_as_an_operator(
     configure(OPERATORS="ops@example.com, second@example.com")
     for email in ("ops@example.com", " OPS@Example.COM "):
         with pytest.raises(Conflict, match="already"):
-            accounts.sign_up("Mallory", email, PASSWORD, "Evil", "UTC")
+            authentication.sign_up("Mallory", email, PASSWORD, "Evil", "UTC")
     form = {"name": "M", "email": "ops@example.com", "password": PASSWORD, "timezone": "UTC"}
     assert api.post("/auth/sign-up", data=form).headers["location"] == "/signup?error=email_taken"
     owners.make_owner("ops@example.com", PASSWORD, workspace="")
-    actor = accounts.sign_in("ops@example.com", PASSWORD).identity.actor()
+    actor = authentication.sign_in("ops@example.com", PASSWORD).identity.actor()
     assert operators.is_operator(actor)
     token = invited(actor, "second@example.com")
     assert operators.is_operator(

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from calendar_app.api import pages
-from calendar_app.services import event_types
+from calendar_app.services.event_types import commands as event_type_commands
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import Place, bookable
@@ -59,7 +59,7 @@ def test_pages_that_lead_nowhere_are_404(browser: httpx.Client, place: Place) ->
         "/manage/%00",
         "/manage/x",
     ]
-    event_types.update_event_type(place.owner, place.event_type.id, {"is_public": False})
+    event_type_commands.update_event_type(place.owner, place.event_type.id, {"is_public": False})
     for path in (*missing, f"/book/{slug}/{kind}"):
         answer = browser.get(path)
         assert (answer.status_code, answer.text) == (404, "the shell"), path
@@ -73,7 +73,7 @@ def test_a_page_is_shown_when_the_database_is_not_there(
     over = threading.Event()
     monkeypatch.setattr(pages, "PATIENCE_S", 0.2)
     for trouble in (lambda *_: over.wait(20), lambda *_: _raise()):
-        monkeypatch.setattr(event_types, "public_list", trouble)
+        monkeypatch.setattr(event_type_commands, "public_list", trouble)
         assert browser.get("/book/x").status_code == 200
     over.set()
 

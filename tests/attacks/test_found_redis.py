@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from calendar_app.calendar_app import app
-from calendar_app.services import accounts
+from calendar_app.services.accounts import authentication
 from calendar_app.ui.sealed import COOKIE, session_digest
 from calendar_app.ui.sockets import OpenSockets, SealedSockets
 
@@ -38,7 +38,7 @@ def _seen(scope_type: str, path: str, *headers: tuple[str, str]) -> list[tuple[b
 )
 def test_no_session_reaches_the_state_of_a_page(kind: str, path: str) -> None:
     """Only the digest does, whatever else is in the header, and nothing of other credentials."""
-    cookies = f'junk={{"a": 1}}; {accounts.SESSION_COOKIE}={SECRET}; almanac_device=abc'
+    cookies = f'junk={{"a": 1}}; {authentication.SESSION_COOKIE}={SECRET}; almanac_device=abc'
     seen = _seen(kind, path, ("Host", "x"), ("Cookie", cookies), ("Authorization", "Bearer alm_x"))
     assert seen == [(b"Host", b"x"), (b"cookie", f"{COOKIE}={DIGEST}".encode())]
     assert session_digest(dict(seen)[b"cookie"].decode()) == DIGEST
@@ -46,10 +46,10 @@ def test_no_session_reaches_the_state_of_a_page(kind: str, path: str) -> None:
 
 def test_a_digest_that_a_browser_sends_opens_nothing() -> None:
     """Whoever has read the database or Redis cannot hand in what stands there."""
-    for cookies in (f"{COOKIE}={DIGEST}", f"{COOKIE}={DIGEST}; {accounts.SESSION_COOKIE}="):
+    for cookies in (f"{COOKIE}={DIGEST}", f"{COOKIE}={DIGEST}; {authentication.SESSION_COOKIE}="):
         assert _seen("websocket", "/_event/", ("Cookie", cookies)) == []
     two = _seen(
-        "websocket", "/", ("Cookie", f"{accounts.SESSION_COOKIE}={SECRET}"), ("Cookie", f"{COOKIE}=x")
+        "websocket", "/", ("Cookie", f"{authentication.SESSION_COOKIE}={SECRET}"), ("Cookie", f"{COOKIE}=x")
     )
     assert two == [(b"cookie", f"{COOKIE}={DIGEST}".encode())]
 

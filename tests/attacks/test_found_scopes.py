@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from calendar_app.db.tables import ApiToken
-from calendar_app.services import accounts, orders
-from calendar_app.services.orders import NewLine
+from calendar_app.services.accounts import authentication
+from calendar_app.services.orders import commands as order_commands
+from calendar_app.services.orders.commands import NewLine
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
@@ -27,11 +28,11 @@ def test_a_token_that_may_read_gets_no_key_to_change(api: httpx.Client, place: P
     """Manage links and orders' tokens cancel without any account, so a token that may only read does not see them."""
     secret = "alm_reading"
     of = place.people[0].id
-    factories.save(ApiToken(person_id=of, token_hash=accounts.digest(secret), scopes=["read"]))
+    factories.save(ApiToken(person_id=of, token_hash=authentication.digest(secret), scopes=["read"]))
     reading = {"Authorization": f"Bearer {secret}"}
     booked = place.book(place.at(10))
-    order = orders.create([NewLine(place.event_type.id, place.at(12))], "UTC", *GUEST)
-    orders.confirm_by_token(order.token)
+    order = order_commands.create([NewLine(place.event_type.id, place.at(12))], "UTC", *GUEST)
+    order_commands.confirm_by_token(order.token)
     keys = [urlsplit(booked.manage_url).path.rpartition("/")[2], order.token]
     for path in (
         "/bookings",

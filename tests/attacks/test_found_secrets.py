@@ -12,7 +12,10 @@ from calendar_app import logs
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Mail
 from calendar_app.errors import TooManyRequests
-from calendar_app.services import bookings, event_types, mails, team
+from calendar_app.services.bookings import transitions
+from calendar_app.services.event_types import commands as event_type_commands
+from calendar_app.services.mail import outbox as mail_outbox
+from calendar_app.services.workspaces import team
 from calendar_app.settings import Settings
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
@@ -40,15 +43,15 @@ def _letters() -> list[Mail]:
 
 def test_letters_that_are_out_keep_no_links(place: Place, server: MailServer) -> None:
     """Invitations and manage links leave the database with the letter; a reminder that is not sent leaves none."""
-    event_types.update_event_type(place.owner, place.event_type.id, {"reminders": [60]})
+    event_type_commands.update_event_type(place.owner, place.event_type.id, {"reminders": [60]})
     team.invite(place.owner, "new@example.org", "staff")
     booked = place.book(place.at(10))
     assert any("/join/" in letter.body for letter in _letters())
     later = place.at(10) - timedelta(days=1)
-    bookings.cancel(place.owner, booked.id, now=later)
+    transitions.cancel(place.owner, booked.id, now=later)
     for letter in _letters():
-        mails.deliver(letter.id, now=later)
-    assert {letter.state for letter in _letters()} == {mails.SENT, mails.DROPPED}
+        mail_outbox.deliver(letter.id, now=later)
+    assert {letter.state for letter in _letters()} == {mail_outbox.SENT, mail_outbox.DROPPED}
     assert not [letter for letter in _letters() if letter.body or letter.ics]
     assert any("/join/" in one.text for one in server.received)
 

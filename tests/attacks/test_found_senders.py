@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from calendar_app.services import limits
+from calendar_app.services.common import rate_limits
 from tests.support.databases import Database
 
 
@@ -20,7 +20,11 @@ def test_an_origin_that_is_none_is_refused(api: httpx.Client, database: Database
 
 def test_a_whole_network_counts_as_one() -> None:
     """Whoever has an IPv6 address has 2^64 of them, and not as many tries."""
-    assert limits.network("2001:db8:1:2::1") == limits.network("2001:db8:1:2:ffff::9") == "2001:db8:1:2::/64"
-    assert limits.network("2001:db8:1:3::1") != limits.network("2001:db8:1:2::1")
-    assert limits.network("::ffff:192.0.2.7") == limits.network("192.0.2.7") == "192.0.2.7"
-    assert limits.network("unix:") == "unix:"
+    assert (
+        rate_limits.network("2001:db8:1:2::1")
+        == rate_limits.network("2001:db8:1:2:ffff::9")
+        == "2001:db8:1:2::/64"
+    )
+    assert rate_limits.network("2001:db8:1:3::1") != rate_limits.network("2001:db8:1:2::1")
+    assert rate_limits.network("::ffff:192.0.2.7") == rate_limits.network("192.0.2.7") == "192.0.2.7"
+    assert rate_limits.network("unix:") == "unix:"

@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from calendar_app.errors import TooManyRequests
-from calendar_app.services import bookings, holds, limits, rescheduling
+from calendar_app.services.bookings import holds
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.common import rate_limits
 from calendar_app.settings import Settings
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
@@ -64,7 +66,7 @@ def test_an_owner_elsewhere_orders_as_a_visitor(
     api: httpx.Client, fake: FakeProvider, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same of orders."""
-    monkeypatch.setattr("calendar_app.services.orders.DRAFTS", "1/minute")
+    monkeypatch.setattr("calendar_app.services.orders.commands.DRAFTS", "1/minute")
     stranger = bearer(bookable(fake).people[0])
     line = {"event_type_id": place.event_type.id, "start": place.at(9).isoformat()}
     wish = {"name": "Mallory", "email": "mallory@example.org", "timezone": "UTC", "lines": [line]}
@@ -88,7 +90,7 @@ def test_a_hold_that_replaces_nothing_is_counted(
     if invented == "real":
         invented = api.post("/api/v1/holds", json=_hold(place, 16)).json()["id"]
         assert api.delete(f"/api/v1/holds/{invented}").status_code == 204
-        limits.forget()
+        rate_limits.forget()
     codes = [
         api.post("/api/v1/holds", json=_hold(place, hour, replaces=invented)).status_code
         for hour in (9, 10, 11, 12)
@@ -117,10 +119,10 @@ def test_nobody_is_flooded_with_confirmations(place: Place, configure: Callable[
 
 def test_one_booking_is_moved_only_so_often(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each move writes to customer and hosts, and each try asks their providers."""
-    monkeypatch.setattr(rescheduling, "MOVES", "2/hour")
+    monkeypatch.setattr(booking_reschedule, "MOVES", "2/hour")
     booked = place.book(place.at(9))
     for hour in (10, 11):
-        bookings.reschedule_by_token(booked.manage_token, place.at(hour))
+        booking_reschedule.reschedule_by_token(booked.manage_token, place.at(hour))
     with pytest.raises(TooManyRequests):
-        bookings.reschedule_by_token(booked.manage_token, place.at(12))
-    assert bookings.reschedule(place.owner, booked.id, place.at(13)).start == place.at(13)
+        booking_reschedule.reschedule_by_token(booked.manage_token, place.at(12))
+    assert booking_reschedule.reschedule(place.owner, booked.id, place.at(13)).start == place.at(13)

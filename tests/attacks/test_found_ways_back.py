@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from calendar_app.errors import NotFound
-from calendar_app.services import accounts, owners, security, team
-from calendar_app.services.accounts import Identity
-from tests.services.test_team import PASSWORD, Actor, invited, joined
+from calendar_app.services.accounts import account_security, authentication, owners
+from calendar_app.services.accounts.authentication import Identity
+from calendar_app.services.common import permissions
+from calendar_app.services.workspaces import team
+from tests.services.workspaces.test_team import PASSWORD, Actor, invited, joined
 from tests.support.databases import Database
 
 NEW = "another fine password"
@@ -15,31 +17,31 @@ NEW = "another fine password"
 
 @pytest.fixture
 def ada(database: Database) -> Identity:
-    return accounts.sign_up("Ada", "ada@example.com", PASSWORD, "Lovelace", "UTC").identity
+    return authentication.sign_up("Ada", "ada@example.com", PASSWORD, "Lovelace", "UTC").identity
 
 
 @pytest.mark.parametrize("by_operator", [False, True])
 def test_a_new_password_ends_what_the_old_one_could_make(ada: Identity, by_operator: bool) -> None:
     """Whoever knew the password holds a token that manages the account, made with it or after signing in; programs
     with lesser tokens go on."""
-    stolen, _ = accounts.issue_api_token("ada@example.com", PASSWORD)
-    made = security.create_token(ada, "backdoor", ["*"], None).secret
-    program = security.create_token(ada, "export", ["read"], None).secret
+    stolen, _ = authentication.issue_api_token("ada@example.com", PASSWORD)
+    made = account_security.create_token(ada, "backdoor", ["*"], None).secret
+    program = account_security.create_token(ada, "export", ["read"], None).secret
     if by_operator:
         owners.reset_password("ada@example.com", NEW)
     else:
-        security.change_password(ada, PASSWORD, NEW)
-    assert [accounts.identify_bearer(token) for token in (stolen, made)] == [None, None]
-    assert accounts.identify_bearer(program) is not None
+        account_security.change_password(ada, PASSWORD, NEW)
+    assert [authentication.identify_bearer(token) for token in (stolen, made)] == [None, None]
+    assert authentication.identify_bearer(program) is not None
 
 
 def test_the_token_that_changes_the_password_stays(ada: Identity) -> None:
     """A program that manages the account does not cut itself off."""
-    token, _ = accounts.issue_api_token("ada@example.com", PASSWORD)
-    caller = accounts.identify_bearer(token)
+    token, _ = authentication.issue_api_token("ada@example.com", PASSWORD)
+    caller = authentication.identify_bearer(token)
     assert caller is not None
-    security.change_password(caller, PASSWORD, NEW)
-    assert accounts.identify_bearer(token) is not None
+    account_security.change_password(caller, PASSWORD, NEW)
+    assert authentication.identify_bearer(token) is not None
 
 
 def test_invitations_go_with_who_sent_them(ada: Identity) -> None:
@@ -56,7 +58,7 @@ def test_invitations_go_with_who_sent_them(ada: Identity) -> None:
             team.look(token)
     team.change_role(owner, admin.person_id, "owner")
     raised = Actor(
-        admin.person_id, owner.workspace_id, accounts.Role.OWNER, admin.email, admin.name, admin.timezone
+        admin.person_id, owner.workspace_id, permissions.Role.OWNER, admin.email, admin.name, admin.timezone
     )
     again = {role: invited(raised, f"{role}@example.net", role) for role in ("staff", "owner")}
     team.change_role(owner, admin.person_id, "admin")

@@ -18,7 +18,7 @@ from sqlmodel import select
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Mail
 from calendar_app.domain.event import BOOKING_MARK
-from calendar_app.services import mails
+from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.settings import Settings
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
@@ -133,7 +133,7 @@ def _letters(configure: Callable[..., Settings]) -> None:
         with reading() as session:
             rows = list(session.exec(select(Mail).where(Mail.state == "queued")))
         for row in rows:
-            mails.deliver(row.id)
+            mail_outbox.deliver(row.id)
         assert server.received
         for got in server.received:
             assert got.message["Bcc"] is None

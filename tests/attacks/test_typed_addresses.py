@@ -23,7 +23,7 @@ from sqlmodel import select
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Connection
 from calendar_app.providers import http
-from calendar_app.services import limits
+from calendar_app.services.common import rate_limits
 from calendar_app.settings import Settings
 from tests.support.databases import Database
 from tests.support.long_form import LONG
@@ -142,7 +142,7 @@ def inside() -> Iterator[Server]:
 
 
 def _connect(api: httpx.Client, who: User, kind: str, address: str) -> httpx.Response:
-    limits.forget()
+    rate_limits.forget()
     body = {"url": address}
     if kind == "caldav":
         body |= {"username": "ada", "password": PASSWORD}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from calendar_app import operate
+from calendar_app import cli
 from calendar_app.providers import registry
 from calendar_app.providers.base import Capability
 from calendar_app.settings import Settings
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("logging_restored")
 
 
 def printed(provider: str, capsys: pytest.CaptureFixture[str]) -> str:
-    assert operate.main(["check-provider", provider]) == 0
+    assert cli.main(["check-provider", provider]) == 0
     return capsys.readouterr().out
 
 
@@ -66,5 +66,5 @@ def test_what_is_missing_is_said_first(
 
 def test_a_provider_without_a_list(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     """The providers that have one are named."""
-    assert operate.main(["check-provider", "file"]) == 1
+    assert cli.main(["check-provider", "file"]) == 1
     assert "caldav, calendly, google, microsoft" in capsys.readouterr().err

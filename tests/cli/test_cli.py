@@ -13,12 +13,13 @@ from redis import Redis
 from sqlalchemy import text
 from sqlmodel import select
 
-from calendar_app import operate
+from calendar_app import cli
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Channel, Connection, Membership, OAuthAttempt
 from calendar_app.db.types import EncryptedText
 from calendar_app.errors import NotSignedIn
-from calendar_app.services import accounts, key_rotation
+from calendar_app.services.accounts import authentication
+from calendar_app.services.operations import key_rotation
 from calendar_app.settings import Settings, get_settings
 from tests.support import factories
 from tests.support.databases import Database
@@ -73,9 +74,9 @@ def test_every_value_comes_under_the_newest_key(
 ) -> None:
     """After rotating, the old key can go; nothing was lost, and a second run finds nothing to do."""
     configure(ENCRYPTION_KEYS=f"{NEW},{OLD}")
-    assert operate.main(["rotate-keys", "--dry-run"]) == 0
+    assert cli.main(["rotate-keys", "--dry-run"]) == 0
     assert "Older keys are still needed" in capsys.readouterr().out
-    assert operate.main(["rotate-keys", "--batch", "3"]) == 0
+    assert cli.main(["rotate-keys", "--batch", "3"]) == 0
     said = capsys.readouterr().out
     assert "connection.access_token: 7 rotated, 0 current" in said
     assert "connection.refresh_token: 1 rotated" in said
@@ -158,7 +159,7 @@ def test_a_lost_key_is_reported(
     """Values under no key are counted, left as they are, and make the command fail."""
     before = raw("channel.secret")
     configure(ENCRYPTION_KEYS=NEW)
-    assert operate.main(["rotate-keys"]) == 1
+    assert cli.main(["rotate-keys"]) == 1
     assert "put their key back" in capsys.readouterr().out
     assert raw("channel.secret") == before
 
@@ -167,7 +168,7 @@ def test_a_check_up_says_what_is_wrong(
     database: Database, redis_server: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One line for each thing; with the database and Redis there it succeeds, and says that no worker runs."""
-    assert operate.main(["check"]) == 0
+    assert cli.main(["check"]) == 0
     said = capsys.readouterr().out
     assert "ok       database: It answers" in said
     assert "failed   workers: No worker" in said
@@ -176,7 +177,7 @@ def test_a_check_up_says_what_is_wrong(
 
 def test_a_check_up_fails_without_redis(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     """A deployment script can rely on the exit code."""
-    assert operate.main(["check"]) == 1
+    assert cli.main(["check"]) == 1
     assert "failed   redis" in capsys.readouterr().out
 
 
@@ -184,23 +185,23 @@ def test_the_first_owner(
     database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An account with a password that is printed once, or read from standard input; and it can sign in."""
-    assert operate.main(["make-owner", "Root@Example.com", "--timezone", "Europe/Berlin"]) == 0
+    assert cli.main(["make-owner", "Root@Example.com", "--timezone", "Europe/Berlin"]) == 0
     said = capsys.readouterr().out
     password = said.partition("password: ")[2].strip()
-    identity = accounts.sign_in("root@example.com", password).identity
+    identity = authentication.sign_in("root@example.com", password).identity
     assert identity.workspaces[0].role == "owner"
 
     monkeypatch.setattr("sys.stdin", io.StringIO("typed in by a person\n"))
-    assert operate.main(["make-owner", "second@example.com", "--ask"]) == 0
+    assert cli.main(["make-owner", "second@example.com", "--ask"]) == 0
     assert "password:" not in capsys.readouterr().out
-    assert accounts.sign_in("second@example.com", "typed in by a person").identity
+    assert authentication.sign_in("second@example.com", "typed in by a person").identity
 
 
 def test_somebody_who_exists_becomes_an_owner(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     """Their password stays; the trail of the workspace knows."""
     ada, bob = user("ada@example.com"), user("bob@example.com")
     slug = ada.identity.workspaces[0].slug
-    assert operate.main(["make-owner", "bob@example.com", "--workspace", slug]) == 0
+    assert cli.main(["make-owner", "bob@example.com", "--workspace", slug]) == 0
     assert "password:" not in capsys.readouterr().out
     with reading() as session:
         member = session.exec(
@@ -209,21 +210,21 @@ def test_somebody_who_exists_becomes_an_owner(database: Database, capsys: pytest
             )
         ).one()
         assert member.role == "owner"
-    assert accounts.sign_in("bob@example.com", PASSWORD)
-    assert operate.main(["make-owner", "bob@example.com", "--workspace", "nowhere"]) == 1
+    assert authentication.sign_in("bob@example.com", PASSWORD)
+    assert cli.main(["make-owner", "bob@example.com", "--workspace", "nowhere"]) == 1
     assert "no workspace" in capsys.readouterr().err
 
 
 def test_a_lost_password(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     """A new one is printed once, and whoever was signed in is out."""
-    signed_in = accounts.sign_up("Ada", "ada@example.com", PASSWORD, "", "UTC")
-    assert operate.main(["reset-password", "ada@example.com"]) == 0
+    signed_in = authentication.sign_up("Ada", "ada@example.com", PASSWORD, "", "UTC")
+    assert cli.main(["reset-password", "ada@example.com"]) == 0
     password = capsys.readouterr().out.partition("password: ")[2].strip()
-    assert accounts.identify(signed_in.token) is None
+    assert authentication.identify(signed_in.token) is None
     with pytest.raises(NotSignedIn):
-        accounts.sign_in("ada@example.com", PASSWORD)
-    assert accounts.sign_in("ada@example.com", password)
-    assert operate.main(["reset-password", "nobody@example.com"]) == 1
+        authentication.sign_in("ada@example.com", PASSWORD)
+    assert authentication.sign_in("ada@example.com", password)
+    assert cli.main(["reset-password", "nobody@example.com"]) == 1
 
 
 def test_settings_that_cannot_work_are_one_sentence(
@@ -232,5 +233,5 @@ def test_settings_that_cannot_work_are_one_sentence(
     """No stack for an operator who forgot a variable."""
     monkeypatch.setenv("ENCRYPTION_KEYS", "not-a-key")
     get_settings.cache_clear()
-    assert operate.main(["check"]) == 1
+    assert cli.main(["check"]) == 1
     assert "ENCRYPTION_KEYS" in capsys.readouterr().err

@@ -24,7 +24,7 @@ from rq.worker import Worker
 
 from calendar_app import metering, queues
 from calendar_app.db.tables import Channel, Deviation, Mail
-from calendar_app.services import health, metrics
+from calendar_app.services.operations import health, metrics
 from tests.support import factories
 from tests.support.broken import meet
 from tests.support.databases import Database

@@ -11,7 +11,7 @@ import yaml
 from honcho.environ import parse_procfile
 from redis import Redis
 
-from calendar_app.services import metrics
+from calendar_app.services.operations import metrics
 from calendar_app.settings import Settings
 from tests.support.databases import Database
 

@@ -24,10 +24,10 @@ from calendar_app.domain.recurrence.definition import (
     readings,
 )
 from calendar_app.domain.recurrence.rule import WEEKDAYS
+from calendar_app.domain.recurrence.wallclock import event_instant as moment
 from calendar_app.domain.recurrence.wallclock import zone_of
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.domain.zones import Transition, offset_at, transitions, zone_names
-from calendar_app.services.booking_events import moment
 from tests.support.long_form import LONG
 
 SAMPLE = (

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from playwright.sync_api import Page, expect
 
-from calendar_app.services.accounts import SESSION_COOKIE
+from calendar_app.services.accounts.authentication import SESSION_COOKIE
 from tests.e2e.conftest import Product, Visitors
 
 EVIL = "https://evil.example"

@@ -14,7 +14,7 @@ from redis import Redis
 
 from calendar_app.launcher.checks import free_port
 from calendar_app.launcher.valkey import numbered
-from calendar_app.services import accounts
+from calendar_app.services.accounts import authentication
 from calendar_app.settings import Settings, get_settings
 from tests.e2e.conftest import new_context, sign_in
 from tests.support.databases import Database
@@ -97,7 +97,7 @@ def test_servers_share_their_work_and_restart_one_by_one(
     environment: dict[str, str], browser: Browser, tmp_path: Path
 ) -> None:
     """A booking at one server appears on a page of the other; while one restarts, nobody is turned away."""
-    accounts.sign_up("Olivia", OWNER, PASSWORD, "Many", "Europe/Berlin")
+    authentication.sign_up("Olivia", OWNER, PASSWORD, "Many", "Europe/Berlin")
     one, two = free_port(), free_port()
     with ExitStack() as running:
         running.enter_context(worker(environment, tmp_path / "worker.log"))

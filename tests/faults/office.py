@@ -14,7 +14,7 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Event, IdempotencyRecord
 from calendar_app.providers import registry
 from calendar_app.providers.base import Capability
-from calendar_app.services.bookings import BookingView
+from calendar_app.services.bookings.queries import BookingView
 from tests.faults.vendors import VENDORS, Held, Vendor
 from tests.sandbox.server import OWNER, Sandbox
 from tests.support import factories

@@ -6,12 +6,18 @@ test may say more with ``record_property("count", "10 callers, 1 refresh")``.
 
 from __future__ import annotations
 
-STORMS, MACHINE = "tests/concurrency/test_storms.py", "tests/services/test_booking_machine.py"
+STORMS, MACHINE = "tests/concurrency/test_storms.py", "tests/services/bookings/test_transitions_histories.py"
 HISTORY = "tests/faults/test_history.py"
 CRASHES, PROVIDER = "tests/faults/test_crashes.py", "tests/faults/test_provider.py"
-WRITES, GRANTS, SYNC = (f"tests/services/test_{name}.py" for name in ("calendar_writes", "grants", "sync"))
+WRITES, GRANTS, SYNC = (
+    f"tests/services/{name}.py"
+    for name in ("calendar_writes/test_outbox", "connections/test_tokens", "calendar_sync/test_run")
+)
 JOBS, WORKERS = "tests/worker/test_jobs.py", "tests/worker/test_processes.py"
-CHANNELS, OAUTH = "tests/services/test_channels.py", "tests/services/test_connections_oauth.py"
+CHANNELS, OAUTH = (
+    "tests/services/calendar_sync/test_push_channels.py",
+    "tests/services/connection_lifecycle/test_oauth.py",
+)
 KEYS, HTTP, GUARD = (
     "tests/api/test_idempotency.py",
     "tests/providers/test_http.py",
@@ -35,13 +41,13 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         "Deadlocks are retried and never shown",
         (
             f"{STORMS}::test_hosts_in_opposite_orders",
-            "tests/services/test_reservations.py::test_transient_refusals_are_retried_a_few_times",
-            "tests/services/test_reservations.py::test_parallel_claims_without_locks_never_overlap",
+            "tests/services/bookings/test_reservations.py::test_transient_refusals_are_retried_a_few_times",
+            "tests/services/bookings/test_reservations.py::test_parallel_claims_without_locks_never_overlap",
         ),
     ),
     4: (
         "Answers to pending requests at once",
-        ("tests/services/test_bookings.py::test_two_answers_to_one_request", MACHINE),
+        ("tests/services/bookings/test_create.py::test_two_answers_to_one_request", MACHINE),
     ),
     5: (
         "Move, cancel and new booking have a serial order",
@@ -71,7 +77,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         "An event that arrived after the page was loaded",
         (
             f"{PROVIDER}::test_what_is_true_at_the_provider_wins_at_submit",
-            "tests/services/test_bookings.py::test_an_event_that_came_after_the_last_sync_is_found",
+            "tests/services/bookings/test_create.py::test_an_event_that_came_after_the_last_sync_is_found",
         ),
     ),
     11: (
@@ -83,15 +89,15 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             CLOCKS,
             f"{SYNC}::test_clock_of_another_machine_is_ahead",
-            "tests/services/test_reservations.py::test_expired_holds_give_way_under_the_lock",
-            "tests/services/test_bookings.py::test_the_past_is_refused_in_words",
+            "tests/services/bookings/test_reservations.py::test_expired_holds_give_way_under_the_lock",
+            "tests/services/bookings/test_create.py::test_the_past_is_refused_in_words",
         ),
     ),
     13: (
         "Redis down at commit",
         (
             f"{JOBS}::test_redis_down_at_commit",
-            "tests/services/test_mails.py::test_without_redis_the_sweep_delivers",
+            "tests/services/mail/test_outbox.py::test_without_redis_the_sweep_delivers",
         ),
     ),
     14: (
@@ -129,7 +135,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             f"{CRASHES}::test_one_job_delivered_many_times",
             f"{WRITES}::test_the_same_job_many_times_at_once_is_one_event",
-            "tests/services/test_mails.py::test_two_workers_send_one_letter",
+            "tests/services/mail/test_outbox.py::test_two_workers_send_one_letter",
         ),
     ),
     18: (
@@ -147,7 +153,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         "A transaction that rolls back",
         (
             f"{JOBS}::test_rolled_back_transaction_queues_nothing",
-            "tests/services/test_mails.py::test_a_transaction_that_rolls_back_mails_nothing",
+            "tests/services/mail/test_outbox.py::test_a_transaction_that_rolls_back_mails_nothing",
         ),
     ),
     21: (
@@ -207,7 +213,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             f"{SYNC}::test_polling_finds_what_push_missed",
             f"{CHANNELS}::test_push_is_queued_once_and_read",
             f"{CHANNELS}::test_push_without_a_usable_number_is_ignored",
-            "tests/services/test_sync_property.py",
+            "tests/services/calendar_sync/test_run_histories.py",
         ),
     ),
     31: (
@@ -215,13 +221,19 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             f"{CHANNELS}::test_renewal_opens_the_new_channel_first",
             f"{CHANNELS}::test_failed_renewal_leaves_the_old_channel",
-            "tests/services/test_channels_at_microsoft.py",
+            "tests/services/calendar_sync/test_push_channels_at_microsoft.py",
         ),
     ),
-    32: ("Too many calls to one mailbox at once", (MAILBOX, "tests/services/test_parallel.py")),
+    32: (
+        "Too many calls to one mailbox at once",
+        (MAILBOX, "tests/services/connections/test_concurrency.py"),
+    ),
     33: (
         "The provider cannot be reached when times are asked for",
-        (f"{PROVIDER}::test_an_unreachable_provider_never_means_free", "tests/services/test_stale_policy.py"),
+        (
+            f"{PROVIDER}::test_an_unreachable_provider_never_means_free",
+            "tests/services/availability/test_conflict_calendars.py",
+        ),
     ),
     34: (
         "CalDAV servers as they are",
@@ -275,7 +287,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             f"{ATTACKS}/test_injection.py",
             "tests/e2e/test_attacks.py::test_markup_is_shown_and_never_run",
             "tests/domain/test_ics_writer.py",
-            "tests/services/test_notifications.py::test_hostile_texts_stay_texts",
+            "tests/services/bookings/test_emails.py::test_hostile_texts_stay_texts",
             f"{ATTACKS}/test_schema.py",
             "tests/providers/test_mail.py::test_no_text_becomes_a_header",
         ),
@@ -294,9 +306,9 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         "Floods of bookings and holds",
         (
             f"{ATTACKS}/test_floods.py",
-            "tests/services/test_bookings.py::test_nobody_keeps_a_whole_calendar_with_holds",
+            "tests/services/bookings/test_create.py::test_nobody_keeps_a_whole_calendar_with_holds",
             "tests/api/test_bookings.py::test_one_address_cannot_book_without_end",
-            "tests/services/test_bookings.py::test_holds_are_replaced_released_and_swept",
+            "tests/services/bookings/test_create.py::test_holds_are_replaced_released_and_swept",
         ),
     ),
     46: (
@@ -316,7 +328,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     55: (
         "A grant is withdrawn and given again",
         (
-            "tests/services/test_connections_oauth.py::test_push_works_again_as_soon_as_the_account_is_connected",
+            "tests/services/connection_lifecycle/test_oauth.py::test_push_works_again_as_soon_as_the_account_is_connected",
         ),
     ),
     56: (
@@ -329,20 +341,23 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     57: (
         "500 waiting external changes before one that is due",
         (
-            "tests/services/test_outside.py::test_what_waits_does_not_hide_what_is_due",
-            "tests/services/test_drift.py::test_writes_that_were_given_up_do_not_hide_others",
+            "tests/services/external_changes/test_resolve.py::test_what_waits_does_not_hide_what_is_due",
+            "tests/services/external_changes/test_drift_report.py::test_writes_that_were_given_up_do_not_hide_others",
         ),
     ),
     58: (
         "A backup put back that is older than bookings made since",
-        ("tests/services/test_orphaned_events.py", "tests/operate/test_backup.py"),
+        (
+            "tests/services/external_changes/test_orphaned_events.py",
+            "tests/services/operations/test_backup.py",
+        ),
     ),
     59: (
         "Power lost after an answer, a damaged database",
         (
             "tests/faults/test_power.py::test_an_acknowledged_booking_is_on_the_disk",
             "tests/api/test_health.py::test_a_database_that_does_not_sync_is_named",
-            "tests/operate/test_damage.py",
+            "tests/services/operations/test_storage.py",
         ),
     ),
     50: (
@@ -362,7 +377,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     52: (
         "A CalDAV server's free/busy counts what takes no time",
         (
-            "tests/services/test_recheck.py",
+            "tests/services/availability/test_live_check.py",
             "tests/providers/test_caldav_servers.py::test_what_free_busy_should_not_count",
             "tests/domain/test_ics_reader.py::test_every_address_of_the_owner_counts",
             "tests/domain/test_ics_reader.py::test_outlooks_status_and_transp",
@@ -383,7 +398,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     ),
     65: (
         "The right to write is taken and given back, or the calendar deleted",
-        (RIGHTS, "tests/services/test_calendar_rights.py"),
+        (RIGHTS, "tests/services/calendar_writes/test_write_access.py"),
     ),
     53: (
         "Rules refused, too dense or badly written, and several events under one UID",
@@ -392,7 +407,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/domain/test_recurrence.py::test_badly_written_rules_are_read_where_they_are_clear",
             "tests/domain/test_ics_reader.py::test_components_of_one_uid_are_versions_or_different_events",
             f"{CASES}::test_rules_that_nobody_can_follow_never_free_time",
-            "tests/services/test_unreadable.py",
+            "tests/services/calendar_mirror/test_unreadable_events.py",
         ),
     ),
     54: (
@@ -400,7 +415,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             "tests/domain/test_zone_definitions.py",
             f"{CASES}::test_every_file_blocks_its_time",
-            "tests/services/test_calendar_zones.py",
+            "tests/services/connections/test_calendar_time_zones.py",
         ),
     ),
     60: (

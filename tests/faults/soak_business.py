@@ -15,7 +15,7 @@ from calendar_app.domain.schedule import WEEKDAYS
 from calendar_app.providers import registry
 from calendar_app.providers.base import Credentials
 from calendar_app.sandbox.caldav.server import PASSWORD, USERNAME
-from calendar_app.services import sync
+from calendar_app.services.calendar_sync import requests as sync_requests
 from tests.sandbox.microsoft.client import Microsoft
 from tests.sandbox.server import Sandbox
 from tests.support import factories
@@ -87,7 +87,7 @@ def opened(url: str) -> list[Place]:
 def ask_for_all(places: list[Place]) -> None:
     """Have every calendar read."""
     for place in places:
-        sync.request(place.calendar)
+        sync_requests.request(place.calendar)
 
 
 def connections() -> list[Connection]:

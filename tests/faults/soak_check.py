@@ -13,9 +13,13 @@ from sqlmodel import col, select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, Event, Mail, Workspace
 from calendar_app.domain.event import CalendarEvent, EventStatus
+from calendar_app.domain.recurrence import wallclock
 from calendar_app.errors import AlmanacError
 from calendar_app.providers.base import CalendarProvider
-from calendar_app.services import booking_events, calendar_writes, grants, mails, sync
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.mail import outbox as mail_outbox
 from tests.faults.soak_business import Place
 from tests.faults.soak_trouble import reconnect
 from tests.support.scheduling import assert_consistent
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
 SETTLE_S = 1_800
 _NAME = re.compile(r"Soaked [0-9a-f]{8}")
-HELD = (calendar_writes.VERIFIED, calendar_writes.REMOVED)
+HELD = (write_outbox.VERIFIED, write_outbox.REMOVED)
 
 
 def backlog() -> int:
@@ -36,8 +40,8 @@ def backlog() -> int:
 
 def _letters_waiting() -> int:
     with reading() as session:
-        due = select(Mail.id).where(Mail.state == mails.QUEUED, col(Mail.next_attempt_at).is_(None))
-        tried = select(Mail.id).where(Mail.state == mails.QUEUED, Mail.attempts > 0)
+        due = select(Mail.id).where(Mail.state == mail_outbox.QUEUED, col(Mail.next_attempt_at).is_(None))
+        tried = select(Mail.id).where(Mail.state == mail_outbox.QUEUED, Mail.attempts > 0)
         return len(session.exec(due).all()) + len(session.exec(tried).all())
 
 
@@ -56,13 +60,13 @@ def settle(soak: Soak) -> tuple[int, int]:
     soak.say("settling: reading every calendar once more")
     asked = datetime.now(UTC)
     for place in soak.places:
-        sync.request(place.calendar)
+        sync_requests.request(place.calendar)
     while unread := [place.email for place in soak.places if not _read_since(place, asked)]:
         if time.monotonic() - begun > SETTLE_S:
             soak.failures.append(f"never read: {unread}")
             break
         time.sleep(1)
-        sync.sweep()
+        sync_requests.sweep()
     return len(parked), 0
 
 
@@ -71,18 +75,18 @@ def _hurry() -> set[str]:
     with transaction() as session:
         parked: set[str] = set()
         for workspace in session.exec(select(Workspace.id)).all():
-            parked |= set(calendar_writes.retry_workspace(session, workspace))
+            parked |= set(write_outbox.retry_workspace(session, workspace))
         waiting = select(CalendarWrite).where(col(CalendarWrite.state).in_(("queued", "written")))
         for row in session.exec(waiting.with_for_update()):
             row.next_attempt_at = None
-            if row.state == calendar_writes.WRITTEN:
+            if row.state == write_outbox.WRITTEN:
                 row.last_error_code = ""
             session.add(row)
-        for mail in session.exec(select(Mail).where(Mail.state == mails.QUEUED, Mail.attempts > 0)):
+        for mail in session.exec(select(Mail).where(Mail.state == mail_outbox.QUEUED, Mail.attempts > 0)):
             mail.next_attempt_at = None
             session.add(mail)
-    calendar_writes.sweep()
-    mails.sweep()
+    write_outbox.sweep()
+    mail_outbox.sweep()
     return parked
 
 
@@ -96,7 +100,7 @@ def silently_broken(soak: Soak) -> None:
     """Whoever cannot be reached says so."""
     for place in soak.places:
         try:
-            grants.call(place.connection, lambda api: api.list_calendars())
+            connection_tokens.call(place.connection, lambda api: api.list_calendars())
         except AlmanacError as error:
             with reading() as session:
                 row = session.get_one(Connection, place.connection)
@@ -135,7 +139,7 @@ def _told(wish: Wish, row: Booking | None, count: int) -> list[str]:
 
 def _calendar(place: Place, mine: dict[str, Booking]) -> list[str]:
     """One calendar at its provider: every booking's event once and at its time, and our mirror shows the same."""
-    remote = grants.call(place.connection, lambda api: _listing(api, place))
+    remote = connection_tokens.call(place.connection, lambda api: _listing(api, place))
     held: dict[str, list[CalendarEvent]] = {}
     for event in remote:
         if found := _NAME.search(event.summary):
@@ -147,7 +151,7 @@ def _calendar(place: Place, mine: dict[str, Booking]) -> list[str]:
             wrong.append(
                 f"{place.email}: booking {row.id} ({row.status}) is {len(events)} times in its calendar"
             )
-        elif events and booking_events.moment(events[0].start, "UTC") != row.start_at:
+        elif events and wallclock.event_instant(events[0].start, "UTC") != row.start_at:
             wrong.append(
                 f"{place.email}: booking {row.id} is at {row.start_at} and its event at {events[0].start}"
             )
@@ -171,9 +175,9 @@ def _listing(api: CalendarProvider, place: Place) -> list[CalendarEvent]:
 def sync_window() -> datetime:
     """From when on a mirror holds events."""
     from calendar_app.domain.timespan import utc
-    from calendar_app.services import mirror
+    from calendar_app.services.calendar_mirror import expansion
 
-    return utc(mirror.window_at(datetime.now(UTC)).start)
+    return utc(expansion.window_at(datetime.now(UTC)).start)
 
 
 def _letters(soak: Soak, rows: dict[str, Booking]) -> list[str]:
@@ -199,7 +203,7 @@ def _letters(soak: Soak, rows: dict[str, Booking]) -> list[str]:
     wrong += [
         f"a letter {mail.kind} is {mail.state} and arrived {arrived[mail.message_id]} times"
         for mail in sent
-        if (mail.state == mails.SENT) != bool(arrived[mail.message_id])
+        if (mail.state == mail_outbox.SENT) != bool(arrived[mail.message_id])
     ]
     soak.again = sum(count - 1 for count in arrived.values())
     return wrong

@@ -21,7 +21,7 @@ from sqlmodel import col, select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import CalendarWrite, Connection, Mail
 from calendar_app.providers.base import Grant
-from calendar_app.services import grants
+from calendar_app.services.connections import tokens as connection_tokens
 from tests.faults.soak_business import tokens
 from tests.worker.processes import signal_session
 
@@ -229,6 +229,8 @@ def reconnect(soak: Soak) -> None:
             fresh = tokens(soak.sandbox_url, row.provider, row.account_email)
             again = session.get_one(Connection, row.id)
             expires = None if row.provider == "caldav" else datetime.now(UTC) + timedelta(hours=1)
-            grants.save(session, again, Grant(fresh["access_token"], fresh["refresh_token"], expires, ()))
+            connection_tokens.save(
+                session, again, Grant(fresh["access_token"], fresh["refresh_token"], expires, ())
+            )
             again.status, again.last_error, again.last_error_code = "connected", "", ""
         soak.count(f"reconnected {row.provider}")

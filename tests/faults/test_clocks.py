@@ -20,8 +20,9 @@ from sqlmodel import select
 from calendar_app import queues
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, CalendarWrite, Hold, HostReservation
-from calendar_app.services import calendar_writes, sync
-from calendar_app.services.sync import Outcome
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import Outcome
+from calendar_app.services.calendar_writes import outbox as write_outbox
 from tests.concurrency.storm import Web, web_processes
 from tests.faults.office import Office, opened
 from tests.sandbox.server import Sandbox
@@ -42,7 +43,7 @@ def office(database: Database, redis_server: Redis, sandbox: Sandbox) -> Office:
     if database.kind != "postgresql":
         pytest.skip("processes on SQLite share one machine's clock")
     made = opened(sandbox)
-    assert sync.sync_calendar(made.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(made.calendar.id).outcome is Outcome.DONE
     return made
 
 
@@ -209,7 +210,7 @@ def test_a_worker_with_a_wrong_clock_writes_each_booking_once(
         with _worker(step, tmp_path / "worker.log") as process:
             wait_until(lambda: not process.running, 60)
         office.pass_time(leases=False)
-        calendar_writes.sweep()
+        write_outbox.sweep()
         with reading() as session:
             return all(row.state == "verified" for row in session.exec(select(CalendarWrite)))
 

@@ -26,8 +26,12 @@ from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, CalendarWrite, Mail
 from calendar_app.domain.event import BOOKING_MARK
 from calendar_app.errors import GrantRevoked
-from calendar_app.services import bookings, calendar_writes, grants, sync
-from calendar_app.services.sync import Outcome
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import Outcome
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.connections import tokens as connection_tokens
 from tests.concurrency.storm import web_processes
 from tests.faults.office import Office, opened
 from tests.faults.vendors import Held, MicrosoftAccount
@@ -56,7 +60,7 @@ def office(
     made = opened(sandbox, provider, request.getfixturevalue("radicale").url if provider == "caldav" else "")
     if isinstance(made.vendor, MicrosoftAccount):
         made.vendor = Marked(made.vendor)
-    assert sync.sync_calendar(made.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(made.calendar.id).outcome is Outcome.DONE
     return made
 
 
@@ -101,7 +105,7 @@ def settled(office: Office, process: Process, *states: str) -> None:
     def look() -> bool:
         assert process.running, process.output
         office.pass_time(leases=False)
-        calendar_writes.sweep()
+        write_outbox.sweep()
         with reading() as session:
             return sorted(row.state for row in session.exec(select(CalendarWrite))) == list(states)
 
@@ -134,11 +138,11 @@ def test_a_worker_killed_at_every_step_of_a_write(
         settled(office, process, *["verified"] * len(made))
     assert set(office.ours()) == {row.id for row in made}
     for row, after in zip(made, (False, True), strict=False):
-        bookings.reschedule(office.place.owner, row.id, office.place.at(18 + 2 * after, days=1))
+        booking_reschedule.reschedule(office.place.owner, row.id, office.place.at(18 + 2 * after, days=1))
         _killed_while_held(office, a_worker, "update", after=after)
         steps += 1
     for row, after in zip(made[2:], (False, True), strict=False):
-        bookings.cancel(office.place.owner, row.id)
+        transitions.cancel(office.place.owner, row.id)
         _killed_while_held(office, a_worker, "delete", after=after)
         steps += 1
     with a_worker() as process:
@@ -227,7 +231,7 @@ def test_a_worker_that_sleeps_through_its_claim(office: Office, a_worker: Worker
         sleeper.pause()
         with a_worker() as second:
             office.pass_time()
-            bookings.reschedule(office.place.owner, made.id, office.place.at(21))
+            booking_reschedule.reschedule(office.place.owner, made.id, office.place.at(21))
             settled(office, second, "verified")
             office.mend()
             sleeper.resume()
@@ -260,7 +264,7 @@ def test_a_worker_killed_while_it_reads(office: Office, a_worker: Workers, page:
     before = office.mirrored()
     office.add_remote(2_600)
     office.sandbox.client.post("/sandbox/api/google/expire", json={"what": "sync"})
-    sync.request(office.calendar.id)
+    sync_requests.request(office.calendar.id)
     fault = office.fault("hold", "list", page=page, after=after, times=None, seconds=60)
     with a_worker() as process:
         wait_until(lambda: office.held(fault), 60)
@@ -268,7 +272,7 @@ def test_a_worker_killed_while_it_reads(office: Office, a_worker: Workers, page:
     office.mend()
     assert office.mirrored() == before
     office.pass_time()
-    sync.sweep()
+    sync_requests.sweep()
     with a_worker() as process:
         wait_until(lambda: office.mirrored() != before or not process.running, 60)
         office.assert_mirrored()
@@ -292,12 +296,12 @@ def test_a_worker_killed_before_it_commits_what_it_read(
     _row_locks(database)
     before = office.mirrored()
     office.add_remote(40)
-    sync.request(office.calendar.id)
+    sync_requests.request(office.calendar.id)
     fault = office.fault("hold", "list", after=True, times=None, seconds=60)
     _killed_at_a_lock(office, a_worker, database, "calendar", fault)
     assert office.mirrored() == before
     office.pass_time()
-    sync.sweep()
+    sync_requests.sweep()
     with a_worker() as process:
         wait_until(lambda: office.mirrored() != before or not process.running, 60)
         office.assert_mirrored()
@@ -310,7 +314,7 @@ def test_a_worker_killed_after_it_committed_what_it_read(
     """The rows stand, nobody was told: nothing is read twice, and the next change is seen."""
     before = office.mirrored()
     office.add_remote(40)
-    sync.request(office.calendar.id)
+    sync_requests.request(office.calendar.id)
     fault = office.fault("hold", "list", after=True, times=None, seconds=60)
     with a_worker() as process:
         wait_until(lambda: office.held(fault), 60)
@@ -321,9 +325,9 @@ def test_a_worker_killed_after_it_committed_what_it_read(
     office.assert_mirrored()
     read = office.row().sync_cursor
     office.add_remote(1)
-    sync.request(office.calendar.id)
+    sync_requests.request(office.calendar.id)
     office.pass_time()
-    sync.sweep()
+    sync_requests.sweep()
     with a_worker() as process:
         wait_until(lambda: office.row().sync_cursor != read or not process.running, 60)
         office.assert_mirrored()
@@ -336,14 +340,14 @@ def test_a_worker_killed_while_it_refreshes(office: Office, a_worker: Workers, a
     made = office.place.book(office.place.at(20)) if after else None
     office.age_token()
     if made is None:
-        sync.request(office.calendar.id)
+        sync_requests.request(office.calendar.id)
     fault = office.fault("hold", "token", after=after, times=None, seconds=60)
     with a_worker() as process:
         wait_until(lambda: office.held(fault), 60)
         process.kill()
     office.mend()
     office.pass_time()
-    assert grants.call(office.connection.id, lambda provider: provider.list_calendars())
+    assert connection_tokens.call(office.connection.id, lambda provider: provider.list_calendars())
     assert office.account().status == "connected"
     if made is not None:
         with a_worker() as process:
@@ -360,18 +364,18 @@ def test_a_worker_killed_before_it_saves_new_tokens(
     connected; where it was rotated away its person is asked to reconnect, and is never left without word."""
     _row_locks(database)
     office.age_token()
-    sync.request(office.calendar.id)
+    sync_requests.request(office.calendar.id)
     fault = office.fault("hold", "token", after=True, times=None, seconds=60)
     _killed_at_a_lock(office, a_worker, database, "connection", fault)
     office.pass_time()
     if provider == "calendly":  # the only one that ends a refresh token when it gives another
         with pytest.raises(GrantRevoked):
-            grants.call(office.connection.id, lambda api: api.list_calendars())
+            connection_tokens.call(office.connection.id, lambda api: api.list_calendars())
         assert office.account().status == "needs_reconnect"
         with reading() as session:
             assert len(session.exec(select(Mail)).all()) == 1
         return
-    assert grants.call(office.connection.id, lambda api: api.list_calendars())
+    assert connection_tokens.call(office.connection.id, lambda api: api.list_calendars())
     assert office.account().status == "connected"
 
 
@@ -380,14 +384,14 @@ def test_a_worker_killed_before_it_saves_new_tokens(
 def test_a_worker_killed_after_it_saved_new_tokens(office: Office, a_worker: Workers) -> None:
     """Saved before they are used: whoever comes next uses them, and asks for no others."""
     office.age_token()
-    sync.request(office.calendar.id)
+    sync_requests.request(office.calendar.id)
     asked = office.fault("drip", "token", times=None, seconds=0)
     held = office.fault("hold", "list", times=None, seconds=60)
     with a_worker() as process:
         wait_until(lambda: office.held(held), 60)
         process.kill()
     office.mend(held)
-    assert grants.call(office.connection.id, lambda api: api.list_calendars())
+    assert connection_tokens.call(office.connection.id, lambda api: api.list_calendars())
     assert office.met(asked) == 1
     assert office.account().status == "connected"
 

@@ -21,9 +21,13 @@ from sqlmodel import select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, Connection, Disconnection
 from calendar_app.errors import GrantRevoked
-from calendar_app.services import calendar_writes, connections, disconnections, grants, sync
-from calendar_app.services.disconnecting import DisconnectionView
-from calendar_app.services.sync import Outcome
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import Outcome
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.connection_lifecycle import disconnect as connection_disconnect
+from calendar_app.services.connection_lifecycle import disconnect_job
+from calendar_app.services.connection_lifecycle.disconnect import DisconnectionView
+from calendar_app.services.connections import tokens as connection_tokens
 from tests.faults.office import Office
 from tests.faults.test_provider import WRITERS, at, finish
 from tests.faults.vendors import VENDORS
@@ -62,7 +66,7 @@ def moved_to(office: Office) -> Office:
 
 
 def booked(office: Office) -> list[str]:
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     made = [office.place.book(office.place.at(hour)).id for hour in HOURS]
     finish(office, 1)
     assert sorted(office.ours()) == sorted(made)
@@ -70,7 +74,7 @@ def booked(office: Office) -> list[str]:
 
 
 def view(office: Office) -> DisconnectionView:
-    return connections.disconnection(office.place.owner, office.connection.id)
+    return connection_disconnect.disconnection(office.place.owner, office.connection.id)
 
 
 def statuses() -> set[str]:
@@ -80,7 +84,7 @@ def statuses() -> set[str]:
 
 def begun(office: Office, choice: str, target: str | None) -> str:
     """Asked for, and left to workers."""
-    result = connections.disconnect(
+    result = connection_disconnect.disconnect(
         office.place.owner, office.connection.id, bookings=choice, move_to=target, at_once=-1
     )
     assert result.state == "running"
@@ -105,7 +109,7 @@ def assert_over(office: Office, before: tuple[str | None, str | None]) -> None:
             row.status, (row.access_token, row.refresh_token) = "connected", before
             session.add(row)
         with pytest.raises(GrantRevoked):
-            grants.call(office.connection.id, lambda api: api.list_calendars())
+            connection_tokens.call(office.connection.id, lambda api: api.list_calendars())
 
 
 SHORT = {
@@ -129,7 +133,7 @@ def test_an_account_that_is_hard_to_leave(office: Office, how: tuple[str, str]) 
         target.fault(operation="create", **FAULTS[fault])
     work = begun(office, choice, target.calendar.id if choice == "move" else None)
     now, seen = datetime.now(UTC), []
-    while disconnections.carry_on(work, now=now) == "running":
+    while disconnect_job.carry_on(work, now=now) == "running":
         seen.append(view(office).done)
         assert office.account().status == "connected", "let go before its events were taken out"
         now += timedelta(minutes=5)
@@ -153,7 +157,7 @@ def test_a_provider_that_does_not_hear_of_the_end(office: Office, kind: str) -> 
     """The end of the grant gets no answer: the tokens are forgotten all the same, and its owner is told what to do."""
     begun(office, "leave", None)
     asked = office.fault(kind, "revoke", times=None, seconds=3)
-    assert disconnections.carry_on(view(office).id) == "done"
+    assert disconnect_job.carry_on(view(office).id) == "done"
     assert office.met(asked)
     assert tokens(office) == (None, None)
     assert not view(office).revoked
@@ -200,9 +204,9 @@ def test_workers_killed_between_two_bookings(
 
         def over() -> bool:
             assert third.running, third.output
-            disconnections.sweep()
+            disconnect_job.sweep()
             office.pass_time(leases=False)
-            calendar_writes.sweep()
+            write_outbox.sweep()
             return view(office).state == "done"
 
         wait_until(over, 60)
@@ -223,4 +227,4 @@ def taken_up(redis: Redis, work: str) -> None:
     for key in redis.scan_iter("rq:job:*"):
         if redis.hget(key, "last_heartbeat"):
             redis.hset(key, "last_heartbeat", utcformat(datetime.now(UTC) - timedelta(minutes=2)))
-    disconnections.sweep()
+    disconnect_job.sweep()

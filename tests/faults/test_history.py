@@ -17,8 +17,9 @@ from sqlmodel import select
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, BookingHost, CalendarWrite, HostReservation
 from calendar_app.domain.timespan import Span
-from calendar_app.services import calendar_writes, sync
-from calendar_app.services.sync import Outcome
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import Outcome
+from calendar_app.services.calendar_writes import outbox as write_outbox
 from tests.concurrency.storm import Client, Kind, Storm, web_processes
 from tests.faults.office import Office, opened
 from tests.sandbox.server import Sandbox
@@ -37,7 +38,7 @@ SPOILT = [("unavailable", True), ("unavailable", False), ("cut", True), ("error"
 @pytest.fixture
 def office(database: Database, redis_server: Redis, sandbox: Sandbox) -> Office:
     made = opened(sandbox)
-    assert sync.sync_calendar(made.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(made.calendar.id).outcome is Outcome.DONE
     return made
 
 
@@ -92,7 +93,7 @@ def test_database_and_provider_tell_the_same_story(
     def done() -> bool:
         assert process.running, process.output
         office.pass_time(leases=False)
-        calendar_writes.sweep()
+        write_outbox.sweep()
         with reading() as session:
             states = {row.state for row in session.exec(select(CalendarWrite))}
         return states <= {"verified", "removed"}

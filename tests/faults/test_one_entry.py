@@ -17,7 +17,12 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import CalendarWrite, EventTypeHost, Mail
 from calendar_app.sandbox import filed
 from calendar_app.sandbox.stand_in import FOR_PROGRAMS
-from calendar_app.services import booking_views, bookings, grants, sync
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync import run as sync_run
+from calendar_app.services.connections import tokens as connection_tokens
 from tests.faults.office import DAYS, Office
 from tests.faults.test_provider import WRITERS, everywhere, finish
 from tests.faults.vendors import VENDORS
@@ -70,7 +75,7 @@ def entries(office: Office, address: str = CUSTOMER) -> list[datetime]:
 
 
 def book(office: Office, name: str = "Carla Customer", email: str = CUSTOMER) -> str:
-    assert sync.sync_calendar(office.calendar.id).outcome is sync.Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is sync_run.Outcome.DONE
     return office.place.book(office.place.at(20), guest=(name, email)).id
 
 
@@ -81,10 +86,10 @@ def assert_once(office: Office, booking: str) -> None:
         states = {row.state for row in session.exec(select(CalendarWrite))}
     assert states == {"verified"}
     assert entries(office) == [office.place.at(20)]
-    bookings.reschedule(office.place.owner, booking, office.place.at(22))
+    booking_reschedule.reschedule(office.place.owner, booking, office.place.at(22))
     finish(office)
     assert entries(office) == [office.place.at(22)]
-    bookings.cancel(office.place.owner, booking)
+    transitions.cancel(office.place.owner, booking)
     finish(office)
     assert entries(office) == []
 
@@ -96,7 +101,9 @@ def test_one_host(office: Office) -> None:
     booking = book(office)
     finish(office)
     remote_id = office.write_of(booking).remote_id
-    event = grants.call(office.connection.id, lambda api: api.get_event(office.calendar.remote_id, remote_id))
+    event = connection_tokens.call(
+        office.connection.id, lambda api: api.get_event(office.calendar.remote_id, remote_id)
+    )
     assert event.attendees == ()
     assert event.description.startswith(f"Carla Customer <{CUSTOMER}>")
     assert_once(office, booking)
@@ -164,11 +171,11 @@ def test_an_event_that_still_has_the_customer_as_attendee(office: Office) -> Non
     finish(office)
     google_event(office, booking, attendees=[{"email": CUSTOMER, "displayName": "Carla Customer"}])
     assert len(entries(office)) == 2
-    bookings.reschedule(office.place.owner, booking, office.place.at(22))
+    booking_reschedule.reschedule(office.place.owner, booking, office.place.at(22))
     finish(office)
     assert [person["email"] for person in google_event(office, booking)["attendees"]] == [CUSTOMER]
     assert entries(office) == [office.place.at(22)] * 2
-    bookings.cancel(office.place.owner, booking)
+    transitions.cancel(office.place.owner, booking)
     finish(office)
     assert entries(office) == []
 
@@ -180,7 +187,7 @@ def test_guests_whom_the_host_added_stay(office: Office) -> None:
     finish(office)
     guests = [{"email": "boss@example.com", "responseStatus": "accepted"}]
     google_event(office, booking, attendees=guests)
-    bookings.reschedule(office.place.owner, booking, office.place.at(22))
+    booking_reschedule.reschedule(office.place.owner, booking, office.place.at(22))
     finish(office)
     event = google_event(office, booking)
     assert [(one["email"], one["responseStatus"]) for one in event["attendees"]] == [
@@ -188,7 +195,7 @@ def test_guests_whom_the_host_added_stay(office: Office) -> None:
     ]
     assert "boss@example.com" not in event["description"]
     assert CUSTOMER in event["description"]
-    assert booking_views.get(office.place.owner, booking).email == CUSTOMER
+    assert booking_queries.get(office.place.owner, booking).email == CUSTOMER
 
 
 def test_a_member_who_books_with_a_host_has_it_once(office: Office) -> None:
@@ -196,7 +203,7 @@ def test_a_member_who_books_with_a_host_has_it_once(office: Office) -> None:
     booking = book(office, "Olivia Owner", OWNER.upper())
     finish(office)
     assert entries(office, OWNER) == [office.place.at(20)]
-    bookings.cancel(office.place.owner, booking)
+    transitions.cancel(office.place.owner, booking)
     finish(office)
     assert entries(office, OWNER) == []
 
@@ -206,7 +213,7 @@ def test_the_old_time_of_a_moved_booking_before_its_event_has_moved(office: Offi
     """The last look takes our own event for what it is at every provider, wherever it stands: the time is free."""
     booking = book(office)
     finish(office)
-    bookings.reschedule(office.place.owner, booking, office.place.at(22))
+    booking_reschedule.reschedule(office.place.owner, booking, office.place.at(22))
     assert office.place.book(office.place.at(20)).status == "confirmed"
     finish(office)
     assert len(office.ours()) == 2

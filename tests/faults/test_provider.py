@@ -13,11 +13,17 @@ from typing import Any
 
 import pytest
 
+from calendar_app.db import tables
 from calendar_app.db.session import reading
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import GrantRevoked, SlotUnavailable
-from calendar_app.services import availability, bookings, calendar_writes, grants, sync
-from calendar_app.services.sync import Outcome
+from calendar_app.services.availability import slots as available_slots
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import Outcome
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.settings import get_settings
 from tests.faults.office import Office
 from tests.support.long_form import LONG
@@ -56,14 +62,14 @@ def count(record_property: Callable[[str, object], None]) -> Callable[[str], Non
 
 def booked(office: Office) -> str:
     """A booking at a time that the provider leaves free, not yet written."""
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     return office.place.book(office.place.at(20)).id
 
 
 def reread(office: Office) -> None:
     """The next sync brings the mirror to what the provider holds."""
     office.pass_time()
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     office.assert_mirrored()
 
 
@@ -77,14 +83,14 @@ def revoke(office: Office) -> list[str]:
 def assert_closed(office: Office, start: datetime) -> None:
     """A time that an event takes is neither offered nor given away."""
     first, last = start - timedelta(hours=1), start + timedelta(hours=2)
-    view = availability.slots(office.place.event_type.id, first, last, zone=ZONE)
+    view = available_slots.slots(office.place.event_type.id, first, last, zone=ZONE)
     assert instant(start) not in {slot.start for slot in view.found}
     with pytest.raises(SlotUnavailable):
         office.place.book(start)
 
 
 def apply(office: Office, booking: str) -> str:
-    return calendar_writes.apply(office.write_of(booking).id)
+    return write_outbox.apply(office.write_of(booking).id)
 
 
 def finish(office: Office, rounds: int = 6) -> None:
@@ -92,9 +98,9 @@ def finish(office: Office, rounds: int = 6) -> None:
     for _ in range(rounds):
         office.pass_time()
         with reading() as session:
-            rows = session.exec(calendar_writes.select(calendar_writes.CalendarWrite)).all()
+            rows = session.exec(write_outbox.select(tables.CalendarWrite)).all()
         for row in rows:
-            calendar_writes.apply(row.id)
+            write_outbox.apply(row.id)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +140,7 @@ def test_tries_have_an_end(office: Office, count: Callable[[str], None]) -> None
     assert Counter(states) == {"queued": 9, "failed": 3}
     assert office.write_of(booking).last_error
     office.mend()
-    bookings.retry_sync(office.place.owner, booking)
+    transitions.retry_sync(office.place.owner, booking)
     assert apply(office, booking) == "verified"
     count("10 tries, parked, retried")
 
@@ -177,7 +183,7 @@ def test_a_write_whose_answer_fails_makes_one_event(office: Office, kind: str, a
     assert list(office.ours()) == [booking]
     assert office.write_of(booking).state == "verified"
     reread(office)
-    bookings.cancel(office.place.owner, booking)
+    transitions.cancel(office.place.owner, booking)
     removal = office.fault(kind, "delete", times=1, after=after, seconds=3)
     apply(office, booking)
     assert office.met(removal)
@@ -202,14 +208,14 @@ def test_a_page_that_fails_stores_nothing(office: Office, kind: str, count: Call
     office.vendor.crowd()
     wait = "60" if kind == "throttled" else ""
     fault = office.fault(kind, "list", page=2, times=None, seconds=2, retry_after=wait)
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.FAILED
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.FAILED
     assert office.met(fault)
     assert not office.mirrored()
     assert (office.row().sync_cursor, office.row().synced_at) == (None, None)
     assert office.row().last_error
     office.mend()
     office.pass_time()
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     office.assert_mirrored()
     count(f"{sum(office.mirrored().values())} events, each once")
 
@@ -232,11 +238,11 @@ def test_a_page_that_fails_stores_nothing(office: Office, kind: str, count: Call
 def test_changes_that_cannot_be_read_move_nothing_on(office: Office, kind: str) -> None:
     """A listing of changes fails: the cursor stays, what is known stays closed, and the next run has it all."""
     office.add_outside("Known", office.place.at(11))
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     before, cursor = office.mirrored(), office.row().sync_cursor
     office.add_outside("Meanwhile", office.place.at(13))
     fault = office.fault(kind, "list", times=None, seconds=2)
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.FAILED
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.FAILED
     assert office.met(fault)
     assert (office.mirrored(), office.row().sync_cursor) == (before, cursor)
     assert office.row().last_error
@@ -251,7 +257,7 @@ def test_a_lost_sync_token_keeps_times_closed(office: Office) -> None:
     """410, or 403 with valid-sync-token: everything is read anew; until it is, what was known still counts, and
     nothing is there twice."""
     victim = office.add_outside("Will go", office.place.at(11))
-    assert sync.sync_calendar(office.calendar.id).full
+    assert sync_requests.sync_calendar(office.calendar.id).full
     before = office.mirrored()
     office.remove_outside(victim)
     span = Span(instant(office.place.at(0)), instant(office.place.at(23)))
@@ -264,7 +270,7 @@ def test_a_lost_sync_token_keeps_times_closed(office: Office) -> None:
     assert closed
     gone = office.fault("gone", "list")
     held = office.fault("hold", "list", times=None)
-    reader = threading.Thread(target=sync.sync_calendar, args=(office.calendar.id,))
+    reader = threading.Thread(target=sync_requests.sync_calendar, args=(office.calendar.id,))
     reader.start()
     wait_until(lambda: office.held(held))
     assert office.met(gone) == 1
@@ -300,9 +306,9 @@ def test_what_stands_there_decides_after_409_and_410(office: Office, kind: str, 
     for step, state in (("create", "verified"), ("update", "verified"), ("delete", "removed")):
         if step == "update":
             office.rename_outside(office.ours()[booking].id, "Mine, do not touch")
-            bookings.reschedule(office.place.owner, booking, office.place.at(21))
+            booking_reschedule.reschedule(office.place.owner, booking, office.place.at(21))
         elif step == "delete":
-            bookings.cancel(office.place.owner, booking)
+            transitions.cancel(office.place.owner, booking)
         fault = office.fault(kind, step, times=2, after=after)
         assert apply(office, booking) in (state, "queued")
         finish(office)
@@ -325,7 +331,7 @@ def test_a_refusal_without_end_is_said_in_words_of_a_write(office: Office, kind:
     """409 or 410 to every try of removing: tried again later, and the reason speaks of what stands there."""
     booking = booked(office)
     assert apply(office, booking) == "verified"
-    bookings.cancel(office.place.owner, booking)
+    transitions.cancel(office.place.owner, booking)
     office.fault(kind, "delete", times=None)
     assert apply(office, booking) == "queued"
     row = office.write_of(booking)
@@ -343,7 +349,7 @@ def test_a_changed_event_is_merged(office: Office) -> None:
     booking = booked(office)
     assert apply(office, booking) == "verified"
     office.rename_outside(office.ours()[booking].id, "Mine, do not touch")
-    bookings.reschedule(office.place.owner, booking, office.place.at(21))
+    booking_reschedule.reschedule(office.place.owner, booking, office.place.at(21))
     fault = office.fault("precondition", "update")
     finish(office)
     assert office.met(fault) == 1
@@ -358,7 +364,7 @@ def test_a_token_that_ends_in_the_middle_of_a_listing(office: Office) -> None:
     office.vendor.crowd()
     ended = office.fault("unauthorized", "list", page=2)
     refreshes = office.fault("drip", "token", times=None, seconds=0)
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     assert (office.met(ended), office.met(refreshes)) == (1, 1)
     office.assert_mirrored()
 
@@ -367,7 +373,7 @@ def test_a_token_that_ends_in_the_middle_of_a_listing(office: Office) -> None:
 def test_one_refusal_of_a_password_is_not_believed(office: Office) -> None:
     """A server that answers 401 once is asked again before a person is: listing and writing go on."""
     refused = office.fault("unauthorized", "list")
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     assert office.met(refused) == 1
     office.assert_mirrored()
     if office.vendor.key == "caldav":
@@ -383,19 +389,19 @@ def test_a_revoked_grant_is_said_and_fails_closed(office: Office) -> None:
     """401 and `invalid_grant`, or a password that is refused twice: then "reconnect"; the mirror stays, its times stay
     closed, and nobody asks again."""
     office.add_outside("Known", office.place.at(11))
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     before, cursor = office.mirrored(), office.row().sync_cursor
     faults = revoke(office)
-    sync.sync_calendar(office.calendar.id)
+    sync_requests.sync_calendar(office.calendar.id)
     assert sum(office.met(fault) for fault in faults) == 2
-    sync.sync_calendar(office.calendar.id)
+    sync_requests.sync_calendar(office.calendar.id)
     assert_closed(office, office.place.at(11))
     assert sum(office.met(fault) for fault in faults) == 2, "asked again"
     assert office.account().status == "needs_reconnect"
     assert office.account().last_error
     assert (office.mirrored(), office.row().sync_cursor) == (before, cursor)
     with pytest.raises(GrantRevoked):
-        grants.call(office.connection.id, lambda provider: provider.list_calendars())
+        connection_tokens.call(office.connection.id, lambda provider: provider.list_calendars())
 
 
 def test_many_that_need_a_token_refresh_it_once(office: Office, count: Callable[[str], None]) -> None:
@@ -406,7 +412,7 @@ def test_many_that_need_a_token_refresh_it_once(office: Office, count: Callable[
 
     def work() -> None:
         try:
-            grants.call(office.connection.id, lambda provider: provider.list_calendars())
+            connection_tokens.call(office.connection.id, lambda provider: provider.list_calendars())
         except BaseException as error:  # noqa: BLE001  # a thread's failure must reach the test
             failures.append(error)
 
@@ -426,16 +432,16 @@ def test_a_refresh_that_gets_no_answer(office: Office, after: bool) -> None:
     office.age_token()
     office.fault("hang", "token", after=after, seconds=3)
     with pytest.raises(Exception, match=r"answer|reach|renewed"):
-        grants.call(office.connection.id, lambda provider: provider.list_calendars())
+        connection_tokens.call(office.connection.id, lambda provider: provider.list_calendars())
     assert office.account().status == "connected"
     office.mend()
-    assert grants.call(office.connection.id, lambda provider: provider.list_calendars())
+    assert connection_tokens.call(office.connection.id, lambda provider: provider.list_calendars())
 
 
 @everywhere([provider for provider in READERS if provider != "ics"])
 def test_what_is_true_at_the_provider_wins_at_submit(office: Office) -> None:
     """An event that arrived after the last sync closes its time at submit, also where the push was lost."""
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     if office.vendor.key in PUSHERS:
         office.fault("push_lost", times=None)
     office.add_outside("Meanwhile", office.place.at(11))
@@ -452,10 +458,10 @@ def test_what_is_true_at_the_provider_wins_at_submit(office: Office) -> None:
 def test_an_unreachable_provider_never_means_free(office: Office, kind: str) -> None:
     """With the provider down, known events still close their times, at submit as well."""
     office.add_outside("Known", office.place.at(11))
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     office.add_outside("Meanwhile", office.place.at(13))  # else a link has nothing to say that could be cut
     office.fault(kind, times=None, seconds=2)
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.FAILED
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.FAILED
     assert_closed(office, office.place.at(11))
 
 
@@ -463,14 +469,16 @@ def test_an_unreachable_provider_never_means_free(office: Office, kind: str) -> 
 def test_polling_finds_what_no_push_told(office: Office) -> None:
     """Every push is lost, or there is none: a calendar is due after its time, and then its mirror is right."""
     gone = office.add_outside("Goes", office.place.at(20))
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     if office.vendor.key in PUSHERS:
         office.fault("push_lost", times=None)
     office.remove_outside(gone)
     office.add_outside("Stays", office.place.at(11))
-    assert sync.poll() == 0
-    assert sync.poll(datetime.now(UTC) + timedelta(minutes=get_settings().poll_minutes, seconds=1)) == 1
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.poll() == 0
+    assert (
+        sync_requests.poll(datetime.now(UTC) + timedelta(minutes=get_settings().poll_minutes, seconds=1)) == 1
+    )
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     office.assert_mirrored()
     assert_closed(office, office.place.at(11))
     assert office.place.book(office.place.at(20)).status == "confirmed"
@@ -480,11 +488,11 @@ def test_polling_finds_what_no_push_told(office: Office) -> None:
 def test_a_calendar_that_comes_in_parts(office: Office, count: Callable[[str], None]) -> None:
     """507 for the calendar in every answer (RFC 6578 §3.6): the mirror is whole, and so are its changes."""
     fault = office.fault("truncated", times=None)
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     office.assert_mirrored()
     for hour in (9, 10, 11):
         office.add_outside(f"At {hour}", office.place.at(hour))
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     office.assert_mirrored()
     count(f"{office.met(fault)} parts")
 
@@ -496,11 +504,11 @@ def test_a_server_with_weak_entity_tags(office: Office) -> None:
     booking = booked(office)
     assert apply(office, booking) == "verified"
     office.rename_outside(office.ours()[booking].id, "Mine, do not touch")
-    bookings.reschedule(office.place.owner, booking, office.place.at(21))
+    booking_reschedule.reschedule(office.place.owner, booking, office.place.at(21))
     finish(office)
     event = office.ours()[booking]
     assert (event.title, event.start) == ("Mine, do not touch", office.place.at(21))
-    bookings.cancel(office.place.owner, booking)
+    transitions.cancel(office.place.owner, booking)
     finish(office)
     assert office.ours() == {}
     reread(office)

@@ -20,8 +20,10 @@ from sqlmodel import select
 from calendar_app import queues
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Channel, Event, Mail
-from calendar_app.services import admin, channels, sync
-from calendar_app.services.sync import Outcome
+from calendar_app.services.calendar_sync import push_channels
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import Outcome
+from calendar_app.services.operations import dashboard as operations_dashboard
 from calendar_app.settings import Settings
 from tests.faults.office import Office, opened
 from tests.sandbox.server import Sandbox
@@ -51,8 +53,8 @@ def office(
     """A calendar that has been read and has a channel, which has said that it is there."""
     configure(**sandbox.environment, BASE_URL=str(api.base_url), HTTP_TIMEOUT="5")
     made = opened(sandbox, provider)
-    assert sync.sync_calendar(made.calendar.id).outcome is Outcome.DONE
-    assert channels.ensure(made.calendar.id)
+    assert sync_requests.sync_calendar(made.calendar.id).outcome is Outcome.DONE
+    assert push_channels.ensure(made.calendar.id)
     if provider == "google":  # a channel there says first that it is open
         wait_until(lambda: (work(redis_server), _heard(made))[1])
     work(redis_server)
@@ -77,12 +79,12 @@ def test_a_domain_that_is_not_verified_costs_the_pushes_only(
         fault = {"provider": "google", "kind": refused, "path": "/watch", "times": None}
         sandbox.client.post("/sandbox/api/faults", json=fault).raise_for_status()
     made = opened(sandbox, "google")
-    assert sync.sync_calendar(made.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(made.calendar.id).outcome is Outcome.DONE
     for hours in (0, 21, 42):
-        assert not channels.ensure(made.calendar.id, now=datetime.now(UTC) + timedelta(hours=hours))
+        assert not push_channels.ensure(made.calendar.id, now=datetime.now(UTC) + timedelta(hours=hours))
     assert made.account().status == "connected"
-    assert sync.sync_calendar(made.calendar.id).outcome is Outcome.DONE
-    (shown,) = admin.channels(made.place.owner)
+    assert sync_requests.sync_calendar(made.calendar.id).outcome is Outcome.DONE
+    (shown,) = operations_dashboard.channels(made.place.owner)
     said = {"domain": "domain is not verified", "unauthorized": "answered 401", "forbidden": "does not allow"}
     assert (shown.state, said[refused] in shown.reason) == ("refused", True)
     with reading() as session:
@@ -148,7 +150,7 @@ EXPECTED = Counter({"Outside again": 1, "Outside 2": 1})
 
 def poll(redis: Redis) -> None:
     """Polling's time has come."""
-    assert sync.poll(datetime.now(UTC) + timedelta(minutes=6)) == 1
+    assert sync_requests.poll(datetime.now(UTC) + timedelta(minutes=6)) == 1
     work(redis)
 
 

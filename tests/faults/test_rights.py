@@ -10,14 +10,13 @@ from sqlmodel import col, select
 
 from calendar_app.db.session import clock, reading
 from calendar_app.db.tables import Mail
-from calendar_app.services import (
-    bookings,
-    calendar_listing,
-    calendar_writes,
-    calendars,
-    connections,
-    sync,
-)
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.calendar_sync import calendar_listing
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.connections import calendars
+from calendar_app.services.connections import queries as connection_queries
 from tests.faults.office import Office
 from tests.faults.test_provider import WRITERS, apply, booked, everywhere, finish, reread
 
@@ -39,7 +38,7 @@ def told() -> int:
 
 def shown(office: Office) -> tuple[str, str]:
     """What the account's page says of the connection, and of the calendar."""
-    (connection,) = connections.list_connections(office.place.owner)
+    (connection,) = connection_queries.list_connections(office.place.owner)
     calendar = calendars.get_calendar(office.place.owner, office.calendar.id)
     return connection.status, calendar.last_error
 
@@ -49,7 +48,7 @@ def look(office: Office, now: datetime) -> list[str]:
     missing = calendar_listing.look(office.connection.id, now=now)
     for one in calendars.list_calendars(office.place.owner):
         if one.synced_at is None and one.id != office.calendar.id:
-            sync.sync_calendar(one.id)
+            sync_requests.sync_calendar(one.id)
     return missing
 
 
@@ -64,8 +63,8 @@ def test_what_was_refused_is_made_up_for_when_the_right_is_back(office: Office, 
     give(office, role)
     made = office.place.book(office.place.at(22)).id
     assert apply(office, made) == "failed"
-    bookings.reschedule(office.place.owner, moved, office.place.at(19))
-    bookings.cancel(office.place.owner, gone)
+    booking_reschedule.reschedule(office.place.owner, moved, office.place.at(19))
+    transitions.cancel(office.place.owner, gone)
     apply(office, moved)
     apply(office, gone)
     assert told() == 1
@@ -94,17 +93,17 @@ def test_what_was_refused_is_made_up_for_when_the_right_is_back(office: Office, 
 def test_a_calendar_that_comes_back_is_read_at_once(office: Office) -> None:
     """Reading finds it gone, which has the account's calendars listed within a minute, and then read again as soon as
     it is listed; not in an hour."""
-    assert sync.sync_calendar(office.calendar.id).outcome == "done"
+    assert sync_requests.sync_calendar(office.calendar.id).outcome == "done"
     give(office, "none")
-    assert sync.sync_calendar(office.calendar.id).outcome == "failed"
+    assert sync_requests.sync_calendar(office.calendar.id).outcome == "failed"
     now = clock()
     assert calendar_listing.sweep(now + timedelta(minutes=2)) == 1
     assert look(office, now) == [office.calendar.id]
     assert told() == 1
     give(office, "owner")
     assert look(office, now) == []
-    assert sync.sweep() == 1
-    assert sync.sync_calendar(office.calendar.id).outcome == "done"
+    assert sync_requests.sweep() == 1
+    assert sync_requests.sync_calendar(office.calendar.id).outcome == "done"
     office.assert_mirrored()
     assert shown(office)[1] == ""
-    assert calendar_writes.sweep() == 0
+    assert write_outbox.sweep() == 0

@@ -1,8 +1,8 @@
 """What people do to bookings' events in their own calendars, at each provider: followed, put back or shown, once.
 
-Services over real HTTP; that the rules themselves are right is tests/services/test_outside.py's matter. Here it is that
-each provider's way of telling (a delta, a removed resource, a full listing, an etag that changed by itself) is read as
-what it is.
+Services over real HTTP; that the rules themselves are right is tests/services/external_changes/test_resolve.py's
+matter. Here it is that each provider's way of telling (a delta, a removed resource, a full listing, an etag that
+changed by itself) is read as what it is.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from sqlmodel import col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, Deviation, Mail
-from calendar_app.services import bookings, deviations, outside, sync
-from calendar_app.services.deviations import VANISHED
-from calendar_app.services.sync import Outcome
+from calendar_app.domain.external_change import VANISHED
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import Outcome
+from calendar_app.services.external_changes import queries as external_change_queries
+from calendar_app.services.external_changes import resolve as external_change_resolve
 from tests.faults.office import Office
 from tests.faults.test_provider import WRITERS, apply, at, everywhere, finish
 from tests.support.long_form import LONG
@@ -33,7 +37,7 @@ RULES = ["flag", "act", "restore"]
 
 def rule(office: Office, name: str) -> None:
     moves, deletes = ("reschedule", "cancel") if name == "act" else (name, name)
-    outside.set_policy(office.place.owner, moves=moves, deletes=deletes)
+    external_change_resolve.set_policy(office.place.owner, moves=moves, deletes=deletes)
 
 
 def written(office: Office, *hours: int) -> list[str]:
@@ -50,10 +54,10 @@ def written(office: Office, *hours: int) -> list[str]:
 def look(office: Office, *, later: timedelta = timedelta()) -> list[str]:
     """Sync, and look into what it saw; what became of it, but for what was no change when it was looked into."""
     office.pass_time()
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     now = datetime.now(UTC) + later
     waiting = [row.id for row in rows() if row.resolved_at is None and row.resolution]
-    found = [outside.settle(deviation, now=now) for deviation in waiting]
+    found = [external_change_resolve.settle(deviation, now=now) for deviation in waiting]
     return [one for one in found if one != VANISHED]
 
 
@@ -86,7 +90,7 @@ def test_an_event_moved_at_the_provider(office: Office, how: str) -> None:
     writes = office.fault("drip", "update", times=None, seconds=0)
     assert look(office) == [{"flag": "open", "act": "followed", "restore": "restored"}[how]]
     if how == "flag":
-        (view,) = deviations.of_booking(office.place.owner, made)
+        (view,) = external_change_queries.of_booking(office.place.owner, made)
         assert (view.kind, view.booked_start, view.found_start) == (
             "moved",
             office.place.at(19),
@@ -115,7 +119,7 @@ def test_an_event_deleted_at_the_provider(office: Office, how: str) -> None:
     office.remove_outside(office.ours()[made].id)
     assert look(office) == [{"flag": "open", "act": "cancelled", "restore": "restored"}[how]]
     if how == "flag":
-        (view,) = deviations.of_booking(office.place.owner, made)
+        (view,) = external_change_queries.of_booking(office.place.owner, made)
         assert (view.kind, view.booked_start) == ("deleted", office.place.at(19))
     finish(office)
     assert booking(made).status == ("cancelled" if how == "act" else "confirmed")
@@ -133,14 +137,14 @@ def test_our_own_echo_is_no_change(office: Office) -> None:
     rule(office, "act")
     made, other = written(office, 19, 21)
     for hour in (20, 22):
-        bookings.reschedule(office.place.owner, made, office.place.at(hour))
+        booking_reschedule.reschedule(office.place.owner, made, office.place.at(hour))
         assert apply(office, made) == "verified"
         etag = office.write_of(made).etag
         office.rename_outside(office.ours()[made].id, f"At {hour}")  # another etag, the same time
         assert look(office) == []
         assert booking(made).start_at == office.place.at(hour)
         assert office.write_of(made).etag == etag
-    bookings.cancel(office.place.owner, other)
+    transitions.cancel(office.place.owner, other)
     finish(office)
     assert look(office) == []
     assert rows() == []
@@ -164,15 +168,15 @@ def test_a_sync_in_the_middle_of_our_own_write(office: Office, operation: str) -
     if operation == "create":
         made = office.place.book(office.place.at(22)).id
     if operation == "update":
-        bookings.reschedule(office.place.owner, made, office.place.at(21))
+        booking_reschedule.reschedule(office.place.owner, made, office.place.at(21))
     elif operation == "delete":
-        bookings.cancel(office.place.owner, made)
+        transitions.cancel(office.place.owner, made)
     held = office.fault("hold", operation, after=True, times=None, seconds=30)
     writer = threading.Thread(target=apply, args=(office, made))
     writer.start()
     wait_until(lambda: office.held(held))
-    assert sync.sync_calendar(office.calendar.id).outcome is Outcome.DONE
-    early = [outside.settle(row.id) for row in rows()]
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    early = [external_change_resolve.settle(row.id) for row in rows()]
     office.mend()
     writer.join(30)
     finish(office)
@@ -229,7 +233,7 @@ def test_an_emptied_calendar_is_not_believed(
     assert office.mirrored() == before
     assert {booking(key).status for key in made} == {"confirmed"}
     assert mails("customer_cancelled") == 0
-    sync.accept_mass_delete(office.place.owner, office.calendar.id)
+    sync_requests.accept_mass_delete(office.place.owner, office.calendar.id)
     assert look(office) == ["open"] * len(made)
     assert office.row().last_error_code == ""
     office.assert_mirrored()
@@ -243,8 +247,8 @@ def test_an_emptied_calendar_is_not_believed(
 def settled_by_hand(office: Office, cancelled: str, restored: str) -> None:
     """One booking follows its deleted event, another's event is put back; no sync makes anything of that."""
     for key, how, expected in ((cancelled, "follow", "cancelled"), (restored, "restore", "restored")):
-        (view,) = deviations.of_booking(office.place.owner, key)
-        assert outside.resolve(office.place.owner, view.id, how).resolution == expected
+        (view,) = external_change_queries.of_booking(office.place.owner, key)
+        assert external_change_resolve.resolve(office.place.owner, view.id, how).resolution == expected
     finish(office)
     assert look(office) == []
     assert (booking(cancelled).status, booking(restored).status) == ("cancelled", "confirmed")

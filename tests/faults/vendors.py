@@ -33,7 +33,7 @@ from calendar_app.providers.microsoft.graph import calendar_path
 from calendar_app.providers.microsoft.mapping import KEY_PROPERTY
 from calendar_app.providers.microsoft.provider import MicrosoftCalendar
 from calendar_app.sandbox.caldav.server import PASSWORD, USERNAME
-from calendar_app.services import mirror
+from calendar_app.services.calendar_mirror import expansion
 from calendar_app.settings import Settings, get_settings
 from tests.sandbox.calendly_server import Receiver, RunningCalendly
 from tests.sandbox.microsoft.client import Microsoft
@@ -122,7 +122,7 @@ class _Read:
     calendar: str
 
     def held(self) -> list[Held]:
-        since = utc(mirror.window_at(datetime.now(UTC)).start)
+        since = utc(expansion.window_at(datetime.now(UTC)).start)
         pages = self._reader().event_pages(self.calendar, None, since=since)
         found = [event for page in pages for event in page.events]
         return [_held(event) for event in found if event.status is not EventStatus.CANCELLED]

@@ -19,7 +19,7 @@ from calendar_app.providers.caldav.discovery import CalDavSignIn, Service
 from calendar_app.providers.caldav.mapping import plain_etag
 from calendar_app.providers.caldav.provider import CalDavCalendar
 from calendar_app.providers.caldav.servers import Refusals
-from calendar_app.services.judged_events import judge
+from calendar_app.services.availability.event_judgement import judge
 from calendar_app.settings import Settings
 from tests.support.known_servers import RECORDED, Recorded, Recording
 from tests.support.scripted_dav import START, always

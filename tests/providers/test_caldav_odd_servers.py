@@ -32,7 +32,7 @@ from calendar_app.providers.caldav import servers
 from calendar_app.providers.caldav.account import DIGEST, Secret
 from calendar_app.providers.caldav.discovery import CalDavSignIn, Service
 from calendar_app.providers.caldav.provider import CalDavCalendar
-from calendar_app.services.judged_events import judge
+from calendar_app.services.availability.event_judgement import judge
 from calendar_app.settings import Settings
 from tests.support.scripted_dav import (
     CALENDAR,

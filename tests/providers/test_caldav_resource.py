@@ -23,7 +23,7 @@ from calendar_app.providers.caldav.mapping import (
 )
 from calendar_app.providers.caldav.resource import merged_resource, new_resource
 from calendar_app.providers.caldav.xml import member_url, name_of
-from calendar_app.services.judged_events import judge
+from calendar_app.services.availability.event_judgement import judge
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 KEY = write_key("resource")

@@ -29,7 +29,7 @@ from calendar_app.providers.caldav.discovery import CalDavSignIn
 from calendar_app.providers.caldav.listing import Cursor
 from calendar_app.providers.caldav.provider import CalDavCalendar
 from calendar_app.providers.vetted import network
-from calendar_app.services.judged_events import judge
+from calendar_app.services.availability.event_judgement import judge
 from calendar_app.settings import Settings
 from tests.support import dav_servers
 from tests.support.dav_servers import PASSWORD, USERNAME, DavServer

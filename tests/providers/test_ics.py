@@ -27,10 +27,14 @@ from calendar_app.providers.base import Capability, Credentials
 from calendar_app.providers.guard import GuardedClient
 from calendar_app.providers.ics.mapping import Link
 from calendar_app.providers.ics.provider import CALENDAR, IcsCalendar, IcsOpener, http
-from calendar_app.services import connections, imports, sync
+from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.connection_lifecycle import check as connection_check
+from calendar_app.services.connection_lifecycle import credentials as connection_credentials
+from calendar_app.services.connection_lifecycle import disconnect as connection_disconnect
 from calendar_app.settings import Settings
 from tests.providers.suite.ics import Publisher
-from tests.services.test_imports import ics, vevent
+from tests.services.calendar_sync.test_ics_import import ics, vevent
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.web import served
@@ -215,15 +219,17 @@ def test_a_followed_calendar_is_mirrored_until_it_is_removed(
         configure(DATABASE_URL=database.url)
         publisher.files["/key-123.ics"] = ics(vevent("a"), vevent("b")).decode()
         team = factories.team()
-        made = connections.connect(team.actor, "ics", address=f"{url}/key-123.ics", username="Team")
+        made = connection_credentials.connect(
+            team.actor, "ics", address=f"{url}/key-123.ics", username="Team"
+        )
         (calendar,) = made.calendars
         assert (calendar.name, calendar.access_role) == ("Team", "reader")
         assert calendar.checks_conflicts
-        assert sync.sync_calendar(calendar.id).changed == 2
-        unchanged = sync.sync_calendar(calendar.id)
+        assert sync_requests.sync_calendar(calendar.id).changed == 2
+        unchanged = sync_requests.sync_calendar(calendar.id)
         assert (unchanged.full, unchanged.changed, unchanged.removed) == (False, 0, 0)
         publisher.files["/key-123.ics"] = ics(vevent("b")).decode()
-        changed = sync.sync_calendar(calendar.id)
+        changed = sync_requests.sync_calendar(calendar.id)
         assert (changed.full, changed.removed) == (True, 1)
         with reading() as session:
             assert [row.remote_id for row in session.exec(select(Event)).all()] == ["b"]
@@ -231,8 +237,8 @@ def test_a_followed_calendar_is_mirrored_until_it_is_removed(
                 session.connection().exec_driver_sql("SELECT * FROM connection WHERE provider = 'ics'").one()
             )
             assert "key-123" not in str(row)
-        assert connections.test(team.actor, made.connection.id).ok
-        imports.delete_calendar(team.actor, calendar.id)
+        assert connection_check.test(team.actor, made.connection.id).ok
+        ics_import.delete_calendar(team.actor, calendar.id)
         with reading() as session:
             assert session.get(Connection, made.connection.id) is None
             assert session.get(Calendar, calendar.id) is None
@@ -248,30 +254,30 @@ def test_a_followed_calendar_comes_back_under_a_new_link(
         for name in ("old", "new", "other"):
             publisher.files[f"/{name}.ics"] = ics(vevent("a"), vevent("b")).decode()
         team = factories.team()
-        made = connections.connect(team.actor, "ics", address=f"{url}/old.ics")
+        made = connection_credentials.connect(team.actor, "ics", address=f"{url}/old.ics")
         (calendar,) = made.calendars
-        sync.sync_calendar(calendar.id)
+        sync_requests.sync_calendar(calendar.id)
         with reading() as session:
             before = sorted(row.id for row in session.exec(select(Event)).all() if row.id is not None)
         del publisher.files["/old.ics"]
-        assert sync.sync_calendar(calendar.id).error
+        assert sync_requests.sync_calendar(calendar.id).error
 
-        again = connections.connect(
+        again = connection_credentials.connect(
             team.actor, "ics", address=f"{url}/new.ics", connection_id=made.connection.id
         )
         assert (again.connection.id, again.calendars[0].id) == (made.connection.id, calendar.id)
-        assert sync.sync_calendar(calendar.id).removed == 0
+        assert sync_requests.sync_calendar(calendar.id).removed == 0
         with reading() as session:
             assert sorted(row.id for row in session.exec(select(Event)).all() if row.id is not None) == before
 
-        other = connections.connect(team.actor, "ics", address=f"{url}/other.ics")
+        other = connection_credentials.connect(team.actor, "ics", address=f"{url}/other.ics")
         with pytest.raises(Conflict) as caught:
-            connections.connect(
+            connection_credentials.connect(
                 team.actor, "ics", address=f"{url}/other.ics", connection_id=made.connection.id
             )
         assert caught.value.code == "already_connected"
-        connections.disconnect(team.actor, other.connection.id)
-        taken = connections.connect(
+        connection_disconnect.disconnect(team.actor, other.connection.id)
+        taken = connection_credentials.connect(
             team.actor, "ics", address=f"{url}/other.ics", connection_id=made.connection.id
         )
         assert taken.connection.id == made.connection.id

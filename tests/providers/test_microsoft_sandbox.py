@@ -18,6 +18,8 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
+from calendar_app import errors
+from calendar_app.db import tables
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import (
     Calendar,
@@ -33,21 +35,22 @@ from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import ConsentDenied, GrantRevoked
 from calendar_app.providers.base import PushChannel
 from calendar_app.providers.http import shared_client
-from calendar_app.services import (
-    bookings,
-    calendar_writes,
-    channels,
-    connections,
-    disconnecting,
-    grants,
-    outside,
-    recheck,
-    sync,
-)
-from calendar_app.services.conflict_calendars import calendars_of
-from calendar_app.services.connecting import ConnectResult, finish, start
-from calendar_app.services.roles import Actor, Role
-from calendar_app.services.sync import Outcome
+from calendar_app.services.availability import live_check
+from calendar_app.services.availability.conflict_calendars import calendars_of
+from calendar_app.services.bookings import create as booking_create
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.calendar_sync import push_channels
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import Outcome
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connection_lifecycle import check as connection_check
+from calendar_app.services.connection_lifecycle import disconnect as connection_disconnect
+from calendar_app.services.connection_lifecycle.oauth import ConnectResult, finish, start
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.external_changes import resolve as external_change_resolve
 from calendar_app.settings import Settings
 from tests.sandbox.microsoft.client import Json, Microsoft, ok, running_microsoft
 from tests.support import factories
@@ -96,13 +99,13 @@ class Office:
     def main_calendar(self) -> str:
         """Connects and reads; our id of the default calendar."""
         found = next(one.id for one in self.connect().calendars if one.is_primary)
-        assert sync.sync_calendar(found).outcome is Outcome.DONE
+        assert sync_requests.sync_calendar(found).outcome is Outcome.DONE
         return found
 
-    def book(self, hour: int) -> bookings.BookingView:
+    def book(self, hour: int) -> booking_queries.BookingView:
         name, email = GUEST
         when = next_monday().replace(hour=hour)
-        return bookings.create(self.event_type.id, when, ZONE, name, email, {})
+        return booking_create.create_booking(self.event_type.id, when, ZONE, name, email, {})
 
     def standing(self, title: str = "Intro call with Grace Hopper") -> list[Json]:
         """Events of that title in the mailbox's default calendar."""
@@ -150,13 +153,13 @@ def test_the_life_of_a_connection(office: Office) -> None:
     assert primary.timezone == "Europe/Berlin"
     kept = {_refresh_token(result.connection.id)}
     for number in range(3):
-        grants.refresh(result.connection.id)
+        connection_tokens.refresh(result.connection.id)
         kept.add(_refresh_token(result.connection.id))
         assert len(kept) == number + 2
-    assert connections.test(office.actor, result.connection.id).ok
+    assert connection_check.test(office.actor, result.connection.id).ok
     again = office.connect()
     assert again.connection.id == result.connection.id
-    ended = disconnecting.disconnect(office.actor, result.connection.id)
+    ended = connection_disconnect.disconnect(office.actor, result.connection.id)
     assert not ended.revoked
     assert "remove Almanac’s access yourself, at https://myapps.microsoft.com" in ended.message
 
@@ -168,7 +171,7 @@ def test_denied_consent_and_a_grant_taken_back(office: Office) -> None:
     connection = office.connect().connection
     office.microsoft.stand_in.remove_access(OWNER)
     with pytest.raises(GrantRevoked):
-        grants.call(connection.id, lambda api: api.list_calendars())
+        connection_tokens.call(connection.id, lambda api: api.list_calendars())
     with reading() as session:
         assert session.get_one(Connection, connection.id).status == "needs_reconnect"
 
@@ -185,18 +188,18 @@ def test_a_booking_is_written_echoed_and_taken_out(office: Office) -> None:
     assert event["id"] == row.remote_id
     assert event["attendees"] == []
     assert GUEST[1] in event["body"]["content"]
-    result = sync.sync_calendar(calendar_id)
+    result = sync_requests.sync_calendar(calendar_id)
     assert (result.outcome, result.full, result.changed) == (Outcome.DONE, False, 1)
     with reading() as session:
         echo = session.exec(select(Event).where(Event.remote_id == row.remote_id)).one()
         assert echo.booking_id == booking.id
     assert busy(calendar_id, booking.start) == []
-    bookings.cancel(office.actor, booking.id)
+    transitions.cancel(office.actor, booking.id)
     carry_out()
     assert write_of(booking.id).state == "removed"
     assert office.standing() == []
-    assert sync.sync_calendar(calendar_id).removed == 1
-    assert sync.sync_calendar(calendar_id).changed == 0
+    assert sync_requests.sync_calendar(calendar_id).removed == 1
+    assert sync_requests.sync_calendar(calendar_id).changed == 0
 
 
 def test_an_echo_that_comes_before_we_know_its_id(office: Office) -> None:
@@ -204,10 +207,10 @@ def test_an_echo_that_comes_before_we_know_its_id(office: Office) -> None:
     calendar_id = office.main_calendar()
     booking = office.book(11)
     row = write_of(booking.id)
-    claim = calendar_writes._claim(row.id, datetime.now(UTC))
-    assert isinstance(claim, calendar_writes._Claim)
-    calendar_writes._carry_out(claim)  # and nobody recorded it
-    sync.sync_calendar(calendar_id)
+    claim = write_outbox._claim(row.id, datetime.now(UTC))
+    assert isinstance(claim, write_outbox._Claim)
+    write_outbox._carry_out(claim)  # and nobody recorded it
+    sync_requests.sync_calendar(calendar_id)
     assert len(busy(calendar_id, booking.start)) == 1
     carry_out(now=datetime.now(UTC) + timedelta(minutes=5))
     assert write_of(booking.id).state == "verified"
@@ -219,11 +222,11 @@ def test_a_cancelled_booking_whose_event_nobody_recorded(office: Office) -> None
     """The event of a worker that died is found by our key and removed."""
     office.main_calendar()
     booking = office.book(11)
-    claim = calendar_writes._claim(write_of(booking.id).id, datetime.now(UTC))
-    assert isinstance(claim, calendar_writes._Claim)
-    calendar_writes._carry_out(claim)
+    claim = write_outbox._claim(write_of(booking.id).id, datetime.now(UTC))
+    assert isinstance(claim, write_outbox._Claim)
+    write_outbox._carry_out(claim)
     assert len(office.standing()) == 1
-    bookings.cancel(office.actor, booking.id)
+    transitions.cancel(office.actor, booking.id)
     carry_out(now=datetime.now(UTC) + timedelta(minutes=5))
     assert write_of(booking.id).state == "removed"
     assert office.standing() == []
@@ -237,7 +240,7 @@ def test_what_the_owner_wrote_into_our_event_stays(office: Office) -> None:
     remote_id = write_of(booking.id).remote_id
     ok(office.outlook.patch(f"me/events/{remote_id}", json={"subject": "Grace!"}))
     later = booking.start + timedelta(hours=2)
-    bookings.reschedule(office.actor, booking.id, later)
+    booking_reschedule.reschedule(office.actor, booking.id, later)
     carry_out()
     (event,) = office.standing("Grace!")
     assert event["id"] == remote_id
@@ -250,22 +253,22 @@ def test_entity_tags_that_change_by_themselves_are_no_change(office: Office) -> 
     calendar_id = office.main_calendar()
     booking = office.book(10)
     carry_out()
-    assert sync.sync_calendar(calendar_id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(calendar_id).outcome is Outcome.DONE
     later = booking.start + timedelta(hours=2)
-    bookings.reschedule(office.actor, booking.id, later)
+    booking_reschedule.reschedule(office.actor, booking.id, later)
     carry_out()
-    assert sync.sync_calendar(calendar_id).outcome is Outcome.DONE
+    assert sync_requests.sync_calendar(calendar_id).outcome is Outcome.DONE
     (event,) = office.standing()
     assert event["start"]["dateTime"].startswith(f"{later.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
     assert write_of(booking.id).state == "verified"
     with reading() as session:
         suspected = session.exec(select(Deviation.id)).all()
-    assert {outside.settle(one) for one in suspected} <= {
+    assert {external_change_resolve.settle(one) for one in suspected} <= {
         "vanished"
     }  # the provider was asked: nothing is wrong
     with reading() as session:
         assert session.exec(select(Deviation).where(col(Deviation.resolved_at).is_(None))).all() == []
-    bookings.cancel(office.actor, booking.id)
+    transitions.cancel(office.actor, booking.id)
     carry_out()
     assert office.standing() == []
 
@@ -284,7 +287,7 @@ def test_the_last_look_before_a_booking(office: Office) -> None:
         calendars = [one for one in calendars_of(session, [person_id], when) if one.id == calendar_id]
     for first, busy in ((600, {person_id}), (3600, set())):
         span = Span(instant(when) + first, instant(when) + first + 600)
-        (seen,) = recheck.look([recheck.Question(calendars, span, {})], deadline=30)
+        (seen,) = live_check.look([live_check.Question(calendars, span, {})], deadline=30)
         assert (seen.busy_hosts, seen.unread) == (busy, frozenset())
 
 
@@ -295,17 +298,19 @@ def test_pushes_are_believed_by_their_secret(office: Office) -> None:
         calendar = session.get_one(Calendar, calendar_id)
     ends = datetime.now(UTC) + timedelta(days=2)
     factories.save(
-        channels.Channel(
+        tables.Channel(
             id="c" * 26, calendar_id=calendar_id, secret="s3cret", resource_id="sub", expires_at=ends
         )
     )
     body = b'{"value":[{"subscriptionId":"sub","clientState":"%s","changeType":"updated"}]}'
     state = ("c" * 26).encode()
-    assert channels.receive("microsoft", {}, {}, body % (state + b".s3cret")).news == 1
-    with pytest.raises(channels.Forbidden):
-        channels.receive("microsoft", {}, {}, body % (state + b".guess"))
-    assert channels.receive("microsoft", {}, {"validationToken": "echo me"}, b"").echo == "echo me"
-    grants.call(calendar.connection_id, lambda api: api.stop_channel(PushChannel("c", "unknown", ends)))
+    assert push_channels.receive("microsoft", {}, {}, body % (state + b".s3cret")).news == 1
+    with pytest.raises(errors.Forbidden):
+        push_channels.receive("microsoft", {}, {}, body % (state + b".guess"))
+    assert push_channels.receive("microsoft", {}, {"validationToken": "echo me"}, b"").echo == "echo me"
+    connection_tokens.call(
+        calendar.connection_id, lambda api: api.stop_channel(PushChannel("c", "unknown", ends))
+    )
 
 
 def test_a_mailbox_bears_four_requests_at_once(office: Office) -> None:
@@ -317,7 +322,7 @@ def test_a_mailbox_bears_four_requests_at_once(office: Office) -> None:
     answers: list[int] = []
     shared_client().event_hooks["response"].append(lambda response: answers.append(response.status_code))
     span = Span(instant(datetime.now(UTC)), instant(datetime.now(UTC)) + 3600)
-    work = partial(grants.call, connection.id, lambda api: api.freebusy(remote_ids, span))
+    work = partial(connection_tokens.call, connection.id, lambda api: api.freebusy(remote_ids, span))
     with ThreadPoolExecutor(12) as pool:
         found = [future.result(20) for future in [pool.submit(work) for _ in range(12)]]
     assert all(isinstance(spans, list) for answer in found for spans in answer.values())
@@ -336,11 +341,11 @@ def test_the_mirror_shows_every_occurrence_once(office: Office, seed: int) -> No
             owner.act()
         if owner.dice.random() < 0.2:
             office.microsoft.stand_in.expire_sync_tokens(None)
-        assert sync.sync_calendar(calendar_id).outcome is Outcome.DONE
+        assert sync_requests.sync_calendar(calendar_id).outcome is Outcome.DONE
         assert shown(calendar_id, owner.window) == owner.view()
     with transaction() as session:
         session.get_one(Calendar, calendar_id).sync_cursor = None
-    assert sync.sync_calendar(calendar_id).full
+    assert sync_requests.sync_calendar(calendar_id).full
     assert shown(calendar_id, owner.window) == owner.view()
 
 
@@ -358,7 +363,7 @@ def test_a_daily_series_that_was_deleted_is_one_event(office: Office) -> None:
     assert busy(calendar_id, start + timedelta(days=399))
     ok(office.outlook.delete(f"me/events/{series}"), 204)
     office.microsoft.stand_in.expire_sync_tokens(None)
-    result = sync.sync_calendar(calendar_id)
+    result = sync_requests.sync_calendar(calendar_id)
     assert (result.full, result.kept) == (True, 0)
     assert busy(calendar_id, start) == []
 

@@ -28,7 +28,7 @@ from calendar_app.db.tables import (
     Workspace,
 )
 from calendar_app.domain.timespan import instant
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common.permissions import Actor, Role
 
 Row = TypeVar("Row", bound=SQLModel)
 

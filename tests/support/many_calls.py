@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from calendar_app.services import grants
+from calendar_app.services.connections import tokens as connection_tokens
 
 
 def main(connection_id: str, threads: int, calls: int) -> int:
     def ask(_: int) -> bool:
-        return bool(grants.call(connection_id, lambda provider: provider.list_calendars()))
+        return bool(connection_tokens.call(connection_id, lambda provider: provider.list_calendars()))
 
     with ThreadPoolExecutor(threads) as pool:
         return sum(pool.map(ask, range(threads * calls)))

@@ -9,9 +9,9 @@ from sqlmodel import select
 
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Membership
-from calendar_app.services import accounts
-from calendar_app.services.accounts import Identity
-from calendar_app.services.roles import Role
+from calendar_app.services.accounts import authentication
+from calendar_app.services.accounts.authentication import Identity
+from calendar_app.services.common.permissions import Role
 
 PASSWORD = "correct horse battery"
 
@@ -31,16 +31,16 @@ class User:
 
 def user(email: str = "ada@example.com", *, role: Role = Role.OWNER, timezone: str = "Europe/Berlin") -> User:
     """Somebody with a workspace of their own, in which they hold ``role``."""
-    signed_in = accounts.sign_up(email.partition("@")[0], email, PASSWORD, "", timezone)
+    signed_in = authentication.sign_up(email.partition("@")[0], email, PASSWORD, "", timezone)
     if role is not Role.OWNER:
         with transaction() as session:
             mine = Membership.person_id == signed_in.identity.person_id
             session.exec(select(Membership).where(mine)).one().role = role.value
-    token, _ = accounts.issue_api_token(email, PASSWORD)
+    token, _ = authentication.issue_api_token(email, PASSWORD)
     return User(
         signed_in.identity,
         {"Authorization": f"Bearer {token}"},
-        {"Cookie": f"{accounts.SESSION_COOKIE}={signed_in.token}"},
+        {"Cookie": f"{authentication.SESSION_COOKIE}={signed_in.token}"},
     )
 
 

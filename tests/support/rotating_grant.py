@@ -22,7 +22,7 @@ from calendar_app.db.session import get_engine
 from calendar_app.errors import GrantRevoked
 from calendar_app.providers import registry
 from calendar_app.providers.base import Account, Grant
-from calendar_app.services import grants
+from calendar_app.services.connections import tokens as connection_tokens
 from tests.support.fake_provider import FakeClient, FakeProvider
 
 
@@ -81,7 +81,7 @@ def main(connection_id: str, path: str, threads: str = "1", die: str = "") -> No
         sys.stdin.readline()
         with ThreadPoolExecutor(int(threads)) as pool:
             asked = [
-                pool.submit(grants.call, connection_id, lambda provider: provider.capabilities)
+                pool.submit(connection_tokens.call, connection_id, lambda provider: provider.capabilities)
                 for _ in range(int(threads))
             ]
             for one in asked:

@@ -27,9 +27,11 @@ from calendar_app.db.tables import (
     Workspace,
 )
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent
-from calendar_app.services import accounts, bookings, calendar_writes
-from calendar_app.services.bookings import BookingView
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.accounts import authentication
+from calendar_app.services.bookings import create as booking_create
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common.permissions import Actor, Role
 from tests.support import factories
 from tests.support.fake_provider import FakeProvider
 
@@ -56,7 +58,7 @@ class Place:
     def book(self, start: datetime, **options: Any) -> BookingView:
         name, email = options.pop("guest", GUEST)
         event_type_id = options.pop("event_type_id", self.event_type.id)
-        return bookings.create(event_type_id, start, ZONE, name, email, {}, **options)
+        return booking_create.create_booking(event_type_id, start, ZONE, name, email, {}, **options)
 
 
 def next_monday() -> datetime:
@@ -118,7 +120,7 @@ def writes(booking_id: str | None = None) -> list[CalendarWrite]:
 def bearer(of: Person) -> dict[str, str]:
     """Headers of a program that acts for the person."""
     secret = secrets.token_urlsafe(16)
-    factories.save(ApiToken(person_id=of.id, token_hash=accounts.digest(secret), scopes=["*"]))
+    factories.save(ApiToken(person_id=of.id, token_hash=authentication.digest(secret), scopes=["*"]))
     return {"Authorization": f"Bearer {secret}"}
 
 
@@ -134,7 +136,7 @@ def carry_out(*, rounds: int = 12, now: datetime | None = None) -> None:
         if not behind:
             return
         for row in behind:
-            calendar_writes.apply(row.id, now=later)
+            write_outbox.apply(row.id, now=later)
 
 
 def ours(fake: FakeProvider, calendars: Iterable[Calendar]) -> dict[str, CalendarEvent]:

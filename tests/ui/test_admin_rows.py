@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from calendar_app.queues import QueueState
-from calendar_app.services.audit import AuditView
-from calendar_app.services.deviations import DeviationView
+from calendar_app.services.common.audit_log import AuditView
+from calendar_app.services.external_changes.queries import DeviationView
 from calendar_app.ui.pages.admin import rows
 from calendar_app.ui.pages.security import browser_name
 

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calendar_app.services.live import EVERYWHERE, Change
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common.change_events import EVERYWHERE, Change
+from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.ui.following import Delta, Following, Page
 
 HERE = "w1"

@@ -10,9 +10,10 @@ import pytest
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import AuthSession, Membership
 from calendar_app.domain.event import CalendarEvent, EventTime
-from calendar_app.services import accounts, mirror
-from calendar_app.services.live import Change
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.accounts import authentication
+from calendar_app.services.calendar_mirror import mirror
+from calendar_app.services.common.change_events import Change
+from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.ui.following import impersonal
 from calendar_app.ui.pages.dashboard import DashboardView
 from tests.support import factories
@@ -39,7 +40,7 @@ def meeting(calendar_id: str, title: str) -> None:
 
 def signed_in(person_id: str, name: str, *, until: datetime = NOW + timedelta(days=1)) -> str:
     """The digest of a session's secret."""
-    digest = accounts.digest(name)
+    digest = authentication.digest(name)
     factories.save(AuthSession(person_id=person_id, token_hash=digest, user_agent="", expires_at=until))
     return digest
 
@@ -53,8 +54,8 @@ def test_rights_are_asked_for_all_sessions_at_once(team: Team) -> None:
     mine, theirs = signed_in(team.person.id, "owner"), signed_in(staff.id, "staff")
     over = signed_in(team.person.id, "over", until=NOW)
     foreign = signed_in(stranger.id, "stranger")
-    sessions = [mine, theirs, over, foreign, accounts.digest("unknown")]
-    found = accounts.actors(team.workspace.id, sessions, now=NOW)
+    sessions = [mine, theirs, over, foreign, authentication.digest("unknown")]
+    found = authentication.actors(team.workspace.id, sessions, now=NOW)
     assert {key: (actor.person_id, actor.role) for key, actor in found.items()} == {
         mine: (team.person.id, Role.OWNER),
         theirs: (staff.id, Role.STAFF),
@@ -62,8 +63,8 @@ def test_rights_are_asked_for_all_sessions_at_once(team: Team) -> None:
     assert found[mine] == team.actor
     with transaction() as session:
         session.delete(session.get_one(Membership, member.id))
-    assert set(accounts.actors(team.workspace.id, sessions, now=NOW)) == {mine}
-    assert accounts.actors(team.workspace.id, [], now=NOW) == {}
+    assert set(authentication.actors(team.workspace.id, sessions, now=NOW)) == {mine}
+    assert authentication.actors(team.workspace.id, [], now=NOW) == {}
 
 
 def test_a_shared_dashboard_is_what_each_would_read(team: Team) -> None:

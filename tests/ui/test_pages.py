@@ -15,12 +15,12 @@ from calendar_app.domain.schedule import Schedule
 from calendar_app.domain.unread import Unread
 from calendar_app.errors import InvalidInput
 from calendar_app.providers.base import AppointmentType, Capability, ConsentRefusal, ProviderKind
-from calendar_app.services.booking_views import HistoryView
-from calendar_app.services.connections import AffectedBooking
-from calendar_app.services.event_types import HostView
-from calendar_app.services.members import ColleagueView
-from calendar_app.services.order_views import OrderLineView, OrderView
-from calendar_app.services.roles import Role
+from calendar_app.services.bookings.queries import HistoryView
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.connection_lifecycle.disconnect_job import AffectedBooking
+from calendar_app.services.event_types.queries import HostView
+from calendar_app.services.orders.queries import OrderLineView, OrderView
+from calendar_app.services.workspaces.members import ColleagueView
 from calendar_app.ui import oauth, session
 from calendar_app.ui.components.appointment import google_url
 from calendar_app.ui.components.connections import connection_rows

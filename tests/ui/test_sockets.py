@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 from redis import Redis
 from starlette.types import Message, Receive, Scope, Send
 
+from calendar_app import errors
 from calendar_app.launcher.checks import free_port
-from calendar_app.services import accounts, owners, team
+from calendar_app.services.accounts import authentication, owners
+from calendar_app.services.workspaces import team
 from calendar_app.settings import Settings
 from calendar_app.ui.pages.availability.state import AvailabilityState
 from calendar_app.ui.pages.team import PATH, TeamState
@@ -118,13 +120,13 @@ def served(_served: Served, configure: Callable[..., Settings]) -> Iterator[Serv
         yield _served
 
 
-def _somebody(email: str) -> tuple[str, accounts.Identity]:
+def _somebody(email: str) -> tuple[str, authentication.Identity]:
     """Somebody with a business of their own: the cookie of a fresh sign-in, and who that is."""
     try:
-        made = accounts.sign_up(email.partition("@")[0], email, PASSWORD, "", "Europe/Berlin")
-    except accounts.Conflict:
-        made = accounts.sign_in(email, PASSWORD)
-    return f"{accounts.SESSION_COOKIE}={made.token}", made.identity
+        made = authentication.sign_up(email.partition("@")[0], email, PASSWORD, "", "Europe/Berlin")
+    except errors.Conflict:
+        made = authentication.sign_in(email, PASSWORD)
+    return f"{authentication.SESSION_COOKIE}={made.token}", made.identity
 
 
 async def _team(opened: Tab, email: str) -> None:
@@ -146,7 +148,7 @@ def test_a_tabs_token_opens_the_state_of_its_own_session_only(served: Served) ->
             await _team(first, "ada@example.com")
         async with tab(served.url, "kept", ada, PATH) as again:
             assert "ada@example.com" in again.heard
-        for cookie in ("", f"{accounts.SESSION_COOKIE}=made-up", bob):
+        for cookie in ("", f"{authentication.SESSION_COOKIE}=made-up", bob):
             async with tab(served.url, "kept", cookie, PATH) as other:
                 assert "ada@example.com" not in other.heard
                 if cookie == bob:
@@ -241,39 +243,39 @@ def test_an_event_that_waited_for_the_connection_needs_a_loaded_state(served: Se
     run(work)
 
 
-def _sign_out(_who: accounts.Identity, cookie: str, url: str) -> None:
+def _sign_out(_who: authentication.Identity, cookie: str, url: str) -> None:
     assert httpx.post(f"{url}/auth/sign-out", headers={"Cookie": cookie}).status_code == 303
 
 
-def _sign_in_again(who: accounts.Identity, cookie: str, url: str) -> None:
+def _sign_in_again(who: authentication.Identity, cookie: str, url: str) -> None:
     form = {"email": who.email, "password": PASSWORD}
     assert httpx.post(f"{url}/auth/sign-in", data=form, headers={"Cookie": cookie}).status_code == 303
 
 
-def _revoke(who: accounts.Identity, _cookie: str, url: str) -> None:
+def _revoke(who: authentication.Identity, _cookie: str, url: str) -> None:
     other, _ = _somebody(who.email)
     answer = httpx.delete(f"{url}/api/v1/sessions/{who.session_id}", headers={"Cookie": other, "Origin": url})
     assert answer.status_code == 204, answer.text
 
 
-def _end_others(who: accounts.Identity, _cookie: str, url: str) -> None:
+def _end_others(who: authentication.Identity, _cookie: str, url: str) -> None:
     other, _ = _somebody(who.email)
     assert httpx.delete(f"{url}/api/v1/sessions", headers={"Cookie": other, "Origin": url}).status_code == 200
 
 
-def _change_password(who: accounts.Identity, _cookie: str, url: str) -> None:
+def _change_password(who: authentication.Identity, _cookie: str, url: str) -> None:
     other, _ = _somebody(who.email)
     wish = {"present": PASSWORD, "new": PASSWORD + "!"}
     headers = {"Cookie": other, "Origin": url}
     assert httpx.put(f"{url}/api/v1/me/password", json=wish, headers=headers).status_code == 200
 
 
-def _reset_password(who: accounts.Identity, _cookie: str, _url: str) -> None:
+def _reset_password(who: authentication.Identity, _cookie: str, _url: str) -> None:
     """Here, in another process, as an operator does it."""
     assert owners.reset_password(who.email, PASSWORD + "!")
 
 
-End = Callable[[accounts.Identity, str, str], None]
+End = Callable[[authentication.Identity, str, str], None]
 
 
 @pytest.mark.parametrize("end", [_sign_out, _sign_in_again, _revoke, _end_others, _change_password])
@@ -346,15 +348,15 @@ def test_a_page_is_closed_when_its_session_expires() -> None:
         return dict.fromkeys(digests, datetime.now(UTC) + timedelta(milliseconds=20))
 
     async def work() -> None:
-        cookie = f"{accounts.SESSION_COOKIE}=secret".encode()
+        cookie = f"{authentication.SESSION_COOKIE}=secret".encode()
         scope = {"type": "websocket", "path": "/_event/", "query_string": b"EIO=4&token=abc"}
         application = SealedSockets(page, sockets, living)
         await application({**scope, "headers": [(b"cookie", cookie)]}, wire.receive, wire.send)
 
     run(work)
     assert wire.sent == ["websocket.accept", "websocket.send", "websocket.close"]
-    assert queries == [b"EIO=4&token=" + bound("abc", accounts.digest("secret")).encode()]
-    assert (sockets.sessions(), sockets.ended.get_nowait()) == (set(), accounts.digest("secret"))
+    assert queries == [b"EIO=4&token=" + bound("abc", authentication.digest("secret")).encode()]
+    assert (sockets.sessions(), sockets.ended.get_nowait()) == (set(), authentication.digest("secret"))
 
 
 @given(st.text(), st.text(), st.text())

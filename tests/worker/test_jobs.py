@@ -16,7 +16,7 @@ from rq.job import JobStatus
 from calendar_app import queues
 from calendar_app.db.session import after_commit, transaction
 from calendar_app.db.tables import Calendar
-from calendar_app.services import sync
+from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.worker import jobs
 from calendar_app.worker.cron import Scheduler
 from tests.support import factories
@@ -165,7 +165,7 @@ def work(redis_server: Redis) -> None:
 
 def test_redis_down_at_commit(fake: FakeProvider, team: Team, request: pytest.FixtureRequest) -> None:
     """What was asked for while Redis was away is done after it came back, without anybody asking again."""
-    sync.request(team.calendar.id)
+    sync_requests.request(team.calendar.id)
     redis_server = request.getfixturevalue("redis_server")
     work(redis_server)
     assert fake.count("event_pages") == 0
@@ -177,7 +177,7 @@ def test_redis_down_at_commit(fake: FakeProvider, team: Team, request: pytest.Fi
 
 def test_flushall_loses_nothing(fake: FakeProvider, team: Team, redis_server: Redis) -> None:
     """After FLUSHALL everything that is due is queued again from the database."""
-    sync.request(team.calendar.id)
+    sync_requests.request(team.calendar.id)
     assert Queue("sync", connection=redis_server).count == 1
     redis_server.flushall()
     jobs.sweep()

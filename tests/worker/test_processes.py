@@ -20,7 +20,7 @@ from sqlmodel import col, func, select
 from calendar_app import queues
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Event, Occurrence
-from calendar_app.services import sync
+from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.settings import Settings
 from tests.sandbox.server import OWNER, Sandbox, running_sandbox
 from tests.support import factories
@@ -144,21 +144,21 @@ def running(process: Process) -> None:
 def test_worker_killed_in_the_middle_of_a_sync(place: Place) -> None:
     """kill -9 between two pages leaves nothing half-done; the next worker brings every event exactly once."""
     generate(place, EVENTS)
-    sync.request(place.team.calendar.id)
+    sync_requests.request(place.team.calendar.id)
     with place.worker() as first:
         assert place.gate.held.wait(60), first.output
         assert wait_until(lambda: calendar(place).sync_progress) == 2_500
         first.kill()
     assert not stored(place)
     assert calendar(place).sync_cursor is None
-    assert sync.sweep() == 0
+    assert sync_requests.sweep() == 0
     place.gate.open.set()
     with transaction() as session:  # three minutes pass
         row = session.get_one(Calendar, place.team.calendar.id)
         row.sync_lease_until = datetime.now(UTC) - timedelta(seconds=1)
         session.add(row)
     with place.worker() as second:
-        assert sync.sweep() == 1
+        assert sync_requests.sweep() == 1
         wait_until(lambda: synced(place) or running(second), 60)
         expected = at_provider(place)
         assert len(expected) > EVENTS
@@ -188,7 +188,7 @@ def test_worker_that_is_asked_to_stop_ends_its_job_first(
         )
         queues.enqueue(queues.SYNC, "push", channel.id, 1, "changed")
     else:
-        sync.request(calendar_id)
+        sync_requests.request(calendar_id)
     with place.worker() as process:
         assert place.gate.held.wait(60), process.output
         process.terminate()
@@ -206,9 +206,9 @@ def test_redis_flushed_under_a_running_worker(place: Place, redis_server: Redis)
     place.gate.open.set()
     with place.worker() as process:
         wait_until(lambda: redis_server.smembers("rq:workers"))
-        sync.request(place.team.calendar.id)
+        sync_requests.request(place.team.calendar.id)
         redis_server.flushall()
-        wait_until(lambda: (sync.sweep(), synced(place))[1] or running(process), 60)
+        wait_until(lambda: (sync_requests.sweep(), synced(place))[1] or running(process), 60)
         assert stored(place) == at_provider(place)
 
 

@@ -17,7 +17,7 @@ from sqlmodel import select
 from calendar_app import logs, queues
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection
-from calendar_app.services import sync
+from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.settings import Settings
 from tests.sandbox.server import OWNER, running_sandbox
 from tests.support import factories
@@ -127,7 +127,7 @@ def test_no_secret_is_found_anywhere(
             "LOG_LEVEL": "DEBUG",
         }
         with logs.bound(request="request-0001"):
-            sync.request(team.calendar.id)
+            sync_requests.request(team.calendar.id)
             queue = queues.Queue("default", connection=redis_server)
             queue.enqueue(
                 careless, team.connection.id, meta={queues.REQUEST: "request-0001"}, failure_ttl=600

@@ -84,13 +84,13 @@ class Calendar(SQLModel, table=True):
     state counts, and bookings need approval), ``keep`` (its last state counts), ``close`` (no slots) or ``ignore``.
 
     ``timezone`` is the IANA zone in which dates and floating times are read; ``timezone_source`` says where it comes
-    from (:class:`calendar_app.services.calendar_zones.ZoneSource`), empty while nobody has looked.
+    from (:class:`calendar_app.services.connections.calendar_time_zones.ZoneSource`), empty while nobody has looked.
     ``provider_timezone`` is what the provider named last, empty for none. ``write_lost_at``: since when bookings
     cannot be written here, for the reason in ``write_error``; ``None`` as far as they can.
 
     ``unread`` names the first of ``unread_count`` things that could not be read, as ``{"what", "why"}``;
     ``listing_unread`` those of them that belong to no event. ``unread_told``: of which the owner was told, and when
-    (:mod:`calendar_app.services.unread`).
+    (:mod:`calendar_app.services.calendar_mirror.unreadable`).
     """
 
     __tablename__ = "calendar"

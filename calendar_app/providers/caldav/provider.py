@@ -183,7 +183,8 @@ class CalDavCalendar:
 
     def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
         """``free-busy-query`` (RFC 4791 §7.10); ``None`` where the server does not have it, or makes no sense with it.
-        Servers differ in what they count: :mod:`calendar_app.services.recheck` asks for the events where it matters."""
+        Servers differ in what they count: :mod:`calendar_app.services.availability.live_check` asks for the events
+        where it matters."""
 
         def busy(calendar_id: str) -> list[Span] | None:
             found = self._query_busy(calendar_id, span)

@@ -16,8 +16,10 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import ApiToken, AuthSession, Person
 from calendar_app.domain.intake import clean_text
 from calendar_app.errors import InvalidInput, NotFound
-from calendar_app.services import audit, ended_sessions, limits, passwords
-from calendar_app.services.accounts import API_TOKEN_PREFIX, Identity, digest
+from calendar_app.services.accounts import passwords
+from calendar_app.services.accounts import sessions as browser_sessions
+from calendar_app.services.accounts.authentication import API_TOKEN_PREFIX, Identity, digest
+from calendar_app.services.common import audit_log, rate_limits
 
 SCOPES = ("read", "write", "*")
 """What a token may be made for: look, also change things, also manage the account."""
@@ -112,11 +114,11 @@ def change_password(identity: Identity, present: str, wanted: str, *, end_tokens
 
     :raises InvalidInput: the present one is wrong, or the new one too weak. :raises TooManyRequests: too many tries.
     """
-    limits.peek("password", identity.person_id, PASSWORD_TRIES)
+    rate_limits.peek("password", identity.person_id, PASSWORD_TRIES)
     with reading() as session:
         person = session.get(Person, identity.person_id)
     if person is None or not passwords.matches(person.password_hash, present):
-        limits.count("password", identity.person_id, PASSWORD_TRIES)
+        rate_limits.count("password", identity.person_id, PASSWORD_TRIES)
         raise InvalidInput("That is not your present password.", field="present", code="wrong_password")
     kept = passwords.hashed(passwords.checked(wanted))
     with transaction() as session:
@@ -148,7 +150,7 @@ def end_tokens_of(session: Session, person_id: str, *, but: str = "", all_of_the
 
 def _others(session: Session, identity: Identity) -> int:
     mine = (col(AuthSession.person_id) == identity.person_id) & (col(AuthSession.id) != identity.session_id)
-    return ended_sessions.end(session, mine)
+    return browser_sessions.end(session, mine)
 
 
 def _note(
@@ -160,7 +162,7 @@ def _note(
     **detail: str | int | list[str],
 ) -> None:
     """In the trail of every workspace that the person works in: each has a right to know."""
-    audit.record_everywhere(session, identity.actors(), action, subject, subject_id, **detail)
+    audit_log.record_everywhere(session, identity.actors(), action, subject, subject_id, **detail)
 
 
 def _view(row: ApiToken, identity: Identity) -> TokenView:

@@ -22,8 +22,10 @@ from calendar_app.db.tables import ApiToken, AuthSession, Membership, Person, Wo
 from calendar_app.domain.intake import clean_text
 from calendar_app.domain.zones import is_zone
 from calendar_app.errors import Conflict, InvalidInput, NotFound, NotSignedIn
-from calendar_app.services import audit, devices, ended_sessions, limits, passwords, starter
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.accounts import new_workspace, passwords, trusted_devices
+from calendar_app.services.accounts import sessions as browser_sessions
+from calendar_app.services.common import audit_log, rate_limits
+from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.settings import get_settings
 
 __all__ = ["SESSION_COOKIE", "Actor", "Identity", "Role", "SessionView", "SignedIn", "WorkspaceRef"]
@@ -146,7 +148,7 @@ def sign_up(
 
     :raises InvalidInput: a field is unusable. :raises Conflict: ``email_taken``. :raises TooManyRequests: too many.
     """
-    limits.check("sign-up", client, SIGN_UPS)
+    rate_limits.check("sign-up", client, SIGN_UPS)
     person = Person(
         email=normal_email(email), name=_text(name, "name"), timezone=zone(timezone), password_hash=""
     )
@@ -163,9 +165,9 @@ def sign_up(
             if place is not None:
                 place(session, person)
             else:
-                workspace = starter.new_workspace(session, person, workspace_name)
+                workspace = new_workspace.new_workspace(session, person, workspace_name)
                 maker = Actor(person.id, workspace.id, Role.OWNER, person.email, person.name, person.timezone)
-                audit.record(session, workspace.id, maker, "workspace.created", "workspace", workspace.id)
+                audit_log.record(session, workspace.id, maker, "workspace.created", "workspace", workspace.id)
             sign_in_row = _new_session(session, person, token, user_agent)
     except IntegrityError as error:
         if "email" not in str(error.orig):
@@ -178,7 +180,8 @@ def sign_up(
 def sign_in(
     email: str, password: str, *, user_agent: str = "", client: str = "", device: str = ""
 ) -> SignedIn:
-    """A new browser session. ``device`` is what :mod:`calendar_app.services.devices` gave this browser, if anything.
+    """A new browser session. ``device`` is what :mod:`calendar_app.services.accounts.trusted_devices` gave this
+    browser, if anything.
 
     :raises NotSignedIn: ``invalid_credentials``, whichever of the two was wrong. :raises TooManyRequests: too many.
     """
@@ -195,7 +198,7 @@ def sign_out(token: str) -> None:
     """End the browser session; an unknown one has ended already."""
     with transaction() as session:
         row = session.exec(select(AuthSession).where(AuthSession.token_hash == digest(token))).first()
-        if row is None or not ended_sessions.end(session, col(AuthSession.id) == row.id):
+        if row is None or not browser_sessions.end(session, col(AuthSession.id) == row.id):
             return
         _note(session, session.get_one(Person, row.person_id), "person.signed_out", row)
 
@@ -284,8 +287,8 @@ def revoke_session(identity: Identity, session_id: str) -> None:
         row = session.get(AuthSession, session_id)
         if row is None or row.person_id != identity.person_id:
             raise NotFound("There is no such session.")
-        ended_sessions.end(session, col(AuthSession.id) == row.id)
-        audit.record_everywhere(
+        browser_sessions.end(session, col(AuthSession.id) == row.id)
+        audit_log.record_everywhere(
             session, identity.actors(), "session.ended", "session", row.id, browser=row.user_agent[:100]
         )
 
@@ -304,7 +307,7 @@ def issue_api_token(email: str, password: str, *, client: str = "", name: str = 
         )
         session.add(row)
         actors = _identity(session, person, row.id).actors()
-        audit.record_everywhere(
+        audit_log.record_everywhere(
             session, actors, "token.created", "token", row.id, name=row.name, scopes=row.scopes
         )
     return token, int(API_TOKEN_LIFE.total_seconds())
@@ -343,12 +346,12 @@ def _authenticate(email: str, password: str, client: str, device: str = "") -> P
     A browser that has signed in to the account before is counted by itself instead: what others do to it does not
     keep it out.
     """
-    limits.check("sign-in", client, PER_CLIENT)
+    rate_limits.check("sign-in", client, PER_CLIENT)
     try:
         address = normal_email(email)
     except InvalidInput:
         address = ""
-    browser = devices.known(device, address)
+    browser = trusted_devices.known(device, address)
     counted = (
         [("sign-in-device", browser, PER_DEVICE)]
         if browser
@@ -358,12 +361,12 @@ def _authenticate(email: str, password: str, client: str, device: str = "") -> P
         ]
     )
     for limit in counted:
-        limits.peek(*limit)
+        rate_limits.peek(*limit)
     with reading() as session:
         person = session.exec(select(Person).where(Person.email == address)).first()
     if not passwords.matches(person.password_hash if person else None, password) or person is None:
         for limit in counted:
-            limits.count(*limit)
+            rate_limits.count(*limit)
         raise NotSignedIn("The e-mail address or the password is wrong.", code="invalid_credentials")
     return person
 
@@ -389,7 +392,7 @@ def _new_session(session: Session, person: Person, token: str, user_agent: str) 
 def _note(session: Session, person: Person, action: str, row: AuthSession) -> None:
     """An entry in the audit trail about a browser session."""
     actors = _identity(session, person, row.id).actors()
-    audit.record_everywhere(session, actors, action, "session", row.id, browser=row.user_agent[:100])
+    audit_log.record_everywhere(session, actors, action, "session", row.id, browser=row.user_agent[:100])
 
 
 def _identity(session: Session, person: Person, session_id: str) -> Identity:

@@ -9,7 +9,7 @@ import unicodedata
 from sqlmodel import Session, select
 
 from calendar_app.db.tables import EventType, EventTypeHost, Membership, Person, Schedule, Workspace
-from calendar_app.services.roles import Role
+from calendar_app.services.common.permissions import Role
 
 WEEKLY = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri")}
 """Monday to Friday, nine to five, in the form of :meth:`calendar_app.domain.schedule.Schedule.to_json`."""

@@ -2,13 +2,13 @@
 
 An operator is who is named in ``OPERATORS`` and can sign in; in development every owner of a workspace is one. As
 signing up proves no address, nobody signs up with one of these: their accounts are made from the shell
-(:mod:`calendar_app.services.owners`), or by an invitation that arrived there.
+(:mod:`calendar_app.services.accounts.owners`), or by an invitation that arrived there.
 """
 
 from __future__ import annotations
 
 from calendar_app.errors import Forbidden
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.settings import get_settings
 
 

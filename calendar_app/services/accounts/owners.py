@@ -9,8 +9,10 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuthSession, Membership, Person, Workspace
 from calendar_app.errors import InvalidInput, NotFound
-from calendar_app.services import accounts, audit, ended_sessions, passwords, security, starter
-from calendar_app.services.roles import Role
+from calendar_app.services.accounts import account_security, authentication, new_workspace, passwords
+from calendar_app.services.accounts import sessions as browser_sessions
+from calendar_app.services.common import audit_log
+from calendar_app.services.common.permissions import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ def make_owner(
 
     :raises NotFound: no such workspace. :raises InvalidInput: the address, password or zone is unusable.
     """
-    address = accounts.normal_email(email)
+    address = authentication.normal_email(email)
     with transaction() as session:
         person = session.exec(select(Person).where(Person.email == address)).first()
         created = person is None
@@ -36,13 +38,15 @@ def make_owner(
             person = Person(
                 email=address,
                 name=name or address.partition("@")[0],
-                timezone=accounts.zone(timezone),
+                timezone=authentication.zone(timezone),
                 password_hash=passwords.hashed(passwords.checked(password)),
             )
             session.add(person)
             session.flush()
         place = _workspace(session, workspace, person)
-        audit.record(session, place.id, audit.Party.SYSTEM, "owner.made", "person", person.id, email=address)
+        audit_log.record(
+            session, place.id, audit_log.Party.SYSTEM, "owner.made", "person", person.id, email=address
+        )
     what = (
         f"A new account {address}"
         if created
@@ -56,7 +60,7 @@ def reset_password(email: str, password: str) -> int:
 
     :raises NotFound: nobody has this address. :raises InvalidInput: the password is too weak.
     """
-    address = accounts.normal_email(email)
+    address = authentication.normal_email(email)
     with reading() as session:
         found = session.exec(select(Person.id).where(Person.email == address)).first()
     if found is None:
@@ -66,19 +70,21 @@ def reset_password(email: str, password: str) -> int:
         person = session.exec(select(Person).where(Person.id == found).with_for_update()).one()
         person.password_hash = kept
         session.add(person)
-        ended = ended_sessions.end(session, col(AuthSession.person_id) == person.id)
-        security.end_tokens_of(session, person.id)
+        ended = browser_sessions.end(session, col(AuthSession.person_id) == person.id)
+        account_security.end_tokens_of(session, person.id)
         for workspace_id in session.exec(
             select(Membership.workspace_id).where(Membership.person_id == person.id)
         ).all():
-            audit.record(session, workspace_id, audit.Party.SYSTEM, "password.reset", "person", person.id)
+            audit_log.record(
+                session, workspace_id, audit_log.Party.SYSTEM, "password.reset", "person", person.id
+            )
     return ended
 
 
 def _workspace(session: Session, slug: str, person: Person) -> Workspace:
     """The workspace, of which the person is an owner afterwards."""
     if not slug:
-        return starter.new_workspace(session, person, f"{person.name}’s workspace")
+        return new_workspace.new_workspace(session, person, f"{person.name}’s workspace")
     place = session.exec(select(Workspace).where(Workspace.slug == slug)).first()
     if place is None:
         raise NotFound(f"There is no workspace {slug!r}.")

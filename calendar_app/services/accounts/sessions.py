@@ -18,7 +18,7 @@ from sqlmodel import Session, col, delete
 from calendar_app.db.session import after_commit
 from calendar_app.db.tables import AuthSession
 from calendar_app.queues import redis as client
-from calendar_app.services.listening import messages
+from calendar_app.services.common.redis_messages import messages
 
 log = logging.getLogger(__name__)
 

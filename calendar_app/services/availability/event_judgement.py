@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from calendar_app.domain.event import CalendarEvent, EventStatus
 from calendar_app.domain.recurrence import Occurrence
 from calendar_app.domain.timespan import Span
-from calendar_app.services.mirror_expansion import BEHIND, expand_series, expand_single
+from calendar_app.services.calendar_mirror.expansion import BEHIND, expand_series, expand_single
 
 _BEHIND, _DAY = int(BEHIND.total_seconds()), 86_400
 

@@ -30,12 +30,12 @@ from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.domain.timespan import Span, instant, subtract, utc
 from calendar_app.errors import AlmanacError, AuthExpired, ProviderError
 from calendar_app.providers.base import BusyAnswer, CalendarProvider, Capability
-from calendar_app.services import grants
-from calendar_app.services.calendars import HIDDEN_TOKENS
-from calendar_app.services.conflict_calendars import CalendarState, policy
-from calendar_app.services.connection_views import withheld
-from calendar_app.services.judged_events import judge
-from calendar_app.services.mirror_own import owner_of
+from calendar_app.services.availability.conflict_calendars import CalendarState, policy
+from calendar_app.services.availability.event_judgement import judge
+from calendar_app.services.calendar_mirror.own_events import owner_of
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.connections.calendars import HIDDEN_TOKENS
+from calendar_app.services.connections.queries import withheld
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ def _ask(
             if calendar.remote_id in said
         }
 
-    return grants.call(connection_id, ask)
+    return connection_tokens.call(connection_id, ask)
 
 
 def _taken(

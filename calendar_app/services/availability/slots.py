@@ -1,7 +1,7 @@
 """When people can be booked: slots for visitors, reasons for staff, and a yes or no for one time.
 
-All three ask the same engine about the same :mod:`snapshot <calendar_app.services.snapshots>`; a booking asks it
-once more inside its transaction.
+All three ask the same engine about the same :mod:`snapshot <calendar_app.services.availability.snapshot>`; a booking
+asks it once more inside its transaction.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from calendar_app.domain.hosting import EventRules, Host, Hosting, seats_left
 from calendar_app.domain.timespan import Span, instant, merge, subtract, utc
 from calendar_app.domain.zones import is_zone
 from calendar_app.errors import Conflict, InvalidInput
-from calendar_app.services import snapshots
-from calendar_app.services.conflict_calendars import CalendarState, policy
-from calendar_app.services.roles import Actor, Role
-from calendar_app.services.snapshots import HostPerson, Snapshot
+from calendar_app.services.availability import snapshot as slot_snapshot
+from calendar_app.services.availability.conflict_calendars import CalendarState, policy
+from calendar_app.services.availability.snapshot import HostPerson, Snapshot
+from calendar_app.services.common.permissions import Actor, Role
 
 _LONGEST_WINDOW = timedelta(days=366)
 _EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -160,9 +160,9 @@ def slots(
     window = check_window(start, end)
     check_zone(zone)
     with reading() as session:
-        row = snapshots.event_type_for(session, event_type_id, actor)
+        row = slot_snapshot.event_type_for(session, event_type_id, actor)
         check_active(row)
-        snapshot = snapshots.load(session, row, window, now, duration=duration or 0)
+        snapshot = slot_snapshot.load(session, row, window, now, duration=duration or 0)
     found = engine.find_slots(window, snapshot.rules, snapshot.hosts, instant(now), snapshot.hosting)
     return SlotsView(
         found,
@@ -204,10 +204,12 @@ def explain(
     at = instant(check_moment(start, "start"))
     tz = ZoneInfo(check_zone(zone or actor.timezone))
     with reading() as session:
-        row = snapshots.event_type_for(session, event_type_id, actor)
+        row = slot_snapshot.event_type_for(session, event_type_id, actor)
         if row.workspace_id != actor.workspace_id:
-            raise snapshots.refused()
-        snapshot = snapshots.load(session, row, Span(at, at + 1), now, duration=duration or 0, detailed=True)
+            raise slot_snapshot.refused()
+        snapshot = slot_snapshot.load(
+            session, row, Span(at, at + 1), now, duration=duration or 0, detailed=True
+        )
     found = engine.explain(at, snapshot.rules, snapshot.hosts, instant(now), snapshot.hosting)
     return ExplanationView(
         datetime.fromtimestamp(found.start, tz),
@@ -246,7 +248,7 @@ def check(
     rules = EventRules(durations=(duration_minutes,), step_minutes=1, horizon_days=3_660)
     with reading() as session:
         person = _myself(session, actor)
-        hosts, _ = snapshots.states(
+        hosts, _ = slot_snapshot.states(
             session, [person], Span(at, at + 1), now, rules, None, actor.workspace_id, detailed=True
         )
     found = engine.explain(at, rules, hosts, instant(now))
@@ -386,4 +388,4 @@ def _myself(session: Session, actor: Actor) -> HostPerson:
     )
     found = session.exec(query).first()
     hours = (found.timezone, found.weekly, found.overrides) if found else (None, None, None)
-    return HostPerson(actor.person_id, actor.name, snapshots.working_hours(*hours))
+    return HostPerson(actor.person_id, actor.name, slot_snapshot.working_hours(*hours))

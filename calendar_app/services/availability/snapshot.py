@@ -1,8 +1,8 @@
 """What the slot engine is told, read from the database as of one moment.
 
 Slots, explanations, holds and bookings all start from :func:`load`, so they cannot disagree on what counts: every
-conflict-checked calendar of a host in any workspace (:mod:`calendar_app.services.conflict_calendars`), every
-reservation, and holds that have not run out (:mod:`calendar_app.services.taken`).
+conflict-checked calendar of a host in any workspace (:mod:`calendar_app.services.availability.conflict_calendars`),
+every reservation, and holds that have not run out (:mod:`calendar_app.services.availability.reserved_time`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from calendar_app.domain.schedule import Schedule as WorkingHours
 from calendar_app.domain.timespan import Span, merge
 from calendar_app.domain.zones import MINUTE
 from calendar_app.errors import NotFound
-from calendar_app.services.conflict_calendars import CalendarState, calendars_of, policy
-from calendar_app.services.event_type_fields import rules_of
-from calendar_app.services.mirror_expansion import window_at
-from calendar_app.services.roles import Actor, Role
-from calendar_app.services.taken import claims_by_host, groups_by_host, with_history
+from calendar_app.services.availability.conflict_calendars import CalendarState, calendars_of, policy
+from calendar_app.services.availability.reserved_time import claims_by_host, groups_by_host, with_history
+from calendar_app.services.calendar_mirror.expansion import window_at
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.event_types.validation import rules_of
 
 _EXTENDED_EVERY = timedelta(days=2)
 """The mirror's window grows by a daily job; what lies beyond it is not known, and so not free."""

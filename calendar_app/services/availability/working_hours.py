@@ -20,8 +20,8 @@ from calendar_app.domain import schedule as working
 from calendar_app.domain.intake import clean_text
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import Conflict, InvalidInput, NotFound
-from calendar_app.services import audit
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common import audit_log
+from calendar_app.services.common.permissions import Actor, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def create_schedule(
         if row.is_default:
             _demote(session, row)
         session.add(row)
-        audit.record(
+        audit_log.record(
             session, actor.workspace_id, actor, "schedule.created", "schedule", row.id, name=row.name
         )
         return _view(row, session.get_one(Person, owner))
@@ -124,7 +124,7 @@ def update_schedule(actor: Actor, schedule_id: str, changes: Mapping[str, Any]) 
             _demote(session, row)
             row.is_default = True
         session.add(row)
-        audit.record(
+        audit_log.record(
             session,
             actor.workspace_id,
             actor,
@@ -148,7 +148,7 @@ def delete_schedule(actor: Actor, schedule_id: str) -> None:
                 "This is the default schedule: make another one the default first.", code="default_schedule"
             )
         session.delete(row)
-        audit.record(
+        audit_log.record(
             session, actor.workspace_id, actor, "schedule.deleted", "schedule", row.id, name=row.name
         )
 

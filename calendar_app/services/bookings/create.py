@@ -1,8 +1,8 @@
 """Taking bookings; and the one door to them for callers, who find here what other modules do with one later on.
 
-How a booking is made is told in :mod:`calendar_app.services.placing`, what may happen to it afterwards in
-:mod:`calendar_app.services.changing` and :mod:`calendar_app.services.rescheduling`, and how it is shown in
-:mod:`calendar_app.services.booking_views`.
+How a booking is made is told in :mod:`calendar_app.services.bookings.placement`, what may happen to it afterwards in
+:mod:`calendar_app.services.bookings.transitions` and :mod:`calendar_app.services.bookings.reschedule`, and how it is
+shown in :mod:`calendar_app.services.bookings.queries`.
 """
 
 from __future__ import annotations
@@ -16,67 +16,20 @@ from calendar_app.db.session import clock, reading
 from calendar_app.db.tables import Booking
 from calendar_app.domain.intake import clean_answers, clean_email, clean_name, parse_questions
 from calendar_app.domain.timespan import instant
-from calendar_app.services import holds, limits, placing, snapshots
-from calendar_app.services.availability import check_active, check_moment, check_zone
-from calendar_app.services.booking_views import (
-    BookingHostView,
-    BookingPage,
+from calendar_app.services.availability import snapshot as slot_snapshot
+from calendar_app.services.availability.slots import check_active, check_moment, check_zone
+from calendar_app.services.bookings import holds, placement
+from calendar_app.services.bookings.placement import Wish
+from calendar_app.services.bookings.queries import (
     BookingView,
-    HistoryView,
-    ReceiptView,
-    by_token,
-    get,
-    history,
-    list_bookings,
     view,
 )
-from calendar_app.services.changing import (
-    Outside,
-    cancel,
-    cancel_as_outside,
-    cancel_by_token,
-    cancel_order,
-    complete_past,
-    confirm,
-    decline,
-    no_show,
-    retry_sync,
-)
-from calendar_app.services.placing import Wish
-from calendar_app.services.rescheduling import move_as_outside, reschedule, reschedule_by_token
-from calendar_app.services.roles import Actor
+from calendar_app.services.common import rate_limits
+from calendar_app.services.common.permissions import Actor
 from calendar_app.settings import get_settings
 
-__all__ = [
-    "BookingHostView",
-    "BookingPage",
-    "BookingView",
-    "HistoryView",
-    "Outside",
-    "ReceiptView",
-    "allow",
-    "booked",
-    "by_token",
-    "cancel",
-    "cancel_as_outside",
-    "cancel_by_token",
-    "cancel_order",
-    "complete_past",
-    "confirm",
-    "create",
-    "decline",
-    "get",
-    "history",
-    "list_bookings",
-    "move_as_outside",
-    "no_show",
-    "reschedule",
-    "reschedule_by_token",
-    "retry_sync",
-]
 
-
-def create(
+def create_booking(
     event_type_id: str,
     start: datetime,
     zone: str,
@@ -93,8 +46,8 @@ def create(
 ) -> BookingView:
     """Book ``start`` (aware) for a customer whose IANA zone is ``zone``; pending if it has to be approved first.
 
-    ``hold_id`` is the id that :func:`calendar_app.services.holds.create` gave this visitor. ``actor``: whoever is
-    signed in; one who works in the workspace books for the customer, may use event types that are not public, and is
+    ``hold_id`` is the id that :func:`calendar_app.services.bookings.holds.create` gave this visitor. ``actor``: whoever
+    is signed in; one who works in the workspace books for the customer, may use event types that are not public, and is
     not counted under ``client``, the visitor's address. ``settle`` runs last in the transaction, with the answer.
 
     :raises InvalidInput: the zone, the person or the answers; or the time has passed (``in_the_past``).
@@ -103,7 +56,7 @@ def create(
     :raises TooManyRequests: this visitor tries or books too often.
     """
     with reading() as session:
-        actor = snapshots.colleague(session, event_type_id, actor)
+        actor = slot_snapshot.colleague(session, event_type_id, actor)
     if client and actor is None:
         allow(client, email)
     now = now or clock()
@@ -116,8 +69,8 @@ def create(
         return made
 
     try:
-        made = placing.place([wish], actor, now, finish=finish)
-    except placing.Refused as refused:
+        made = placement.place([wish], actor, now, finish=finish)
+    except placement.Refused as refused:
         raise refused.reason from None
     if client and actor is None:
         booked(client, email)
@@ -130,17 +83,17 @@ def allow(client: str, email: str) -> None:
     :raises TooManyRequests: it tries, or has booked, too often; or that person has got too many letters by visitors.
     """
     most = get_settings().bookings_per_minute
-    limits.check("booking-tries", client, f"{10 * most}/minute")
-    limits.peek("bookings", client, f"{most}/minute")
-    limits.peek("bookings-for", _inbox(email), f"{2 * most}/hour")
+    rate_limits.check("booking-tries", client, f"{10 * most}/minute")
+    rate_limits.peek("bookings", client, f"{most}/minute")
+    rate_limits.peek("bookings-for", _inbox(email), f"{2 * most}/hour")
 
 
 def booked(client: str, email: str, count: int = 1) -> None:
     """``client`` has made so many bookings for whoever reads ``email``."""
     most = get_settings().bookings_per_minute
     for _ in range(count):
-        limits.count("bookings", client, f"{most}/minute")
-        limits.count("bookings-for", _inbox(email), f"{2 * most}/hour")
+        rate_limits.count("bookings", client, f"{most}/minute")
+        rate_limits.count("bookings-for", _inbox(email), f"{2 * most}/hour")
 
 
 def _inbox(email: str) -> str:
@@ -164,7 +117,7 @@ def _wish(
     at = instant(check_moment(start, "start"))
     check_zone(zone)
     with reading() as session:
-        row = snapshots.event_type_for(session, event_type_id, actor)
+        row = slot_snapshot.event_type_for(session, event_type_id, actor)
         check_active(row)
         return Wish(
             row.id,

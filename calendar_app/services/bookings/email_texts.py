@@ -14,7 +14,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from calendar_app.domain.event import Attendee
-from calendar_app.services import mail_rendering
+from calendar_app.services.mail import rendering as mail_rendering
 
 
 class News(StrEnum):
@@ -158,7 +158,9 @@ def _how_to_change(facts: Facts) -> str:
     if facts.now > facts.deadline:
         return f"It is too late to move or cancel it online. Your booking:\n{facts.manage_url}"
     until = (
-        "" if facts.deadline == facts.start else f", until {mail_rendering.long_time(facts.deadline, facts.customer_zone)}"
+        ""
+        if facts.deadline == facts.start
+        else f", until {mail_rendering.long_time(facts.deadline, facts.customer_zone)}"
     )
     return f"To move or cancel it{until}:\n{facts.manage_url}"
 

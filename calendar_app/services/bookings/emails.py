@@ -1,7 +1,7 @@
 """Which letter goes to whom on which occasion.
 
-Everything here queues in the caller's transaction (:func:`calendar_app.services.mails.queue`): if that rolls back,
-nobody hears of what never happened. The invitation that comes with the e-mail is the one entry in a customer's
+Everything here queues in the caller's transaction (:func:`calendar_app.services.mail.outbox.queue`): if that rolls
+back, nobody hears of what never happened. The invitation that comes with the e-mail is the one entry in a customer's
 calendar: customers are attendees of no event that we write (docs/decisions/0015). Whoever has a calendar into which the
 product writes the booking, a host or a member who booked, gets no invitation, because two ways into one calendar make
 two events.
@@ -31,13 +31,15 @@ from calendar_app.db.tables import (
 from calendar_app.domain.booking import Status, change_deadline
 from calendar_app.domain.event import Attendee, EventStatus, Response
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
-from calendar_app.domain.unread import MOST_WHY, Unread, one_line
-from calendar_app.providers import registry
-from calendar_app.services import booking_events, letters, mails, manage_links
-from calendar_app.services.letters import Facts, News, Text
-from calendar_app.services.mails import Draft
-from calendar_app.services.roles import Actor
+from calendar_app.services.bookings import email_texts
+from calendar_app.services.bookings.email_texts import Facts, News, Text
+from calendar_app.services.common import signed_links
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.event_types import answers as event_type_answers
+from calendar_app.services.mail import outbox as mail_outbox
+from calendar_app.services.mail.outbox import Draft
 from calendar_app.settings import get_settings
+
 
 class Occasion(StrEnum):
     """What happened to a booking; its status says whether it waits for approval afterwards."""
@@ -93,7 +95,7 @@ def booking_changed(
         told = actor is None or actor.person_id != host.id
         count += _to_host(change, host, told=told, is_new=occasion is Occasion.BOOKED)
     if occasion is not Occasion.BOOKED:
-        mails.drop_reminders(session, booking.id)
+        mail_outbox.drop_reminders(session, booking.id)
     if booking.status == Status.CONFIRMED:
         count += _reminders(change, event_type.reminders)
     return count
@@ -120,7 +122,7 @@ class _Change:
         at: datetime | None = None,
     ) -> bool:
         occasion = f"{kind}{detail}:{self.booking.sequence}"
-        return mails.queue(
+        return mail_outbox.queue(
             self.session,
             Draft(
                 workspace_id=self.booking.workspace_id,
@@ -151,7 +153,7 @@ class _Change:
         if not (wanted and stands) and self.session.exec(known).first() is None:
             return None
         status = EventStatus.CONFIRMED if stands else EventStatus.TENTATIVE
-        gone = self.news in letters.GONE
+        gone = self.news in email_texts.GONE
         method = Method.CANCEL if gone else Method.REQUEST
         facts = self.facts
         appointment = Appointment(
@@ -188,7 +190,7 @@ def _to_customer(change: _Change) -> bool:
         url,
         wanted=not _writes_for(change.session, change.booking, address),
     )
-    text = letters.for_customer(change.news, facts)
+    text = email_texts.for_customer(change.news, facts)
     reply_to = facts.hosts[0].email if facts.hosts else ""
     return change.queue(f"customer_{change.news}", address, text, invitation, reply_to=reply_to)
 
@@ -207,19 +209,19 @@ def _to_host(change: _Change, host: Person, *, told: bool, is_new: bool) -> bool
     if not told and invitation is None:
         return False
     is_new = is_new and change.news is News.CONFIRMED
-    text = letters.for_host(change.news, facts, _attendee(host), host.timezone, is_new=is_new)
+    text = email_texts.for_host(change.news, facts, _attendee(host), host.timezone, is_new=is_new)
     return change.queue(f"host_{change.news}", host.email, text, invitation, reply_to=customer.email)
 
 
 def _reminders(change: _Change, minutes: Sequence[int]) -> int:
     """Queue those that are still ahead; how many."""
     facts, count = change.facts, 0
-    text = letters.for_customer(News.REMINDER, facts)
+    text = email_texts.for_customer(News.REMINDER, facts)
     for ahead in sorted(set(minutes)):
         at = facts.start - timedelta(minutes=ahead)
         if ahead > 0 and at > facts.now:
             detail = f"_{ahead}"
-            count += change.queue(mails.REMINDER, facts.customer.email, text, detail=detail, at=at)
+            count += change.queue(mail_outbox.REMINDER, facts.customer.email, text, detail=detail, at=at)
     return count
 
 
@@ -272,9 +274,9 @@ def _facts(
         customer_zone=booking.timezone,
         hosts=tuple(_attendee(host) for host in hosts),
         location=booking.location,
-        answers=tuple(booking_events.answers(booking, event_type)),
+        answers=tuple(event_type_answers.answers_in_words(booking, event_type)),
         deadline=change_deadline(booking.start_at, event_type.cancel_notice),
-        manage_url=manage_links.url(booking.id),
+        manage_url=signed_links.url(booking.id),
         staff_url=f"{site}/bookings?booking={booking.id}",
         again_url=f"{site}/book/{workspace.slug}/{event_type.slug}" if is_offered else "",
         by=by,

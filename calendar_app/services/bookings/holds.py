@@ -24,9 +24,11 @@ from calendar_app.domain import slots as engine
 from calendar_app.domain.hosting import Hosting, pick_host
 from calendar_app.domain.timespan import Span, instant, utc
 from calendar_app.errors import NotFound, SlotUnavailable, TooManyRequests
-from calendar_app.services import limits, reservations, snapshots
-from calendar_app.services.availability import check_active, check_moment, check_zone
-from calendar_app.services.roles import Actor
+from calendar_app.services.availability import snapshot as slot_snapshot
+from calendar_app.services.availability.slots import check_active, check_moment, check_zone
+from calendar_app.services.bookings import reservations
+from calendar_app.services.common import rate_limits
+from calendar_app.services.common.permissions import Actor
 
 LASTS = timedelta(minutes=10)
 PER_MINUTE, ALIVE = "120/minute", "30 per 10 minutes"
@@ -82,15 +84,15 @@ def create(
     secret = secrets.token_hex(16)
     standing = ("holds-alive", f"{client}|{event_type_id}", ALIVE)
     if client:
-        limits.check("holds", client, PER_MINUTE)
+        rate_limits.check("holds", client, PER_MINUTE)
         if not replaces:
-            limits.peek(*standing)
+            rate_limits.peek(*standing)
     made, replaced = reservations.retrying(
         lambda: _create(event_type_id, at, duration or 0, replaces, actor, now, secret)
     )
     if client and not replaced:
         try:
-            limits.check(*standing)
+            rate_limits.check(*standing)
         except TooManyRequests:
             release(made.id)
             raise
@@ -108,16 +110,16 @@ def _create(
 ) -> tuple[HoldView, bool]:
     """The hold, and whether it took the place of another one on the same event type."""
     with transaction() as session:
-        row = snapshots.event_type_for(session, event_type_id, actor)
+        row = slot_snapshot.event_type_for(session, event_type_id, actor)
         check_active(row)
-        people = [person.id for person in snapshots.hosts_of(session, row)]
+        people = [person.id for person in slot_snapshot.hosts_of(session, row)]
         reservations.lock_hosts(session, [row.id], people, now)
         replaced = False
         if replaces is not None and (earlier := _owned(session, replaces)) is not None:
             replaced = earlier.event_type_id == row.id
             session.delete(earlier)
             session.flush()
-        snapshot = snapshots.load(session, row, Span(at, at + 1), now, duration=duration)
+        snapshot = slot_snapshot.load(session, row, Span(at, at + 1), now, duration=duration)
         found = engine.find_slots(
             Span(at, at + 1), snapshot.rules, snapshot.hosts, instant(now), snapshot.hosting
         )

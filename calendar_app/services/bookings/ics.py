@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from calendar_app.domain.booking import HOLDING, Status
 from calendar_app.domain.event import Attendee, EventStatus
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
-from calendar_app.services.booking_views import BookingView
-from calendar_app.services.roles import Role
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.common.permissions import Role
 from calendar_app.settings import get_settings
 
 _ALARM_MINUTES = 15

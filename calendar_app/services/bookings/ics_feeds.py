@@ -21,9 +21,11 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, Feed, Membership, Person, Workspace
 from calendar_app.domain.ics.writer import Method, calendar_text
 from calendar_app.errors import NotFound
-from calendar_app.services import audit, booking_files, booking_views, limits
-from calendar_app.services.accounts import digest
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.accounts.authentication import digest
+from calendar_app.services.bookings import ics as booking_ics
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.common import audit_log, rate_limits
+from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.settings import get_settings
 
 BEHIND, AHEAD = timedelta(days=60), timedelta(days=400)
@@ -76,7 +78,7 @@ def create(actor: Actor, *, now: datetime | None = None) -> FeedView:
         )
         session.add(row)
         action = "feed.rotated" if replaced else "feed.created"
-        audit.record(session, actor.workspace_id, actor, action, "feed", row.id)
+        audit_log.record(session, actor.workspace_id, actor, action, "feed", row.id)
         return _view(row)
 
 
@@ -84,7 +86,7 @@ def revoke(actor: Actor, *, now: datetime | None = None) -> None:
     """End the actor's feed; none is success."""
     with transaction() as session:
         if _end(session, actor, now or datetime.now(UTC)):
-            audit.record(session, actor.workspace_id, actor, "feed.revoked", "person", actor.person_id)
+            audit_log.record(session, actor.workspace_id, actor, "feed.revoked", "person", actor.person_id)
 
 
 def read(secret: str, *, client: str = "", now: datetime | None = None) -> FeedFile:
@@ -93,7 +95,7 @@ def read(secret: str, *, client: str = "", now: datetime | None = None) -> FeedF
     :raises NotFound: no such feed, or its person has left. :raises TooManyRequests: too many, or too many wrong, tries.
     """
     now = now or datetime.now(UTC)
-    limits.peek("feed-misses", client, _MISSES)
+    rate_limits.peek("feed-misses", client, _MISSES)
     with reading() as session:
         found = session.exec(
             select(Feed, Person, Membership.role, Workspace.name)
@@ -107,10 +109,10 @@ def read(secret: str, *, client: str = "", now: datetime | None = None) -> FeedF
             .where(Feed.digest == digest(secret), col(Feed.revoked_at).is_(None))
         ).first()
         if found is None:
-            limits.count("feed-misses", client, _MISSES)
+            rate_limits.count("feed-misses", client, _MISSES)
             raise NotFound("There is no calendar feed at this address.")
         feed, person, role, workspace = found
-        limits.check("feed-reads", feed.id, _READS)
+        rate_limits.check("feed-reads", feed.id, _READS)
         file = _file(session, feed, person, Role(role), workspace, now)
     _note(feed, now)
     return file
@@ -121,9 +123,9 @@ def _file(
 ) -> FeedFile:
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     rows = _bookings(session, feed, person, role, today)
-    shown = booking_views.views(session, rows, full=role >= Role.STAFF)
+    shown = booking_queries.views(session, rows, full=role >= Role.STAFF)
     text = calendar_text(
-        [booking_files.appointment(view, role, alarm=False) for view in shown],
+        [booking_ics.appointment(view, role, alarm=False) for view in shown],
         Method.PUBLISH,
         name=f"{workspace}: {person.name}" if person.name else workspace,
         refresh=REFRESH,

@@ -28,21 +28,17 @@ from calendar_app.domain.hosting import Host, Hosting, Slot, joinable, pick_host
 from calendar_app.domain.slots import Rule
 from calendar_app.domain.timespan import Span, instant, utc
 from calendar_app.errors import AlmanacError, InvalidInput, SlotUnavailable
-from calendar_app.services import (
-    audit,
-    calendar_writes,
-    holds,
-    live,
-    notifications,
-    recheck,
-    reservations,
-    snapshots,
-)
-from calendar_app.services.availability import check_active
-from calendar_app.services.conflict_calendars import asks_for_approval, calendars_of
-from calendar_app.services.event_type_fields import rules_of
-from calendar_app.services.roles import Actor
-from calendar_app.services.snapshots import Snapshot
+from calendar_app.services.availability import live_check
+from calendar_app.services.availability import snapshot as slot_snapshot
+from calendar_app.services.availability.conflict_calendars import asks_for_approval, calendars_of
+from calendar_app.services.availability.slots import check_active
+from calendar_app.services.availability.snapshot import Snapshot
+from calendar_app.services.bookings import emails as booking_emails
+from calendar_app.services.bookings import holds, reservations
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common import audit_log, change_events
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.event_types.validation import rules_of
 from calendar_app.settings import get_settings
 
 Result = TypeVar("Result")
@@ -156,7 +152,7 @@ def _team(session: Session, one: _Try, now: datetime) -> list[str]:
 
 def _snapshot(session: Session, row: EventType, wish: Wish, now: datetime) -> Snapshot:
     without = wish.hold.reservation_ids if wish.hold else ()
-    return snapshots.load(
+    return slot_snapshot.load(
         session, row, Span(wish.at, wish.at + 1), now, duration=wish.duration, without=without
     )
 
@@ -201,11 +197,11 @@ def _ask_providers(tries: Sequence[_Try], now: datetime) -> None:
     with reading() as session:
         for one in tries:
             row = session.get_one(EventType, one.wish.event_type_id)
-            span = snapshots.reserved(one.wish.at, rules_of(row, one.wish.duration))
+            span = slot_snapshot.reserved(one.wish.at, rules_of(row, one.wish.duration))
             calendars = calendars_of(session, one.team, now)
-            own = recheck.own_spans(session, [calendar.id for calendar in calendars], span)
-            questions.append(recheck.Question(calendars, span, own))
-    for one, seen in zip(tries, recheck.look(questions), strict=True):
+            own = live_check.own_spans(session, [calendar.id for calendar in calendars], span)
+            questions.append(live_check.Question(calendars, span, own))
+    for one, seen in zip(tries, live_check.look(questions), strict=True):
         lost = seen.busy_hosts & set(one.team)
         if lost and not one.turns:
             raise Refused(one.position, SlotUnavailable(TAKEN))
@@ -255,20 +251,20 @@ def _book(session: Session, one: _Try, actor: Actor | None, now: datetime) -> Bo
     for host_id in chosen:
         session.add(BookingHost(booking_id=booking.id, person_id=host_id, reservation_id=held[host_id]))
     session.flush()
-    calendar_writes.plan(session, booking)
+    write_outbox.plan(session, booking)
     by = "staff" if actor else "customer"
     detail = {"by": by, "status": status.value}
-    audit.record(
+    audit_log.record(
         session,
         row.workspace_id,
-        actor or audit.Party.CUSTOMER,
+        actor or audit_log.Party.CUSTOMER,
         "booking.created",
         "booking",
         booking.id,
         **detail,
     )
-    notifications.booking_changed(
-        session, booking, notifications.Occasion.BOOKED, by=by, actor=actor, now=now
+    booking_emails.booking_changed(
+        session, booking, booking_emails.Occasion.BOOKED, by=by, actor=actor, now=now
     )
     tell(session, row.workspace_id)
     return booking
@@ -311,7 +307,7 @@ def _new_booking(row: EventType, wish: Wish, slot: Slot, status: Status) -> Book
 
 def tell(session: Session, workspace_id: str) -> None:
     """Have open pages read bookings again, once the transaction has committed."""
-    after_commit(session, lambda: live.publish(workspace_id, "bookings"))
+    after_commit(session, lambda: change_events.publish(workspace_id, "bookings"))
 
 
 @contextmanager

@@ -31,9 +31,10 @@ from calendar_app.db.tables import (
 from calendar_app.domain.booking import Status, change_deadline
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.errors import InvalidInput, NotFound
-from calendar_app.services import booking_events, manage_links
-from calendar_app.services.availability import check_moment
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.availability.slots import check_moment
+from calendar_app.services.common import signed_links
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.event_types import answers as event_type_answers
 
 MOST = 200
 """The longest page of a list."""
@@ -209,11 +210,11 @@ def get(actor: Actor, booking_id: str) -> BookingView:
 
 def by_token(token: str) -> BookingView:
     """The booking that a manage link leads to. :raises NotFound: it leads nowhere."""
-    booking_id = manage_links.booking_id(token)
+    booking_id = signed_links.booking_id(token)
     with reading() as session:
         row = session.get(Booking, booking_id)
         if row is None:
-            raise manage_links.unknown()
+            raise signed_links.unknown()
         return view(session, row, full=False)
 
 
@@ -356,7 +357,7 @@ def _view(
     for remote_id, receipt in receipts:
         if remote_id:
             ids.setdefault(receipt.provider, remote_id)
-    token = manage_links.token(row.id)
+    token = signed_links.token(row.id)
     return BookingView(
         id=row.id,
         workspace_id=row.workspace_id,
@@ -372,11 +373,11 @@ def _view(
         name=row.name,
         email=row.email,
         answers=row.answers,
-        answers_in_words=tuple(booking_events.answers(row, event_type)),
+        answers_in_words=tuple(event_type_answers.answers_in_words(row, event_type)),
         location=row.location,
         color=row.color,
         hosts=tuple(hosts),
-        manage_url=manage_links.url(row.id),
+        manage_url=signed_links.url(row.id),
         manage_token=token,
         uid=row.uid,
         calendar_event_id=ids,

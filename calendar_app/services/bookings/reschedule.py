@@ -21,21 +21,16 @@ from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.slots import Rule
 from calendar_app.domain.timespan import Span, instant, utc
 from calendar_app.errors import SlotUnavailable
-from calendar_app.services import (
-    audit,
-    calendar_writes,
-    limits,
-    manage_links,
-    mirror,
-    notifications,
-    placing,
-    recheck,
-    reservations,
-    snapshots,
-)
-from calendar_app.services.availability import check_moment, check_zone
-from calendar_app.services.booking_views import BookingView, view
-from calendar_app.services.changing import (
+from calendar_app.services.availability import live_check
+from calendar_app.services.availability import snapshot as slot_snapshot
+from calendar_app.services.availability.conflict_calendars import asks_for_approval, calendars_of
+from calendar_app.services.availability.slots import check_moment, check_zone
+from calendar_app.services.availability.snapshot import Snapshot
+from calendar_app.services.bookings import emails as booking_emails
+from calendar_app.services.bookings import placement, reservations
+from calendar_app.services.bookings.placement import TAKEN
+from calendar_app.services.bookings.queries import BookingView, view
+from calendar_app.services.bookings.transitions import (
     CUSTOMER,
     Find,
     Outside,
@@ -50,11 +45,11 @@ from calendar_app.services.changing import (
     swap,
     who_of,
 )
-from calendar_app.services.conflict_calendars import asks_for_approval, calendars_of
-from calendar_app.services.event_type_fields import rules_of
-from calendar_app.services.placing import TAKEN
-from calendar_app.services.roles import Actor
-from calendar_app.services.snapshots import Snapshot
+from calendar_app.services.calendar_mirror import mirror
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common import audit_log, rate_limits, signed_links
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.event_types.validation import rules_of
 
 MOVES = "20/hour"
 """How often the customer may try to move one booking."""
@@ -80,7 +75,7 @@ def reschedule_by_token(
 
     :raises TooManyRequests: each try asks the providers, and each move writes to everybody.
     """
-    limits.check("booking-moves", manage_links.booking_id(token), MOVES)
+    rate_limits.check("booking-moves", signed_links.booking_id(token), MOVES)
     return _reschedule(by_link(token), start, CUSTOMER, zone, now)
 
 
@@ -124,12 +119,12 @@ def _reschedule(
         if who.outside is None:  # the event that the booking follows is in the mirror, and in the way for now
             move.check(session, row)
         span, calendars = move.span, calendars_of(session, move.host_ids, now)
-        own = recheck.own_spans(session, [c.id for c in calendars], span)
+        own = live_check.own_spans(session, [c.id for c in calendars], span)
     here = Span(instant(row.start_at), instant(row.end_at))
     own = {calendar.id: [*own.get(calendar.id, ()), here] for calendar in calendars}
     if who.outside is not None and who.outside.calendar_id in own:
         own[who.outside.calendar_id].append(Span(at, at + move.rules.length))
-    (seen,) = recheck.look([recheck.Question(calendars, span, own)])
+    (seen,) = live_check.look([live_check.Question(calendars, span, own)])
     if seen.busy_hosts:
         raise SlotUnavailable(TAKEN)
     move.wary = bool(seen.wary_hosts)
@@ -157,7 +152,7 @@ class _Move:
         self.host_ids = sorted(session.exec(hosts))
         rules = rules_of(session.get_one(EventType, row.event_type_id))
         self.rules = replace(rules, durations=(self.minutes,), duration=self.minutes)
-        self.span = snapshots.reserved(at, self.rules)
+        self.span = slot_snapshot.reserved(at, self.rules)
         self.wary = False
 
     def check(self, session: Session, row: Booking) -> tuple[Status, Snapshot]:
@@ -166,7 +161,7 @@ class _Move:
         held = reservation_ids(session, row)
         without = set(held) - shared(session, row, held)
         snapshot = self._of_its_hosts(
-            snapshots.load(
+            slot_snapshot.load(
                 session, event_type, Span(self.at, self.at + self.rules.length), self.now, without=without
             )
         )
@@ -185,7 +180,7 @@ class _Move:
         if self.who.part is not lifecycle.Actor.CUSTOMER:
             closing &= {Rule.BUSY, Rule.SEATS}
         if closing or self.at <= instant(self.now) or len(snapshot.hosts) < len(self.host_ids):
-            raise placing.refusal(snapshot, self.at, self.now)
+            raise placement.refusal(snapshot, self.at, self.now)
         return status, snapshot
 
     def _of_its_hosts(self, snapshot: Snapshot) -> Snapshot:
@@ -219,14 +214,14 @@ class _Move:
                 changes["timezone"] = self.zone
             release(session, row)
             swap(session, row, changes)
-            claims = placing.claims(session, snapshot, snapshot.hosts, self.at, status)
+            claims = placement.claims(session, snapshot, snapshot.hosts, self.at, status)
             for host in session.exec(select(BookingHost).where(BookingHost.booking_id == row.id)):
                 host.reservation_id = claims[host.person_id]
                 session.add(host)
             session.flush()
             mirror.booking_changed(session, row.id)
-            calendar_writes.plan(session, row)
-            audit.record(
+            write_outbox.plan(session, row)
+            audit_log.record(
                 session,
                 row.workspace_id,
                 self.who.actor_or_party,
@@ -235,10 +230,10 @@ class _Move:
                 row.id,
                 **{"by": self.who.by, "from": before.isoformat(), "to": row.start_at.isoformat()},
             )
-            notifications.booking_changed(
+            booking_emails.booking_changed(
                 session,
                 row,
-                notifications.Occasion.MOVED,
+                booking_emails.Occasion.MOVED,
                 by=self.who.word,
                 actor=self.who.actor,
                 before=before,
@@ -246,5 +241,5 @@ class _Move:
             )
             if self.who.outside:
                 self.who.outside.also(session)
-            placing.tell(session, row.workspace_id)
+            placement.tell(session, row.workspace_id)
             return view(session, row, full=full)

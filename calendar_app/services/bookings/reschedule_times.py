@@ -16,10 +16,13 @@ from calendar_app.db.tables import Booking, BookingHost, EventType
 from calendar_app.domain import slots as engine
 from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.timespan import Span, instant
-from calendar_app.services import availability, booking_views, manage_links, snapshots
-from calendar_app.services.availability import SlotsView
-from calendar_app.services.event_type_fields import rules_of
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.availability import slots as available_slots
+from calendar_app.services.availability import snapshot as slot_snapshot
+from calendar_app.services.availability.slots import SlotsView
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.common import signed_links
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.event_types.validation import rules_of
 
 
 def slots(
@@ -31,18 +34,18 @@ def slots(
     """
     actor.require(Role.STAFF)
     with reading() as session:
-        return _slots(session, booking_views.owned(session, actor, booking_id), start, end, zone, now)
+        return _slots(session, booking_queries.owned(session, actor, booking_id), start, end, zone, now)
 
 
 def slots_by_token(
     token: str, start: datetime, end: datetime, *, zone: str, now: datetime | None = None
 ) -> SlotsView:
     """As :func:`slots`, for whoever has the manage link. :raises NotFound: it leads nowhere."""
-    booking_id = manage_links.booking_id(token)
+    booking_id = signed_links.booking_id(token)
     with reading() as session:
         row = session.get(Booking, booking_id)
         if row is None:
-            raise manage_links.unknown()
+            raise signed_links.unknown()
         return _slots(session, row, start, end, zone, now)
 
 
@@ -50,14 +53,14 @@ def _slots(
     session: Session, row: Booking, start: datetime, end: datetime, zone: str, now: datetime | None
 ) -> SlotsView:
     now = now or datetime.now(UTC)
-    window = availability.check_window(start, end)
-    availability.check_zone(zone)
+    window = available_slots.check_window(start, end)
+    available_slots.check_zone(zone)
     event_type = session.get_one(EventType, row.event_type_id)
     minutes = max(1, int((row.end_at - row.start_at) / timedelta(minutes=1)))
     rules = replace(rules_of(event_type), durations=(minutes,), duration=minutes)
     hosts = set(session.exec(select(BookingHost.person_id).where(BookingHost.booking_id == row.id)))
     reach = Span(window.start, window.end + rules.length)
-    snapshot = snapshots.load(session, event_type, reach, now, without=_own_claims(session, row))
+    snapshot = slot_snapshot.load(session, event_type, reach, now, without=_own_claims(session, row))
     team = [host for host in snapshot.hosts if host.id in hosts]
     hosting = Hosting.SINGLE if len(team) == 1 else Hosting.COLLECTIVE
     complete = len(team) == len(hosts)
@@ -68,7 +71,7 @@ def _slots(
         [slot for slot in found if slot.start != here],
         [],
         window,
-        availability.freshness_of(calendars, now),
+        available_slots.freshness_of(calendars, now),
         zone,
         row.workspace_id,
     )

@@ -21,17 +21,13 @@ from calendar_app.domain import booking as lifecycle
 from calendar_app.domain.booking import HOLDING, Status
 from calendar_app.domain.intake import clean_text
 from calendar_app.errors import StateChanged
-from calendar_app.services import (
-    audit,
-    calendar_writes,
-    manage_links,
-    mirror,
-    notifications,
-    placing,
-    reservations,
-)
-from calendar_app.services.booking_views import BookingView, owned, view
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.bookings import emails as booking_emails
+from calendar_app.services.bookings import placement, reservations
+from calendar_app.services.bookings.queries import BookingView, owned, view
+from calendar_app.services.calendar_mirror import mirror
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common import audit_log, signed_links
+from calendar_app.services.common.permissions import Actor, Role
 
 _REASON_LENGTH = 1_000
 
@@ -63,11 +59,11 @@ class Who:
         return self.part.value
 
     @property
-    def actor_or_party(self) -> Actor | audit.Party:
+    def actor_or_party(self) -> Actor | audit_log.Party:
         """For the audit trail: what nobody here did was done by the customer, at the provider, or by the system."""
         if self.actor is None and self.outside:
-            return audit.Party.PROVIDER
-        return self.actor or audit.Party(self.part.value)
+            return audit_log.Party.PROVIDER
+        return self.actor or audit_log.Party(self.part.value)
 
     @property
     def by(self) -> str:
@@ -170,11 +166,11 @@ def retry_sync(actor: Actor, booking_id: str) -> BookingView:
     actor.require(Role.STAFF)
     with transaction() as session:
         row = owned(session, actor, booking_id)
-        again = calendar_writes.retry(session, row.id)
-        audit.record(
+        again = write_outbox.retry(session, row.id)
+        audit_log.record(
             session, row.workspace_id, actor, "booking.sync_retried", "booking", row.id, writes=len(again)
         )
-        placing.tell(session, row.workspace_id)
+        placement.tell(session, row.workspace_id)
         return view(session, row, full=True)
 
 
@@ -189,12 +185,12 @@ def _of_staff(actor: Actor, booking_id: str) -> Find:
 
 def by_link(token: str) -> Find:
     """How to find the booking of a manage link, or :class:`NotFound`: it leads nowhere."""
-    booking_id = manage_links.booking_id(token)
+    booking_id = signed_links.booking_id(token)
 
     def find(session: Session) -> Booking:
         row = session.get(Booking, booking_id)
         if row is None:
-            raise manage_links.unknown()
+            raise signed_links.unknown()
         return row
 
     return find
@@ -229,7 +225,7 @@ def _enter(session: Session, row: Booking, target: Status, who: Who, now: dateti
         cancel_notice=event_type.cancel_notice,
     )
     before = row.status
-    shown = before in calendar_writes.STANDING, target in calendar_writes.STANDING
+    shown = before in write_outbox.STANDING, target in write_outbox.STANDING
     changes: dict[str, Any] = {"status": target.value, "changed_at": now}
     if shown[0] != shown[1]:
         changes["version"] = row.version + 1
@@ -243,16 +239,16 @@ def _enter(session: Session, row: Booking, target: Status, who: Who, now: dateti
         release(session, row)
     mirror.booking_changed(session, row.id)
     if "version" in changes:
-        calendar_writes.plan(session, row)
+        write_outbox.plan(session, row)
     detail = {"by": who.by, "from": before, "reason": reason}
-    audit.record(
+    audit_log.record(
         session, row.workspace_id, who.actor_or_party, f"booking.{target.value}", "booking", row.id, **detail
     )
-    if occasion := notifications.OF_STATUS.get(target):
-        notifications.booking_changed(
+    if occasion := booking_emails.OF_STATUS.get(target):
+        booking_emails.booking_changed(
             session, row, occasion, by=who.word, actor=who.actor, reason=reason, now=now
         )
-    placing.tell(session, row.workspace_id)
+    placement.tell(session, row.workspace_id)
 
 
 def locked(session: Session, booking_id: str) -> Booking:

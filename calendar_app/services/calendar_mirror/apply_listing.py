@@ -22,8 +22,8 @@ from calendar_app.domain.recurrence import Occurrence as Expanded
 from calendar_app.domain.recurrence.cautious import Expansion
 from calendar_app.domain.timespan import instant
 from calendar_app.domain.unread import MOST_WHY, one_line
-from calendar_app.services.mirror_expansion import expand_series, expand_single, window_at
-from calendar_app.services.mirror_own import (
+from calendar_app.services.calendar_mirror.expansion import expand_series, expand_single, window_at
+from calendar_app.services.calendar_mirror.own_events import (
     OwnBooking,
     Sighting,
     Written,

@@ -19,10 +19,10 @@ from calendar_app.db import mirror as rows
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence
 from calendar_app.domain.event import CalendarEvent
-from calendar_app.services import unread
-from calendar_app.services.mirror_expansion import window_at
-from calendar_app.services.mirror_own import OwnBooking, Sighting, own_bookings, owner_of
-from calendar_app.services.mirror_run import SERIES_BATCH, Run
+from calendar_app.services.calendar_mirror import unreadable
+from calendar_app.services.calendar_mirror.apply_listing import SERIES_BATCH, Run
+from calendar_app.services.calendar_mirror.expansion import window_at
+from calendar_app.services.calendar_mirror.own_events import OwnBooking, Sighting, own_bookings, owner_of
 
 __all__ = [
     "Applied",
@@ -64,7 +64,8 @@ def apply(
     """Bring the mirror to what a provider listed: everything (``full``) or the changes since the last listing.
 
     The caller holds the calendar's row locked. A full listing also removes what it lacks, unless that would be most of
-    the calendar's future (see :data:`calendar_app.services.mirror_run.FUSE_COUNT`) and nobody agreed to it.
+    the calendar's future (see :data:`calendar_app.services.calendar_mirror.apply_listing.FUSE_COUNT`) and nobody agreed
+    to it.
     """
     run = Run(session, calendar_id, now, full=full)
     future_before = run.future_events() if full else 0
@@ -104,7 +105,7 @@ def extend(calendar_id: str, now: datetime) -> None:
             or_(col(Event.unread).is_(None), placed.exists()),
         )
         rows.delete_events(session, [row for row in session.scalars(old) if row is not None])
-        unread.note(session, calendar)
+        unreadable.note(session, calendar)
 
 
 def expand_again(session: Session, calendar_id: str, now: datetime) -> None:

@@ -17,7 +17,7 @@ from calendar_app import queues
 from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Deviation
 from calendar_app.domain.external_change import CHECKING, DELETED, RECHECK, SIGHTED, STRAY
-from calendar_app.services.mirror_own import Sighting
+from calendar_app.services.calendar_mirror.own_events import Sighting
 
 MASS_COUNT, MASS_SHARE = 5, 0.5
 """More deleted events of bookings than both, the share being of the calendar's future bookings, trip the fuse."""

@@ -15,8 +15,8 @@ from sqlmodel import Session, col
 
 from calendar_app.db.tables import Booking, BookingHost, Calendar, CalendarWrite, Connection, Deviation
 from calendar_app.domain.event import CalendarEvent
+from calendar_app.domain.recurrence import wallclock
 from calendar_app.domain.timespan import Span, instant
-from calendar_app.services import booking_events
 
 _STANDING = ("pending", "confirmed", "completed", "no_show")
 
@@ -61,7 +61,7 @@ class OwnBooking:
         """Whether an event says what we write for the booking: once, at its time."""
         if event.start is None or event.start.all_day or event.recurrence:
             return False
-        times = booking_events.moment(event.start, zone), booking_events.moment(event.end, zone)
+        times = wallclock.event_instant(event.start, zone), wallclock.event_instant(event.end, zone)
         return None not in times and self.span == tuple(map(instant, filter(None, times)))
 
 

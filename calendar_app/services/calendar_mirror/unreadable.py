@@ -7,9 +7,7 @@ the calendar's row, and the next full listing replaces it. Both are bounded, wha
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select
@@ -17,7 +15,6 @@ from sqlmodel import Session, col, select
 from calendar_app.db import mirror as rows
 from calendar_app.db.tables import Calendar, Event
 from calendar_app.domain.unread import Unread, event_name
-from calendar_app.services import notifications
 
 MOST = 50
 """Notes kept of one calendar, and as many of what a listing says beside its events."""
@@ -52,5 +49,3 @@ def note(
 def notes_of(calendar: Calendar) -> Sequence[Unread]:
     """What could not be read, the first :data:`MOST` of ``calendar.unread_count``."""
     return [Unread.kept(one) for one in calendar.unread]
-
-

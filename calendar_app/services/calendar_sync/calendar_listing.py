@@ -25,8 +25,13 @@ from calendar_app.db.tables import Calendar, Connection
 from calendar_app.errors import CalendarNotFound, NotFound, PermissionDenied, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, Capability, RemoteCalendar
-from calendar_app.services import calendar_rights, calendar_writes, calendars, grants, live, sync
-from calendar_app.services.sync_run import USABLE
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import USABLE
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes import write_access
+from calendar_app.services.common import change_events
+from calendar_app.services.connections import calendars
+from calendar_app.services.connections import tokens as connection_tokens
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +48,7 @@ def look(connection_id: str, *, now: datetime | None = None) -> list[str]:
     """
     now = now or clock()
     try:
-        listing = grants.call(connection_id, lambda api: api.list_calendars())
+        listing = connection_tokens.call(connection_id, lambda api: api.list_calendars())
     except (ProviderError, NotFound) as error:
         log.info("calendars were not listed", extra={"connection": connection_id, "code": error.code})
         with transaction() as session:
@@ -52,7 +57,7 @@ def look(connection_id: str, *, now: datetime | None = None) -> list[str]:
     with transaction() as session:
         missing, unread = judge(session, connection_id, listing, now)
     for calendar_id in unread:
-        sync.request(calendar_id)
+        sync_requests.request(calendar_id)
     return missing
 
 
@@ -82,13 +87,13 @@ def judge(
             if _is_back(row):
                 unread.append(row.id)
         if written and (error := _refusal(row, found)) is not None:
-            calendar_rights.lost(session, row, error, now)
+            write_access.lost(session, row, error, now)
             missing.append(row.id)
         elif row.write_lost_at is not None:
             if row.write_error_code == CalendarNotFound.code:
-                calendar_writes.remove_again(session, row.id, now)
-            if not calendar_writes.take_up_refused(session, row.id):
-                calendar_rights.regained(session, row)  # else the write that succeeds says so
+                write_outbox.remove_again(session, row.id, now)
+            if not write_outbox.take_up_refused(session, row.id):
+                write_access.regained(session, row)  # else the write that succeeds says so
     _postpone(session, connection_id, now, again=bool(missing or unread))
     return missing, unread + _add_new(session, connection_id, {row.remote_id for row in rows}, listing, now)
 
@@ -103,7 +108,7 @@ def _add_new(
     connection = session.get_one(Connection, connection_id)
     added = [calendars.add(session, connection, remote, now) for remote in new]
     session.flush()
-    after_commit(session, lambda: live.publish(connection.workspace_id, "connections"))
+    after_commit(session, lambda: change_events.publish(connection.workspace_id, "connections"))
     return [row.id for row in added]
 
 
@@ -130,7 +135,7 @@ def sweep(now: datetime | None = None) -> int:
 
 def _is_back(row: Calendar) -> bool:
     """Whether a calendar that is listed has to be read, as it was gone or refused; from the start if it was gone."""
-    if row.removed_at is None and row.last_error_code not in calendar_rights.LOST:
+    if row.removed_at is None and row.last_error_code not in write_access.LOST:
         return False
     if row.removed_at is not None or row.last_error_code == CalendarNotFound.code:
         row.removed_at, row.sync_cursor = None, None

@@ -20,8 +20,8 @@ from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import EventNotFound, GrantRevoked, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Capability, PushChannel, RenewsChannels
-from calendar_app.services import grants
-from calendar_app.services.sync_run import USABLE
+from calendar_app.services.calendar_sync.run import USABLE
+from calendar_app.services.connections import tokens as connection_tokens
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ def prolong(channel: Channel, connection_id: str, until: datetime) -> Renewal:
         return provider.renew_channel(held, until)
 
     try:
-        grants.freshen(connection_id, FRESH)
-        granted = grants.call(connection_id, renew, ends_grant=False)
+        connection_tokens.freshen(connection_id, FRESH)
+        granted = connection_tokens.call(connection_id, renew, ends_grant=False)
     except ProviderError as error:
         log.info("a push channel was not renewed", extra={"channel": channel.id, "code": error.code})
         if isinstance(error, EventNotFound):

@@ -23,9 +23,12 @@ from calendar_app.domain.unread import one_line
 from calendar_app.errors import Conflict, InvalidInput
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, SignIn
-from calendar_app.services import audit, calendar_zones, calendars, limits, live, mirror, unread
-from calendar_app.services.calendars import CalendarView
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.calendar_mirror import expansion, mirror, unreadable
+from calendar_app.services.common import audit_log, change_events, rate_limits
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections import calendar_time_zones, calendars
+from calendar_app.services.connections import emails as connection_emails
+from calendar_app.services.connections.calendars import CalendarView
 
 MAX_BYTES = 10 * 2**20
 MAX_EVENTS = 20_000
@@ -80,7 +83,7 @@ def import_file(
     :raises TooManyRequests: too often.
     """
     actor.require(Role.STAFF)
-    limits.check("calendar-import", actor.person_id, _RATE)
+    rate_limits.check("calendar-import", actor.person_id, _RATE)
     now = now or datetime.now(UTC)
     file = _read(content, actor.email, now)
     # What marks our own events has no place in a stranger's.
@@ -93,18 +96,18 @@ def import_file(
         else:
             calendar, connection = _imported(session, actor, calendar_id)
             calendar.name = named or calendar.name
-        calendar_zones.take_named(session, calendar, file.zone or "", now)
+        calendar_time_zones.take_named(session, calendar, file.zone or "", now)
         _store(session, calendar, events, now)
-        unread.note(session, calendar, file.unread, full=True)
-        unread.tell(session, calendar, now)
+        unreadable.note(session, calendar, file.unread, full=True)
+        connection_emails.tell_unread(session, calendar, now)
         connection.last_sync_at = now
         session.add(connection)
         held = _held(session, calendar)
-        audit.record(
+        audit_log.record(
             session, actor.workspace_id, actor, "calendar.imported", "calendar", calendar.id, events=held
         )
         for topic in ("connections", "events"):
-            after_commit(session, partial(live.publish, actor.workspace_id, topic))
+            after_commit(session, partial(change_events.publish, actor.workspace_id, topic))
         view = calendars.view(calendar, connection, now)
     problems = [*file.problems, *file.others]
     return ImportResult(
@@ -129,7 +132,7 @@ def delete_calendar(actor: Actor, calendar_id: str) -> None:
                 "calendar is used for.",
                 code="calendar_of_account",
             )
-        audit.record(
+        audit_log.record(
             session,
             actor.workspace_id,
             actor,
@@ -143,11 +146,11 @@ def delete_calendar(actor: Actor, calendar_id: str) -> None:
         if session.exec(others).first() is None:
             session.delete(connection)
         for topic in ("connections", "events"):
-            after_commit(session, partial(live.publish, actor.workspace_id, topic))
+            after_commit(session, partial(change_events.publish, actor.workspace_id, topic))
 
 
 def _read(content: bytes, email: str, now: datetime) -> CalendarFile:
-    density = Density(mirror.window_at(now))
+    density = Density(expansion.window_at(now))
     try:
         file = read_calendar(content, max_bytes=MAX_BYTES, owners=(email,))
     except TooLarge as error:

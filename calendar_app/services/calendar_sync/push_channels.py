@@ -38,9 +38,11 @@ from calendar_app.providers.base import (
     PushRequest,
     PushSignal,
 )
-from calendar_app.services import channel_renewal, grants, sync
-from calendar_app.services.channel_renewal import Renewal
-from calendar_app.services.sync_run import USABLE
+from calendar_app.services.calendar_sync import channel_renewal
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.channel_renewal import Renewal
+from calendar_app.services.calendar_sync.run import USABLE
+from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -221,7 +223,13 @@ def _take(provider: str, notice: PushNotice) -> bool:
     renews = notice.signal in _RENEWS
     job = f"push-{channel.id}-{notice.signal}" if renews else f"push-{channel.id}"
     queued = queues.enqueue(
-        queues.SYNC, "push", channel.id, number, str(notice.signal), job_id=job, timeout=sync.TIMEOUT_S
+        queues.SYNC,
+        "push",
+        channel.id,
+        number,
+        str(notice.signal),
+        job_id=job,
+        timeout=sync_requests.TIMEOUT_S,
     )
     if (
         not queued
@@ -229,7 +237,7 @@ def _take(provider: str, notice: PushNotice) -> bool:
         _note(channel.id, number)
         if renews:
             _end(channel.id, notice.signal)
-        sync.request(channel.calendar_id)
+        sync_requests.request(channel.calendar_id)
     return True
 
 
@@ -250,12 +258,12 @@ def pushed(channel_id: str, number: int, signal: str = PushSignal.CHANGED) -> No
         if signal == PushSignal.ENDED:
             _end(other.id, signal)
             _enqueue(other.calendar_id)
-        sync.request(other.calendar_id)
+        sync_requests.request(other.calendar_id)
     if signal in _RENEWS:
         _end(channel_id, signal)
         ensure(calendar_id)
-    sync.request(calendar_id, queue=False)
-    sync.sync_calendar(calendar_id)
+    sync_requests.request(calendar_id, queue=False)
+    sync_requests.sync_calendar(calendar_id)
 
 
 def _note_unproven(channel_id: str) -> None:
@@ -351,13 +359,13 @@ def _asked(
     """A channel by ``watch``. One that stands in its way is shared with the calendar here that relies on it, or else
     ended: something that died has left it behind."""
     try:
-        return grants.call(connection_id, watch, ends_grant=False)
+        return connection_tokens.call(connection_id, watch, ends_grant=False)
     except ChannelExists as standing:
         if shared := channel_renewal.relied_upon(standing.resource_id, calendar_id):
             return shared
         left = PushChannel("", standing.resource_id, datetime.now(UTC))
-        grants.call(connection_id, partial(_stop_at, left), ends_grant=False)
-        return grants.call(connection_id, watch, ends_grant=False)
+        connection_tokens.call(connection_id, partial(_stop_at, left), ends_grant=False)
+        return connection_tokens.call(connection_id, watch, ends_grant=False)
 
 
 def _end(channel_id: str, signal: str) -> None:
@@ -386,7 +394,7 @@ def _stop(channels: list[Channel], connection_id: str) -> None:
                 _update(session, one.id, {"stopped_at": datetime.now(UTC)})
         ended = PushChannel(channel.id, channel.resource_id, channel.expires_at)
         try:
-            grants.call(connection_id, partial(_stop_at, ended), ends_grant=False)
+            connection_tokens.call(connection_id, partial(_stop_at, ended), ends_grant=False)
         except (ProviderError, NotFound) as error:
             log.info("a push channel ends by itself", extra={"channel": channel.id, "code": error.code})
         for other in sharing:

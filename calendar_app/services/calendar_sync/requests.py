@@ -1,7 +1,7 @@
 """When calendars are read: asked for by people and pushes, due by the clock, and found again after anything was lost.
 
 A request is a time in the calendar's row, so it survives a dead Redis; the queue only makes it quick. Reading itself is
-:mod:`calendar_app.services.sync_run`.
+:mod:`calendar_app.services.calendar_sync.run`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import GrantRevoked, NotFound
 from calendar_app.providers import registry
-from calendar_app.services import troubles
-from calendar_app.services.calendars import MASS_DELETE, next_reading
-from calendar_app.services.roles import Actor, Role
-from calendar_app.services.sync_run import USABLE, Outcome, SyncResult, sync_once
+from calendar_app.services.calendar_sync import suspension
+from calendar_app.services.calendar_sync.run import USABLE, Outcome, SyncResult, sync_once
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections.calendars import MASS_DELETE, next_reading
 from calendar_app.settings import get_settings
 
 __all__ = ["MASS_DELETE", "Outcome", "SyncResult"]
@@ -138,7 +138,7 @@ def request_for(
         raise NotFound("There is no such calendar.")
     with transaction() as session:
         for resting in {connection for one, _, _, connection in found if one in chosen}:
-            troubles.try_now(session, resting)
+            suspension.try_now(session, resting)
     for one in chosen:
         request(one)
     return chosen

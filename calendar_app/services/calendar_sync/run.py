@@ -50,17 +50,14 @@ from calendar_app.errors import (
 )
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Capability
-from calendar_app.services import (
-    calendar_rights,
-    calendar_zones,
-    grants,
-    live,
-    mirror,
-    sightings,
-    troubles,
-    unread,
-)
-from calendar_app.services.calendars import MASS_DELETE
+from calendar_app.services.calendar_mirror import expansion, mirror, mismatches, unreadable
+from calendar_app.services.calendar_sync import suspension
+from calendar_app.services.calendar_writes import write_access
+from calendar_app.services.common import change_events
+from calendar_app.services.connections import calendar_time_zones
+from calendar_app.services.connections import emails as connection_emails
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.connections.calendars import MASS_DELETE
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +189,7 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
         connection = session.get(Connection, row.connection_id) if row else None
         if row is None or connection is None or row.removed_at or connection.status not in USABLE:
             return Outcome.SKIPPED
-        if troubles.rests(connection, now):
+        if suspension.rests(connection, now):
             return Outcome.SKIPPED
         if connection.provider in registry.unread():
             return Outcome.SKIPPED
@@ -217,7 +214,7 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
 
 def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> _Listing:
     """Write every event of the listing to ``spool``, one JSON line each."""
-    since = None if cursor else utc(mirror.window_at(clock()).start)
+    since = None if cursor else utc(expansion.window_at(clock()).start)
 
     def work(provider: CalendarProvider) -> _Listing:
         spool.seek(0)
@@ -229,7 +226,7 @@ def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> _Listing:
                 spool.write(orjson.dumps(rows.to_payload(event)) + b"\n")
             last, full = page.cursor, full or page.snapshot
             zone = zone if page.timezone is None else page.timezone
-            notes += page.unread[: unread.MOST]
+            notes += page.unread[: unreadable.MOST]
             if page.events:
                 count += len(page.events)
                 _progress(claim, count)
@@ -237,7 +234,7 @@ def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> _Listing:
             raise ProviderUnavailable("The provider's list of events ended early.", reason="no_cursor")
         return _Listing(last, full, zone, notes)
 
-    return grants.call(claim.connection_id, work)
+    return connection_tokens.call(claim.connection_id, work)
 
 
 def _listed(spool: IO[bytes]) -> Iterator[CalendarEvent]:
@@ -255,14 +252,16 @@ def _progress(claim: _Claim, count: int) -> None:
         if (
             claim.cursor is None
         ):  # what changed since a cursor is read before anybody could follow its progress
-            after_commit(session, lambda: live.publish(claim.workspace_id, "connections", claim.person_id))
+            after_commit(
+                session, lambda: change_events.publish(claim.workspace_id, "connections", claim.person_id)
+            )
 
 
 def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncResult, bool]:
     now, full = clock(), listing.full
     with transaction() as session:
         row = _locked(session, claim)
-        calendar_zones.take_listed(session, row, listing.zone, now, full=full)
+        calendar_time_zones.take_listed(session, row, listing.zone, now, full=full)
         applied = mirror.apply(
             session,
             row.id,
@@ -271,9 +270,9 @@ def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncRes
             now=now,
             accept_removals=claim.removals_accepted,
         )
-        sightings.note(session, row, applied.sightings, now)
-        unread.note(session, row, listing.unread, full=full)
-        unread.tell(session, row, now)
+        mismatches.note(session, row, applied.sightings, now)
+        unreadable.note(session, row, listing.unread, full=full)
+        connection_emails.tell_unread(session, row, now)
         row.sync_cursor = listing.cursor
         if row.removals_accepted and not claim.removals_accepted:
             row.sync_cursor = None  # agreed to while we read: the next reading lists everything
@@ -287,10 +286,10 @@ def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncRes
         row.failures, row.sync_retry_at, row.sync_lease_until = 0, None, None
         again = row.sync_requested_at is not None and row.sync_requested_at > (row.sync_started_at or now)
         session.add(row)
-        troubles.recovered(session, claim.connection_id, now)
+        suspension.recovered(session, claim.connection_id, now)
         topics = ["events"] * bool(applied.changed or applied.removed) + ["connections"]
         for topic in topics:
-            after_commit(session, partial(live.publish, claim.workspace_id, topic, claim.person_id))
+            after_commit(session, partial(change_events.publish, claim.workspace_id, topic, claim.person_id))
     return SyncResult(Outcome.DONE, full, applied.changed, applied.removed, applied.kept), again
 
 
@@ -310,11 +309,13 @@ def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
         if row.last_error_code != MASS_DELETE:
             row.last_error_code, row.last_error = error.code, error.detail
         session.add(row)
-        if error.code in calendar_rights.LOST:
-            calendar_rights.list_soon(session, claim.connection_id, now)
+        if error.code in write_access.LOST:
+            write_access.list_soon(session, claim.connection_id, now)
         if not isinstance(error, GrantRevoked):
-            troubles.failed(session, claim.connection_id, error, now)
-        after_commit(session, lambda: live.publish(claim.workspace_id, "connections", claim.person_id))
+            suspension.failed(session, claim.connection_id, error, now)
+        after_commit(
+            session, lambda: change_events.publish(claim.workspace_id, "connections", claim.person_id)
+        )
     log.warning("a calendar was not read", extra={"calendar": claim.calendar_id, "code": error.code})
     return SyncResult(Outcome.FAILED, error=error.detail)
 

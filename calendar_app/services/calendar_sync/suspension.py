@@ -1,11 +1,11 @@
 """Connections that fail and fail: given rest, said once, taken up again, and in the end cleaned up.
 
-One failure is the calendar's business (:mod:`calendar_app.services.sync_run`). A connection none of whose calendars
-could be read for a day, and not for want of trying, is switched off: status ``error``, one letter to its owner, and
-from then on one attempt after a quarter of the time for which it has not worked, at least every hour's and at most
-every day's length. The first success clears all of it and brings back the writes that were given up meanwhile.
+One failure is the calendar's business (:mod:`calendar_app.services.calendar_sync.run`). A connection none of whose
+calendars could be read for a day, and not for want of trying, is switched off: status ``error``, one letter to its
+owner, and from then on one attempt after a quarter of the time for which it has not worked, at least every hour's and
+at most every day's length. The first success clears all of it and brings back the writes that were given up meanwhile.
 
-What stays dead is :mod:`calendar_app.services.abandoned`'s.
+What stays dead is :mod:`calendar_app.services.connection_lifecycle.expiry`'s.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection
 from calendar_app.errors import AlmanacError, ProviderUnavailable, RateLimited, UsageLimited
-from calendar_app.services import audit, calendar_writes, live, notifications
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common import audit_log, change_events
+from calendar_app.services.connections import emails as connection_emails
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +54,19 @@ def failed(session: Session, connection_id: str, error: AlmanacError, now: datet
     row.status, row.last_error_code = "error", GIVEN_UP
     row.last_error = f"This account could not be read for {_days(now - since)}: {error.detail}"
     if first:
-        audit.record(
+        audit_log.record(
             session,
             row.workspace_id,
-            audit.Party.SYSTEM,
+            audit_log.Party.SYSTEM,
             "connection.suspended",
             "connection",
             row.id,
             provider=row.provider,
             code=error.code,
         )
-        notifications.connection_failing(session, row, since, error.detail)
+        connection_emails.connection_failing(session, row, since, error.detail)
         workspace_id = row.workspace_id
-        after_commit(session, lambda: live.publish(workspace_id, "connections"))
+        after_commit(session, lambda: change_events.publish(workspace_id, "connections"))
 
 
 def recovered(session: Session, connection_id: str, now: datetime) -> None:
@@ -77,10 +79,10 @@ def recovered(session: Session, connection_id: str, now: datetime) -> None:
         row.last_error_code, row.last_error = "", ""
         row.status = "connected" if row.status == "error" else row.status
         _take_up_writes(session, row.id)
-        audit.record(
+        audit_log.record(
             session,
             row.workspace_id,
-            audit.Party.SYSTEM,
+            audit_log.Party.SYSTEM,
             "connection.recovered",
             "connection",
             row.id,
@@ -101,10 +103,10 @@ def _take_up_writes(session: Session, connection_id: str) -> None:
         update(CalendarWrite)
         .where(
             col(CalendarWrite.calendar_id).in_(here),
-            col(CalendarWrite.state) == calendar_writes.FAILED,
+            col(CalendarWrite.state) == write_outbox.FAILED,
             col(CalendarWrite.last_error_code).in_(_PASSING),
         )
-        .values(state=calendar_writes.QUEUED, attempts=0, next_attempt_at=None)
+        .values(state=write_outbox.QUEUED, attempts=0, next_attempt_at=None)
     )
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
-
 from sqlmodel import Session, col, select
 
 from calendar_app.db.tables import (
@@ -17,13 +14,9 @@ from calendar_app.db.tables import (
     Person,
 )
 from calendar_app.domain.colors import booking_color
-from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, EventDraft, EventTime, write_key
-from calendar_app.domain.intake import parse_questions
-from calendar_app.domain.recurrence import UnknownZone
-from calendar_app.domain.recurrence.wallclock import instant_of
-from calendar_app.domain.timespan import utc
-from calendar_app.services import installation
-from calendar_app.services.answers import answers_in_words
+from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, EventDraft, write_key
+from calendar_app.services.common import installation
+from calendar_app.services.event_types.answers import answers_in_words
 from calendar_app.settings import get_settings
 
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 from enum import StrEnum
 
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventDraft
+from calendar_app.domain.recurrence import wallclock
 from calendar_app.errors import EventNotFound, NotFound, PreconditionFailed, ProviderError
 from calendar_app.providers.base import CalendarProvider, WrittenEvent
-from calendar_app.services import booking_events, grants
+from calendar_app.services.connections import tokens as connection_tokens
 
 _MERGES = 3
 
@@ -78,12 +79,12 @@ def merged(draft: EventDraft, current: CalendarEvent) -> EventDraft:
 def read_back(connection_id: str, calendar: str, remote_id: str, draft: EventDraft) -> Seen:
     """What the provider shows of the event now; trouble in reading is no news about what was written."""
     try:
-        event = grants.call(connection_id, lambda api: api.get_event(calendar, remote_id))
+        event = connection_tokens.call(connection_id, lambda api: api.get_event(calendar, remote_id))
     except EventNotFound:
         return Seen.MISSING
     except (ProviderError, NotFound):
         return Seen.UNREAD
-    times = booking_events.moment(event.start, draft.zone), booking_events.moment(event.end, draft.zone)
+    times = wallclock.event_instant(event.start, draft.zone), wallclock.event_instant(event.end, draft.zone)
     same = (
         times == (draft.start, draft.end) and event.private.get(BOOKING_MARK) == draft.private[BOOKING_MARK]
     )

@@ -17,7 +17,7 @@ retryable              again later: 5 s, doubling to an hour, with jitter; ``Ret
                        (:func:`event_writing.merged`), what is gone is made anew or done; else again later
 ``EventNotFound``      written anew
 ``PermissionDenied``,  parked, the calendar's owner is told once; taken up by itself when the calendar can be written
-``CalendarNotFound``   again (:mod:`calendar_app.services.calendar_listing`)
+``CalendarNotFound``   again (:mod:`calendar_app.services.calendar_sync.calendar_listing`)
 any other              parked with the reason; staff see it and may retry
 =====================  ==============================================================================================
 """
@@ -45,6 +45,7 @@ from calendar_app.db.tables import (
     Person,
     Workspace,
 )
+from calendar_app.domain import external_change
 from calendar_app.domain.booking import Status
 from calendar_app.domain.event import EventDraft, write_key
 from calendar_app.errors import (
@@ -57,9 +58,12 @@ from calendar_app.errors import (
 )
 from calendar_app.providers import registry
 from calendar_app.providers.base import Capability, WrittenEvent
-from calendar_app.services import booking_events, calendar_rights, deviations, grants, live, mirror, sightings
-from calendar_app.services.event_writing import Seen, put, read_back, remove
-from calendar_app.services.mirror_own import Sighting
+from calendar_app.services.calendar_mirror import mirror, mismatches
+from calendar_app.services.calendar_mirror.own_events import Sighting
+from calendar_app.services.calendar_writes import event_draft, write_access
+from calendar_app.services.calendar_writes.event_writer import Seen, put, read_back, remove
+from calendar_app.services.common import change_events
+from calendar_app.services.connections import tokens as connection_tokens
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +167,7 @@ def take_up_refused(session: Session, calendar_id: str) -> list[str]:
     query = select(CalendarWrite).where(
         CalendarWrite.calendar_id == calendar_id,
         CalendarWrite.state == FAILED,
-        col(CalendarWrite.last_error_code).in_(calendar_rights.LOST),
+        col(CalendarWrite.last_error_code).in_(write_access.LOST),
     )
     rows = session.exec(query.order_by(col(CalendarWrite.id)).with_for_update()).all()
     for row in rows:
@@ -366,7 +370,7 @@ def _claim(write_id: str, now: datetime) -> _Claim | str:
         row.lease_until = now + LEASE
         row.state = row.state if not behind else QUEUED
         session.add(row)
-        draft = booking_events.draft(session, row) if row.present else None
+        draft = event_draft.draft(session, row) if row.present else None
         return _Claim(
             row.id,
             row.fence,
@@ -389,13 +393,17 @@ def _carry_out(claim: _Claim) -> _Outcome:
     """Make the calls; no transaction is open here."""
     try:
         if claim.draft is None:
-            grants.call(claim.connection_id, lambda api: remove(api, claim.calendar, claim.remote_id))
+            connection_tokens.call(
+                claim.connection_id, lambda api: remove(api, claim.calendar, claim.remote_id)
+            )
             return _Outcome()
         if claim.verify_only:
             return _Outcome(seen=_read_back(claim, None))
         draft = claim.draft
         return _Outcome(
-            grants.call(claim.connection_id, lambda api: put(api, claim.calendar, draft, claim.etag))
+            connection_tokens.call(
+                claim.connection_id, lambda api: put(api, claim.calendar, draft, claim.etag)
+            )
         )
     except EventNotFound as error:
         return _Outcome() if claim.draft is None else _Outcome(error=error)
@@ -433,13 +441,13 @@ def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = Fal
             row.lease_until = None
         if outcome.error is not None:
             _failed(row, outcome.error, now)
-            if outcome.error.code in calendar_rights.LOST:
-                calendar_rights.lost(session, calendar, outcome.error, now)
+            if outcome.error.code in write_access.LOST:
+                write_access.lost(session, calendar, outcome.error, now)
         else:
             _succeeded(row, claim, outcome, now)
             _agree(session, row, calendar, claim.etag, now)
             if outcome.written is not None and calendar.write_lost_at is not None:
-                calendar_rights.regained(session, calendar)
+                write_access.regained(session, calendar)
                 take_up_refused(session, calendar.id)
         session.add(row)
         if not keep:
@@ -479,10 +487,10 @@ def _agree(session: Session, row: CalendarWrite, calendar: Calendar, before: str
     if row.state == QUEUED or row.state == WRITTEN:
         versions = {before, row.etag}
         if mirror.recognise(session, calendar.id, row.remote_id, row.booking_id, versions):
-            sightings.note(session, calendar, [Sighting(row.remote_id, gone=False)], now)
+            mismatches.note(session, calendar, [Sighting(row.remote_id, gone=False)], now)
     elif row.state in (VERIFIED, REMOVED):
-        how = deviations.RESTORED if row.state == VERIFIED else deviations.VANISHED
-        deviations.healed(session, row.booking_id, row.calendar_id, how, now)
+        how = external_change.RESTORED if row.state == VERIFIED else external_change.VANISHED
+        mismatches.healed(session, row.booking_id, row.calendar_id, how, now)
 
 
 def _failed(row: CalendarWrite, error: ProviderError, now: datetime) -> None:
@@ -512,4 +520,4 @@ def _park(row: CalendarWrite, code: str, reason: str) -> None:
 
 
 def _tell(session: Session, workspace_id: str) -> None:
-    after_commit(session, lambda: live.publish(workspace_id, "bookings"))
+    after_commit(session, lambda: change_events.publish(workspace_id, "bookings"))

@@ -1,8 +1,8 @@
 """Calendars that receive bookings and cannot be written: noted, told once, and cleared when they can be written again.
 
 A refused write notes it (:mod:`calendar_app.services.calendar_writes`), and so does a listing of the account's
-calendars that lacks it or calls it read-only (:mod:`calendar_app.services.calendar_listing`), which is also what finds
-out that the right is back.
+calendars that lacks it or calls it read-only (:mod:`calendar_app.services.calendar_sync.calendar_listing`), which is
+also what finds out that the right is back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from sqlmodel import Session, col
 from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.errors import CalendarNotFound, PermissionDenied, ProviderError
-from calendar_app.services import live, notifications
+from calendar_app.services.common import change_events
+from calendar_app.services.connections import emails as connection_emails
 
 LOST = (PermissionDenied.code, CalendarNotFound.code)
 """Codes of errors that mean that a calendar cannot be written any more, until somebody at the provider changes that."""
@@ -30,7 +31,7 @@ def lost(session: Session, calendar: Calendar, error: ProviderError, now: dateti
     if calendar.write_lost_at is None:
         calendar.write_lost_at = now
         connection = session.get_one(Connection, calendar.connection_id)
-        notifications.calendar_not_writable(session, connection, calendar, now)
+        connection_emails.calendar_not_writable(session, connection, calendar, now)
         list_soon(session, calendar.connection_id, now)
     _tell(session, calendar)
 
@@ -54,4 +55,4 @@ def list_soon(session: Session, connection_id: str, now: datetime) -> None:
 
 def _tell(session: Session, calendar: Calendar) -> None:
     workspace_id = calendar.workspace_id
-    after_commit(session, lambda: live.publish(workspace_id, "connections"))
+    after_commit(session, lambda: change_events.publish(workspace_id, "connections"))

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import AuditEntry
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common.permissions import Actor, Role
 
 MOST = 200
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from redis.exceptions import RedisError
 
 from calendar_app.queues import redis as client
-from calendar_app.services.listening import messages
+from calendar_app.services.common.redis_messages import messages
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from sqlmodel import Session, col, delete, select
 from calendar_app.db.session import clock, transaction
 from calendar_app.db.tables import IdempotencyRecord
 from calendar_app.errors import Conflict, InvalidInput
-from calendar_app.services import installation
+from calendar_app.services.common import installation
 
 KEPT = timedelta(hours=24)
 ABANDONED = timedelta(seconds=60)

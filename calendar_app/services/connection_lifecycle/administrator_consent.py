@@ -21,9 +21,11 @@ from calendar_app.db.tables import OAuthAttempt
 from calendar_app.errors import ConsentDenied, NotFound, ProviderUnavailable, StateInvalid
 from calendar_app.providers import registry
 from calendar_app.providers.base import AsksAdministrators, ConsentRefusal
-from calendar_app.services import accounts, audit, connecting
-from calendar_app.services.connection_views import title
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.accounts import authentication
+from calendar_app.services.common import audit_log
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connection_lifecycle import oauth as connection_oauth
+from calendar_app.services.connections.queries import title
 
 LINK_LIFE = timedelta(days=7)
 _ANYBODY = "administrator-consent"
@@ -82,7 +84,7 @@ def administrator_link(actor: Actor, provider: str, *, now: datetime | None = No
     actor.require(Role.STAFF)
     oauth, state = registry.oauth_client(provider), secrets.token_urlsafe(32)
     url = (
-        oauth.administrator_url(state=state, redirect_uri=connecting.redirect_uri(provider))
+        oauth.administrator_url(state=state, redirect_uri=connection_oauth.redirect_uri(provider))
         if isinstance(oauth, AsksAdministrators)
         else ""
     )
@@ -92,13 +94,13 @@ def administrator_link(actor: Actor, provider: str, *, now: datetime | None = No
     with transaction() as session:
         session.add(
             OAuthAttempt(
-                state_hash=accounts.digest(state),
-                binding=accounts.digest(_ANYBODY),
+                state_hash=authentication.digest(state),
+                binding=authentication.digest(_ANYBODY),
                 provider=provider,
                 workspace_id=actor.workspace_id,
                 person_id=actor.person_id,
                 code_verifier="",
-                next_path=connecting.DEFAULT_NEXT,
+                next_path=connection_oauth.DEFAULT_NEXT,
                 expires_at=expires_at,
             )
         )
@@ -121,16 +123,16 @@ def take_answer(
     """
     if code:
         raise StateInvalid("The provider's answer cannot be read. Ask for a new link.")
-    attempt = connecting.spend(state or "", provider, [_ANYBODY], now or datetime.now(UTC))
+    attempt = connection_oauth.spend(state or "", provider, [_ANYBODY], now or datetime.now(UTC))
     if error in ("server_error", "temporarily_unavailable"):
         raise ProviderUnavailable(
             f"{title(provider)} cannot take your consent right now. Ask for a new link."
         )
     with transaction() as session:
-        audit.record(
+        audit_log.record(
             session,
             attempt.workspace_id,
-            audit.Party.PROVIDER,
+            audit_log.Party.PROVIDER,
             "connection.administrator_refused" if error else "connection.administrator_agreed",
             "person",
             attempt.person_id,
@@ -141,4 +143,4 @@ def take_answer(
             f"The administrator did not allow Almanac to use calendars at {title(provider)}.",
             code="admin_consent_refused",
         )
-    return Agreed(connecting.person_binding(attempt.person_id) in bindings, attempt.next_path)
+    return Agreed(connection_oauth.person_binding(attempt.person_id) in bindings, attempt.next_path)

@@ -4,39 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
-
-from sqlmodel import col, select
 
 from calendar_app.db.session import after_commit, clock, reading, transaction
-from calendar_app.db.tables import Connection
-from calendar_app.errors import NotFound, ProviderError
+from calendar_app.errors import ProviderError
 from calendar_app.providers import registry
-from calendar_app.providers.base import CalendarProvider, ProviderKind, RemoteCalendar
-from calendar_app.services import calendar_listing, calendars, connection_views, grants, live
-from calendar_app.services.calendars import HIDDEN_TOKENS
-from calendar_app.services.connecting import (
-    ConnectResult,
-    finish,
-    local_path,
-    next_path_of,
-    person_binding,
-    redirect_uri,
+from calendar_app.providers.base import CalendarProvider, RemoteCalendar
+from calendar_app.services.calendar_sync import calendar_listing
+from calendar_app.services.common import change_events
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.connection_lifecycle.oauth import (
     request_sync,
-    start,
 )
-from calendar_app.services.connecting_credentials import connect, connect_with_credentials
-from calendar_app.services.connection_views import ConnectionView, owned, title, views
-from calendar_app.services.disconnecting import (
-    DisconnectionView,
-    DisconnectPreview,
-    DisconnectResult,
-    disconnect,
-    disconnect_preview,
-    disconnection,
-)
-from calendar_app.services.disconnections import AffectedBooking
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.connections import calendars
+from calendar_app.services.connections import queries as connection_queries
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.connections.queries import ConnectionView, owned
+
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
@@ -55,9 +38,11 @@ def refresh(actor: Actor, connection_id: str) -> ConnectionView:
     with reading() as session:
         key = owned(session, actor, connection_id).provider
     if key in registry.unread():
-        return connection_views.get_connection(actor, connection_id)
-    grants.refresh(connection_id)
-    listing: list[RemoteCalendar] = grants.call(connection_id, lambda provider: provider.list_calendars())
+        return connection_queries.get_connection(actor, connection_id)
+    connection_tokens.refresh(connection_id)
+    listing: list[RemoteCalendar] = connection_tokens.call(
+        connection_id, lambda provider: provider.list_calendars()
+    )
     now = clock()
     with transaction() as session:
         row = owned(session, actor, connection_id, lock=True)
@@ -65,10 +50,10 @@ def refresh(actor: Actor, connection_id: str) -> ConnectionView:
         session.add(row)
         standing = calendars.store_listing(session, row, listing)
         calendar_listing.judge(session, row.id, listing, now)
-        after_commit(session, lambda: live.publish(actor.workspace_id, "connections"))
+        after_commit(session, lambda: change_events.publish(actor.workspace_id, "connections"))
         unread = [calendar.id for calendar in standing if calendar.synced_at is None]
     request_sync(unread)
-    return connection_views.get_connection(actor, connection_id)
+    return connection_queries.get_connection(actor, connection_id)
 
 
 def test(actor: Actor, connection_id: str) -> TestResult:
@@ -83,7 +68,7 @@ def test(actor: Actor, connection_id: str) -> TestResult:
 
     started = time.perf_counter()
     try:
-        found = grants.call(connection_id, count)
+        found = connection_tokens.call(connection_id, count)
     except ProviderError as error:
         return TestResult(False, _milliseconds(started), error.detail)
     return TestResult(

@@ -11,10 +11,16 @@ from calendar_app.db.session import reading
 from calendar_app.errors import AuthExpired, CredentialsRejected, NotFound
 from calendar_app.providers import registry
 from calendar_app.providers.base import Credentials, Grant, SignIn
-from calendar_app.services import accounts, limits
-from calendar_app.services.connecting import Attempt, ConnectResult, require_same_account, store
-from calendar_app.services.connection_views import owned, title
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.accounts import authentication
+from calendar_app.services.common import rate_limits
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connection_lifecycle.oauth import (
+    Attempt,
+    ConnectResult,
+    require_same_account,
+    store,
+)
+from calendar_app.services.connections.queries import owned, title
 
 TRIES, FAILURES = "20/10 minutes", "6/10 minutes"
 
@@ -54,17 +60,17 @@ def connect_with_credentials(
             row = owned(session, actor, connection_id)
             if row.person_id != actor.person_id or row.provider != provider:
                 raise NotFound("There is no such connection of yours at this provider.")
-    target = accounts.digest(f"{provider} {credentials.address.lower()} {credentials.username.lower()}")
-    limits.check("connect-tries", actor.person_id, TRIES)
-    limits.peek("connect-failures", target, FAILURES)
+    target = authentication.digest(f"{provider} {credentials.address.lower()} {credentials.username.lower()}")
+    rate_limits.check("connect-tries", actor.person_id, TRIES)
+    rate_limits.peek("connect-failures", target, FAILURES)
     try:
         opened = client.open(credentials)
         listing = registry.calendar_provider(provider, opened.secret).list_calendars()
     except CredentialsRejected:
-        limits.count("connect-failures", target, FAILURES)
+        rate_limits.count("connect-failures", target, FAILURES)
         raise
     except AuthExpired:
-        limits.count("connect-failures", target, FAILURES)
+        rate_limits.count("connect-failures", target, FAILURES)
         raise CredentialsRejected(f"{title(provider)} did not accept this user name and password.") from None
     attempt = Attempt(actor.workspace_id, actor.person_id, connection_id)
     moved = connection_id is not None and registry.kind(provider).sign_in is SignIn.ADDRESS

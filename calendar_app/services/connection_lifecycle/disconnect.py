@@ -1,8 +1,8 @@
 """Disconnecting an account: what hangs on it, and the beginning of its end.
 
 What is asked for is a row (:class:`calendar_app.db.tables.Disconnection`); carrying it out is
-:mod:`calendar_app.services.disconnections`, at once while that is quick, by a worker where many bookings have to move
-or to be cancelled.
+:mod:`calendar_app.services.connection_lifecycle.disconnect_job`, at once while that is quick, by a worker where many
+bookings have to move or to be cancelled.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from calendar_app.db.tables import Calendar, Connection, Disconnection
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, SignIn
-from calendar_app.services import calendars, disconnections
-from calendar_app.services.calendars import CalendarView
-from calendar_app.services.connection_views import owned, title
-from calendar_app.services.disconnections import DONE, RUNNING, AffectedBooking, affected
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connection_lifecycle import disconnect_job
+from calendar_app.services.connection_lifecycle.disconnect_job import DONE, RUNNING, AffectedBooking, affected
+from calendar_app.services.connections import calendars
+from calendar_app.services.connections.calendars import CalendarView
+from calendar_app.services.connections.queries import owned, title
 
 CHOICES = ("leave", "move", "cancel")
 """What may become of future bookings: their events stay, move to another calendar, or the bookings are cancelled."""
@@ -133,7 +134,7 @@ def disconnect(
             session.add(work)
             session.flush()
         work_id = work.id
-    disconnections.carry_on(work_id, budget=at_once, now=now)
+    disconnect_job.carry_on(work_id, budget=at_once, now=now)
     with reading() as session:
         done, connection = session.get_one(Disconnection, work_id), session.get_one(Connection, connection_id)
         return DisconnectResult(
@@ -241,7 +242,7 @@ def _message(session: Session, row: Connection, *, revoked: bool) -> str:
     kind = next((kind for kind in registry.kinds() if kind.key == row.provider), None)
     if kind is not None and kind.sign_in in _FORGOTTEN:
         return f"{ended} {_FORGOTTEN[kind.sign_in]}".rstrip()
-    if session.exec(disconnections.others(row)).first() is not None:
+    if session.exec(disconnect_job.others(row)).first() is not None:
         return f"{ended} {name} goes on to let Almanac in, because the account is connected here once more."
     page = kind.access_page if kind else ""
     where = f"yourself, at {page}" if page else f"in the account’s own security settings at {name}"

@@ -31,9 +31,11 @@ from calendar_app.db.tables import (
 from calendar_app.errors import AlmanacError
 from calendar_app.providers import registry
 from calendar_app.providers.base import SignIn
-from calendar_app.services import audit, calendar_writes, channels, live
-from calendar_app.services import bookings as booking_service
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.bookings import transitions
+from calendar_app.services.calendar_sync import push_channels
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common import audit_log, change_events
+from calendar_app.services.common.permissions import Actor, Role
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ class _Work:
             if change is not None:
                 change(session, row)
             session.add(row)
-            after_commit(session, lambda: live.publish(self.workspace_id, "connections"))
+            after_commit(session, lambda: change_events.publish(self.workspace_id, "connections"))
 
 
 def affected(session: Session, connection_id: str, now: datetime) -> list[AffectedBooking]:
@@ -129,7 +131,7 @@ def carry_on(disconnection_id: str, *, budget: float = BUDGET_S, now: datetime |
         return _state(disconnection_id)
     at: datetime | None = None
     try:
-        channels.stop_for_connection(work.connection_id)
+        push_channels.stop_for_connection(work.connection_id)
         if work.choice != "leave":
             _settle_bookings(work, now)
         again = _take_out(work, now)
@@ -230,7 +232,7 @@ def _settle_bookings(work: _Work, now: datetime) -> None:
             work.step(lambda session, row, key=booking_id: _move(session, row, work, key))  # type: ignore[misc]
             continue
         try:
-            booking_service.cancel(work.actor, booking_id, CANCEL_REASON)
+            transitions.cancel(work.actor, booking_id, CANCEL_REASON)
         except AlmanacError as error:  # somebody else was first, or it has begun: the others go on
             log.warning("a booking was not cancelled", extra={"booking": booking_id, "code": error.code})
             work.step(lambda _, row, said=error.detail: _count(row, failed=1, error=said))  # type: ignore[misc]
@@ -265,7 +267,7 @@ def _prepare_move(work: _Work) -> None:
 def _move(session: Session, row: Disconnection, work: _Work, booking_id: str) -> None:
     """The other calendar gets the event, this one loses it: one transaction."""
     booking = session.exec(select(Booking).where(Booking.id == booking_id).with_for_update()).one()
-    calendar_writes.plan(session, booking)
+    write_outbox.plan(session, booking)
     writes = (
         select(CalendarWrite)
         .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
@@ -273,9 +275,9 @@ def _move(session: Session, row: Disconnection, work: _Work, booking_id: str) ->
     )
     for write in session.exec(writes):
         write.present, write.desired_version = False, write.desired_version + 1
-        write.state, write.attempts, write.next_attempt_at = calendar_writes.QUEUED, 0, None
+        write.state, write.attempts, write.next_attempt_at = write_outbox.QUEUED, 0, None
         session.add(write)
-    audit.record(
+    audit_log.record(
         session,
         work.workspace_id,
         work.actor,
@@ -304,13 +306,13 @@ def _there_still(work: _Work) -> SelectOfScalar[str]:
 def _take_out(work: _Work, now: datetime) -> datetime | None:
     """Remove what no longer belongs there while we still may; a time to go on at if that has to be tried again."""
     with reading() as session:
-        ids = session.exec(_there_still(work).where(CalendarWrite.state != calendar_writes.FAILED)).all()
+        ids = session.exec(_there_still(work).where(CalendarWrite.state != write_outbox.FAILED)).all()
     behind = 0
     for write_id in ids:
         if work.is_late:
             return None
         try:
-            behind += calendar_writes.apply(write_id, now=now) == calendar_writes.QUEUED
+            behind += write_outbox.apply(write_id, now=now) == write_outbox.QUEUED
         except AlmanacError as error:
             log.warning("an event was left behind", extra={"write": write_id, "code": error.code})
         work.step()
@@ -333,7 +335,7 @@ def _end(work: _Work) -> None:
         row.last_error_code, row.last_error, row.retry_at = "", "", None
         session.add(row)
         if first:
-            audit.record(
+            audit_log.record(
                 session,
                 row.workspace_id,
                 work.actor,
@@ -345,7 +347,7 @@ def _end(work: _Work) -> None:
             )
         shared = session.exec(others(row)).first()
         token = row.refresh_token or row.access_token
-        after_commit(session, lambda: live.publish(work.workspace_id, "connections"))
+        after_commit(session, lambda: change_events.publish(work.workspace_id, "connections"))
     # Providers end every grant of the application for an account at once: another connection to it must survive.
     revoked = shared is None and (token is None or _revoked(row.provider, token))
 

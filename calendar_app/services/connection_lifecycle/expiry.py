@@ -14,9 +14,11 @@ from sqlmodel import col, select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Connection, Disconnection, Mail
 from calendar_app.errors import AlmanacError
-from calendar_app.services import audit, disconnections, notifications
-from calendar_app.services.disconnections import RUNNING
-from calendar_app.services.troubles import GIVEN_UP
+from calendar_app.services.calendar_sync.suspension import GIVEN_UP
+from calendar_app.services.common import audit_log
+from calendar_app.services.connection_lifecycle import disconnect_job
+from calendar_app.services.connection_lifecycle.disconnect_job import RUNNING
+from calendar_app.services.connections import emails as connection_emails
 
 log = logging.getLogger(__name__)
 
@@ -51,17 +53,17 @@ def clean_up(now: datetime | None = None) -> int:
 def _announce_or_end(connection_id: str, now: datetime) -> bool:
     with transaction() as session:
         row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).one()
-        occasion = notifications.abandoned_occasion(row)
+        occasion = connection_emails.abandoned_occasion(row)
         told = session.exec(select(Mail.created_at).where(col(Mail.dedupe).startswith(occasion))).first()
         if told is None:
-            notifications.connection_abandoned(session, row, now + NOTICE)
+            connection_emails.connection_abandoned(session, row, now + NOTICE)
             return False
         if told > now - NOTICE:
             return False
-        audit.record(
+        audit_log.record(
             session,
             row.workspace_id,
-            audit.Party.SYSTEM,
+            audit_log.Party.SYSTEM,
             "connection.abandoned",
             "connection",
             row.id,
@@ -77,4 +79,4 @@ def _announce_or_end(connection_id: str, now: datetime) -> bool:
         session.add(work)
         session.flush()
         work_id = work.id
-    return disconnections.carry_on(work_id, now=now) == disconnections.DONE
+    return disconnect_job.carry_on(work_id, now=now) == disconnect_job.DONE

@@ -38,10 +38,15 @@ from calendar_app.providers.base import (
     OAuthClient,
     RemoteCalendar,
 )
-from calendar_app.services import accounts, audit, calendar_listing, calendars, channels, grants, live, sync
-from calendar_app.services.calendars import CalendarView
-from calendar_app.services.connection_views import ConnectionView, missing_features, owned, title, views
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.accounts import authentication
+from calendar_app.services.calendar_sync import calendar_listing, push_channels
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.common import audit_log, change_events
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections import calendars
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.connections.calendars import CalendarView
+from calendar_app.services.connections.queries import ConnectionView, missing_features, owned, title, views
 from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -125,8 +130,8 @@ def start(
         session.exec(delete(OAuthAttempt).where(col(OAuthAttempt.expires_at) < now - timedelta(days=1)))
         session.add(
             OAuthAttempt(
-                state_hash=accounts.digest(state),
-                binding=accounts.digest(binding),
+                state_hash=authentication.digest(state),
+                binding=authentication.digest(binding),
                 provider=provider,
                 workspace_id=actor.workspace_id,
                 person_id=actor.person_id,
@@ -149,14 +154,14 @@ def person_binding(person_id: str) -> str:
 def request_sync(calendar_ids: Iterable[str]) -> None:
     """Have the calendars read soon."""
     for calendar_id in calendar_ids:
-        sync.request(calendar_id)
+        sync_requests.request(calendar_id)
 
 
 def next_path_of(state: str | None, bindings: Collection[str]) -> str:
     """Where the browser that came back with ``state`` wanted to go, for telling it there what went wrong."""
     with reading() as session:
         row = _find(session, state or "")
-        mine = row is not None and row.binding in {accounts.digest(one) for one in bindings}
+        mine = row is not None and row.binding in {authentication.digest(one) for one in bindings}
         return local_path(row.next_path) if row is not None and mine else DEFAULT_NEXT
 
 
@@ -203,7 +208,7 @@ def finish(
 
 
 def _find(session: Session, state: str) -> OAuthAttempt | None:
-    query = select(OAuthAttempt).where(OAuthAttempt.state_hash == accounts.digest(state))
+    query = select(OAuthAttempt).where(OAuthAttempt.state_hash == authentication.digest(state))
     return session.exec(query.with_for_update()).first()
 
 
@@ -214,7 +219,7 @@ def spend(state: str, provider: str, bindings: Collection[str], now: datetime) -
         row = _find(session, state)
         if row is None or row.provider != provider or row.expires_at <= now or row.used_at is not None:
             raise StateInvalid(again)
-        if row.binding not in {accounts.digest(binding) for binding in bindings}:
+        if row.binding not in {authentication.digest(binding) for binding in bindings}:
             raise StateInvalid(
                 "This connection attempt was started in another browser or session. Start again."
             )
@@ -349,13 +354,13 @@ def store(
         row.account_email = account.email or row.account_email
         row.status, row.scopes, row.disconnected_at, row.failures = "connected", list(grant.scopes), None, 0
         row.last_error_code, row.last_error, row.last_error_at, row.retry_at = "", "", None, None
-        grants.save(session, row, grant)
+        connection_tokens.save(session, row, grant)
         session.flush()
         standing = calendars.store_listing(session, row, listing)
         calendar_listing.judge(session, row.id, listing, now)
-        channels.reopen_for_connection(session, row.id, now)
+        push_channels.reopen_for_connection(session, row.id, now)
         actor = Actor(person.id, attempt.workspace_id, Role.STAFF, person.email, person.name, person.timezone)
-        audit.record(
+        audit_log.record(
             session,
             row.workspace_id,
             actor,
@@ -365,7 +370,7 @@ def store(
             provider=provider,
             account=account.email,
         )
-        after_commit(session, lambda: live.publish(attempt.workspace_id, "connections"))
+        after_commit(session, lambda: change_events.publish(attempt.workspace_id, "connections"))
     request_sync([calendar.id for calendar in standing])
     missing = missing_features(provider, grant.scopes)
     with reading() as session:

@@ -16,9 +16,10 @@ from calendar_app.db.session import after_commit, transaction
 from calendar_app.db.tables import Calendar
 from calendar_app.errors import Conflict, InvalidInput
 from calendar_app.providers import registry
-from calendar_app.services import audit, live, sync
-from calendar_app.services.connection_views import owned, title
-from calendar_app.services.roles import Actor
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.common import audit_log, change_events
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.connections.queries import owned, title
 
 MOST = 20
 """Addresses of one account."""
@@ -45,7 +46,7 @@ def change(actor: Actor, connection_id: str, addresses: Iterable[str]) -> bool:
         row.addresses = wanted
         session.add(row)
         _read_anew(session, row.id)
-        audit.record(
+        audit_log.record(
             session,
             actor.workspace_id,
             actor,
@@ -54,7 +55,7 @@ def change(actor: Actor, connection_id: str, addresses: Iterable[str]) -> bool:
             row.id,
             count=len(wanted),
         )
-        after_commit(session, partial(live.publish, actor.workspace_id, "connections"))
+        after_commit(session, partial(change_events.publish, actor.workspace_id, "connections"))
     return True
 
 
@@ -70,7 +71,7 @@ def _read_anew(session: Session, connection_id: str) -> None:
             calendar.sync_fence + 1,
         )
         session.add(calendar)
-        after_commit(session, partial(sync.request, calendar.id))
+        after_commit(session, partial(sync_requests.request, calendar.id))
 
 
 def _address(text: str) -> str:

@@ -16,8 +16,9 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.errors import InvalidInput
-from calendar_app.services import live, mirror, unread
-from calendar_app.services.accounts import zone as checked_zone
+from calendar_app.services.accounts.authentication import zone as checked_zone
+from calendar_app.services.calendar_mirror import mirror, unreadable
+from calendar_app.services.common import change_events
 
 
 class ZoneSource(StrEnum):
@@ -114,9 +115,9 @@ def _apply(session: Session, calendar: Calendar, now: datetime, *, chosen: str =
     if changed:
         session.exec(select(Calendar.id).where(Calendar.id == calendar.id).with_for_update()).one()
         mirror.expand_again(session, calendar.id, now)
-        unread.note(session, calendar)
+        unreadable.note(session, calendar)
         for topic in ("connections", "events"):
-            after_commit(session, partial(live.publish, calendar.workspace_id, topic))
+            after_commit(session, partial(change_events.publish, calendar.workspace_id, topic))
     return changed
 
 

@@ -16,9 +16,11 @@ from calendar_app.domain.unread import Unread
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, RemoteCalendar
-from calendar_app.services import audit, calendar_zones, live, unread
-from calendar_app.services.calendar_zones import ZoneSource
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.calendar_mirror import unreadable
+from calendar_app.services.common import audit_log, change_events
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections import calendar_time_zones
+from calendar_app.services.connections.calendar_time_zones import ZoneSource
 from calendar_app.settings import get_settings
 
 HIDDEN_TOKENS = (defer(Connection.access_token), defer(Connection.refresh_token))  # type: ignore[arg-type]
@@ -30,8 +32,9 @@ class CalendarView:
     """A calendar for people. ``sync_progress`` counts events read by a running sync; ``last_error`` says why it could
     not be read, or why bookings cannot be written there; ``in_doubt``: most of it vanished at the provider, and a
     person has to say whether that is meant. ``timezone_source``: see
-    :class:`calendar_app.services.calendar_zones.ZoneSource`; ``provider_timezone`` is the zone that the provider names,
-    empty for none. ``unread`` names the first of ``unread_count`` things in it that could not be read.
+    :class:`calendar_app.services.connections.calendar_time_zones.ZoneSource`; ``provider_timezone`` is the zone that
+    the provider names, empty for none. ``unread`` names the first of ``unread_count`` things in it that could not be
+    read.
     """
 
     id: str
@@ -112,7 +115,7 @@ def update_calendar(
 ) -> CalendarView:
     """Say what a calendar is used for, what it does to slots while it cannot be read
     (:class:`calendar_app.domain.freebusy.StalePolicy`), and in which zone its dates and floating times are read
-    (:func:`calendar_app.services.calendar_zones.choose`).
+    (:func:`calendar_app.services.connections.calendar_time_zones.choose`).
 
     :raises NotFound: not there, or not the actor's. :raises InvalidInput: bookings into a read-only calendar, an
         unknown policy or zone.
@@ -138,14 +141,14 @@ def update_calendar(
             if value is not None and value != getattr(calendar, name):
                 setattr(calendar, name, value)
                 changes[name] = value
-        if calendar_zones.choose(session, calendar, now, zone=timezone, source=timezone_source):
+        if calendar_time_zones.choose(session, calendar, now, zone=timezone, source=timezone_source):
             changes |= {"timezone": calendar.timezone, "timezone_source": calendar.timezone_source}
         if changes:
             session.add(calendar)
-            audit.record(
+            audit_log.record(
                 session, actor.workspace_id, actor, "calendar.updated", "calendar", calendar.id, **changes
             )
-            after_commit(session, lambda: live.publish(actor.workspace_id, "connections"))
+            after_commit(session, lambda: change_events.publish(actor.workspace_id, "connections"))
         return view(calendar, connection, now)
 
 
@@ -224,8 +227,8 @@ def follow(session: Session, row: Calendar, remote: RemoteCalendar, now: datetim
     row.name, row.color, row.access_role, row.is_primary = remote.name, remote.color, role, remote.is_primary
     if told != (row.name, row.color, row.access_role, row.is_primary):
         workspace_id = row.workspace_id
-        after_commit(session, lambda: live.publish(workspace_id, "connections"))
-    calendar_zones.take_named(session, row, remote.timezone, now)
+        after_commit(session, lambda: change_events.publish(workspace_id, "connections"))
+    calendar_time_zones.take_named(session, row, remote.timezone, now)
     session.add(row)
 
 
@@ -267,7 +270,7 @@ def view(calendar: Calendar, connection: Connection, now: datetime) -> CalendarV
         last_error=" ".join(filter(None, (calendar.last_error, calendar.write_error))),
         connection_status=connection.status,
         in_doubt=calendar.last_error_code == MASS_DELETE,
-        unread=tuple(unread.notes_of(calendar)),
+        unread=tuple(unreadable.notes_of(calendar)),
         unread_count=calendar.unread_count,
     )
 

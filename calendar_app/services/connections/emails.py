@@ -1,7 +1,7 @@
 """Emails to the owner of a connection: that it ended or fails, and what of a calendar could not be read or written.
 
-Everything here queues in the caller's transaction (:func:`calendar_app.services.mails.queue`): if that rolls back,
-nobody hears of what never happened.
+Everything here queues in the caller's transaction (:func:`calendar_app.services.mail.outbox.queue`): if that rolls
+back, nobody hears of what never happened.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from sqlmodel import Session
 from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.domain.unread import MOST_WHY, Unread, one_line
 from calendar_app.providers import registry
-from calendar_app.services import mail_rendering, mails, unread
-from calendar_app.services.mails import Draft
+from calendar_app.services.calendar_mirror import unreadable
+from calendar_app.services.mail import outbox as mail_outbox
+from calendar_app.services.mail import rendering as mail_rendering
+from calendar_app.services.mail.outbox import Draft
 from calendar_app.settings import get_settings
 
 MOST_NOTES = 20
@@ -33,16 +35,17 @@ def connection_needs_reconnect(session: Session, connection: Connection) -> bool
     provider = titles.get(connection.provider, connection.provider)
     account = connection.account_email or "your account"
     zone, now = owner.timezone, datetime.now(UTC)
+    when = mail_rendering.long_time(now, zone)
     body = (
         f"Hello {owner.name},\n\n"
-        f"since {mail_rendering.long_time(now, zone)} ({zone}), {provider} no longer lets us into the calendars of {account}: "
+        f"since {when} ({zone}), {provider} no longer lets us into the calendars of {account}: "
         "the permission was withdrawn or has ended.\n\n"
         "Until you connect the account again, bookings are not written there, and changes you make there do not reach "
         "your booking pages. Bookings go on, and other calendars are not affected. What was not written meanwhile "
         "is written as soon as you reconnect.\n\n"
         f"Reconnect:\n{get_settings().public_url}/settings/calendars\n"
     )
-    return mails.queue(
+    return mail_outbox.queue(
         session,
         Draft(
             workspace_id=connection.workspace_id,
@@ -61,9 +64,10 @@ def connection_failing(session: Session, connection: Connection, since: datetime
     provider, account = _account(connection)
     owner = session.get_one(Person, connection.person_id)
     zone = owner.timezone
+    when = mail_rendering.long_time(since, zone)
     body = (
         f"Hello {owner.name},\n\n"
-        f"since {mail_rendering.long_time(since, zone)} ({zone}) we cannot read the calendars of {account} at {provider}. "
+        f"since {when} ({zone}) we cannot read the calendars of {account} at {provider}. "
         f"What we are told: {reason}\n\n"
         "Your booking pages go by what we read last, and bookings are not written there for now. We go on trying, "
         "less and less often; everything is made up for as soon as it works again. If you know the reason and have "
@@ -93,10 +97,11 @@ def connection_abandoned(session: Session, connection: Connection, ends: datetim
     """Tell the owner of a connection that has long been dead when it will be disconnected."""
     provider, account = _account(connection)
     owner = session.get_one(Person, connection.person_id)
+    when = mail_rendering.long_time(ends, owner.timezone)
     body = (
         f"Hello {owner.name},\n\n"
         f"the calendars of {account} at {provider} have not been read for more than a month. If nothing changes, the "
-        f"account is disconnected after {mail_rendering.long_time(ends, owner.timezone)} ({owner.timezone}). Bookings and "
+        f"account is disconnected after {when} ({owner.timezone}). Bookings and "
         "their history stay, and events in your calendar are not touched.\n\n"
         f"To keep it, connect the account again:\n{get_settings().public_url}/settings/calendars\n"
     )
@@ -120,7 +125,7 @@ def _account(connection: Connection) -> tuple[str, str]:
 def _to_owner(
     session: Session, connection: Connection, owner: Person, kind: str, occasion: str, subject: str, body: str
 ) -> bool:
-    return mails.queue(
+    return mail_outbox.queue(
         session,
         Draft(
             workspace_id=connection.workspace_id,
@@ -204,7 +209,7 @@ def tell_unread(session: Session, calendar: Calendar, now: datetime) -> bool:
 
     At most one a day for each calendar: what comes up meanwhile is told with the next.
     """
-    notes = unread.notes_of(calendar)
+    notes = unreadable.notes_of(calendar)
     known = dict.fromkeys(calendar.unread_told.get("seen", ()))
     fresh = [one for one in notes if _digest(one) not in known]
     last = calendar.unread_told.get("at")

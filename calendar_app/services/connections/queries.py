@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
 from sqlmodel import Session, col, select
 
+from calendar_app.db.session import reading
 from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.errors import NotFound, ProviderNotConfigured
 from calendar_app.providers import registry
-from calendar_app.providers.base import Capability, SignIn
-from calendar_app.services.calendars import HIDDEN_TOKENS, next_reading, syncing
-from calendar_app.services.roles import Actor, Role
+from calendar_app.providers.base import Capability, ProviderKind, SignIn
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections.calendars import HIDDEN_TOKENS, next_reading, syncing
 
 
 @dataclass(frozen=True, slots=True)

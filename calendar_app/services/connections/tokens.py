@@ -39,7 +39,9 @@ from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import AuthExpired, GrantRevoked, NotFound, ProviderError, ProviderUnavailable
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Grant
-from calendar_app.services import audit, live, notifications, parallel
+from calendar_app.services.common import audit_log, change_events
+from calendar_app.services.connections import concurrency
+from calendar_app.services.connections import emails as connection_emails
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +94,7 @@ def call(
     A 401 refreshes once and repeats ``work``, which must bear that. Where there is nothing to refresh it is only
     repeated: servers that take passwords say 401 on a bad moment too, and a person should not have to answer for that.
     ``ends_grant`` false: a second 401 says nothing of the grant, because this call is refused that way for other
-    reasons (:mod:`calendar_app.services.channels`); only the token endpoint can end it then.
+    reasons (:mod:`calendar_app.services.calendar_sync.push_channels`); only the token endpoint can end it then.
 
     :raises GrantRevoked: the person has to reconnect; the connection says so from now on.
     :raises AuthExpired: a second 401, where that does not end the grant.
@@ -101,7 +103,7 @@ def call(
     access = _access(connection_id)
     if access.expires_at <= datetime.now(UTC) + MARGIN:
         access = _refreshed(connection_id, access)
-    with parallel.limited(access.provider, access.account):
+    with concurrency.limited(access.provider, access.account):
         try:
             return work(access.open())
         except AuthExpired:
@@ -177,19 +179,19 @@ def lost(connection_id: str, version: int, detail: str | None = None) -> GrantRe
         )
         row.last_error_at = datetime.now(UTC)
         row.refresh_lease_until = None
-        audit.record(
+        audit_log.record(
             session,
             row.workspace_id,
-            audit.Party.PROVIDER,
+            audit_log.Party.PROVIDER,
             "connection.needs_reconnect",
             "connection",
             row.id,
             provider=row.provider,
         )
         _end_channels(session, row.id, row.last_error_at)
-        notifications.connection_needs_reconnect(session, row)
+        connection_emails.connection_needs_reconnect(session, row)
         workspace_id = row.workspace_id
-        after_commit(session, lambda: live.publish(workspace_id, "connections"))
+        after_commit(session, lambda: change_events.publish(workspace_id, "connections"))
     return error
 
 
@@ -307,7 +309,7 @@ def _release(connection_id: str, claim: _Claim, error: ProviderError | None) -> 
             row.status, row.last_error_code, row.last_error = "error", _REFRESH_FAILED, error.detail
             row.last_error_at = datetime.now(UTC)
             workspace_id = row.workspace_id
-            after_commit(session, lambda: live.publish(workspace_id, "connections"))
+            after_commit(session, lambda: change_events.publish(workspace_id, "connections"))
         session.add(row)
 
 

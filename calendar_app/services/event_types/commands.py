@@ -1,8 +1,8 @@
 """What can be booked: event types, their rules, questions and hosts.
 
 Staff make event types for themselves; managers for anybody, with several hosts. The rules of each field are told in
-:mod:`calendar_app.services.event_type_fields`, how event types are shown in
-:mod:`calendar_app.services.event_type_views`; callers find both here.
+:mod:`calendar_app.services.event_types.validation`, how event types are shown in
+:mod:`calendar_app.services.event_types.queries`; callers find both here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from calendar_app.db.session import clock, transaction
 from calendar_app.db.tables import Booking, EventType, EventTypeHost, Membership, OrderLine, Schedule
 from calendar_app.domain.hosting import Hosting
 from calendar_app.errors import Conflict, InvalidInput
-from calendar_app.services import audit
-from calendar_app.services.event_type_fields import assign, slug_from
-from calendar_app.services.event_type_views import (
+from calendar_app.services.common import audit_log
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.event_types.queries import (
     EventTypeView,
     HostView,
     PublicEventType,
@@ -33,7 +33,7 @@ from calendar_app.services.event_type_views import (
     public_list,
     view_of,
 )
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.event_types.validation import assign, slug_from
 
 __all__ = [
     "EventTypeView",
@@ -65,7 +65,7 @@ def create_event_type(actor: Actor, fields: Mapping[str, Any]) -> EventTypeView:
         session.add(row)
         session.flush()
         _set_hosts(session, actor, row, fields.get("hosts") or [{"person_id": actor.person_id}])
-        audit.record(
+        audit_log.record(
             session, actor.workspace_id, actor, "event_type.created", "event_type", row.id, title=row.title
         )
         return view_of(session, row)
@@ -88,7 +88,7 @@ def update_event_type(actor: Actor, event_type_id: str, changes: Mapping[str, An
             _set_hosts(session, actor, row, changes["hosts"])
         else:
             _check_hosting(row, len(hosts_of(session, [row.id]).get(row.id, [])))
-        audit.record(
+        audit_log.record(
             session,
             actor.workspace_id,
             actor,
@@ -113,7 +113,7 @@ def delete_event_type(actor: Actor, event_type_id: str) -> None:
                 code="has_bookings",
             )
         session.delete(row)
-        audit.record(
+        audit_log.record(
             session, actor.workspace_id, actor, "event_type.deleted", "event_type", row.id, title=row.title
         )
 

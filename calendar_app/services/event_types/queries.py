@@ -15,8 +15,8 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import reading
 from calendar_app.db.tables import EventType, EventTypeHost, Person, Schedule, Workspace
 from calendar_app.errors import NotFound
-from calendar_app.services.event_type_fields import RULES
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.event_types.validation import RULES
 from calendar_app.settings import get_settings
 
 

@@ -23,11 +23,16 @@ from calendar_app.domain.intake import clean_email, clean_text
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import InvalidInput, SlotUnavailable
 from calendar_app.providers.base import AccessRole, CalendarProvider, Capability, WrittenEvent
-from calendar_app.services import audit, event_writing, grants, recheck, snapshots, sync
-from calendar_app.services.availability import check_moment, check_zone
-from calendar_app.services.calendars import owned_calendar
-from calendar_app.services.roles import Actor
-from calendar_app.services.snapshots import HostPerson
+from calendar_app.services.availability import live_check
+from calendar_app.services.availability import snapshot as slot_snapshot
+from calendar_app.services.availability.slots import check_moment, check_zone
+from calendar_app.services.availability.snapshot import HostPerson
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_writes import event_writer
+from calendar_app.services.common import audit_log
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.connections.calendars import owned_calendar
 from calendar_app.settings import get_settings
 
 LONGEST = timedelta(days=31)
@@ -105,12 +110,12 @@ def create_event(
     def put(api: CalendarProvider) -> WrittenEvent:
         if Capability.WRITE not in api.capabilities:
             raise _read_only(calendar)
-        return event_writing.put(api, calendar.remote_id, draft, "")
+        return event_writer.put(api, calendar.remote_id, draft, "")
 
-    written = grants.call(calendar.connection_id, put)
+    written = connection_tokens.call(calendar.connection_id, put)
     with transaction() as session:
         _record(session, actor, calendar, connection, draft)
-    sync.request(calendar.id)
+    sync_requests.request(calendar.id)
     return CreatedEvent(
         id=written.remote_id,
         calendar_id=calendar.id,
@@ -160,15 +165,15 @@ def _attendees(given: Sequence[Mapping[str, str]]) -> tuple[Attendee, ...]:
 
 def _check_free(person_id: str, actor: Actor, span: Span, now: datetime) -> None:
     """:raises SlotUnavailable: the person is busy at some moment of the span, by the mirror or at a provider."""
-    anybody = HostPerson(person_id, "", snapshots.working_hours(None, None, None))
+    anybody = HostPerson(person_id, "", slot_snapshot.working_hours(None, None, None))
     with reading() as session:
-        (host,), calendars = snapshots.states(
+        (host,), calendars = slot_snapshot.states(
             session, [anybody], span, now, EventRules(), None, actor.workspace_id, detailed=True
         )
-        own = recheck.own_spans(session, [calendar.id for calendar in calendars], span)
+        own = live_check.own_spans(session, [calendar.id for calendar in calendars], span)
     reasons = [_words(source) for source in host.busy if any(span.overlaps(Span(*s)) for s in source.spans)]
     if not reasons:
-        (seen,) = recheck.look([recheck.Question(calendars, span, own)])
+        (seen,) = live_check.look([live_check.Question(calendars, span, own)])
         reasons = ["an event that has only just been added"] if person_id in seen.busy_hosts else []
     if reasons:
         raise SlotUnavailable(f"This time is taken by {', '.join(dict.fromkeys(reasons))}.", field="start")
@@ -181,7 +186,7 @@ def _words(source: BusySource) -> str:
 def _record(
     session: Session, actor: Actor, calendar: Calendar, connection: Connection, draft: EventDraft
 ) -> None:
-    audit.record(
+    audit_log.record(
         session,
         actor.workspace_id,
         actor,

@@ -14,9 +14,11 @@ from calendar_app.db.tables import Calendar, Connection, Event
 from calendar_app.domain.intake import clean_text
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.providers.base import Appointments, AppointmentType, CalendarProvider, Capability
-from calendar_app.services import audit, grants, sync
-from calendar_app.services.calendars import owned_calendar
-from calendar_app.services.roles import Actor
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.common import audit_log
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.connections.calendars import owned_calendar
 
 LONGEST_REASON = 1_000
 
@@ -29,7 +31,7 @@ def types(actor: Actor, calendar_id: str) -> list[AppointmentType]:
     """
     with reading() as session:
         calendar, _ = owned_calendar(session, actor, calendar_id)
-    return grants.call(
+    return connection_tokens.call(
         calendar.connection_id, lambda api: _appointments(api, calendar).appointment_types(calendar.remote_id)
     )
 
@@ -43,14 +45,14 @@ def cancel(actor: Actor, event_id: str, reason: str = "") -> None:
     reason = clean_text(reason, "reason", LONGEST_REASON, lines=True)
     with reading() as session:
         event, calendar, connection = _owned_event(session, actor, event_id)
-    grants.call(
+    connection_tokens.call(
         calendar.connection_id,
         lambda api: _appointments(api, calendar).cancel_appointment(
             calendar.remote_id, event.remote_id, reason
         ),
     )
     with transaction() as session:
-        audit.record(
+        audit_log.record(
             session,
             actor.workspace_id,
             actor,
@@ -60,7 +62,7 @@ def cancel(actor: Actor, event_id: str, reason: str = "") -> None:
             provider=connection.provider,
             event=event.remote_id,
         )
-    sync.request(calendar.id)
+    sync_requests.request(calendar.id)
 
 
 def _owned_event(session: Session, actor: Actor, event_id: str) -> tuple[Event, Calendar, Connection]:

@@ -20,7 +20,7 @@ from calendar_app.domain.event import ShowAs
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.domain.zones import is_zone
 from calendar_app.errors import InvalidInput, NotFound
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common.permissions import Actor, Role
 
 USUAL, LONGEST = timedelta(days=30), timedelta(days=400)
 YEARS = range(1971, 9001)

@@ -1,10 +1,10 @@
 """The drift report: bookings held against what the providers really hold, every night and on demand.
 
-Syncs find most of what people change at providers at once (:mod:`calendar_app.services.outside`); this finds the rest:
-what pushes, cursors and our own mirror missed. One job per connection asks for each event that has to stand, the one
-not looked at for longest first, for a bounded time; what is left over, and what a provider that wants to be left alone
-did not answer, is a later job's. Events are compared by the same rule as after a sync, and what is found goes the same
-way, so the workspace's rule and the fuse against mass deletions hold here too.
+Syncs find most of what people change at providers at once (:mod:`calendar_app.services.external_changes.resolve`); this
+finds the rest: what pushes, cursors and our own mirror missed. One job per connection asks for each event that has to
+stand, the one not looked at for longest first, for a bounded time; what is left over, and what a provider that wants to
+be left alone did not answer, is a later job's. Events are compared by the same rule as after a sync, and what is found
+goes the same way, so the workspace's rule and the fuse against mass deletions hold here too.
 """
 
 from __future__ import annotations
@@ -29,25 +29,23 @@ from calendar_app.db.tables import (
     Deviation,
     DriftRun,
 )
+from calendar_app.domain import external_change
+from calendar_app.domain.external_change import DISMISSED, MISSING, STRAY
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import NotFound, ProviderError
-from calendar_app.services import (
-    calendars,
-    deviations,
-    drift_strays,
-    installation,
-    live,
-    orphaned_events,
-    outside,
-    outside_cases,
-    sightings,
-)
-from calendar_app.services.calendar_writes import FAILED, VERIFIED, WRITTEN
-from calendar_app.services.connection_views import title
-from calendar_app.services.deviations import DISMISSED, MISSING, STRAY, DeviationView
-from calendar_app.services.mirror_own import Sighting
-from calendar_app.services.roles import Actor, Role
-from calendar_app.services.sync_run import USABLE
+from calendar_app.services.calendar_mirror import mismatches
+from calendar_app.services.calendar_mirror.own_events import Sighting
+from calendar_app.services.calendar_sync.run import USABLE
+from calendar_app.services.calendar_writes.outbox import FAILED, VERIFIED, WRITTEN
+from calendar_app.services.common import change_events, installation
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections import calendars
+from calendar_app.services.connections.queries import title
+from calendar_app.services.external_changes import orphaned_events, unwanted_events
+from calendar_app.services.external_changes import queries as external_change_queries
+from calendar_app.services.external_changes import resolve as external_change_resolve
+from calendar_app.services.external_changes import steps as external_change_steps
+from calendar_app.services.external_changes.queries import DeviationView
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +98,7 @@ class _Run:
 def report(actor: Actor, *, now: datetime | None = None) -> DriftReport:
     """What is open in the workspace. :raises Forbidden: only managers and above."""
     actor.require(Role.MANAGER)
-    items = tuple(deviations.listed(actor))
+    items = tuple(external_change_queries.listed(actor))
     with reading() as session:
         query = select(DriftRun).where(DriftRun.workspace_id == actor.workspace_id)
         runs = {run.connection_id: run for run in session.exec(query)}
@@ -153,12 +151,13 @@ def run(actor: Actor, *, now: datetime | None = None) -> int:
 
 
 def fix(actor: Actor, deviation_id: str, how: str, *, now: datetime | None = None) -> DeviationView:
-    """One click: ``follow``, ``restore`` or ``keep``; as :func:`calendar_app.services.outside.resolve`.
+    """One click: ``follow``, ``restore`` or ``keep``; as
+    :func:`calendar_app.services.external_changes.resolve.resolve`.
 
     :raises Forbidden: only managers and above.
     """
     actor.require(Role.MANAGER)
-    return outside.resolve(actor, deviation_id, how, now=now)
+    return external_change_resolve.resolve(actor, deviation_id, how, now=now)
 
 
 def check_all(now: datetime | None = None) -> int:
@@ -199,12 +198,12 @@ def check_connection(
             )
         }
         due = _due(session, list(calendars), begun, now)
-        strays = drift_strays.find(session, list(calendars), now) if number == 0 else []
+        strays = unwanted_events.find(session, list(calendars), now) if number == 0 else []
         orphans = orphaned_events.find(session, list(calendars), now) if number == 0 else []
     found = _Run(more=len(due) > MOST)
     _look(connection_id, calendars, due[:MOST], found)
     _record(connection, calendars, found, number, now)
-    drift_strays.note(connection, calendars, strays, now)
+    unwanted_events.note(connection, calendars, strays, now)
     orphaned_events.note(connection, calendars, orphans, now)
     if found.more and number + 1 < ROUNDS:
         at = datetime.now(UTC) + found.pause if found.pause else None
@@ -270,7 +269,9 @@ def _look(
             found.more, found.reason = True, "There are many events; the rest is looked at in a moment."
             return
         try:
-            seen = outside_cases.look(connection_id, calendar.remote_id, write, booking, calendar.timezone)
+            seen = external_change_steps.look(
+                connection_id, calendar.remote_id, write, booking, calendar.timezone
+            )
         except ProviderError as error:
             found.reason = error.detail
             if error.retryable:
@@ -286,7 +287,9 @@ def _look(
             return
         found.looked, found.left = found.looked + 1, found.left - 1
         if seen.kind:
-            found.odd[calendar.id].append(Sighting(write.remote_id, gone=seen.kind == deviations.DELETED))
+            found.odd[calendar.id].append(
+                Sighting(write.remote_id, gone=seen.kind == external_change.DELETED)
+            )
         else:
             found.healthy.append((write.id, write.desired_version))
             found.agreed.append((booking.id, calendar.id))
@@ -297,7 +300,7 @@ def _record(
 ) -> None:
     with transaction() as session:
         for calendar_id, odd in found.odd.items():
-            sightings.note(session, calendars[calendar_id], odd, now)
+            mismatches.note(session, calendars[calendar_id], odd, now)
         for write_id, version in found.healthy:
             session.execute(
                 update(CalendarWrite)
@@ -316,12 +319,12 @@ def _record(
             )
         )
         for booking_id, calendar_id in open_ones.intersection(found.agreed):
-            deviations.healed(session, booking_id or "", calendar_id, deviations.VANISHED, now)
+            mismatches.healed(session, booking_id or "", calendar_id, external_change.VANISHED, now)
         _note_missing(session, connection, list(calendars), now)
         _close_past(session, list(calendars), now)
         orphaned_events.close(session, list(calendars), now)
         _note_run(session, connection, found, number, now)
-        after_commit(session, lambda: live.publish(connection.workspace_id, "bookings"))
+        after_commit(session, lambda: change_events.publish(connection.workspace_id, "bookings"))
 
 
 def _note_run(session: Session, connection: Connection, found: _Run, number: int, now: datetime) -> None:
@@ -379,5 +382,5 @@ def _close_past(session: Session, calendar_ids: Sequence[str], now: datetime) ->
             col(Deviation.kind) != STRAY,
             col(Deviation.booking_id).in_(over),
         )
-        .values(resolved_at=now, resolution=deviations.VANISHED)
+        .values(resolved_at=now, resolution=external_change.VANISHED)
     )

@@ -1,8 +1,9 @@
 """Orphaned events: events of bookings that this database does not know, because a backup was put back that is older.
 
-The drift report (:mod:`calendar_app.services.drift`) looks for them in the mirror, asks the provider, and lists them.
-People take such an event into the bookings or remove it. An event of another installation is not listed; one that does
-not say where it comes from (releases before wrote none) may be taken in, and is never offered for removal.
+The drift report (:mod:`calendar_app.services.external_changes.drift_report`) looks for them in the mirror, asks the
+provider, and lists them. People take such an event into the bookings or remove it. An event of another installation is
+not listed; one that does not say where it comes from (releases before wrote none) may be taken in, and is never offered
+for removal.
 """
 
 from __future__ import annotations
@@ -32,23 +33,19 @@ from calendar_app.db.tables import (
     Person,
 )
 from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, CalendarEvent
+from calendar_app.domain.external_change import DISMISSED, ORPHANED, REMOVED, TAKEN_IN, VANISHED
+from calendar_app.domain.recurrence import wallclock
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.domain.zones import is_zone
 from calendar_app.errors import EventNotFound, InvalidInput, NotFound, ProviderError, StateChanged
-from calendar_app.services import (
-    audit,
-    booking_events,
-    grants,
-    installation,
-    live,
-    mirror,
-    outside_cases,
-    reservations,
-)
-from calendar_app.services.calendar_writes import VERIFIED
-from calendar_app.services.deviations import DISMISSED, ORPHANED, REMOVED, TAKEN_IN, VANISHED
-from calendar_app.services.outside_cases import Case
-from calendar_app.services.roles import Actor
+from calendar_app.services.bookings import reservations
+from calendar_app.services.calendar_mirror import mirror
+from calendar_app.services.calendar_writes.outbox import VERIFIED
+from calendar_app.services.common import audit_log, change_events, installation
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.external_changes import steps as external_change_steps
+from calendar_app.services.external_changes.steps import Case
 from calendar_app.settings import get_settings
 
 MOST = 100
@@ -124,7 +121,7 @@ def note(
                     found_at=now,
                 )
             )
-            after_commit(session, lambda: live.publish(connection.workspace_id, "bookings"))
+            after_commit(session, lambda: change_events.publish(connection.workspace_id, "bookings"))
 
 
 def close(session: Session, calendar_ids: Sequence[str], now: datetime) -> None:
@@ -144,7 +141,7 @@ def close(session: Session, calendar_ids: Sequence[str], now: datetime) -> None:
 
 
 def _ask(connection_id: str, calendar: str, remote_id: str) -> CalendarEvent:
-    return grants.call(connection_id, lambda api: api.get_event(calendar, remote_id))
+    return connection_tokens.call(connection_id, lambda api: api.get_event(calendar, remote_id))
 
 
 def _detail(session: Session, calendar: Calendar, seen: CalendarEvent) -> dict[str, object] | None:
@@ -154,8 +151,8 @@ def _detail(session: Session, calendar: Calendar, seen: CalendarEvent) -> dict[s
         return None
     if session.get(Booking, booking_id) is not None:
         return None
-    start = booking_events.moment(seen.start, calendar.timezone)
-    end = booking_events.moment(seen.end, calendar.timezone)
+    start = wallclock.event_instant(seen.start, calendar.timezone)
+    end = wallclock.event_instant(seen.end, calendar.timezone)
     return {
         "booking": booking_id,
         "ours": _is_ours(session, seen.private),
@@ -200,13 +197,13 @@ def remove(case: Case, actor: Actor, now: datetime) -> None:
     try:
         seen = _ask(case.connection.id, case.calendar.remote_id, case.row.remote_id)
     except EventNotFound:
-        outside_cases.close(case, VANISHED, now)
+        external_change_steps.close(case, VANISHED, now)
         return
     with reading() as session:
         ours = _is_ours(session, seen.private)
     if not ours:
         raise InvalidInput("This event does not say that this installation wrote it.", field="how")
-    outside_cases.remove_stray(case, actor, now, REMOVED)
+    external_change_steps.remove_stray(case, actor, now, REMOVED)
 
 
 def take_in(case: Case, actor: Actor, now: datetime) -> None:
@@ -233,14 +230,16 @@ def _together(case: Case, now: datetime) -> list[_Found]:
             )
         ).all()
         same = [row.id for row in rows if row.detail.get("booking") == case.row.detail.get("booking")]
-        cases = [one for one in (outside_cases.find(session, row_id) for row_id in same) if one is not None]
+        cases = [
+            one for one in (external_change_steps.find(session, row_id) for row_id in same) if one is not None
+        ]
         hosts = {one.row.id: session.get_one(Person, one.connection.person_id) for one in cases}
     found: list[_Found] = []
     for one in sorted(cases, key=lambda other: other.row.id != case.row.id):
         try:
             event = _ask(one.connection.id, one.calendar.remote_id, one.row.remote_id)
         except EventNotFound:
-            outside_cases.close(one, VANISHED, now)
+            external_change_steps.close(one, VANISHED, now)
             if one.row.id == case.row.id:
                 raise StateChanged("The event is not in the calendar any more.") from None
             continue
@@ -270,10 +269,12 @@ def _write(found: Sequence[_Found], actor: Actor, now: datetime) -> None:
             mirror.recognise(
                 session, one.case.calendar.id, one.case.row.remote_id, booking.id, (one.event.etag,)
             )
-            outside_cases.end(session, one.case.row.id, TAKEN_IN, now)
+            external_change_steps.end(session, one.case.row.id, TAKEN_IN, now)
         place = {"calendar": first.case.calendar.name}
-        audit.record(session, booking.workspace_id, actor, "booking.taken_in", "booking", booking.id, **place)
-        outside_cases.tell(session, booking.workspace_id)
+        audit_log.record(
+            session, booking.workspace_id, actor, "booking.taken_in", "booking", booking.id, **place
+        )
+        external_change_steps.tell(session, booking.workspace_id)
 
 
 def _receipt(one: _Found, booking: Booking, now: datetime) -> CalendarWrite:
@@ -316,8 +317,8 @@ def _claim(session: Session, event_type: EventType, booking: Booking, hosts: set
 def _booking(session: Session, found: _Found) -> tuple[Booking, EventType]:
     """The booking that an event tells of. :raises InvalidInput: it does not tell enough."""
     event, case = found.event, found.case
-    start = booking_events.moment(event.start, case.calendar.timezone)
-    end = booking_events.moment(event.end, case.calendar.timezone)
+    start = wallclock.event_instant(event.start, case.calendar.timezone)
+    end = wallclock.event_instant(event.end, case.calendar.timezone)
     if (
         start is None
         or end is None

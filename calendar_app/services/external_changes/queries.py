@@ -2,8 +2,9 @@
 
 A deviation begins as a *sighting* (:data:`CHECKING`): a sync read something about an event of ours that does not fit,
 which may also be an old version of it that arrived late. Nobody is shown a sighting; a worker asks the provider and
-either opens the deviation or forgets it (:mod:`calendar_app.services.outside`). While a row is a sighting it names the
-calendar and the event only: a sync holds rows of the mirror that bookings wait for, so it must not lock a booking.
+either opens the deviation or forgets it (:mod:`calendar_app.services.external_changes.resolve`). While a row is a
+sighting it names the calendar and the event only: a sync holds rows of the mirror that bookings wait for, so it must
+not lock a booking.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, update
+from sqlalchemy import ColumnElement, or_
 from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading
@@ -33,10 +34,10 @@ from calendar_app.domain.external_change import (
     TAKE_IN,
 )
 from calendar_app.errors import NotFound
-from calendar_app.services.booking_views import visible_to
-from calendar_app.services.connection_views import title
-from calendar_app.services.roles import Actor, Role
-from calendar_app.services.sightings import is_open
+from calendar_app.services.bookings.queries import visible_to
+from calendar_app.services.calendar_mirror.mismatches import is_open
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections.queries import title
 
 _CHOICES = {
     MOVED: (FOLLOW, RESTORE, KEEP),

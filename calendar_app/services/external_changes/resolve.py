@@ -1,9 +1,10 @@
 """Two-way: somebody moves or deletes a booking's event in their own calendar, and the booking follows, or is flagged,
 or the event is put back, as the workspace has chosen.
 
-A sync only notes what it saw (:mod:`calendar_app.services.sightings`). :func:`settle` asks the provider how the event
-stands now, so that an old version of our own event which arrives late never counts, and neither does the echo of a
-write that is still under way. What is left is somebody's doing. :func:`sweep` finds sightings whose job was lost.
+A sync only notes what it saw (:mod:`calendar_app.services.calendar_mirror.mismatches`). :func:`settle` asks the
+provider how the event stands now, so that an old version of our own event which arrives late never counts, and neither
+does the echo of a write that is still under way. What is left is somebody's doing. :func:`sweep` finds sightings whose
+job was lost.
 
 ========================  ===========================================================================================
 the provider says         what follows
@@ -26,24 +27,7 @@ from sqlmodel import col, func, or_, select
 
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import CalendarWrite, Deviation, Workspace
-from calendar_app.errors import (
-    AlmanacError,
-    EventNotFound,
-    InvalidInput,
-    NotFound,
-    ProviderError,
-    StateChanged,
-)
-from calendar_app.services import (
-    audit,
-    calendar_writes,
-    deviations,
-    grants,
-    notifications,
-    orphaned_events,
-    sightings,
-)
-from calendar_app.services.deviations import (
+from calendar_app.domain.external_change import (
     CHECKING,
     DELETED,
     DISMISSED,
@@ -59,9 +43,25 @@ from calendar_app.services.deviations import (
     STRAY,
     TAKE_IN,
     VANISHED,
-    DeviationView,
 )
-from calendar_app.services.outside_cases import (
+from calendar_app.errors import (
+    AlmanacError,
+    EventNotFound,
+    InvalidInput,
+    NotFound,
+    ProviderError,
+    StateChanged,
+)
+from calendar_app.services.calendar_mirror import mismatches
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common import audit_log
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections import emails as connection_emails
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.external_changes import orphaned_events
+from calendar_app.services.external_changes import queries as external_change_queries
+from calendar_app.services.external_changes.queries import DeviationView
+from calendar_app.services.external_changes.steps import (
     Case,
     Found,
     close,
@@ -77,7 +77,6 @@ from calendar_app.services.outside_cases import (
     stands,
     tell,
 )
-from calendar_app.services.roles import Actor, Role
 
 MOVE_CHOICES = ("flag", "reschedule", "restore")
 DELETE_CHOICES = ("flag", "cancel", "restore")
@@ -127,7 +126,7 @@ def _settle(case: Case, now: datetime) -> str:
         return close(case, VANISHED, now)
     if write.applied_version < write.desired_version:
         # Our own write comes first, and overwrites whatever is there; a failed one is shown on the receipt.
-        return rest(case) if write.state == calendar_writes.FAILED else later(case, now)
+        return rest(case) if write.state == write_outbox.FAILED else later(case, now)
     try:
         found = look(case.connection.id, case.calendar.remote_id, write, booking, case.calendar.timezone)
     except ProviderError as error:
@@ -156,7 +155,7 @@ def sweep(now: datetime | None = None) -> int:
     )
     with reading() as session:
         due = session.exec(query).all()
-    sightings.enqueue(*due)
+    mismatches.enqueue(*due)
     return len(due)
 
 
@@ -212,7 +211,7 @@ def _open(case: Case, found: Found, *, acting: bool, now: datetime) -> str:
         row.detail, row.resolution = detail, RECHECK if acting else ""
         session.add(row)
         if detail.get("mass"):
-            notifications.bookings_vanished(session, case.connection, case.calendar, str(detail["mass"]))
+            connection_emails.bookings_vanished(session, case.connection, case.calendar, str(detail["mass"]))
         tell(session, row.workspace_id)
         return "open"
 
@@ -271,7 +270,7 @@ def _fought_over(booking_id: str, now: datetime) -> bool:
 
 def _settle_stray(case: Case, now: datetime) -> str:
     try:
-        grants.call(
+        connection_tokens.call(
             case.connection.id, lambda api: api.get_event(case.calendar.remote_id, case.row.remote_id)
         )
     except EventNotFound:
@@ -295,11 +294,13 @@ def resolve(actor: Actor, deviation_id: str, how: str, *, now: datetime | None =
     now = now or clock()
     actor.require(Role.STAFF)
     with reading() as session:
-        row = deviations.owned(session, actor, deviation_id)
+        row = external_change_queries.owned(session, actor, deviation_id)
         if row.resolved_at is not None:
             raise StateChanged("This has been settled meanwhile.")
-        if how not in deviations.choices(row):
-            raise InvalidInput(f"Choose one of {', '.join(deviations.choices(row))}.", field="how")
+        if how not in external_change_queries.choices(row):
+            raise InvalidInput(
+                f"Choose one of {', '.join(external_change_queries.choices(row))}.", field="how"
+            )
         case = find(session, row.id)
     assert case is not None
     if how == KEEP:
@@ -320,7 +321,7 @@ def resolve(actor: Actor, deviation_id: str, how: str, *, now: datetime | None =
         found = session.get(Deviation, deviation_id)
         if found is None:
             raise StateChanged("This has been settled meanwhile.")
-        return deviations.views(session, [found])[0]
+        return external_change_queries.views(session, [found])[0]
 
 
 def _follow_now(case: Case, actor: Actor, now: datetime) -> None:
@@ -332,7 +333,7 @@ def _follow_now(case: Case, actor: Actor, now: datetime) -> None:
     if not found.kind:
         close(case, VANISHED, now)
     elif found.kind != case.row.kind and MISSING not in (found.kind, case.row.kind):
-        sightings.enqueue(case.row.id)
+        mismatches.enqueue(case.row.id)
         raise StateChanged("The event was changed once more in the calendar. Please look at it again.")
     else:
         follow(case, found, actor, now)
@@ -342,7 +343,7 @@ def _dismiss(case: Case, actor: Actor, now: datetime) -> None:
     with transaction() as session:
         end(session, case.row.id, DISMISSED, now)
         if case.row.booking_id is not None:
-            audit.record(
+            audit_log.record(
                 session,
                 case.row.workspace_id,
                 actor,
@@ -377,7 +378,7 @@ def set_policy(actor: Actor, *, moves: str | None = None, deletes: str | None = 
         found = OutsidePolicy(row.outside_moves, row.outside_deletes)
         session.add(row)
         if found != before:
-            audit.record(
+            audit_log.record(
                 session,
                 row.id,
                 actor,

@@ -1,7 +1,7 @@
 """How an event of a booking stands at its provider, and the steps that settle a difference.
 
-When which step is taken is told in :mod:`calendar_app.services.outside`. Each step is a transaction of its own that may
-be repeated.
+When which step is taken is told in :mod:`calendar_app.services.external_changes.resolve`. Each step is a transaction of
+its own that may be repeated.
 """
 
 from __future__ import annotations
@@ -15,25 +15,7 @@ from sqlmodel import Session, select
 from calendar_app.db.session import after_commit, transaction
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, Deviation, Workspace
 from calendar_app.domain.event import CalendarEvent
-from calendar_app.domain.timespan import Span, instant
-from calendar_app.errors import (
-    EventNotFound,
-    InvalidInput,
-    StateChanged,
-)
-from calendar_app.services import (
-    audit,
-    booking_events,
-    bookings,
-    calendar_writes,
-    deviations,
-    event_writing,
-    grants,
-    live,
-)
-from calendar_app.services.bookings import Outside
-from calendar_app.services.connection_views import title
-from calendar_app.services.deviations import (
+from calendar_app.domain.external_change import (
     CANCELLED,
     CHANGED,
     CHECKING,
@@ -44,7 +26,23 @@ from calendar_app.services.deviations import (
     RESTORED,
     STRAY,
 )
-from calendar_app.services.roles import Actor
+from calendar_app.domain.recurrence import wallclock
+from calendar_app.domain.timespan import Span, instant
+from calendar_app.errors import (
+    EventNotFound,
+    InvalidInput,
+    StateChanged,
+)
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.bookings.transitions import Outside
+from calendar_app.services.calendar_mirror import mismatches
+from calendar_app.services.calendar_writes import event_writer
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common import audit_log, change_events
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.connections.queries import title
 
 CANCEL_REASON = "The appointment was removed from the host’s calendar."
 _SKEW = timedelta(minutes=2)
@@ -87,7 +85,7 @@ def look(connection_id: str, calendar: str, write: CalendarWrite, booking: Booki
     :raises ProviderError: it could not be asked. :raises NotFound: the connection is gone.
     """
     try:
-        event = grants.call(connection_id, lambda api: api.get_event(calendar, write.remote_id))
+        event = connection_tokens.call(connection_id, lambda api: api.get_event(calendar, write.remote_id))
     except EventNotFound:
         return Found(DELETED if write.written_at else MISSING, {})
     return compare(event, write, booking, zone)
@@ -95,7 +93,7 @@ def look(connection_id: str, calendar: str, write: CalendarWrite, booking: Booki
 
 def compare(event: CalendarEvent, write: CalendarWrite, booking: Booking, zone: str) -> Found:
     """Hold an event against its booking; ``zone`` is the calendar's, for times that float."""
-    start, end = booking_events.moment(event.start, zone), booking_events.moment(event.end, zone)
+    start, end = wallclock.event_instant(event.start, zone), wallclock.event_instant(event.end, zone)
     all_day = event.start is not None and event.start.all_day
     detail: dict[str, Any] = {"all_day": all_day, "summary": event.summary[:200]}
     if event.etag and event.etag == write.etag:
@@ -145,10 +143,10 @@ def follow(case: Case, found: Found, actor: Actor | None, now: datetime) -> str:
             raise InvalidInput("The event is an all-day event now: choose a time for the booking yourself.")
 
         def adopt(session: Session) -> None:
-            calendar_writes.adopt(session, booking_id, calendar_id, found.version, now)
+            write_outbox.adopt(session, booking_id, calendar_id, found.version, now)
             end(session, deviation_id, FOLLOWED, now)
 
-        bookings.move_as_outside(
+        booking_reschedule.move_as_outside(
             booking_id, found.span, Outside(calendar_id, case.by, adopt), actor=actor, now=now
         )
         return FOLLOWED
@@ -156,7 +154,7 @@ def follow(case: Case, found: Found, actor: Actor | None, now: datetime) -> str:
     def settled(session: Session) -> None:
         end(session, deviation_id, CANCELLED, now)
 
-    bookings.cancel_as_outside(
+    transitions.cancel_as_outside(
         booking_id, Outside(calendar_id, case.by, settled), CANCEL_REASON, actor=actor, now=now
     )
     return CANCELLED
@@ -166,13 +164,13 @@ def restore(case: Case, actor: Actor | None, now: datetime) -> str:
     """The calendar becomes what the booking says: a write like any other."""
     assert case.booking is not None
     with transaction() as session:
-        if not calendar_writes.rewrite(session, case.booking.id, case.calendar.id):
+        if not write_outbox.rewrite(session, case.booking.id, case.calendar.id):
             raise StateChanged("This calendar no longer takes the booking.")
         end(session, case.row.id, RESTORED, now)
-        audit.record(
+        audit_log.record(
             session,
             case.row.workspace_id,
-            actor or audit.Party.SYSTEM,
+            actor or audit_log.Party.SYSTEM,
             "booking.event_restored",
             "booking",
             case.booking.id,
@@ -184,10 +182,12 @@ def restore(case: Case, actor: Actor | None, now: datetime) -> str:
 
 def remove_stray(case: Case, actor: Actor, now: datetime, resolution: str = RESTORED) -> str:
     remote_id = case.row.remote_id
-    grants.call(case.connection.id, lambda api: event_writing.remove(api, case.calendar.remote_id, remote_id))
+    connection_tokens.call(
+        case.connection.id, lambda api: event_writer.remove(api, case.calendar.remote_id, remote_id)
+    )
     with transaction() as session:
         end(session, case.row.id, resolution, now)
-        audit.record(
+        audit_log.record(
             session,
             case.row.workspace_id,
             actor,
@@ -217,7 +217,7 @@ def close(case: Case, resolution: str, now: datetime) -> str:
         else:
             end(session, case.row.id, resolution, now)
         if case.booking is not None:
-            deviations.healed(session, case.booking.id, case.calendar.id, resolution, now)
+            mismatches.healed(session, case.booking.id, case.calendar.id, resolution, now)
         tell(session, case.row.workspace_id)
     return resolution
 
@@ -251,4 +251,4 @@ def postpone(session: Session, row: Deviation, now: datetime) -> str:
 
 
 def tell(session: Session, workspace_id: str) -> None:
-    after_commit(session, lambda: live.publish(workspace_id, "bookings"))
+    after_commit(session, lambda: change_events.publish(workspace_id, "bookings"))

@@ -1,7 +1,7 @@
 """Events of ours that no booking wants where they stand: left behind, restored by hand, or copied.
 
-A part of the drift report (:mod:`calendar_app.services.drift`), which looks for them in the mirror and asks the
-provider before it says so.
+A part of the drift report (:mod:`calendar_app.services.external_changes.drift_report`), which looks for them in the
+mirror and asks the provider before it says so.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.session import after_commit, transaction
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Deviation, Event, Occurrence
+from calendar_app.domain.external_change import DISMISSED, STRAY
+from calendar_app.domain.recurrence import wallclock
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import EventNotFound, NotFound, ProviderError
-from calendar_app.services import booking_events, grants, live, orphaned_events
-from calendar_app.services.deviations import DISMISSED, STRAY
+from calendar_app.services.common import change_events
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.external_changes import orphaned_events
 
 _MOST = 100
 
@@ -59,7 +62,7 @@ def note(
     for event in strays:
         calendar = calendars[event.calendar_id]
         try:
-            seen = grants.call(
+            seen = connection_tokens.call(
                 connection.id,
                 lambda api, place=calendar.remote_id, key=event.remote_id: api.get_event(place, key),  # type: ignore[misc]
             )
@@ -69,8 +72,8 @@ def note(
             return
         if not orphaned_events.may_be_ours(seen):
             continue
-        start = booking_events.moment(seen.start, calendar.timezone)
-        end = booking_events.moment(seen.end, calendar.timezone)
+        start = wallclock.event_instant(seen.start, calendar.timezone)
+        end = wallclock.event_instant(seen.end, calendar.timezone)
         with transaction() as session:
             session.add(
                 Deviation(
@@ -87,4 +90,4 @@ def note(
                     found_at=now,
                 )
             )
-            after_commit(session, lambda: live.publish(connection.workspace_id, "bookings"))
+            after_commit(session, lambda: change_events.publish(connection.workspace_id, "bookings"))

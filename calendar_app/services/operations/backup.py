@@ -5,7 +5,7 @@ SQLite: a copy made by its online backup (https://www.sqlite.org/backup.html), i
 programs, which have to be of the server's version or newer. Keys are never in it.
 
 Putting one back brings it to this version's schema, and then trusts nothing that it knew of calendars
-(:func:`calendar_app.services.installation.after_restore`).
+(:func:`calendar_app.services.common.installation.after_restore`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sqlalchemy.engine import URL
 from calendar_app.db import migrate
 from calendar_app.db.session import get_engine
 from calendar_app.errors import AlmanacError
-from calendar_app.services import installation
+from calendar_app.services.common import installation
 from calendar_app.settings import get_settings
 
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")

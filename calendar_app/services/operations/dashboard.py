@@ -1,7 +1,7 @@
 """How a workspace's connections, channels and queued work stand, for those who run it; and what gave up, to be retried.
 
 Admins and owners see their workspace. Queues and workers belong to the installation, and are for its operators
-(:mod:`calendar_app.services.operators`).
+(:mod:`calendar_app.services.accounts.operators`).
 """
 
 from __future__ import annotations
@@ -31,10 +31,15 @@ from calendar_app.db.tables import (
 )
 from calendar_app.errors import InvalidInput, ProviderUnavailable
 from calendar_app.queues import QueueState, WorkerState
-from calendar_app.services import audit, calendar_writes, connection_views, health, live, mails, operators
-from calendar_app.services.calendars import HIDDEN_TOKENS
-from calendar_app.services.connection_views import ConnectionView
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.accounts import operators
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common import audit_log, change_events
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections import queries as connection_queries
+from calendar_app.services.connections.calendars import HIDDEN_TOKENS
+from calendar_app.services.connections.queries import ConnectionView
+from calendar_app.services.mail import outbox as mail_outbox
+from calendar_app.services.operations import health
 
 MOST = 500
 WRITE, LETTER, JOB = "write", "mail", "job"
@@ -136,7 +141,7 @@ def connections(actor: Actor, *, now: datetime | None = None) -> list[Connection
                 .group_by(col(Calendar.connection_id))
             ).all()
         )
-        views = connection_views.views(session, rows, now)
+        views = connection_queries.views(session, rows, now)
     found = [
         ConnectionState(
             connection=view,
@@ -177,7 +182,7 @@ def channels(actor: Actor, *, now: datetime | None = None) -> list[ChannelState]
             id=row.id,
             calendar=calendar,
             provider=provider,
-            provider_title=connection_views.title(provider),
+            provider_title=connection_queries.title(provider),
             account=account,
             state=_channel(row, now),
             created_at=row.created_at,
@@ -241,12 +246,12 @@ def retry(actor: Actor, ids: Sequence[str] | None = None) -> Retried:
             chosen[kind].append(key)
     with transaction() as session:
         if ids is None:  # also those that are too many to be shown
-            chosen[WRITE] = calendar_writes.retry_workspace(session, actor.workspace_id)
+            chosen[WRITE] = write_outbox.retry_workspace(session, actor.workspace_id)
         else:
-            calendar_writes.retry_writes(session, actor.workspace_id, chosen[WRITE])
-        mails.retry(session, chosen[LETTER])
+            write_outbox.retry_writes(session, actor.workspace_id, chosen[WRITE])
+        mail_outbox.retry(session, chosen[LETTER])
         if any(chosen.values()):
-            audit.record(
+            audit_log.record(
                 session,
                 actor.workspace_id,
                 actor,
@@ -256,7 +261,7 @@ def retry(actor: Actor, ids: Sequence[str] | None = None) -> Retried:
                 number=sum(map(len, chosen.values())),
             )
     gone = [f"{JOB}:{key}" for key in chosen[JOB] if not _requeued(key)]
-    live.publish(actor.workspace_id, "bookings")
+    change_events.publish(actor.workspace_id, "bookings")
     missing = (*(one for one in wanted if one not in present), *gone)
     return Retried(sum(map(len, chosen.values())) - len(gone), missing)
 
@@ -267,7 +272,7 @@ def _writes(session: Session, actor: Actor) -> list[DeadLetter]:
         .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
         .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
-        .where(Booking.workspace_id == actor.workspace_id, CalendarWrite.state == calendar_writes.FAILED)
+        .where(Booking.workspace_id == actor.workspace_id, CalendarWrite.state == write_outbox.FAILED)
         .options(*HIDDEN_TOKENS)
         .order_by(col(CalendarWrite.created_at).desc())
         .limit(MOST)
@@ -282,7 +287,7 @@ def _writes(session: Session, actor: Actor) -> list[DeadLetter]:
             id=f"{WRITE}:{row.id}",
             kind=WRITE,
             title=f"{titles[booking.event_type_id]} with {booking.name}, {booking.start_at:%d %b %Y %H:%M} UTC",
-            place=f"“{calendar.name}” at {connection_views.title(connection.provider)} ({connection.account_email})",
+            place=f"“{calendar.name}” at {connection_queries.title(connection.provider)} ({connection.account_email})",
             reason=row.last_error or "The calendar did not take the event.",
             advice=_ADVICE.get(row.last_error_code, _LOOK),
             attempts=row.attempts,
@@ -296,7 +301,7 @@ def _writes(session: Session, actor: Actor) -> list[DeadLetter]:
 def _letters(session: Session, actor: Actor) -> list[DeadLetter]:
     query = (
         select(Mail)
-        .where(Mail.workspace_id == actor.workspace_id, Mail.state == mails.FAILED)
+        .where(Mail.workspace_id == actor.workspace_id, Mail.state == mail_outbox.FAILED)
         .order_by(col(Mail.created_at).desc())
         .limit(MOST)
     )

@@ -23,7 +23,7 @@ from calendar_app import queues
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Channel, Connection, Deviation, Mail
 from calendar_app.providers import registry
-from calendar_app.services import health
+from calendar_app.services.operations import health
 
 log = logging.getLogger(__name__)
 

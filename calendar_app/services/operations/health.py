@@ -24,7 +24,7 @@ from calendar_app import queues
 from calendar_app.db import failures
 from calendar_app.db.migrate import alembic_config
 from calendar_app.db.session import get_engine
-from calendar_app.services import storage
+from calendar_app.services.operations import storage
 from calendar_app.settings import get_settings
 
 PATIENCE = 0.7

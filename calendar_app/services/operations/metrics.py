@@ -3,7 +3,7 @@
 What processes count (:mod:`calendar_app.metering`) is added up in one hash in Redis, so that many web processes, and
 the short-lived processes of jobs, are one source; any of them can be scraped, and only one should be. A Redis that is
 away or was emptied costs numbers, never a request: Prometheus takes a smaller number for a restart. How things stand
-(queues, calendars, letters) is read when somebody asks (:mod:`calendar_app.services.gauges`).
+(queues, calendars, letters) is read when somebody asks (:mod:`calendar_app.services.operations.gauges`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from calendar_app import metering, queues
-from calendar_app.services import gauges, health
+from calendar_app.services.operations import gauges, health
 
 log = logging.getLogger(__name__)
 

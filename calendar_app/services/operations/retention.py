@@ -17,7 +17,7 @@ from sqlmodel import SQLModel, col, select
 
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import AuditEntry, Booking, CalendarWrite, Deviation, Disconnection, Mail
-from calendar_app.services.mails import QUEUED
+from calendar_app.services.mail.outbox import QUEUED
 from calendar_app.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)

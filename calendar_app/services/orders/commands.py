@@ -1,10 +1,10 @@
 """Orders: several appointments that a customer wants together, and gets all or none of.
 
 A draft says what is wanted and holds no time. Confirming it places all its appointments in one transaction
-(:mod:`calendar_app.services.placing`); confirming it again, or twice at once, makes nothing more. Each appointment
-is a booking like any other from then on, with its own manage link, calendar events and letters. Cancelling the order
-cancels what still holds time of it, again all or nothing. Who sees which order, and what of it, is told in
-:mod:`calendar_app.services.order_views`.
+(:mod:`calendar_app.services.bookings.placement`); confirming it again, or twice at once, makes nothing more. Each
+appointment is a booking like any other from then on, with its own manage link, calendar events and letters. Cancelling
+the order cancels what still holds time of it, again all or nothing. Who sees which order, and what of it, is told in
+:mod:`calendar_app.services.orders.queries`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ from calendar_app.db.tables import Booking, CustomerOrder, EventType, OrderLine
 from calendar_app.domain.intake import clean_answers, clean_email, clean_name, clean_text, parse_questions
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import Conflict, InvalidInput, SlotUnavailable
-from calendar_app.services import audit, bookings, limits, live, placing, reservations, snapshots
-from calendar_app.services.availability import check_active, check_moment, check_zone
-from calendar_app.services.event_type_fields import rules_of
-from calendar_app.services.order_views import (
+from calendar_app.services.availability import snapshot as slot_snapshot
+from calendar_app.services.availability.slots import check_active, check_moment, check_zone
+from calendar_app.services.bookings import create as booking_create
+from calendar_app.services.bookings import placement, reservations, transitions
+from calendar_app.services.bookings.placement import Wish
+from calendar_app.services.common import audit_log, change_events, rate_limits
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.event_types.validation import rules_of
+from calendar_app.services.orders.queries import (
     MOST,
     Find,
     OrderStatus,
@@ -36,8 +41,6 @@ from calendar_app.services.order_views import (
     owned,
     view,
 )
-from calendar_app.services.placing import Wish
-from calendar_app.services.roles import Actor, Role
 
 __all__ = [
     "DRAFTS",
@@ -100,9 +103,9 @@ def create(
     if not 1 <= len(lines) <= LONGEST:
         raise InvalidInput(f"An order has 1 to {LONGEST} lines.", field="lines")
     with reading() as session:
-        actor = snapshots.colleague(session, lines[0].event_type_id, actor)
+        actor = slot_snapshot.colleague(session, lines[0].event_type_id, actor)
     if client and actor is None:
-        limits.check("orders", client, DRAFTS)
+        rate_limits.check("orders", client, DRAFTS)
     check_zone(zone)
     person = clean_name(name), clean_email(email)
     with transaction() as session:
@@ -138,7 +141,7 @@ def _line(session: Session, number: int, line: NewLine, actor: Actor | None, now
             raise InvalidInput(
                 "That time has passed. Please choose a later one.", field="start", code="in_the_past"
             )
-        kind = snapshots.event_type_for(session, line.event_type_id, actor)
+        kind = slot_snapshot.event_type_for(session, line.event_type_id, actor)
         check_active(kind)
         return OrderLine(
             event_type_id=kind.id,
@@ -194,7 +197,7 @@ def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None)
             return _settled(session, order, full=actor is not None)
         wishes = [_wish(order, line) for line in lines_of(session, [order.id])[order.id]]
     if client:
-        bookings.allow(client, order.email)
+        booking_create.allow(client, order.email)
 
     def begin(session: Session) -> None:
         if _locked(session, order.id).status != OrderStatus.DRAFT:
@@ -212,18 +215,18 @@ def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None)
         return view(session, row, full=actor is not None)
 
     try:
-        made = placing.place(wishes, actor, now, begin=begin, finish=finish)
-    except (_NoDraft, placing.Refused, SlotUnavailable) as error:
+        made = placement.place(wishes, actor, now, begin=begin, finish=finish)
+    except (_NoDraft, placement.Refused, SlotUnavailable) as error:
         # Who confirms the same order at this moment takes these times too: they are lost to nobody else then.
         with reading() as session:
             row = find(session)
             if row.status != OrderStatus.DRAFT:
                 return _settled(session, row, full=actor is not None)
-        if isinstance(error, placing.Refused):
+        if isinstance(error, placement.Refused):
             raise _named(error, wishes) from error
         raise
     if client:
-        bookings.booked(client, order.email, len(wishes))
+        booking_create.booked(client, order.email, len(wishes))
     return made
 
 
@@ -240,7 +243,7 @@ def _wish(order: CustomerOrder, line: OrderLine) -> Wish:
     )
 
 
-def _named(refused: placing.Refused, wishes: Sequence[Wish]) -> SlotUnavailable:
+def _named(refused: placement.Refused, wishes: Sequence[Wish]) -> SlotUnavailable:
     number = f"Line {refused.position + 1}: " if len(wishes) > 1 else ""
     rest = " Nothing of the order was booked." if len(wishes) > 1 else ""
     return SlotUnavailable(f"{number}{refused.reason.detail}{rest}", field=f"lines[{refused.position}]")
@@ -261,7 +264,7 @@ def _cancel(find: Find, actor: Actor | None, reason: str, now: datetime | None) 
         with transaction() as session:
             row = _locked(session, find(session).id)
             if row.status != OrderStatus.CANCELLED:
-                bookings.cancel_order(session, row.id, actor, reason, now)
+                transitions.cancel_order(session, row.id, actor, reason, now)
                 row.status = OrderStatus.CANCELLED.value
                 session.add(row)
                 _record(session, row, actor, "order.cancelled", reason=reason)
@@ -279,7 +282,14 @@ def _record(
     session: Session, order: CustomerOrder, actor: Actor | None, action: str, **detail: str | int | list[str]
 ) -> None:
     by = "staff" if actor else "customer"
-    audit.record(
-        session, order.workspace_id, actor or audit.Party.CUSTOMER, action, "order", order.id, by=by, **detail
+    audit_log.record(
+        session,
+        order.workspace_id,
+        actor or audit_log.Party.CUSTOMER,
+        action,
+        "order",
+        order.id,
+        by=by,
+        **detail,
     )
-    after_commit(session, lambda: live.publish(order.workspace_id, "bookings"))
+    after_commit(session, lambda: change_events.publish(order.workspace_id, "bookings"))

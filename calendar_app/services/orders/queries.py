@@ -26,9 +26,10 @@ from calendar_app.db.tables import (
     Workspace,
 )
 from calendar_app.errors import InvalidInput, NotFound
-from calendar_app.services import booking_views, manage_links
-from calendar_app.services.booking_views import BookingView
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.common import signed_links
+from calendar_app.services.common.permissions import Actor, Role
 
 MOST = 200
 """The longest page of a list."""
@@ -141,12 +142,12 @@ def visible_to(actor: Actor) -> ColumnElement[bool]:
 
 def by_link(token: str) -> Find:
     """How to find the order of a token, or :class:`NotFound`: it leads nowhere."""
-    order_id = manage_links.order_id(token)
+    order_id = signed_links.order_id(token)
 
     def find(session: Session) -> CustomerOrder:
         row = session.get(CustomerOrder, order_id)
         if row is None:
-            raise manage_links.unknown()
+            raise signed_links.unknown()
         return row
 
     return find
@@ -187,7 +188,7 @@ def _views(session: Session, orders: Sequence[CustomerOrder], *, full: bool) -> 
             timezone=order.timezone,
             lines=tuple(_line_view(line, types[line.event_type_id]) for line in lines[order.id]),
             bookings=tuple(made[order.id]),
-            token=manage_links.order_token(order.id),
+            token=signed_links.order_token(order.id),
             created_at=order.created_at,
             confirmed_at=order.confirmed_at,
         )
@@ -208,7 +209,7 @@ def _bookings(
     query = select(Booking).where(col(Booking.order_id).in_([order.id for order in orders]))
     rows = session.exec(query.order_by(col(Booking.start_at), col(Booking.id))).all()
     found: dict[str, list[BookingView]] = defaultdict(list)
-    for row, made in zip(rows, booking_views.views(session, rows, full=full), strict=True):
+    for row, made in zip(rows, booking_queries.views(session, rows, full=full), strict=True):
         assert row.order_id is not None
         found[row.order_id].append(made)
     return found

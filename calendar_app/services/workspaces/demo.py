@@ -11,7 +11,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Person, Workspace
-from calendar_app.services import passwords, starter
+from calendar_app.services.accounts import new_workspace, passwords
 
 EMAIL = "owner@example.com"
 SLUG = "demo"
@@ -42,7 +42,7 @@ def ensure_demo(data_dir: Path) -> DemoAccount:
             session.add(owner)
             session.flush()
         if session.exec(select(Workspace).where(Workspace.slug == SLUG)).first() is None:
-            starter.new_workspace(session, owner, "Demo", slug=SLUG)
+            new_workspace.new_workspace(session, owner, "Demo", slug=SLUG)
     return DemoAccount(EMAIL, password)
 
 

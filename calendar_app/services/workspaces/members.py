@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Membership, Person
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common.permissions import Actor, Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,11 @@ from calendar_app.db.tables import (
 )
 from calendar_app.domain.booking import Status
 from calendar_app.errors import Conflict, Forbidden, InvalidInput, NotFound
-from calendar_app.services import accounts, audit, limits, live, mails, starter
-from calendar_app.services.accounts import Identity, SignedIn
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.accounts import authentication, new_workspace
+from calendar_app.services.accounts.authentication import Identity, SignedIn
+from calendar_app.services.common import audit_log, change_events, rate_limits
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.settings import get_settings
 
 LIFE = timedelta(days=7)
@@ -127,9 +129,9 @@ def invite(actor: Actor, email: str, role: str, *, now: datetime | None = None) 
     :raises Conflict: ``already_member``. :raises TooManyRequests: more than a business needs in a day.
     """
     actor.require(Role.ADMIN)
-    address, wanted = accounts.normal_email(email), _role(actor, role)
-    limits.check("invitations", actor.workspace_id, PER_WORKSPACE)
-    limits.check("invitations-to", address, PER_ADDRESS)
+    address, wanted = authentication.normal_email(email), _role(actor, role)
+    rate_limits.check("invitations", actor.workspace_id, PER_WORKSPACE)
+    rate_limits.check("invitations-to", address, PER_ADDRESS)
     now, token = now or datetime.now(UTC), secrets.token_urlsafe(32)
     with transaction() as session:
         workspace = session.exec(
@@ -148,14 +150,14 @@ def invite(actor: Actor, email: str, role: str, *, now: datetime | None = None) 
             workspace_id=workspace.id,
             email=address,
             role=wanted.value,
-            token_hash=accounts.digest(token),
+            token_hash=authentication.digest(token),
             invited_by=actor.person_id,
             created_at=now,
             expires_at=now + LIFE,
         )
         session.add(row)
         session.flush()
-        mails.queue(session, _letter(workspace, row, actor, token))
+        mail_outbox.queue(session, _letter(workspace, row, actor, token))
         _record(session, actor, "team.invited", "invitation", row.id, email=address, role=wanted.value)
         return _view(row, now)
 
@@ -198,7 +200,7 @@ def sign_up(
     Errors as of :func:`accounts.sign_up` and :func:`accept`.
     """
     now = datetime.now(UTC)
-    return accounts.sign_up(
+    return authentication.sign_up(
         name,
         email,
         password,
@@ -282,19 +284,19 @@ def _join(session: Session, person: Person, token: str, now: datetime) -> str:
                 workspace_id=row.workspace_id,
                 person_id=person.id,
                 timezone=person.timezone,
-                weekly=starter.WEEKLY,
+                weekly=new_workspace.WEEKLY,
             )
         )
     session.flush()
     joined = Actor(person.id, row.workspace_id, Role(row.role), person.email, person.name, person.timezone)
-    audit.record(session, row.workspace_id, joined, "team.joined", "person", person.id, role=row.role)
+    audit_log.record(session, row.workspace_id, joined, "team.joined", "person", person.id, role=row.role)
     workspace_id = row.workspace_id
-    after_commit(session, lambda: live.publish(workspace_id, "team"))
+    after_commit(session, lambda: change_events.publish(workspace_id, "team"))
     return workspace_id
 
 
 def _open(session: Session, token: str, now: datetime) -> Invitation:
-    query = select(Invitation).where(Invitation.token_hash == accounts.digest(token)).with_for_update()
+    query = select(Invitation).where(Invitation.token_hash == authentication.digest(token)).with_for_update()
     row = session.exec(query).first()
     if row is None or row.accepted_at is not None or row.expires_at <= now:
         raise NotFound(_GONE, code="invitation_invalid")
@@ -379,14 +381,14 @@ def _view(row: Invitation, now: datetime) -> InvitationView:
     return InvitationView(row.id, row.email, Role(row.role), row.expires_at, row.expires_at <= now)
 
 
-def _letter(workspace: Workspace, row: Invitation, actor: Actor, token: str) -> mails.Draft:
+def _letter(workspace: Workspace, row: Invitation, actor: Actor, token: str) -> mail_outbox.Draft:
     body = (
         f"Hello,\n\n{actor.name or actor.email} invites you to work in “{workspace.name}” on Almanac.\n\n"
         f"Accept the invitation:\n{get_settings().public_url}/join/{token}\n\n"
         "The link works once, for this address, and for seven days. If you do not know what this is about, "
         "nothing happens unless you follow it.\n"
     )
-    return mails.Draft(
+    return mail_outbox.Draft(
         workspace_id=workspace.id,
         booking_id=None,
         kind="invitation",
@@ -399,5 +401,5 @@ def _letter(workspace: Workspace, row: Invitation, actor: Actor, token: str) -> 
 
 
 def _record(session: Session, actor: Actor, action: str, kind: str, subject_id: str, **detail: str) -> None:
-    audit.record(session, actor.workspace_id, actor, action, kind, subject_id, **detail)
-    after_commit(session, lambda: live.publish(actor.workspace_id, "team"))
+    audit_log.record(session, actor.workspace_id, actor, action, kind, subject_id, **detail)
+    after_commit(session, lambda: change_events.publish(actor.workspace_id, "team"))

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import reflex as rx
 
-from calendar_app.services.booking_views import BookingView
+from calendar_app.services.bookings.queries import BookingView
 from calendar_app.ui import formats
 from calendar_app.ui.components import plain
 

@@ -116,7 +116,7 @@ ROLES = {"owner": "yours", "writer": "you can edit", "reader": "read only", "fre
 
 
 def calendar_row(view: Any) -> CalendarRow:
-    """From a :class:`calendar_app.services.calendars.CalendarView`."""
+    """From a :class:`calendar_app.services.connections.calendars.CalendarView`."""
     parts = ["primary"] if view.is_primary else []
     parts.append(ROLES.get(view.access_role, view.access_role))
     first = view.syncing and view.synced_at is None

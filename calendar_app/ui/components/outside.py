@@ -8,8 +8,8 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import outside
-from calendar_app.services.roles import Role
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.external_changes import resolve as external_change_resolve
 from calendar_app.ui import notices
 from calendar_app.ui.components.forms import field
 from calendar_app.ui.session import acting
@@ -41,7 +41,7 @@ class OutsideState(rx.State):
         actor = await acting(self)
         if actor.role < Role.STAFF:
             return
-        found = await asyncio.to_thread(outside.policy, actor)
+        found = await asyncio.to_thread(external_change_resolve.policy, actor)
         self.moves, self.deletes = found.moves, found.deletes
         self.can_change, self.loaded = actor.role >= Role.ADMIN, True
 
@@ -58,7 +58,7 @@ class OutsideState(rx.State):
     async def _change(self, **wanted: str) -> Any:
         actor = await acting(self)
         try:
-            found = await asyncio.to_thread(lambda: outside.set_policy(actor, **wanted))
+            found = await asyncio.to_thread(lambda: external_change_resolve.set_policy(actor, **wanted))
         except AlmanacError as error:
             return notices.error(error.detail)
         self.moves, self.deletes = found.moves, found.deletes

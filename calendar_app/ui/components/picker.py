@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.domain.timespan import utc
-from calendar_app.services.availability import SlotsView
+from calendar_app.services.availability.slots import SlotsView
 from calendar_app.ui import formats
 from calendar_app.ui.components.browser import arrow_keys
 from calendar_app.ui.components.month import (

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import agenda, calendars
-from calendar_app.services import appointments as service
-from calendar_app.services.agenda import OccurrenceView
-from calendar_app.services.roles import Actor
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.connections import calendars
+from calendar_app.services.events import provider_bookings
+from calendar_app.services.events import queries as event_queries
+from calendar_app.services.events.queries import OccurrenceView
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.cancel import reason_dialog
@@ -115,7 +116,7 @@ class AppointmentsState(rx.State):
 
     async def _ask(self, actor: Actor) -> None:
         try:
-            kinds = await asyncio.to_thread(service.types, actor, self._calendar)
+            kinds = await asyncio.to_thread(provider_bookings.types, actor, self._calendar)
         except AlmanacError as error:
             self.types_error, self.types = error.detail, []
             return
@@ -132,7 +133,9 @@ class AppointmentsState(rx.State):
         actor = await acting(self)
         event_id, self.asking = self.asking, ""
         try:
-            await asyncio.to_thread(service.cancel, actor, event_id, str(form.get("reason", ""))[:1_000])
+            await asyncio.to_thread(
+                provider_bookings.cancel, actor, event_id, str(form.get("reason", ""))[:1_000]
+            )
         except AlmanacError as error:
             return notices.error(error.detail)
         self._cancelled = [*self._cancelled, event_id]
@@ -144,7 +147,7 @@ keep(AppointmentsState, "asking")
 
 
 def _coming(actor: Actor, calendar_id: str, now: datetime) -> tuple[str, list[OccurrenceView]]:
-    found = agenda.between(actor, now, now + AHEAD, calendar_id=calendar_id).items
+    found = event_queries.between(actor, now, now + AHEAD, calendar_id=calendar_id).items
     name = next((one.name for one in calendars.list_calendars(actor) if one.id == calendar_id), "")
     return name, found
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import reflex as rx
 
 from calendar_app.errors import NotFound
-from calendar_app.services import event_types
+from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.ui import formats
 from calendar_app.ui.components.feedback import loading
 from calendar_app.ui.layout import public_page
@@ -38,7 +38,7 @@ class BookListState(rx.State):
     async def load(self, zone: str, hour12: bool) -> None:
         """Show what the business offers."""
         try:
-            found = await asyncio.to_thread(event_types.public_list, self.workspace)
+            found = await asyncio.to_thread(event_type_queries.public_list, self.workspace)
         except NotFound:
             self.stage, self.title = "missing", "Page not found · Almanac"
             return

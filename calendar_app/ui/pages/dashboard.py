@@ -12,10 +12,13 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import agenda, calendars, connections, sync
-from calendar_app.services.agenda import OccurrenceView
-from calendar_app.services.live import Change
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.common.change_events import Change
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections import calendars
+from calendar_app.services.connections import queries as connection_queries
+from calendar_app.services.events import queries as event_queries
+from calendar_app.services.events.queries import OccurrenceView
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.badges import color_dot, provider_icon
@@ -168,7 +171,7 @@ class DashboardState(rx.State):
     @rx.event
     async def sync_now(self) -> Any:
         """Read every calendar again."""
-        asked = await asyncio.to_thread(sync.request_for, await acting(self))
+        asked = await asyncio.to_thread(sync_requests.request_for, await acting(self))
         await self._read(await acting(self))
         return notices.info(
             f"Reading {formats.count(len(asked), 'calendar')} again. Changes appear by themselves."
@@ -220,10 +223,10 @@ class DashboardView:
     def read(self, viewer: Actor, *, now: datetime | None = None) -> dict[str, Any]:
         """The variables of :class:`DashboardState` that come from the database."""
         now = now or datetime.now(UTC)
-        kinds = connections.providers()
+        kinds = connection_queries.providers()
         calendars_found = calendars.list_calendars(viewer, now=now)
-        rows = connection_rows(connections.list_connections(viewer, now=now), calendars_found, kinds)
-        upcoming = agenda.upcoming(viewer, limit=SHOWN, days=AHEAD_DAYS, now=now)
+        rows = connection_rows(connection_queries.list_connections(viewer, now=now), calendars_found, kinds)
+        upcoming = event_queries.upcoming(viewer, limit=SHOWN, days=AHEAD_DAYS, now=now)
         return {
             "connections": rows,
             "legend": [calendar for row in rows for calendar in row.calendars],
@@ -250,7 +253,7 @@ def _between(actor: Actor, shown: tuple[str, str], zone: str) -> list[Occurrence
     found: list[OccurrenceView] = []
     after: str | None = None
     while bounds and len(found) < GRID_LIMIT:
-        page = agenda.between(actor, *bounds, after=after)
+        page = event_queries.between(actor, *bounds, after=after)
         found += page.items
         after = page.next
         if after is None:

@@ -8,7 +8,7 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import team
+from calendar_app.services.workspaces import team
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.feedback import error_callout, loading
 from calendar_app.ui.layout import public_page

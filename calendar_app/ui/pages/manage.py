@@ -10,9 +10,12 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError, NotFound, SlotUnavailable
-from calendar_app.services import bookings, event_types, moving
-from calendar_app.services.availability import SlotsView
-from calendar_app.services.booking_views import BookingView
+from calendar_app.services.availability.slots import SlotsView
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import reschedule_times, transitions
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.ui import formats
 from calendar_app.ui.components.appointment import Appointment, add_links, appointment, facts
 from calendar_app.ui.components.badges import status_badge
@@ -56,7 +59,7 @@ class ManageState(Picker, rx.State):
         self.error, self.success, self.asking = "", "", False
         self.zone, self.hour12 = formats.known_zone(zone), hour12
         try:
-            view = await asyncio.to_thread(bookings.by_token, self.booking_token)
+            view = await asyncio.to_thread(booking_queries.by_token, self.booking_token)
         except NotFound:
             self.stage = "missing"
             return
@@ -83,7 +86,7 @@ class ManageState(Picker, rx.State):
         self.asking = False
         reason = str(form.get("reason", ""))[:1_000]
         try:
-            view = await asyncio.to_thread(bookings.cancel_by_token, self.booking_token, reason)
+            view = await asyncio.to_thread(transitions.cancel_by_token, self.booking_token, reason)
         except AlmanacError as error:
             self.error = error.detail
             return
@@ -93,7 +96,7 @@ class ManageState(Picker, rx.State):
     async def _ask(self, start: datetime, end: datetime) -> SlotsView | None:
         try:
             return await asyncio.to_thread(
-                moving.slots_by_token, self.booking_token, start, end, zone=self.zone
+                reschedule_times.slots_by_token, self.booking_token, start, end, zone=self.zone
             )
         except AlmanacError as error:
             self.error = error.detail
@@ -105,7 +108,7 @@ class ManageState(Picker, rx.State):
         self.error, self.success, self.chosen = "", "", ""
         self._horizon, self.asks_again = LONGEST_SEARCH_DAYS, False
         try:
-            kind = await asyncio.to_thread(event_types.public, *self._kind)
+            kind = await asyncio.to_thread(event_type_queries.public, *self._kind)
             self._horizon, self.asks_again = kind.horizon_days, kind.requires_approval
         except NotFound:
             pass
@@ -148,7 +151,7 @@ class ManageState(Picker, rx.State):
             return None
         try:
             view = await asyncio.to_thread(
-                bookings.reschedule_by_token,
+                booking_reschedule.reschedule_by_token,
                 self.booking_token,
                 datetime.fromisoformat(self.chosen),
                 zone=self.zone,

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import order_views
-from calendar_app.services import orders as service
-from calendar_app.services.order_views import OrderPage, OrderView
-from calendar_app.services.roles import Actor
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.orders import commands as order_commands
+from calendar_app.services.orders import queries as order_queries
+from calendar_app.services.orders.queries import OrderPage, OrderView
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components.badges import status_badge
 from calendar_app.ui.components.cancel import reason_dialog
@@ -111,10 +111,10 @@ class OrdersState(rx.State):
         session = await self.get_state(SessionState)
         try:
             found: OrderPage = await asyncio.to_thread(
-                order_views.list_orders, actor, status=[self.view] if self.view else (), limit=self.listed
+                order_queries.list_orders, actor, status=[self.view] if self.view else (), limit=self.listed
             )
             self.rows = [order_row(view, session.zone, session.hour12) for view in found.items]
-            self.more, self.error = found.next is not None and self.listed < order_views.MOST, ""
+            self.more, self.error = found.next is not None and self.listed < order_queries.MOST, ""
         except AlmanacError as error:
             self.error = error.detail
         self.loaded = True
@@ -129,7 +129,7 @@ class OrdersState(rx.State):
     @rx.event
     async def show_more(self) -> None:
         """List older ones, too."""
-        self.listed = min(self.listed + PAGE, order_views.MOST)
+        self.listed = min(self.listed + PAGE, order_queries.MOST)
         await self._read(await acting(self))
 
     @rx.event
@@ -141,7 +141,8 @@ class OrdersState(rx.State):
     async def confirm(self, order_id: str) -> Any:
         """Make every appointment of the order, or none."""
         return await self._do(
-            lambda actor: service.confirm(actor, order_id[:64]), "Confirmed. Every appointment is booked."
+            lambda actor: order_commands.confirm(actor, order_id[:64]),
+            "Confirmed. Every appointment is booked.",
         )
 
     @rx.event
@@ -150,7 +151,7 @@ class OrdersState(rx.State):
         order_id, self.asking = self.asking, ""
         reason = str(form.get("reason", ""))[:1_000]
         return await self._do(
-            lambda actor: service.cancel(actor, order_id, reason),
+            lambda actor: order_commands.cancel(actor, order_id, reason),
             "The order is cancelled with its appointments.",
         )
 

@@ -10,9 +10,10 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import accounts, security
-from calendar_app.services.accounts import Identity, SessionView
-from calendar_app.services.security import TokenView
+from calendar_app.services.accounts import account_security as protection
+from calendar_app.services.accounts import authentication
+from calendar_app.services.accounts.account_security import TokenView
+from calendar_app.services.accounts.authentication import Identity, SessionView
 from calendar_app.ui import formats, notices
 from calendar_app.ui.components.browser import ago
 from calendar_app.ui.components.feedback import callout, empty_state, error_callout, loading
@@ -85,7 +86,7 @@ class SecurityState(rx.State):
         """End a token."""
         identity, _ = await signed_in(self)
         try:
-            await asyncio.to_thread(security.revoke_token, identity, token_id)
+            await asyncio.to_thread(protection.revoke_token, identity, token_id)
         except AlmanacError as error:
             return notices.error(error.detail)
         finally:
@@ -97,7 +98,7 @@ class SecurityState(rx.State):
         """Sign another browser out."""
         identity, _ = await signed_in(self)
         try:
-            await asyncio.to_thread(accounts.revoke_session, identity, session_id)
+            await asyncio.to_thread(authentication.revoke_session, identity, session_id)
         except AlmanacError as error:
             return notices.error(error.detail)
         finally:
@@ -108,7 +109,7 @@ class SecurityState(rx.State):
     async def sign_out_others(self) -> Any:
         """Sign every other browser out."""
         identity, _ = await signed_in(self)
-        ended = await asyncio.to_thread(security.sign_out_others, identity)
+        ended = await asyncio.to_thread(protection.sign_out_others, identity)
         await self._read(identity)
         return notices.success(f"{formats.count(ended, 'browser')} signed out.")
 
@@ -119,7 +120,7 @@ class SecurityState(rx.State):
         self.password_error = self.password_done = ""
         try:
             ended = await asyncio.to_thread(
-                partial(security.change_password, end_tokens=bool(form.get("end_tokens"))),
+                partial(protection.change_password, end_tokens=bool(form.get("end_tokens"))),
                 identity,
                 str(form.get("present", "")),
                 str(form.get("new", "")),
@@ -145,7 +146,7 @@ def password_done(browsers: int, tokens: int) -> str:
 
 
 def _listed(identity: Identity) -> tuple[list[SessionView], list[TokenView]]:
-    return accounts.list_sessions(identity), security.list_tokens(identity)
+    return authentication.list_sessions(identity), protection.list_tokens(identity)
 
 
 def _browser(view: SessionView) -> BrowserRow:

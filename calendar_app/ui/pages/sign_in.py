@@ -11,8 +11,8 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import team
-from calendar_app.services.connections import local_path
+from calendar_app.services.connection_lifecycle.oauth import local_path
+from calendar_app.services.workspaces import team
 from calendar_app.settings import get_settings
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.browser import lifecycle

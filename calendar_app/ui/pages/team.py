@@ -11,8 +11,8 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import team
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.workspaces import team
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components.feedback import error_callout, loading
 from calendar_app.ui.components.forms import confirm, field, text_input

@@ -22,7 +22,7 @@ from calendar_app.domain.event import CalendarEvent, EventStatus
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.providers.base import CalendarProvider
 from calendar_app.providers.http import tls
-from calendar_app.services.mirror_expansion import expand_series, expand_single
+from calendar_app.services.calendar_mirror.expansion import expand_series, expand_single
 
 Answer = Callable[[httpx.Request], httpx.Response]
 

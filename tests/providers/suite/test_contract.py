@@ -37,7 +37,7 @@ from calendar_app.providers.base import (
     PushChannel,
     RenewsChannels,
 )
-from calendar_app.services.judged_events import judge
+from calendar_app.services.availability.event_judgement import judge
 from tests.providers.suite.harness import Harness, Series, busy, listed, spans
 from tests.providers.suite.harnesses import HARNESSES, Counterparts, HarnessMaker
 

@@ -22,14 +22,15 @@ from calendar_app.db.tables import (
 )
 from calendar_app.domain.schedule import Schedule as Hours
 from calendar_app.errors import Conflict, Forbidden, InvalidInput, NotFound, NotSignedIn, TooManyRequests
-from calendar_app.services import accounts, limits
-from calendar_app.services.roles import Role
+from calendar_app.services.accounts import authentication
+from calendar_app.services.common import permissions, rate_limits
+from calendar_app.services.common.permissions import Role
 from tests.support.databases import Database
 
 PASSWORD = "correct horse battery"
 
 
-def _sign_up(email: str = "Ada@Example.com", **changes: str) -> accounts.SignedIn:
+def _sign_up(email: str = "Ada@Example.com", **changes: str) -> authentication.SignedIn:
     fields = {
         "name": "Ada",
         "email": email,
@@ -37,7 +38,7 @@ def _sign_up(email: str = "Ada@Example.com", **changes: str) -> accounts.SignedI
         "workspace_name": "Ada & Söhne",
         "timezone": "Europe/Berlin",
     }
-    return accounts.sign_up(**(fields | changes))
+    return authentication.sign_up(**(fields | changes))
 
 
 @pytest.mark.parametrize("field", ["name", "workspace_name"])
@@ -53,7 +54,7 @@ def test_names_are_clean_text(database: Database, field: str, text: str) -> None
 def test_a_time_zone_means_the_same_everywhere(name: str) -> None:
     """Names by which only this machine knows a zone are unknown."""
     with pytest.raises(InvalidInput):
-        accounts.zone(name)
+        authentication.zone(name)
 
 
 def test_signing_up_makes_an_owner_who_can_be_booked(database: Database) -> None:
@@ -124,15 +125,15 @@ def test_workspaces_of_the_same_name_get_addresses_of_their_own(database: Databa
 def test_signing_in_and_out(database: Database) -> None:
     """A session identifies its person until it is ended; ending one leaves the others."""
     first = _sign_up()
-    second = accounts.sign_in(" ADA@example.com ", PASSWORD, user_agent="Firefox")
+    second = authentication.sign_in(" ADA@example.com ", PASSWORD, user_agent="Firefox")
     assert first.token != second.token
-    found = accounts.identify(second.token)
+    found = authentication.identify(second.token)
     assert found is not None
     assert found.person_id == first.identity.person_id
-    accounts.sign_out(second.token)
-    assert accounts.identify(second.token) is None
-    assert accounts.identify(first.token) is not None
-    assert accounts.identify("no such token") is None
+    authentication.sign_out(second.token)
+    assert authentication.identify(second.token) is None
+    assert authentication.identify(first.token) is not None
+    assert authentication.identify("no such token") is None
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_wrong_credentials_say_the_same_whichever_is_wrong(
     """An unknown address and a wrong password cannot be told apart by the answer."""
     _sign_up()
     with pytest.raises(NotSignedIn) as refused:
-        accounts.sign_in(email, password)
+        authentication.sign_in(email, password)
     assert refused.value.code == "invalid_credentials"
 
 
@@ -155,7 +156,7 @@ def test_an_unknown_address_takes_as_long_as_a_wrong_password(database: Database
     def took(email: str) -> float:
         started = time.process_time()
         with pytest.raises(NotSignedIn):
-            accounts.sign_in(email, "wrong password", client=email)
+            authentication.sign_in(email, "wrong password", client=email)
         return time.process_time() - started
 
     took("warm@example.com")
@@ -170,33 +171,33 @@ def test_sessions_end_after_thirty_days(database: Database) -> None:
     """A cookie that outlives its session is worth nothing."""
     token = _sign_up().token
     now = datetime.now(UTC)
-    assert accounts.identify(token, now=now + timedelta(days=29, hours=23)) is not None
-    assert accounts.identify(token, now=now + timedelta(days=30, minutes=1)) is None
+    assert authentication.identify(token, now=now + timedelta(days=29, hours=23)) is not None
+    assert authentication.identify(token, now=now + timedelta(days=30, minutes=1)) is None
 
 
 def test_sessions_are_listed_and_revoked(database: Database) -> None:
     """People see where they are signed in and end a session from elsewhere; other people's are not theirs to end."""
     first = _sign_up()
-    second = accounts.sign_in("ada@example.com", PASSWORD, user_agent="Old phone")
-    sessions = accounts.list_sessions(first.identity)
+    second = authentication.sign_in("ada@example.com", PASSWORD, user_agent="Old phone")
+    sessions = authentication.list_sessions(first.identity)
     assert {view.user_agent for view in sessions} == {"", "Old phone"}
     assert [view.current for view in sessions if view.id == first.identity.session_id] == [True]
     stranger = _sign_up("eve@example.com").identity
     with pytest.raises(NotFound):
-        accounts.revoke_session(stranger, second.identity.session_id)
-    accounts.revoke_session(first.identity, second.identity.session_id)
-    assert accounts.identify(second.token) is None
+        authentication.revoke_session(stranger, second.identity.session_id)
+    authentication.revoke_session(first.identity, second.identity.session_id)
+    assert authentication.identify(second.token) is None
 
 
 def test_api_tokens_identify_their_person(database: Database) -> None:
     """A bearer token works until it expires, and is no session cookie."""
     _sign_up()
-    token, life = accounts.issue_api_token("ada@example.com", PASSWORD)
-    found = accounts.identify_bearer(token)
+    token, life = authentication.issue_api_token("ada@example.com", PASSWORD)
+    found = authentication.identify_bearer(token)
     assert found is not None
     assert found.email == "ada@example.com"
-    assert accounts.identify(token) is None
-    assert accounts.identify_bearer(token, now=datetime.now(UTC) + timedelta(seconds=life + 60)) is None
+    assert authentication.identify(token) is None
+    assert authentication.identify_bearer(token, now=datetime.now(UTC) + timedelta(seconds=life + 60)) is None
     with reading() as session:
         row = session.exec(select(ApiToken)).one()
     assert row.last_used_at is not None
@@ -208,23 +209,23 @@ def test_guessing_is_limited_per_address(database: Database, redis_server: Redis
     _sign_up()
     for _ in range(10):
         with pytest.raises(NotSignedIn):
-            accounts.sign_in("ada@example.com", "wrong password", client="10.0.0.1")
+            authentication.sign_in("ada@example.com", "wrong password", client="10.0.0.1")
     with pytest.raises(TooManyRequests) as refused:
-        accounts.sign_in("Ada@example.com", PASSWORD, client="10.0.0.1")
+        authentication.sign_in("Ada@example.com", PASSWORD, client="10.0.0.1")
     assert 0 < refused.value.retry_after <= 15 * 60
-    assert accounts.sign_in("ada@example.com", PASSWORD, client="10.0.0.2").token
+    assert authentication.sign_in("ada@example.com", PASSWORD, client="10.0.0.2").token
 
 
 def test_a_client_that_tries_many_addresses_is_limited(
     database: Database, redis_server: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit per client counts every sign-in, whatever the address."""
-    monkeypatch.setattr(accounts, "PER_CLIENT", "3/minute")
+    monkeypatch.setattr(authentication, "PER_CLIENT", "3/minute")
     for number in range(3):
         with pytest.raises(NotSignedIn):
-            accounts.sign_in(f"person{number}@example.com", PASSWORD, client="10.0.0.1")
+            authentication.sign_in(f"person{number}@example.com", PASSWORD, client="10.0.0.1")
     with pytest.raises(TooManyRequests):
-        accounts.sign_in("person4@example.com", PASSWORD, client="10.0.0.1")
+        authentication.sign_in("person4@example.com", PASSWORD, client="10.0.0.1")
 
 
 @pytest.mark.parametrize("with_redis", [True, False])
@@ -237,12 +238,12 @@ def test_limits_hold_with_and_without_redis(
         request.getfixturevalue("redis_server")
     bucket = f"test-{with_redis}"
     for _ in range(2):
-        limits.check(bucket, "somebody", "2/minute")
-    limits.check(bucket, "somebody else", "2/minute")
+        rate_limits.check(bucket, "somebody", "2/minute")
+    rate_limits.check(bucket, "somebody else", "2/minute")
     with pytest.raises(TooManyRequests, match="try again in"):
-        limits.check(bucket, "somebody", "2/minute")
+        rate_limits.check(bucket, "somebody", "2/minute")
     with pytest.raises(TooManyRequests):
-        limits.peek(bucket, "somebody", "2/minute")
+        rate_limits.peek(bucket, "somebody", "2/minute")
 
 
 def test_an_identity_acts_only_in_its_own_workspaces(database: Database) -> None:
@@ -268,4 +269,4 @@ def test_too_little_role_is_refused(database: Database) -> None:
     actor = _sign_up().identity.actor()
     actor.require(Role.OWNER)
     with pytest.raises(Forbidden, match="staff"):
-        accounts.Actor("p", "w", Role.CUSTOMER, "c@example.com", "C", "UTC").require(Role.STAFF)
+        permissions.Actor("p", "w", Role.CUSTOMER, "c@example.com", "C", "UTC").require(Role.STAFF)

@@ -11,7 +11,10 @@ import pytest
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar
 from calendar_app.errors import InvalidInput, ProviderUnavailable, SlotUnavailable
-from calendar_app.services import availability, bookings, calendars, sync
+from calendar_app.services.availability import slots as available_slots
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.connections import calendars
 from calendar_app.settings import Settings
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem
@@ -23,7 +26,7 @@ def place(fake: FakeProvider) -> Place:
     """A business whose calendar was synced with one event, ten to eleven, on the first day."""
     found = bookable(fake)
     fake.add_event(found.calendars[0].remote_id, found.at(10), found.at(11))
-    sync.sync_calendar(found.calendars[0].id)
+    sync_requests.sync_calendar(found.calendars[0].id)
     return found
 
 
@@ -38,12 +41,12 @@ def unreadable(place: Place, fake: FakeProvider, policy: str, *, hours: int = 5)
 
 def hours(place: Place) -> list[int]:
     """The full hours of the day that are on offer."""
-    seen = availability.slots(place.event_type.id, place.at(0), place.at(23, 59), zone="Europe/Berlin")
+    seen = available_slots.slots(place.event_type.id, place.at(0), place.at(23, 59), zone="Europe/Berlin")
     return sorted({slot.start.hour for slot in seen.slots if slot.start.minute == 0})
 
 
 def message(place: Place) -> str:
-    seen = availability.slots(place.event_type.id, place.at(0), place.at(23, 59))
+    seen = available_slots.slots(place.event_type.id, place.at(0), place.at(23, 59))
     assert seen.freshness.stale
     return seen.freshness.message
 
@@ -73,7 +76,7 @@ def test_by_default_bookings_wait_once_a_calendar_is_stale(
         row.synced_at = datetime.now(UTC) - timedelta(minutes=minutes)
         row.failures, row.last_error_code = (3, "provider_unavailable") if failing else (0, "")
     fake.add_event(remote, place.at(14), place.at(15))
-    seen = availability.slots(place.event_type.id, place.at(0), place.at(23, 59)).freshness
+    seen = available_slots.slots(place.event_type.id, place.at(0), place.at(23, 59)).freshness
     assert (seen.stale, seen.needs_approval) == (stale, stale)
     assert ("bookings wait for approval" in seen.message) is stale
     assert place.book(place.at(14)).status == ("pending" if stale else "confirmed")
@@ -84,8 +87,8 @@ def test_by_default_bookings_wait_once_a_calendar_is_stale(
 def test_a_successful_reading_ends_it(fake: FakeProvider, place: Place) -> None:
     """Read again, the calendar is fresh, and bookings are confirmed at once."""
     unreadable(place, fake, "approve")
-    sync.sync_calendar(place.calendars[0].id)
-    seen = availability.slots(place.event_type.id, place.at(0), place.at(23, 59)).freshness
+    sync_requests.sync_calendar(place.calendars[0].id)
+    seen = available_slots.slots(place.event_type.id, place.at(0), place.at(23, 59)).freshness
     assert (seen.stale, seen.needs_approval, seen.message) == (False, False, "")
     assert place.book(place.at(9)).status == "confirmed"
 
@@ -100,7 +103,7 @@ def test_rare_polls_are_no_missed_readings(
         session.get_one(Calendar, place.calendars[0].id).synced_at = datetime.now(UTC) - timedelta(
             minutes=minutes
         )
-    seen = availability.slots(place.event_type.id, place.at(0), place.at(23, 59)).freshness
+    seen = available_slots.slots(place.event_type.id, place.at(0), place.at(23, 59)).freshness
     assert seen.stale is stale
 
 
@@ -112,7 +115,7 @@ def test_close_offers_nothing(fake: FakeProvider, place: Place) -> None:
     with pytest.raises(SlotUnavailable):
         place.book(place.at(9))
     assert reservations() == []
-    found = availability.explain(place.owner, place.event_type.id, place.at(9))
+    found = available_slots.explain(place.owner, place.event_type.id, place.at(9))
     assert [reason.source_kind for reason in found.hosts[0].reasons] == ["stale_calendar"]
     assert [age.policy for age in found.freshness.calendars] == ["close"]
 
@@ -125,8 +128,11 @@ def test_approve_makes_bookings_wait(fake: FakeProvider, place: Place) -> None:
     assert hours(place) == [9, 11, 12, 13, 14, 16]
     assert "bookings wait for approval" in message(place)
     assert place.book(place.at(9)).status == "pending"
-    assert bookings.reschedule_by_token(early.manage_token, place.at(12)).status == "pending"
-    assert bookings.reschedule(place.owner, place.book(place.at(13)).id, place.at(14)).status == "pending"
+    assert booking_reschedule.reschedule_by_token(early.manage_token, place.at(12)).status == "pending"
+    assert (
+        booking_reschedule.reschedule(place.owner, place.book(place.at(13)).id, place.at(14)).status
+        == "pending"
+    )
 
 
 def test_ignore_leaves_the_calendar_out(fake: FakeProvider, place: Place) -> None:
@@ -168,12 +174,12 @@ def test_a_move_asks_as_well(fake: FakeProvider, place: Place) -> None:
     """Moving a booking follows the policy too: close refuses, approve makes it wait."""
     made = place.book(place.at(9))
     unreadable(place, fake, "approve", hours=0)
-    assert bookings.reschedule_by_token(made.manage_token, place.at(12)).status == "confirmed"
+    assert booking_reschedule.reschedule_by_token(made.manage_token, place.at(12)).status == "confirmed"
     unreadable(place, fake, "approve")
-    assert bookings.reschedule_by_token(made.manage_token, place.at(13)).status == "pending"
+    assert booking_reschedule.reschedule_by_token(made.manage_token, place.at(13)).status == "pending"
     unreadable(place, fake, "close", hours=0)
     with pytest.raises(SlotUnavailable):
-        bookings.reschedule_by_token(made.manage_token, place.at(14))
+        booking_reschedule.reschedule_by_token(made.manage_token, place.at(14))
 
 
 def test_a_calendar_that_was_never_read(fake: FakeProvider, place: Place) -> None:

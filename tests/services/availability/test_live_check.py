@@ -12,9 +12,10 @@ from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.event import CalendarEvent, EventStatus, EventTime, Response, ShowAs
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import PermissionDenied, ProviderUnavailable, SlotUnavailable
-from calendar_app.services import bookings, sync
-from calendar_app.services.judged_events import judge
-from calendar_app.services.sync import Outcome
+from calendar_app.services.availability.event_judgement import judge
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import Outcome
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import ZONE, Place, carry_out, ours
 
@@ -55,11 +56,11 @@ def test_the_old_time_of_a_moved_booking_is_free_before_its_event_has_moved(
     new one; what somebody else put at the old time still counts."""
     moved, other = place.book(place.at(10)), place.book(place.at(11))
     carry_out()
-    bookings.reschedule(place.owner, moved.id, place.at(14))
-    bookings.reschedule(place.owner, other.id, place.at(15))
+    booking_reschedule.reschedule(place.owner, moved.id, place.at(14))
+    booking_reschedule.reschedule(place.owner, other.id, place.at(15))
     remote = place.calendars[0].remote_id
     if synced:
-        assert sync.sync_calendar(place.calendars[0].id).outcome is Outcome.DONE
+        assert sync_requests.sync_calendar(place.calendars[0].id).outcome is Outcome.DONE
     if not free_busy:
         fake.calendar(remote).counts = None
     fake.add_event(remote, place.at(11), place.at(11, 30))

@@ -10,7 +10,7 @@ from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.errors import SlotUnavailable
-from calendar_app.services import availability
+from calendar_app.services.availability import slots as available_slots
 from tests.support import factories
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import Place, bookable
@@ -28,7 +28,7 @@ def _mirror(calendar: Calendar, start: datetime, end: datetime, *, busy: bool = 
 
 
 def _starts(place: Place, **options: object) -> list[datetime]:
-    view = availability.slots(place.event_type.id, place.at(0), place.at(23), **options)  # type: ignore[arg-type]
+    view = available_slots.slots(place.event_type.id, place.at(0), place.at(23), **options)  # type: ignore[arg-type]
     return [slot.start for slot in view.slots]
 
 
@@ -51,7 +51,7 @@ def test_every_workspaces_calendars_count_and_are_not_named(place: Place) -> Non
     private = factories.calendar(grant, name="Secret job", synced_at=datetime.now(UTC))
     _mirror(private, place.at(10), place.at(11))
     assert place.at(10) not in _starts(place)
-    told = availability.explain(place.owner, place.event_type.id, place.at(10))
+    told = available_slots.explain(place.owner, place.event_type.id, place.at(10))
     assert [reason.source for reason in told.hosts[0].reasons] == ["of another workspace"]
     assert "Secret" not in repr(told.hosts)
 
@@ -85,7 +85,7 @@ def test_a_broken_account_keeps_its_last_known_state(place: Place, status: str) 
         session.get_one(Calendar, calendar.id).synced_at = datetime.now(UTC) - timedelta(minutes=42)
     assert place.at(10) not in _starts(place)
     assert place.at(11) in _starts(place)
-    view = availability.slots(place.event_type.id, place.at(0), place.at(23))
+    view = available_slots.slots(place.event_type.id, place.at(0), place.at(23))
     assert view.freshness.stale
     assert "42 minutes" in view.freshness.message
     assert 42 * 60 <= (view.freshness.age_seconds or 0) < 43 * 60
@@ -116,17 +116,17 @@ def test_beyond_the_mirrors_window_nothing_is_known(fake: FakeProvider) -> None:
     """A horizon that reaches further than the mirror does not make the unread months free."""
     place = bookable(fake, horizon_days=3000)
     far = place.at(0) + timedelta(days=450)
-    assert availability.slots(place.event_type.id, far, far + timedelta(days=7)).slots == ()
+    assert available_slots.slots(place.event_type.id, far, far + timedelta(days=7)).slots == ()
     bare = factories.person(timezone="Europe/Berlin")
     factories.schedule(bare, place.workspace)
     alone = factories.event_type(place.workspace, bare, horizon_days=3000)
-    assert availability.slots(alone.id, far, far + timedelta(days=7)).slots
+    assert available_slots.slots(alone.id, far, far + timedelta(days=7)).slots
 
 
 def test_a_host_without_working_hours_has_no_slots(place: Place) -> None:
     """No schedule, no time: nothing is made up."""
     idle = factories.event_type(place.workspace, factories.person())
-    assert availability.slots(idle.id, place.at(0), place.at(23)).slots == ()
+    assert available_slots.slots(idle.id, place.at(0), place.at(23)).slots == ()
 
 
 def test_round_robin_is_busy_when_all_are(fake: FakeProvider) -> None:
@@ -134,11 +134,11 @@ def test_round_robin_is_busy_when_all_are(fake: FakeProvider) -> None:
     place = bookable(fake, hosts=2, hosting="round_robin")
     _mirror(place.calendars[0], place.at(10), place.at(12))
     _mirror(place.calendars[1], place.at(11), place.at(13))
-    view = availability.slots(place.event_type.id, place.at(0), place.at(23), zone="Europe/Berlin")
+    view = available_slots.slots(place.event_type.id, place.at(0), place.at(23), zone="Europe/Berlin")
     assert [tuple(map(utc, busy)) for busy in view.busy] == [(place.at(11), place.at(12))]
     assert {slot.start: len(slot.hosts) for slot in view.slots}[place.at(10)] == 1
     both = factories.event_type(place.workspace, *place.people, hosting="collective", durations=[30])
-    view = availability.slots(both.id, place.at(0), place.at(23), zone="Europe/Berlin")
+    view = available_slots.slots(both.id, place.at(0), place.at(23), zone="Europe/Berlin")
     assert [tuple(map(utc, busy)) for busy in view.busy] == [(place.at(10), place.at(13))]
 
 
@@ -149,7 +149,7 @@ def test_slots_of_a_clock_change(fake: FakeProvider) -> None:
     owls = factories.person(timezone="Europe/Berlin")
     factories.schedule(owls, place.workspace, weekly={"sun": [["01:00", "04:00"]]})
     kind = factories.event_type(place.workspace, owls, durations=[30], step_minutes=30, horizon_days=3000)
-    view = availability.slots(
+    view = available_slots.slots(
         kind.id,
         night - timedelta(hours=6),
         night + timedelta(hours=12),

@@ -23,9 +23,14 @@ from calendar_app.errors import (
     StateChanged,
     TooManyRequests,
 )
-from calendar_app.services import booking_views, bookings, event_types, holds, manage_links
-from calendar_app.services.bookings import BookingView
-from calendar_app.services.roles import Role
+from calendar_app.services.bookings import create as booking_create
+from calendar_app.services.bookings import holds, transitions
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.common import signed_links
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.event_types import commands as event_type_commands
 from calendar_app.settings import Settings
 from tests.support import factories
 from tests.support.databases import Database
@@ -81,13 +86,13 @@ def test_the_booking_reaches_the_calendar_and_leaves_it_again(fake: FakeProvider
     assert event.summary == "Intro call with Grace Hopper"
     assert event.attendees == ()
     assert event.description.startswith("Grace Hopper <grace@example.org>\n")
-    seen = bookings.get(place.owner, made.id)
+    seen = booking_queries.get(place.owner, made.id)
     assert [receipt.state for receipt in seen.sync] == ["verified"]
     assert seen.calendar_event_id == {"fake": event.remote_id}
-    bookings.cancel_by_token(made.manage_token)
+    transitions.cancel_by_token(made.manage_token)
     carry_out()
     assert ours(fake, place.calendars) == {}
-    assert [receipt.state for receipt in bookings.get(place.owner, made.id).sync] == ["removed"]
+    assert [receipt.state for receipt in booking_queries.get(place.owner, made.id).sync] == ["removed"]
 
 
 def test_a_taken_time_is_refused(place: Place) -> None:
@@ -146,7 +151,7 @@ def test_bad_input_is_named(place: Place, field: str, options: dict[str, object]
         "answers": {},
     } | options
     with pytest.raises(InvalidInput) as caught:
-        bookings.create(place.event_type.id, **given)  # type: ignore[arg-type]
+        booking_create.create_booking(place.event_type.id, **given)  # type: ignore[arg-type]
     assert caught.value.field == field
     assert assert_consistent() == []
 
@@ -185,7 +190,7 @@ def test_an_event_that_waits_for_its_removal_does_not_block(fake: FakeProvider, 
     """A cancelled booking's time can be booked at once, although its event still stands at the provider."""
     first = place.book(place.at(10))
     carry_out()
-    bookings.cancel_by_token(first.manage_token)
+    transitions.cancel_by_token(first.manage_token)
     assert ours(fake, place.calendars) != {}
     second = place.book(place.at(10), guest=("Ada", "ada@example.org"))
     carry_out()
@@ -195,8 +200,8 @@ def test_an_event_that_waits_for_its_removal_does_not_block(fake: FakeProvider, 
 def test_cancelling_twice_is_one_cancellation(place: Place) -> None:
     """The second click changes nothing and is no error."""
     made = place.book(place.at(10))
-    first = bookings.cancel_by_token(made.manage_token, "ill")
-    again = bookings.cancel_by_token(made.manage_token, "very ill")
+    first = transitions.cancel_by_token(made.manage_token, "ill")
+    again = transitions.cancel_by_token(made.manage_token, "very ill")
     assert (first.status, first.version) == (again.status, again.version) == ("cancelled", made.version + 1)
     assert again.cancel_reason == "ill"
     assert reservations() == []
@@ -208,17 +213,17 @@ def test_the_notice_for_cancelling_binds_customers_only(fake: FakeProvider) -> N
     place = bookable(fake, cancel_notice=120)
     made = place.book(place.at(12))
     with pytest.raises(TransitionRefused, match="2 hours"):
-        bookings.cancel_by_token(made.manage_token, now=place.at(11))
-    assert bookings.cancel(place.owner, made.id, now=place.at(11)).status == "cancelled"
+        transitions.cancel_by_token(made.manage_token, now=place.at(11))
+    assert transitions.cancel(place.owner, made.id, now=place.at(11)).status == "cancelled"
 
 
 @pytest.mark.parametrize("token", ["", "x", "bm90aGluZw", "../../etc/passwd", "a" * 5000])
 def test_bad_links_get_one_answer(place: Place, token: str) -> None:
     """Forged, cut and foreign tokens cannot be told apart from each other, nor from a booking that is gone."""
     made = place.book(place.at(10))
-    for attempt in (token, made.manage_token[:-2], made.manage_token + "A", manage_links.token("0" * 26)):
+    for attempt in (token, made.manage_token[:-2], made.manage_token + "A", signed_links.token("0" * 26)):
         with pytest.raises(NotFound, match="does not lead to a booking"):
-            bookings.by_token(attempt)
+            booking_queries.by_token(attempt)
 
 
 def test_a_link_carries_128_bits_and_serves_one_booking(place: Place) -> None:
@@ -227,8 +232,8 @@ def test_a_link_carries_128_bits_and_serves_one_booking(place: Place) -> None:
     payload, signature = one.manage_token.split(".")
     assert len(signature) * 6 >= 256
     with pytest.raises(NotFound):
-        bookings.by_token(f"{two.manage_token.split('.')[0]}.{signature}")
-    assert bookings.by_token(one.manage_token).id == one.id
+        booking_queries.by_token(f"{two.manage_token.split('.')[0]}.{signature}")
+    assert booking_queries.by_token(one.manage_token).id == one.id
     assert payload
 
 
@@ -236,7 +241,7 @@ def test_customers_do_not_see_the_business_side(fake: FakeProvider, place: Place
     """The manage page's view has no receipts and no remote ids."""
     made = place.book(place.at(10))
     carry_out()
-    seen = bookings.by_token(made.manage_token)
+    seen = booking_queries.by_token(made.manage_token)
     assert (seen.sync, seen.calendar_event_id) == ((), {})
 
 
@@ -248,7 +253,7 @@ def test_approval_keeps_the_time_and_writes_no_event_before_it(fake: FakeProvide
     assert writes(made.id) == []
     with pytest.raises(SlotUnavailable):
         place.book(place.at(10))
-    assert bookings.confirm(place.owner, made.id).status == "confirmed"
+    assert transitions.confirm(place.owner, made.id).status == "confirmed"
     carry_out()
     assert set(ours(fake, place.calendars)) == {made.id}
     assert [row.state for row in reservations()] == ["confirmed"]
@@ -259,9 +264,9 @@ def test_declining_gives_the_time_back(fake: FakeProvider) -> None:
     """After a decline the time can be booked again, and the declined booking stays declined."""
     place = bookable(fake, requires_approval=True)
     made = place.book(place.at(10))
-    assert bookings.decline(place.owner, made.id, "on holiday").status == "declined"
+    assert transitions.decline(place.owner, made.id, "on holiday").status == "declined"
     with pytest.raises(TransitionRefused):
-        bookings.confirm(place.owner, made.id)
+        transitions.confirm(place.owner, made.id)
     assert place.book(place.at(10)).status == "pending"
     assert_consistent()
 
@@ -271,7 +276,7 @@ def test_moving_a_booking_moves_its_event(fake: FakeProvider, place: Place) -> N
     made = place.book(place.at(10))
     carry_out()
     before = ours(fake, place.calendars)[made.id]
-    moved = bookings.reschedule_by_token(made.manage_token, place.at(14))
+    moved = booking_reschedule.reschedule_by_token(made.manage_token, place.at(14))
     assert (moved.id, moved.start, moved.sequence) == (made.id, place.at(14), 1)
     carry_out()
     after = ours(fake, place.calendars)[made.id]
@@ -287,7 +292,9 @@ def test_moving_by_less_than_its_length_is_not_blocked_by_itself(fake: FakeProvi
     place = bookable(fake, durations=[60], step_minutes=15)
     made = place.book(place.at(10))
     carry_out()
-    assert bookings.reschedule_by_token(made.manage_token, place.at(10, 15)).start == place.at(10, 15)
+    assert booking_reschedule.reschedule_by_token(made.manage_token, place.at(10, 15)).start == place.at(
+        10, 15
+    )
     assert_consistent()
 
 
@@ -295,13 +302,13 @@ def test_moving_onto_somebody_else_is_refused_whole(place: Place) -> None:
     """A refused move leaves the booking where it was, with its reservation."""
     made, other = place.book(place.at(10)), place.book(place.at(11))
     for move in (
-        lambda: bookings.reschedule_by_token(made.manage_token, place.at(11)),
-        lambda: bookings.reschedule(place.owner, made.id, place.at(11)),
+        lambda: booking_reschedule.reschedule_by_token(made.manage_token, place.at(11)),
+        lambda: booking_reschedule.reschedule(place.owner, made.id, place.at(11)),
     ):
         with pytest.raises(SlotUnavailable):
             move()
-    assert bookings.by_token(made.manage_token).start == place.at(10)
-    assert bookings.by_token(other.manage_token).start == place.at(11)
+    assert booking_queries.by_token(made.manage_token).start == place.at(10)
+    assert booking_queries.by_token(other.manage_token).start == place.at(11)
     assert_consistent()
 
 
@@ -309,8 +316,8 @@ def test_staff_may_move_outside_working_hours_and_customers_not(place: Place) ->
     """Working hours bind customers; only other claims on the time bind staff."""
     made = place.book(place.at(10))
     with pytest.raises(SlotUnavailable):
-        bookings.reschedule_by_token(made.manage_token, place.at(20, 5))
-    assert bookings.reschedule(place.owner, made.id, place.at(20, 5)).start == place.at(20, 5)
+        booking_reschedule.reschedule_by_token(made.manage_token, place.at(20, 5))
+    assert booking_reschedule.reschedule(place.owner, made.id, place.at(20, 5)).start == place.at(20, 5)
     assert_consistent()
 
 
@@ -318,10 +325,10 @@ def test_no_show_and_completion(fake: FakeProvider, place: Place) -> None:
     """After its end a booking is completed and lets its reservation go; a no-show is said by staff."""
     made, missed = place.book(place.at(10)), place.book(place.at(11))
     with pytest.raises(TransitionRefused):
-        bookings.no_show(place.owner, made.id, now=place.at(9))
-    assert bookings.no_show(place.owner, missed.id, now=place.at(11, 10)).status == "no_show"
-    assert bookings.complete_past(place.at(12)) == 1
-    assert bookings.get(place.owner, made.id).status == "completed"
+        transitions.no_show(place.owner, made.id, now=place.at(9))
+    assert transitions.no_show(place.owner, missed.id, now=place.at(11, 10)).status == "no_show"
+    assert transitions.complete_past(place.at(12)) == 1
+    assert booking_queries.get(place.owner, made.id).status == "completed"
     assert reservations() == []
     carry_out()
     assert set(ours(fake, place.calendars)) == {made.id, missed.id}
@@ -338,15 +345,15 @@ def test_other_workspaces_and_roles(fake: FakeProvider) -> None:
     stranger = factories.actor(factories.person(), place.workspace, Role.CUSTOMER)
     for actor in (foreign.owner, staff[0], stranger):
         with pytest.raises(NotFound):
-            bookings.get(actor, made.id)
+            booking_queries.get(actor, made.id)
         with pytest.raises(NotFound):
-            bookings.cancel(actor, made.id)
+            transitions.cancel(actor, made.id)
     for actor in (place.owner, staff[1], guest):
-        assert bookings.get(actor, made.id).id == made.id
+        assert booking_queries.get(actor, made.id).id == made.id
     with pytest.raises(Forbidden):
-        bookings.confirm(guest, made.id)
+        transitions.confirm(guest, made.id)
     with pytest.raises(Forbidden):
-        bookings.retry_sync(guest, made.id)
+        transitions.retry_sync(guest, made.id)
 
 
 def test_lists_filter_and_page(place: Place) -> None:
@@ -355,23 +362,25 @@ def test_lists_filter_and_page(place: Place) -> None:
     for newest_first in (False, True):
         found, after = [], None
         while True:
-            page = bookings.list_bookings(place.owner, limit=2, after=after, newest_first=newest_first)
+            page = booking_queries.list_bookings(place.owner, limit=2, after=after, newest_first=newest_first)
             found += [view.id for view in page.items]
             after = page.next
             if after is None:
                 break
         wanted = [view.id for view in made]
         assert found == (wanted[::-1] if newest_first else wanted)
-    bookings.cancel(place.owner, made[0].id)
-    assert [v.id for v in bookings.list_bookings(place.owner, status=["cancelled"]).items] == [made[0].id]
-    assert [v.id for v in bookings.list_bookings(place.owner, search="guest 3").items] == [made[3].id]
-    assert bookings.list_bookings(place.owner, search="100%_").items == ()
-    ranged = bookings.list_bookings(place.owner, start=place.at(10), end=place.at(12))
+    transitions.cancel(place.owner, made[0].id)
+    assert [v.id for v in booking_queries.list_bookings(place.owner, status=["cancelled"]).items] == [
+        made[0].id
+    ]
+    assert [v.id for v in booking_queries.list_bookings(place.owner, search="guest 3").items] == [made[3].id]
+    assert booking_queries.list_bookings(place.owner, search="100%_").items == ()
+    ranged = booking_queries.list_bookings(place.owner, start=place.at(10), end=place.at(12))
     assert [view.id for view in ranged.items] == [made[1].id, made[2].id]
     with pytest.raises(InvalidInput):
-        bookings.list_bookings(place.owner, after="nonsense")
+        booking_queries.list_bookings(place.owner, after="nonsense")
     with pytest.raises(InvalidInput):
-        bookings.list_bookings(place.owner, status=["lost"])
+        booking_queries.list_bookings(place.owner, status=["lost"])
 
 
 def test_what_a_calendar_does_not_take_is_listed_for_its_host(fake: FakeProvider, place: Place) -> None:
@@ -381,14 +390,14 @@ def test_what_a_calendar_does_not_take_is_listed_for_its_host(fake: FakeProvider
         row = session.exec(select(CalendarWrite).where(CalendarWrite.booking_id == made.id)).one()
         row.state, row.last_error = "failed", "The calendar is full."
         session.add(row)
-    listed = bookings.list_bookings(place.owner, given_up=True)
+    listed = booking_queries.list_bookings(place.owner, given_up=True)
     assert [view.id for view in listed.items] == [made.id]
-    assert booking_views.count_given_up(place.owner) == 1
-    assert booking_views.count_given_up(place.owner, now=made.end) == 0
+    assert booking_queries.count_given_up(place.owner) == 1
+    assert booking_queries.count_given_up(place.owner, now=made.end) == 0
     colleague = factories.actor(factories.person(), place.workspace, Role.STAFF)
-    assert booking_views.count_given_up(colleague) == 0
-    bookings.retry_sync(place.owner, made.id)
-    assert booking_views.count_given_up(place.owner) == 0
+    assert booking_queries.count_given_up(colleague) == 0
+    transitions.retry_sync(place.owner, made.id)
+    assert booking_queries.count_given_up(place.owner) == 0
 
 
 def test_round_robin_is_fair_and_uses_everybody(fake: FakeProvider) -> None:
@@ -406,7 +415,7 @@ def test_round_robin_is_fair_and_uses_everybody(fake: FakeProvider) -> None:
 def share(place: Place, weights: dict[str, int]) -> None:
     """Make these people the hosts, with these weights."""
     hosts = [{"person_id": person_id, "weight": weight} for person_id, weight in weights.items()]
-    event_types.update_event_type(place.owner, place.event_type.id, {"hosts": hosts})
+    event_type_commands.update_event_type(place.owner, place.event_type.id, {"hosts": hosts})
 
 
 def test_weights_of_a_round_robin_are_shares(fake: FakeProvider) -> None:
@@ -462,7 +471,7 @@ def test_collective_takes_all_or_nothing(fake: FakeProvider) -> None:
         with pytest.raises(SlotUnavailable):
             place.book(place.at(hour))
     assert len(reservations()) == 4
-    bookings.cancel(place.owner, made.id)
+    transitions.cancel(place.owner, made.id)
     assert len(reservations()) == 1
     assert_consistent()
 
@@ -475,7 +484,7 @@ def test_caps_count_across_states(fake: FakeProvider) -> None:
     with pytest.raises(SlotUnavailable):
         place.book(place.at(11))
     assert place.book(place.at(11, days=1)).status == "confirmed"
-    bookings.cancel(place.owner, first.id)
+    transitions.cancel(place.owner, first.id)
     assert place.book(place.at(11)).status == "confirmed"
 
 
@@ -495,7 +504,7 @@ def test_seats_share_one_reservation(fake: FakeProvider) -> None:
         place.book(place.at(10))
     for number, guest in enumerate(guests):
         assert len(reservations()) == 1
-        bookings.cancel(place.owner, guest.id)
+        transitions.cancel(place.owner, guest.id)
         if number == 0:
             again = place.book(place.at(10), guest=("Late", "late@example.org"))
             guests.append(again)
@@ -551,7 +560,7 @@ def test_a_failure_in_the_transaction_leaves_nothing(place: Place, monkeypatch: 
     def broken(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("the disk is full")
 
-    monkeypatch.setattr("calendar_app.services.audit.record", broken)
+    monkeypatch.setattr("calendar_app.services.common.audit_log.record", broken)
     with pytest.raises(RuntimeError):
         place.book(place.at(10))
     assert (assert_consistent(), reservations(), writes()) == ([], [], [])
@@ -590,10 +599,10 @@ def test_two_answers_to_one_request(fake: FakeProvider) -> None:
         assert made.status == "pending"
         with pytest.raises(SlotUnavailable):
             place.book(place.at(hour))
-        answers = [bookings.confirm, bookings.decline] * 4
+        answers = [transitions.confirm, transitions.decline] * 4
         found = at_once(*(partial(answer, place.owner, made.id) for answer in answers))
         done = {result.status for result in found if isinstance(result, BookingView)}
-        assert done == {bookings.get(place.owner, made.id).status}
+        assert done == {booking_queries.get(place.owner, made.id).status}
         assert all(isinstance(result, BookingView | TransitionRefused | StateChanged) for result in found), (
             found
         )

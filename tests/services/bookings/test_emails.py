@@ -15,8 +15,13 @@ from sqlmodel import col, select, update
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, Calendar, Connection, EventType, Mail, Person, Workspace
 from calendar_app.errors import GrantRevoked, SlotUnavailable
-from calendar_app.services import bookings, grants, mails, notifications
-from calendar_app.services.roles import Role
+from calendar_app.services.bookings import create as booking_create
+from calendar_app.services.bookings import emails as booking_emails
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.mail import outbox as mail_outbox
 from tests.support import factories
 from tests.support.fake_provider import FakeProvider
 from tests.support.mail_server import mail_server
@@ -53,7 +58,7 @@ class Post:
             ]
         self._seen |= {row.id for row in rows}
         named = {
-            row.kind if row.kind == mails.REMINDER else f"{row.kind} {row.recipient.split('@')[0]}": row
+            row.kind if row.kind == mail_outbox.REMINDER else f"{row.kind} {row.recipient.split('@')[0]}": row
             for row in rows
         }
         assert len(named) == len(rows)
@@ -129,7 +134,7 @@ def test_a_booking_is_confirmed_to_both(fake: FakeProvider) -> None:
 def test_everybody_reads_their_own_zone(fake: FakeProvider) -> None:
     """The customer's letter is in the customer's zone, the host's in the host's, which also names the customer's."""
     place, post = bookable(fake), Post()
-    bookings.create(place.event_type.id, place.at(10), "America/New_York", *GUEST)
+    booking_create.create_booking(place.event_type.id, place.at(10), "America/New_York", *GUEST)
     letters = post.new()
     assert "04:00 to 04:30 (America/New_York, UTC-0" in letters["customer_confirmed grace"].body
     to_host = letters[f"host_confirmed {_host(place)}"].body
@@ -147,10 +152,10 @@ def test_a_host_without_a_written_calendar_gets_the_invitation(fake: FakeProvide
     made = place.book(place.at(10))
     assert _said(post.new()[host]) == ("REQUEST", "CONFIRMED", 0)
     _change(Calendar, receives_bookings=True)
-    bookings.reschedule_by_token(made.manage_token, place.at(11))
+    booking_reschedule.reschedule_by_token(made.manage_token, place.at(11))
     letters = post.new()
     assert _said(letters[f"host_moved {_host(place)}"]) == ("REQUEST", "CONFIRMED", 1)
-    bookings.cancel_by_token(made.manage_token, "Something came up")
+    transitions.cancel_by_token(made.manage_token, "Something came up")
     letters = post.new()
     gone = letters[f"host_cancelled {_host(place)}"]
     assert _said(gone) == ("CANCEL", "CANCELLED", 2)
@@ -190,8 +195,8 @@ def test_an_approval_takes_three_letters(fake: FakeProvider) -> None:
     assert f"Approve or decline it:\nhttp://localhost:3000/bookings?booking={made.id}" in (
         letters[f"host_requested {_host(place)}"].body
     )
-    bookings.confirm(place.owner, made.id)
-    bookings.confirm(place.owner, made.id)
+    transitions.confirm(place.owner, made.id)
+    transitions.confirm(place.owner, made.id)
     letters = post.new()
     assert set(letters) == {"customer_confirmed grace"}
     assert _said(letters["customer_confirmed grace"]) == ("REQUEST", "CONFIRMED", 0)
@@ -202,7 +207,7 @@ def test_a_declined_request(fake: FakeProvider) -> None:
     place, post = bookable(fake, requires_approval=True, hosts=2, hosting="collective"), Post()
     made = place.book(place.at(10))
     post.new()
-    bookings.decline(place.owner, made.id, "We are closed\nthat day.")
+    transitions.decline(place.owner, made.id, "We are closed\nthat day.")
     letters = post.new()
     other = place.people[1].email.split("@")[0]
     assert set(letters) == {"customer_declined grace", f"host_declined {other}"}
@@ -217,7 +222,7 @@ def test_a_move_updates_the_invitation(fake: FakeProvider) -> None:
     place, post = bookable(fake), Post()
     made = place.book(place.at(10))
     before = _invitation(post.new()["customer_confirmed grace"])
-    bookings.reschedule(place.owner, made.id, place.at(14))
+    booking_reschedule.reschedule(place.owner, made.id, place.at(14))
     letters = post.new()
     assert set(letters) == {"customer_moved grace"}
     after = _invitation(letters["customer_moved grace"])
@@ -226,7 +231,7 @@ def test_a_move_updates_the_invitation(fake: FakeProvider) -> None:
     assert (after.uid, after.sequence, after.start) == (before.uid, 1, place.at(14))
     assert "14:00 to 14:30" in letters["customer_moved grace"].body
     assert "before: " in letters["customer_moved grace"].body
-    bookings.reschedule(place.owner, made.id, place.at(14))
+    booking_reschedule.reschedule(place.owner, made.id, place.at(14))
     assert post.new() == {}
 
 
@@ -234,13 +239,13 @@ def test_a_move_that_needs_approval_keeps_the_invitation_tentative(fake: FakePro
     """The customer's calendar follows to the new time as tentative, and is confirmed or cancelled with the request."""
     place, post = bookable(fake, requires_approval=True), Post()
     made = place.book(place.at(10))
-    bookings.confirm(place.owner, made.id)
+    transitions.confirm(place.owner, made.id)
     post.new()
-    bookings.reschedule_by_token(made.manage_token, place.at(11))
+    booking_reschedule.reschedule_by_token(made.manage_token, place.at(11))
     letters = post.new()
     assert set(letters) == {"customer_move_requested grace", f"host_move_requested {_host(place)}"}
     assert _said(letters["customer_move_requested grace"]) == ("REQUEST", "TENTATIVE", 1)
-    bookings.decline(place.owner, made.id)
+    transitions.decline(place.owner, made.id)
     assert _said(post.new()["customer_declined grace"]) == ("CANCEL", "CANCELLED", 2)
 
 
@@ -249,14 +254,14 @@ def test_a_cancellation_by_staff(fake: FakeProvider) -> None:
     place, post = bookable(fake), Post()
     made = place.book(place.at(10))
     post.new()
-    bookings.cancel(place.owner, made.id, "I am ill")
+    transitions.cancel(place.owner, made.id, "I am ill")
     letters = post.new()
     assert set(letters) == {"customer_cancelled grace"}
     row = letters["customer_cancelled grace"]
     assert _said(row) == ("CANCEL", "CANCELLED", 1)
     assert f"{place.workspace.name} has cancelled your booking." in row.body
     assert f"{place.workspace.name} wrote: I am ill" in row.body
-    bookings.cancel(place.owner, made.id)
+    transitions.cancel(place.owner, made.id)
     assert post.new() == {}
 
 
@@ -280,8 +285,8 @@ def test_no_show_and_the_end_are_nobodys_news(fake: FakeProvider) -> None:
     place, post = bookable(fake), Post()
     made = place.book(place.at(10))
     post.new()
-    bookings.complete_past(place.at(12))
-    bookings.no_show(place.owner, made.id, now=place.at(13))
+    transitions.complete_past(place.at(12))
+    transitions.no_show(place.owner, made.id, now=place.at(13))
     assert post.new() == {}
 
 
@@ -293,7 +298,7 @@ def test_reminders_follow_the_booking(fake: FakeProvider) -> None:
     def reminders() -> dict[str, list[datetime]]:
         with reading() as session:
             rows = session.exec(
-                select(Mail).where(Mail.kind == mails.REMINDER).order_by(col(Mail.next_attempt_at))
+                select(Mail).where(Mail.kind == mail_outbox.REMINDER).order_by(col(Mail.next_attempt_at))
             )
             found: dict[str, list[datetime]] = {}
             for row in rows:
@@ -303,10 +308,10 @@ def test_reminders_follow_the_booking(fake: FakeProvider) -> None:
 
     first = [place.at(10) - timedelta(days=1), place.at(10) - timedelta(hours=1)]
     assert reminders() == {"queued": first}
-    bookings.reschedule(place.owner, made.id, place.at(11))
+    booking_reschedule.reschedule(place.owner, made.id, place.at(11))
     second = [at + timedelta(hours=1) for at in first]
     assert reminders() == {"queued": second, "dropped": first}
-    bookings.cancel(place.owner, made.id)
+    transitions.cancel(place.owner, made.id)
     assert reminders() == {"dropped": sorted(first + second)}
 
 
@@ -314,9 +319,9 @@ def test_reminders_wait_for_approval(fake: FakeProvider) -> None:
     """A request is not reminded of; its confirmation queues the reminders."""
     place, post = bookable(fake, requires_approval=True, reminders=[60]), Post()
     made = place.book(place.at(10))
-    assert mails.REMINDER not in post.new()
-    bookings.confirm(place.owner, made.id)
-    row = post.new()[mails.REMINDER]
+    assert mail_outbox.REMINDER not in post.new()
+    transitions.confirm(place.owner, made.id)
+    row = post.new()[mail_outbox.REMINDER]
     assert row.next_attempt_at == place.at(9)
     assert "this is a reminder of your booking" in row.body
     assert row.ics == ""
@@ -342,7 +347,7 @@ def test_letters_do_not_wait_for_calendars(fake: FakeProvider, configure: Any) -
         place.book(place.at(10))
         with reading() as session:
             ids = list(session.exec(select(Mail.id)))
-        assert [mails.deliver(mail_id) for mail_id in ids] == ["sent", "sent"]
+        assert [mail_outbox.deliver(mail_id) for mail_id in ids] == ["sent", "sent"]
         assert {got.recipients[0] for got in server.received} == {GRACE, place.people[0].email}
 
 
@@ -355,8 +360,10 @@ def test_the_form_sends_strangers_no_text_of_ones_own(fake: FakeProvider, name: 
     questions = [{"id": "q", "label": "Why?", "type": "text"}]
     place, post = bookable(fake, questions=questions), Post()
     answers = {"q": "Buy at https://evil.example"}
-    made = bookings.create(place.event_type.id, place.at(10), "Europe/Berlin", name, GRACE, answers)
-    bookings.cancel_by_token(made.manage_token, "See https://evil.example")
+    made = booking_create.create_booking(
+        place.event_type.id, place.at(10), "Europe/Berlin", name, GRACE, answers
+    )
+    transitions.cancel_by_token(made.manage_token, "See https://evil.example")
     letters = post.new()
     for kind in ("customer_confirmed grace", "customer_cancelled grace"):
         assert letters[kind].body.startswith("Hello,\n")
@@ -376,7 +383,7 @@ def test_hostile_texts_stay_texts(fake: FakeProvider, configure: Any) -> None:
         place.book(place.at(10), guest=(hostile, GRACE))
         with reading() as session:
             rows = list(session.exec(select(Mail)))
-        assert [mails.deliver(row.id) for row in rows] == ["sent", "sent"]
+        assert [mail_outbox.deliver(row.id) for row in rows] == ["sent", "sent"]
         for got in server.received:
             assert got.message["Bcc"] is None
             assert len(got.recipients) == 1
@@ -401,8 +408,8 @@ def test_a_night_with_a_clock_change(fake: FakeProvider) -> None:
     made = factories.booking(place.event_type, place.people[0], start, minutes=60)
     with transaction() as session:
         row = session.get_one(Booking, made.id)
-        notifications.booking_changed(
-            session, row, notifications.Occasion.BOOKED, now=start - timedelta(days=1)
+        booking_emails.booking_changed(
+            session, row, booking_emails.Occasion.BOOKED, now=start - timedelta(days=1)
         )
     (to_guest, _to_host) = post.new().values()
     assert "Sunday, 25 October 2026, 02:30 to 02:30 (Europe/Berlin, UTC+02:00 to UTC+01:00)" in to_guest.body
@@ -413,7 +420,7 @@ def test_private_event_types_are_not_offered_again(fake: FakeProvider) -> None:
     place, post = bookable(fake), Post()
     made = place.book(place.at(10))
     _change(EventType, is_public=False)
-    bookings.cancel_by_token(made.manage_token)
+    transitions.cancel_by_token(made.manage_token)
     assert "/book/" not in post.new()["customer_cancelled grace"].body
 
 
@@ -438,7 +445,7 @@ def test_an_ended_grant_writes_to_its_owner_once(fake: FakeProvider) -> None:
         fake.revoke_grants(account)
         for _ in range(2):
             with pytest.raises(GrantRevoked):
-                grants.call(connection.id, lambda api: api.list_calendars())
+                connection_tokens.call(connection.id, lambda api: api.list_calendars())
 
     lose_access()
     kind = f"needs_reconnect {person.email.split('@')[0]}"
@@ -449,7 +456,7 @@ def test_an_ended_grant_writes_to_its_owner_once(fake: FakeProvider) -> None:
     grant = fake.grant(account)
     with transaction() as session:
         row = session.get_one(Connection, connection.id)
-        grants.save(session, row, grant)
+        connection_tokens.save(session, row, grant)
         row.status = "connected"
     lose_access()
     assert set(post.new()) == {kind}

@@ -8,9 +8,11 @@ from dataclasses import replace
 import icalendar
 import pytest
 
-from calendar_app.services import booking_files, booking_views, bookings
-from calendar_app.services.booking_views import BookingView
-from calendar_app.services.roles import Role
+from calendar_app.services.bookings import ics as booking_ics
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings import transitions
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.common.permissions import Role
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import Place, bookable, carry_out
@@ -25,7 +27,7 @@ def place(database: Database) -> Iterator[Place]:
 
 
 def _read(view: BookingView, reader: Role) -> tuple[icalendar.Calendar, icalendar.Event]:
-    calendar = icalendar.Calendar.from_ical(booking_files.ics(view, reader))
+    calendar = icalendar.Calendar.from_ical(booking_ics.ics(view, reader))
     (event,) = calendar.walk("VEVENT")
     return calendar, event
 
@@ -34,7 +36,7 @@ def test_each_reader_is_told_their_own(place: Place) -> None:
     """Customers get the link and the host, staff the guest, managers the hosts, admins the calendars."""
     made = place.book(place.at(10))
     carry_out()
-    view = booking_views.get(place.owner, made.id)
+    view = booking_queries.get(place.owner, made.id)
     texts = {role: str(_read(view, role)[1]["DESCRIPTION"]) for role in Role}
     host = place.people[0].name
     customer = texts[Role.CUSTOMER]
@@ -62,8 +64,8 @@ def test_a_later_file_updates_the_earlier_entry(place: Place) -> None:
     assert first.decoded("dtstart") == place.at(10)
     assert first["LOCATION"] == "Room 1, Main; Street\\2"
     assert len(first.walk("VALARM")) == 1
-    bookings.cancel(place.owner, made.id, "The room is flooded")
-    _, later = _read(booking_views.get(place.owner, made.id), Role.MANAGER)
+    transitions.cancel(place.owner, made.id, "The room is flooded")
+    _, later = _read(booking_queries.get(place.owner, made.id), Role.MANAGER)
     assert (later["UID"], int(later["SEQUENCE"])) == (first["UID"], int(first["SEQUENCE"]) + 1)
     assert (later["STATUS"], later["TRANSP"]) == ("CANCELLED", "TRANSPARENT")
     assert "The room is flooded" in later["DESCRIPTION"]
@@ -76,7 +78,7 @@ def test_lines_are_folded_and_hostile_texts_stay_texts(place: Place) -> None:
     name = "Eve\u2028ATTENDEE:mailto:x@example.net 日本語の長い名前" + "é" * 100
     made = replace(place.book(place.at(10)), name=name)
     for role in Role:
-        content = booking_files.ics(made, role)
+        content = booking_ics.ics(made, role)
         assert all(len(line) <= 75 for line in content.split(b"\r\n"))
         _, event = _read(made, role)
         assert "ATTENDEE" not in event

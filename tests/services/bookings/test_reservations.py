@@ -13,7 +13,7 @@ from calendar_app.db.session import transaction
 from calendar_app.db.tables import EventType, HostReservation, Person
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import SlotUnavailable
-from calendar_app.services import reservations
+from calendar_app.services.bookings import reservations
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.scheduling import reservations as rows

@@ -34,8 +34,10 @@ from calendar_app.errors import (
     RateLimited,
     SlotUnavailable,
 )
-from calendar_app.services import bookings, calendar_writes
-from calendar_app.services.bookings import BookingView
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.calendar_writes import outbox as write_outbox
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.long_form import LONG
@@ -89,14 +91,14 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         chosen = data.draw(st.integers(0, len(self.made) - 1))
-        assert bookings.cancel(self.place.owner, self.made[chosen].id).status == "cancelled"
+        assert transitions.cancel(self.place.owner, self.made[chosen].id).status == "cancelled"
 
     @precondition(lambda self: self.made)
     @rule(data=st.data(), slot=SLOTS)
     def move(self, data: st.DataObject, slot: int) -> None:
         chosen = self.made[data.draw(st.integers(0, len(self.made) - 1))]
         try:
-            bookings.reschedule(self.place.owner, chosen.id, self._at(slot))
+            booking_reschedule.reschedule(self.place.owner, chosen.id, self._at(slot))
         except (SlotUnavailable, TransitionRefused):
             return
 
@@ -119,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         rows = writes()
         chosen = rows[data.draw(st.integers(0, len(rows) - 1))]
         try:
-            calendar_writes.apply(chosen.id, now=self.now)
+            write_outbox.apply(chosen.id, now=self.now)
         except (Killed, TimeoutError):
             return
 
@@ -147,7 +149,7 @@ class Machine(RuleBasedStateMachine):
         try:
             self.fake._failures.clear()
             for view in self.made:
-                bookings.retry_sync(self.place.owner, view.id)
+                transitions.retry_sync(self.place.owner, view.id)
             carry_out(now=self.now + timedelta(hours=3))
             events = ours(self.fake, self.place.calendars)
             standing = {row.id: row for row in assert_consistent() if row.status == "confirmed"}

@@ -25,8 +25,8 @@ from calendar_app.domain.event import (
     ShowAs,
 )
 from calendar_app.domain.timespan import Span, instant
-from calendar_app.services import mirror
-from calendar_app.services.mirror import Applied
+from calendar_app.services.calendar_mirror import expansion, mirror
+from calendar_app.services.calendar_mirror.mirror import Applied
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.factories import Team
@@ -161,7 +161,7 @@ def test_window_bounds_endless_series_and_moves_on(team: Team) -> None:
     mirror.extend_all(later)
     assert stored(team) == {"daily"}
     assert len(starts(team)) == 400 + 35
-    window = mirror.window_at(later)
+    window = expansion.window_at(later)
     with reading() as session:
         low, high = session.exec(select(func.min(Occurrence.ends), func.max(Occurrence.starts))).one()
     assert low > window.start
@@ -196,7 +196,7 @@ def test_hostile_rules_neither_stop_nor_vanish(team: Team, rule: str) -> None:
     assert stored(team) == {"hostile", "fine"}
     with reading() as session:
         count = session.scalar(select(func.count()).select_from(Occurrence)) or 0
-        spans = busy_spans(session, team.calendar.id, mirror.window_at(NOW))
+        spans = busy_spans(session, team.calendar.id, expansion.window_at(NOW))
     assert 2 <= count <= 5_001
     own = instant(datetime(2026, 3, 3, 9, tzinfo=UTC))
     assert any(span.start <= own < span.end for span in spans)
@@ -237,7 +237,7 @@ def test_what_blocks_time(team: Team, parts: dict[str, Any], blocks: bool) -> No
     """Free, declined and working-elsewhere events are shown but block nothing; all others do."""
     apply(team, event("one", **parts))
     with reading() as session:
-        found = busy_spans(session, team.calendar.id, mirror.window_at(NOW))
+        found = busy_spans(session, team.calendar.id, expansion.window_at(NOW))
     assert len(found) == int(blocks)
     assert len(starts(team)) == 1
 

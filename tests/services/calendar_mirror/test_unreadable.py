@@ -14,8 +14,10 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Mail
 from calendar_app.domain.event import CalendarEvent, EventTime, ShowAs
 from calendar_app.domain.unread import MOST_WHAT, MOST_WHY, Unread, event_name, one_line
-from calendar_app.services import calendars, mirror, sync, unread
-from tests.services.test_sync import MAIN
+from calendar_app.services.calendar_mirror import mirror, unreadable
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.connections import calendars
+from tests.services.calendar_sync.test_run import MAIN
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.factories import Team
@@ -78,15 +80,15 @@ def test_notes_of_events_stay_until_those_are_mended_or_gone(fake: FakeProvider,
     """A listing of changes keeps the notes of what it does not touch."""
     for remote_id in ("choir", "swim", "chess"):
         fake.change(MAIN, odd(remote_id))
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert said(team) == [(named(one), RULE) for one in ("choir", "swim", "chess")]
     fake.change(MAIN, replace(odd("choir"), unread=()))
     fake.remove(MAIN, "swim")
     fake.change(MAIN, odd("lunch", "Its end cannot be read."))
-    assert not sync.sync_calendar(team.calendar.id).full
+    assert not sync_requests.sync_calendar(team.calendar.id).full
     assert said(team) == [(named("chess"), RULE), (named("lunch"), "Its end cannot be read.")]
     fake.expire_cursors(MAIN)
-    assert sync.sync_calendar(team.calendar.id).full
+    assert sync_requests.sync_calendar(team.calendar.id).full
     assert len(said(team)) == 2
 
 
@@ -95,32 +97,32 @@ def test_notes_of_a_listing_are_the_last_full_ones_and_what_came_since(
 ) -> None:
     """What belongs to no event is added by listings of changes and replaced by a full one."""
     fake.calendar(MAIN).unread = (ZONE,)
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     fake.calendar(MAIN).unread = (Unread("A part", "It has no time."),)
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert [what for what, _ in said(team)] == [ZONE.what, "A part"]
     fake.calendar(MAIN).unread = ()
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert len(said(team)) == 2
     fake.expire_cursors(MAIN)
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert said(team) == []
 
 
 def test_an_event_without_any_time_stands_and_is_named(fake: FakeProvider, team: Team) -> None:
     """It blocks nothing, because nobody knows when; its calendar says so until it is mended."""
     fake.change(MAIN, replace(odd("choir", "Its time cannot be read."), start=None, end=None))
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert said(team) == [("“Choir”", "Its time cannot be read.")]
     fake.change(MAIN, replace(odd("choir"), unread=()))
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert said(team) == []
 
 
 def test_what_does_not_count_is_not_told(fake: FakeProvider, team: Team) -> None:
     """Of an event that is shown as free nothing depends on what could not be read."""
     fake.change(MAIN, odd("choir", show_as=ShowAs.FREE))
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert said(team) == []
 
 
@@ -128,25 +130,25 @@ def test_the_owner_is_emailed_once_for_each_thing(fake: FakeProvider, team: Team
     """Not again for the same things, nor after they went and came back; new ones go out once a day at most."""
     fake.change(MAIN, odd("choir"))
     fake.calendar(MAIN).unread = (ZONE,)
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     (first,) = mails(team)
     assert first.recipient == team.person.email
     for text in (named("choir"), RULE, ZONE.what, "/settings/calendars", "“Main”"):
         assert text in first.body
     fake.change(MAIN, odd("swim"))
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert len(mails(team)) == 1
     days_pass(team)
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     _, second = mails(team)
     assert named("swim") in second.body
     assert named("choir") not in second.body
     days_pass(team)
     fake.remove(MAIN, "choir")
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     fake.change(MAIN, odd("choir"))
     fake.expire_cursors(MAIN)
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert len(mails(team)) == 2
 
 
@@ -155,9 +157,9 @@ def test_notes_are_bounded_and_say_how_many_there_are(fake: FakeProvider, team: 
     for number in range(120):
         fake.change(MAIN, odd(f"n{number}", f"Why {number}. " + "x" * 900))
     fake.calendar(MAIN).unread = tuple(Unread(f"Part {number}", "y" * 900) for number in range(500))
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     view = calendars.get_calendar(team.actor, team.calendar.id)
-    assert len(view.unread) == unread.MOST
+    assert len(view.unread) == unreadable.MOST
     assert view.unread_count >= 120
     assert all(len(one.what) <= MOST_WHAT and len(one.why) <= MOST_WHY for one in view.unread)
     (mail,) = mails(team)
@@ -169,7 +171,7 @@ def test_strangers_words_are_inert(fake: FakeProvider, team: Team) -> None:
     """Line breaks, unseen characters and links of a title neither forge an email's lines nor lead anywhere."""
     title = "Free\r\n\r\nClick https://evil.example/x \u202etxt.exe\x00 <b>now</b>"
     fake.change(MAIN, replace(odd("choir"), summary=title))
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     ((what, _),) = said(team)
     assert what == f"“Free Click https://evil.example/x txt.exe <b>now</b>”, {NOON.day} {NOON:%B %Y}"
     (mail,) = mails(team)
@@ -182,7 +184,7 @@ def test_notes_follow_the_window(fake: FakeProvider, team: Team) -> None:
     """The nightly extension of the window takes notes of events away that have passed, and no others."""
     fake.change(MAIN, odd("choir"))
     fake.change(MAIN, replace(odd("swim"), start=None, end=None))
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert len(said(team)) == 2
     mirror.extend_all(NOON + timedelta(days=100))
     assert said(team) == [("“Swim”", RULE)]
@@ -191,7 +193,7 @@ def test_notes_follow_the_window(fake: FakeProvider, team: Team) -> None:
 def test_the_notes_over_http(api: httpx.Client, fake: FakeProvider, team: Team) -> None:
     """``GET /calendars/{id}`` and the list name what and why, and how many there are."""
     fake.change(MAIN, odd("choir"))
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     head = bearer(team.person)
     shown = api.get(f"/api/v1/calendars/{team.calendar.id}", headers=head).json()
     assert shown["unread"] == [{"what": named("choir"), "why": RULE}]

@@ -21,8 +21,9 @@ from calendar_app.providers.ics.provider import CALENDAR as LINKED
 from calendar_app.providers.ics.provider import IcsCalendar, http
 from calendar_app.providers.microsoft.mapping import event_from as microsoft_event
 from calendar_app.providers.readable import readable
-from calendar_app.services import imports, mirror, unread
-from calendar_app.services.mirror_run import LAST_READ
+from calendar_app.services.calendar_mirror import mirror, unreadable
+from calendar_app.services.calendar_mirror.apply_listing import LAST_READ
+from calendar_app.services.calendar_sync import ics_import
 from calendar_app.settings import Settings
 from tests.support import factories
 from tests.support.databases import Database
@@ -96,7 +97,7 @@ class Dav:
         with transaction() as session:
             mirror.apply(session, self.calendar_id, events, full=everything, now=NOW)
             row = session.get_one(Calendar, self.calendar_id)
-            unread.note(session, row, [one for page in pages for one in page.unread], full=everything)
+            unreadable.note(session, row, [one for page in pages for one in page.unread], full=everything)
         return None
 
 
@@ -193,7 +194,9 @@ def by_import(ada: Team) -> Callable[[str], str]:
     made: list[str] = []
 
     def take(text: str) -> str:
-        found = imports.import_file(ada.actor, text.encode(), calendar_id=made[0] if made else None, now=NOW)
+        found = ics_import.import_file(
+            ada.actor, text.encode(), calendar_id=made[0] if made else None, now=NOW
+        )
         made[:] = [found.calendar.id]
         return found.calendar.id
 
@@ -209,7 +212,7 @@ def by_link(ada: Team) -> Callable[[str], str]:
             events = [event for page in pages for event in page.events]
             mirror.apply(session, ada.calendar.id, events, full=True, now=NOW)
             row = session.get_one(Calendar, ada.calendar.id)
-            unread.note(session, row, [one for page in pages for one in page.unread], full=True)
+            unreadable.note(session, row, [one for page in pages for one in page.unread], full=True)
         return ada.calendar.id
 
     return take
@@ -238,7 +241,7 @@ def test_a_component_of_a_file_that_cannot_be_read_any_more(
 
 def test_what_was_never_read_does_not_count_as_imported(ada: Team) -> None:
     """A component without any time is named, and is none of the events that the calendar holds."""
-    found = imports.import_file(ada.actor, file(BROKEN, OTHER).encode(), now=NOW)
+    found = ics_import.import_file(ada.actor, file(BROKEN, OTHER).encode(), now=NOW)
     assert (found.imported, found.past, found.skipped_count) == (1, 0, 1)
     assert len(told(found.calendar.id)) == 1
 
@@ -325,7 +328,7 @@ def test_a_vendors_event_that_cannot_be_read_any_more(
         events: tuple[CalendarEvent, ...] = readable(items, read)[0]
         with transaction() as session:
             mirror.apply(session, ada.calendar.id, events, full=full, now=NOW)
-            unread.note(session, session.get_one(Calendar, ada.calendar.id), (), full=full)
+            unreadable.note(session, session.get_one(Calendar, ada.calendar.id), (), full=full)
 
     listed(item, full=True)
     assert busy(ada.calendar.id) == hours("01T09:00")

@@ -14,16 +14,15 @@ from calendar_app.db.session import reading
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import Conflict, Forbidden, InvalidInput, NotFound
-from calendar_app.services import (
-    calendars,
-    conflict_calendars,
-    connection_views,
-    connections,
-    imports,
-    limits,
-    sync,
-)
-from calendar_app.services.roles import Role
+from calendar_app.services.availability import conflict_calendars
+from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync import run as sync_run
+from calendar_app.services.common import rate_limits
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.connection_lifecycle import check as connection_check
+from calendar_app.services.connections import calendars
+from calendar_app.services.connections import queries as connection_queries
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.mirrored import busy_spans
@@ -54,7 +53,7 @@ def busy(calendar_id: str) -> list[Span]:
 def test_a_file_becomes_a_read_only_calendar_that_blocks_time(database: Database) -> None:
     """Name and zone are the file's; the events count as busy at once, and bookings cannot be written there."""
     team = factories.team()
-    result = imports.import_file(team.actor, ics(vevent("a"), vevent("b", start=SOON + 2 * HOUR)))
+    result = ics_import.import_file(team.actor, ics(vevent("a"), vevent("b", start=SOON + 2 * HOUR)))
     calendar = result.calendar
     assert (result.imported, result.past, result.skipped) == (2, 0, ())
     assert (calendar.name, calendar.timezone, calendar.provider) == ("Football", "Europe/Berlin", "file")
@@ -70,9 +69,9 @@ def test_a_file_becomes_a_read_only_calendar_that_blocks_time(database: Database
 def test_importing_again_replaces_what_was_there(database: Database) -> None:
     """The second file is what the calendar holds from then on; another calendar of the person is not touched."""
     team = factories.team()
-    first = imports.import_file(team.actor, ics(vevent("a"), vevent("b")), name="Matches")
-    other = imports.import_file(team.actor, ics(vevent("a")))
-    again = imports.import_file(
+    first = ics_import.import_file(team.actor, ics(vevent("a"), vevent("b")), name="Matches")
+    other = ics_import.import_file(team.actor, ics(vevent("a")))
+    again = ics_import.import_file(
         team.actor, ics(vevent("b", "SUMMARY:moved", start=SOON + HOUR)), calendar_id=first.calendar.id
     )
     assert again.calendar.id == first.calendar.id
@@ -93,7 +92,7 @@ def test_bad_parts_are_named_and_good_ones_kept(database: Database) -> None:
         vevent("dense", "SUMMARY:Every second", "RRULE:FREQ=SECONDLY"),
         "BEGIN:VTODO\nUID:t\nSUMMARY:Buy milk\nEND:VTODO",
     )
-    result = imports.import_file(team.actor, content)
+    result = ics_import.import_file(team.actor, content)
     assert result.imported == 3
     lines = content.decode().split("\r\n")
     assert [(part.component, part.summary) for part in result.skipped] == [
@@ -114,7 +113,7 @@ def test_past_and_cancelled_events_are_counted_not_kept(database: Database) -> N
     team = factories.team()
     old = vevent("old", start=SOON - timedelta(days=400))
     marked = vevent("mark", "X-ALMANAC-ALMANAC_BOOKING:b1")
-    result = imports.import_file(team.actor, ics(old, vevent("off", "STATUS:CANCELLED"), marked))
+    result = ics_import.import_file(team.actor, ics(old, vevent("off", "STATUS:CANCELLED"), marked))
     assert (result.imported, result.past) == (1, 2)
     with reading() as session:
         (row,) = session.exec(select(Event).where(Event.calendar_id == result.calendar.id)).all()
@@ -125,59 +124,59 @@ def test_past_and_cancelled_events_are_counted_not_kept(database: Database) -> N
 def test_an_imported_calendar_is_never_read_and_never_out_of_date(database: Database) -> None:
     """No sweep, poll, push or person makes a sync of it, and a year later it counts as it did on the first day."""
     team = factories.team()
-    calendar = imports.import_file(team.actor, ics(vevent("a"))).calendar
+    calendar = ics_import.import_file(team.actor, ics(vevent("a"))).calendar
     later = datetime.now(UTC) + timedelta(days=365)
     with reading() as session:
         states = {one.id: one for one in conflict_calendars.calendars_of(session, [team.person.id], later)}
         assert states[calendar.id].trouble == ""
         assert not states[calendar.id].freshness.stale
     factories_id = team.calendar.id
-    assert sync.request_for(team.actor) == [factories_id]
-    assert sync.request_for(team.actor, calendar_id=calendar.id) == []
-    assert sync.sync_calendar(calendar.id).outcome is sync.Outcome.SKIPPED
-    sync.request_full(later)
-    (status,) = [one for one in sync.status(team.actor) if one.calendar_id == calendar.id]
-    assert (status.state, status.next_sync_at) == (sync.SyncState.IDLE, None)
+    assert sync_requests.request_for(team.actor) == [factories_id]
+    assert sync_requests.request_for(team.actor, calendar_id=calendar.id) == []
+    assert sync_requests.sync_calendar(calendar.id).outcome is sync_run.Outcome.SKIPPED
+    sync_requests.request_full(later)
+    (status,) = [one for one in sync_requests.status(team.actor) if one.calendar_id == calendar.id]
+    assert (status.state, status.next_sync_at) == (sync_requests.SyncState.IDLE, None)
     assert "import it again" in status.push_note
-    view = connections.get_connection(team.actor, calendar.connection_id, now=later)
+    view = connection_queries.get_connection(team.actor, calendar.connection_id, now=later)
     assert (view.status, view.next_sync_at, view.account_email) == ("connected", None, "Imported calendars")
-    assert connections.refresh(team.actor, calendar.connection_id).calendars_count == 1
-    assert connections.test(team.actor, calendar.connection_id).ok
-    assert connection_views.title("file") == "Calendar file (.ics)"
+    assert connection_check.refresh(team.actor, calendar.connection_id).calendars_count == 1
+    assert connection_check.test(team.actor, calendar.connection_id).ok
+    assert connection_queries.title("file") == "Calendar file (.ics)"
 
 
 def test_an_imported_calendar_can_be_deleted(database: Database) -> None:
     """It is gone with its events and, when it was the last, its connection; an account's calendar is refused."""
     team = factories.team()
-    calendar = imports.import_file(team.actor, ics(vevent("a", "RRULE:FREQ=DAILY"))).calendar
+    calendar = ics_import.import_file(team.actor, ics(vevent("a", "RRULE:FREQ=DAILY"))).calendar
     google = factories.connection(team.person, team.workspace, provider="google")
     connected = factories.calendar(google, name="Work")
     with pytest.raises(Conflict, match="disconnect"):
-        imports.delete_calendar(team.actor, connected.id)
-    imports.delete_calendar(team.actor, calendar.id)
+        ics_import.delete_calendar(team.actor, connected.id)
+    ics_import.delete_calendar(team.actor, calendar.id)
     with reading() as session:
         for table in (Event, Occurrence):
             assert not session.exec(select(table).where(col(table.calendar_id) == calendar.id)).all()
         assert session.get(Calendar, calendar.id) is None
         assert session.get(Connection, calendar.connection_id) is None
     with pytest.raises(NotFound):
-        imports.delete_calendar(team.actor, calendar.id)
+        ics_import.delete_calendar(team.actor, calendar.id)
 
 
 def test_nobody_touches_another_persons_imports(database: Database) -> None:
     """Staff of the same workspace and strangers find no such calendar; customers import nothing."""
     team, stranger = factories.team(), factories.team()
-    calendar = imports.import_file(team.actor, ics(vevent("a"))).calendar
+    calendar = ics_import.import_file(team.actor, ics(vevent("a"))).calendar
     colleague = factories.person()
     for actor in (stranger.actor, factories.actor(colleague, team.workspace, Role.STAFF)):
         with pytest.raises(NotFound):
-            imports.import_file(actor, ics(vevent("b")), calendar_id=calendar.id)
+            ics_import.import_file(actor, ics(vevent("b")), calendar_id=calendar.id)
         with pytest.raises(NotFound):
-            imports.delete_calendar(actor, calendar.id)
+            ics_import.delete_calendar(actor, calendar.id)
     with pytest.raises(Forbidden):
-        imports.import_file(factories.actor(colleague, team.workspace, Role.CUSTOMER), ics(vevent("a")))
+        ics_import.import_file(factories.actor(colleague, team.workspace, Role.CUSTOMER), ics(vevent("a")))
     with pytest.raises(Conflict, match="not imported"):
-        imports.import_file(team.actor, ics(vevent("b")), calendar_id=team.calendar.id)
+        ics_import.import_file(team.actor, ics(vevent("b")), calendar_id=team.calendar.id)
 
 
 def _dense(count: int) -> bytes:
@@ -215,10 +214,10 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 }
 
 
-def _outcome(content: bytes, team: factories.Team) -> tuple[imports.ImportResult | None, str]:
+def _outcome(content: bytes, team: factories.Team) -> tuple[ics_import.ImportResult | None, str]:
     """The result or the error's code, whose sentence is checked."""
     try:
-        return imports.import_file(team.actor, content), ""
+        return ics_import.import_file(team.actor, content), ""
     except InvalidInput as error:
         words = error.detail.endswith(".") and len(error.detail) < 250
         return None, error.code if words else error.detail
@@ -234,9 +233,9 @@ def test_hostile_files_end_soon_in_words(database: Database) -> None:
         result, refusal = _outcome(content, team)
         took = time.process_time() - began
         assert took < 6, f"{kind} took {took:.1f} s"
-        limits.forget()
+        rate_limits.forget()
         if result is None:
             assert refusal in ("not_a_calendar", "calendar_too_large"), kind
             continue
         assert result.imported + result.past + result.skipped_count >= 1, kind
-        imports.delete_calendar(team.actor, result.calendar.id)
+        ics_import.delete_calendar(team.actor, result.calendar.id)

@@ -13,7 +13,9 @@ from calendar_app.db.tables import Calendar
 from calendar_app.domain.timespan import Span, instant, merge
 from calendar_app.providers.ics.mapping import Link
 from calendar_app.providers.ics.provider import CALENDAR, IcsCalendar, http
-from calendar_app.services import calendar_zones, calendars, imports, mirror, unread
+from calendar_app.services.calendar_mirror import mirror, unreadable
+from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.connections import calendar_time_zones, calendars
 from calendar_app.settings import Settings
 from tests.support import factories
 from tests.support.databases import Database
@@ -45,7 +47,7 @@ def taken(ada: Team, name: str, way: str) -> str:
     """The id of a calendar that holds the file."""
     content = (CASES / name).read_bytes()
     if way == "import":
-        return imports.import_file(ada.actor, content, now=NOW).calendar.id
+        return ics_import.import_file(ada.actor, content, now=NOW).calendar.id
     link = factories.connection(ada.person, ada.workspace, provider="ics")
     with transaction() as session:  # what a reading of a link does, on a fixed day
         row = Calendar(workspace_id=ada.workspace.id, connection_id=link.id, remote_id=CALENDAR)
@@ -54,10 +56,10 @@ def taken(ada: Team, name: str, way: str) -> str:
             http(Settings(), transport=answer), Link("https://calendars.example.com/a").secret
         )
         pages = list(provider.event_pages(CALENDAR, None))
-        calendar_zones.take_named(session, row, pages[-1].timezone or "", NOW)
+        calendar_time_zones.take_named(session, row, pages[-1].timezone or "", NOW)
         events = [event for page in pages for event in page.events]
         mirror.apply(session, row.id, events, full=True, now=NOW)
-        unread.note(session, row, [one for page in pages for one in page.unread], full=True)
+        unreadable.note(session, row, [one for page in pages for one in page.unread], full=True)
         return row.id
 
 

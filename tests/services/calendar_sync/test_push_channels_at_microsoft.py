@@ -18,9 +18,10 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection, Event, Mail
 from calendar_app.providers.base import PushSignal
 from calendar_app.providers.http import shared_client
-from calendar_app.services import channels, sync
-from calendar_app.services.connecting import finish, start
-from calendar_app.services.roles import Role
+from calendar_app.services.calendar_sync import push_channels
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.connection_lifecycle.oauth import finish, start
 from calendar_app.settings import Settings
 from tests.sandbox.microsoft.client import OWNER, Microsoft, running_microsoft
 from tests.sandbox.server import SharedServer, wait_until
@@ -117,8 +118,8 @@ def mailbox(
             BASE_URL=_api_url
         )  # Microsoft calls us there; people come back to where the stand-in knows us
         calendar_id = next(one.id for one in made.calendars if one.is_primary)
-        sync.sync_calendar(calendar_id)
-        assert channels.ensure(calendar_id)
+        sync_requests.sync_calendar(calendar_id)
+        assert push_channels.ensure(calendar_id)
         queue = Queue("sync", connection=redis_server)
         queue.empty()
         yield Mailbox(microsoft, server, clock, made.connection.id, calendar_id, queue)
@@ -155,7 +156,7 @@ def test_a_subscription_that_somebody_left_behind_gives_way(mailbox: Mailbox) ->
         for row in session.exec(select(Channel)):
             session.delete(row)
     before = mailbox.subscriptions()
-    assert channels.ensure(mailbox.calendar_id)
+    assert push_channels.ensure(mailbox.calendar_id)
     assert len(mailbox.subscriptions()) == 1
     assert mailbox.subscriptions().isdisjoint(before)
     assert mailbox.relied_upon() == mailbox.subscriptions()
@@ -173,9 +174,9 @@ def test_two_workspaces_share_the_subscription_of_one_mailbox(mailbox: Mailbox) 
     factories.membership(person, place, Role.OWNER)
     second = factories.connection(person, place, **columns)
     other = factories.calendar(second, remote_id=calendar.remote_id)
-    sync.sync_calendar(other.id)
+    sync_requests.sync_calendar(other.id)
     before = mailbox.subscriptions()
-    assert channels.ensure(other.id)
+    assert push_channels.ensure(other.id)
     assert mailbox.subscriptions() == before == mailbox.relied_upon()
     stand_in = mailbox.microsoft.stand_in
     held = next(one for one in stand_in.accounts() if one.email == OWNER).calendars[0]
@@ -184,9 +185,9 @@ def test_two_workspaces_share_the_subscription_of_one_mailbox(mailbox: Mailbox) 
     mailbox.work()
     mailbox.work()
     assert mailbox.titles().count("For both") == 2
-    channels.stop_for_connection(mailbox.connection_id)
+    push_channels.stop_for_connection(mailbox.connection_id)
     assert mailbox.subscriptions() == set()
-    assert channels.ensure(other.id)
+    assert push_channels.ensure(other.id)
     assert len(mailbox.subscriptions()) == 1
 
 
@@ -201,7 +202,7 @@ def test_a_grant_that_is_gone_is_told_at_once_and_once(mailbox: Mailbox) -> None
     mailbox.work()
     assert mailbox.status == "needs_reconnect"
     assert len(mailbox.letters()) == 1
-    channels.pushed(channel_id, 0, PushSignal.EXPIRING)
+    push_channels.pushed(channel_id, 0, PushSignal.EXPIRING)
     assert len(mailbox.letters()) == 1
 
 
@@ -221,8 +222,8 @@ def test_what_has_to_be_renewed_is_remembered_without_redis(
     configure(REDIS_URL=f"unix://{tmp_path}/no-redis.sock")
     mailbox.say("reauthorizationRequired")
     wait_until(lambda: not mailbox.relied_upon())
-    assert channels.renew() == 1
+    assert push_channels.renew() == 1
     with reading() as session:
         assert session.get_one(Calendar, mailbox.calendar_id).sync_requested_at
-    assert channels.ensure(mailbox.calendar_id)
+    assert push_channels.ensure(mailbox.calendar_id)
     assert mailbox.subscriptions() == before == mailbox.relied_upon()

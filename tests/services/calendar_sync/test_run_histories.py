@@ -20,8 +20,9 @@ from calendar_app.db.tables import Calendar, Event, Occurrence
 from calendar_app.domain.event import CalendarEvent, EventStatus, EventTime
 from calendar_app.domain.recurrence import expand
 from calendar_app.errors import ProviderUnavailable
-from calendar_app.services import mirror, sync
-from calendar_app.services.sync import Outcome
+from calendar_app.services.calendar_mirror import expansion
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import Outcome
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.factories import Team
@@ -140,7 +141,7 @@ class World:
 
     def sync(self, _number: int) -> None:
         self.time_passes()
-        sync.sync_calendar(self.team.calendar.id)
+        sync_requests.sync_calendar(self.team.calendar.id)
 
     def page_fails(self, number: int) -> None:
         self.fake.fail("page", *[None] * number, ProviderUnavailable())
@@ -157,7 +158,7 @@ class World:
         self.time_passes()
         with crashing(number, moment):
             try:
-                sync.sync_calendar(self.team.calendar.id)
+                sync_requests.sync_calendar(self.team.calendar.id)
             except Crash:
                 pass
 
@@ -205,7 +206,7 @@ def check(world: World) -> None:
             .join(Occurrence, col(Occurrence.event_id) == col(Event.id))
             .where(col(Occurrence.calendar_id) == world.team.calendar.id)
         ).all()
-        window = mirror.window_at(datetime.now(UTC))
+        window = expansion.window_at(datetime.now(UTC))
     assert Counter(event.remote_id for event in stored) == Counter(list(expected))
     assert {event.remote_id: event.etag for event in stored} == {
         remote_id: event.etag for remote_id, event in expected.items()
@@ -243,5 +244,5 @@ def test_mirror_converges(database: Database, operations: list[tuple[str, int]])
         for name, number in operations:
             world.run(name, number)
         world.time_passes()
-        assert sync.sync_calendar(team.calendar.id).outcome is Outcome.DONE
+        assert sync_requests.sync_calendar(team.calendar.id).outcome is Outcome.DONE
         check(world)

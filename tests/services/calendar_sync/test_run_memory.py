@@ -14,7 +14,8 @@ from calendar_app.db.session import reading
 from calendar_app.db.tables import Event
 from calendar_app.domain.event import CalendarEvent, EventTime
 from calendar_app.providers.base import Capability, EventPage
-from calendar_app.services import grants, sync
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.connections import tokens as connection_tokens
 from tests.support import factories
 from tests.support.databases import Database
 
@@ -60,14 +61,14 @@ class Large:
 def test_memory_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """10,000 events with 20 MB of text are synced within 24 MB, pages, statements and all."""
     team, warm_up = factories.team(), factories.team()
-    monkeypatch.setattr(grants, "call", lambda _connection_id, work: work(Large()))
+    monkeypatch.setattr(connection_tokens, "call", lambda _connection_id, work: work(Large()))
     monkeypatch.setattr(Large, "events", 500)
-    sync.sync_calendar(warm_up.calendar.id)
+    sync_requests.sync_calendar(warm_up.calendar.id)
     monkeypatch.setattr(Large, "events", EVENTS)
     gc.collect()
     RESET.write_text("5")
     before = memory_kb("VmRSS")
-    result = sync.sync_calendar(team.calendar.id)
+    result = sync_requests.sync_calendar(team.calendar.id)
     grown = memory_kb("VmHWM") - before
     assert result.changed == EVENTS
     with reading() as session:

@@ -12,8 +12,14 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Calendar, CalendarWrite, Connection, Mail
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.errors import GrantRevoked, PermissionDenied, ProviderUnavailable
-from calendar_app.services import abandoned, connections, sync, sync_run, troubles
-from calendar_app.services.sync import Outcome
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync import run as sync_run
+from calendar_app.services.calendar_sync import suspension
+from calendar_app.services.calendar_sync.run import Outcome
+from calendar_app.services.connection_lifecycle import check as connection_check
+from calendar_app.services.connection_lifecycle import expiry as connection_expiry
+from calendar_app.services.connection_lifecycle import oauth as connection_oauth
+from calendar_app.services.connections import queries as connection_queries
 from tests.support.fake_provider import FakeClient, FakeProvider
 from tests.support.scheduling import Place, carry_out, writes
 
@@ -41,7 +47,7 @@ def fail(fake: FakeProvider, place: Place, times: int = 1, error: Exception | No
     outcome = ""
     for _ in range(times):
         fake.fail("event_pages", error or ProviderUnavailable("Down."))
-        outcome = sync.sync_calendar(place.calendars[0].id).outcome
+        outcome = sync_requests.sync_calendar(place.calendars[0].id).outcome
         if outcome != Outcome.FAILED:
             fake._failures["event_pages"].clear()
     return outcome
@@ -66,17 +72,17 @@ def test_failures_of_an_afternoon_switch_nothing_off(fake: FakeProvider, place: 
 def test_a_day_of_failures_switches_the_connection_off(fake: FakeProvider, place: Place) -> None:
     """Status, sentence, one letter, and rest: pushes, polls and sweeps leave it alone until its time has come."""
     silent_since(place, timedelta(days=2))
-    assert fail(fake, place, troubles.FAILURES + 1) == Outcome.FAILED
+    assert fail(fake, place, suspension.FAILURES + 1) == Outcome.FAILED
     found = row(place)
     assert (found.status, found.last_error_code) == ("error", "suspended")
     assert "2 days" in found.last_error
     assert found.retry_at is not None
     assert timedelta(hours=11) < found.retry_at - datetime.now(UTC) < timedelta(hours=13)
-    assert sync.sync_calendar(place.calendars[0].id).outcome == Outcome.SKIPPED
-    sync.request(place.calendars[0].id)
-    assert sync.sweep() == 0
-    assert sync.sweep(datetime.now(UTC) + timedelta(days=1)) == 1
-    (view,) = connections.list_connections(place.owner)
+    assert sync_requests.sync_calendar(place.calendars[0].id).outcome == Outcome.SKIPPED
+    sync_requests.request(place.calendars[0].id)
+    assert sync_requests.sweep() == 0
+    assert sync_requests.sweep(datetime.now(UTC) + timedelta(days=1)) == 1
+    (view,) = connection_queries.list_connections(place.owner)
     assert (view.status, view.last_error) == ("error", found.last_error)
     change(place, retry_at=None)
     silent_since(place, timedelta(days=9))
@@ -95,10 +101,10 @@ def test_the_first_success_clears_everything(fake: FakeProvider, place: Place) -
         write.state, write.last_error_code, write.attempts = "failed", "provider_unavailable", 10
         session.add(write)
     silent_since(place, timedelta(days=2))
-    fail(fake, place, troubles.FAILURES + 1)
-    sync.request_for(place.owner)
+    fail(fake, place, suspension.FAILURES + 1)
+    sync_requests.request_for(place.owner)
     assert row(place).retry_at is None
-    assert sync.sync_calendar(place.calendars[0].id).outcome == Outcome.DONE
+    assert sync_requests.sync_calendar(place.calendars[0].id).outcome == Outcome.DONE
     found = row(place)
     assert (found.status, found.last_error, found.failures, found.retry_at) == ("connected", "", 0, None)
     carry_out()
@@ -112,15 +118,15 @@ def test_the_first_success_clears_everything(fake: FakeProvider, place: Place) -
 def test_a_person_who_acts_ends_the_rest(fake: FakeProvider, place: Place, how: str) -> None:
     """Connecting the account again, or a refresh that works, has it read at once."""
     silent_since(place, timedelta(days=2))
-    fail(fake, place, troubles.FAILURES + 1)
+    fail(fake, place, suspension.FAILURES + 1)
     if how == "refresh":
-        connections.refresh(place.owner, row(place).id)
+        connection_check.refresh(place.owner, row(place).id)
     else:
-        url = connections.start(place.owner, "fake", binding="b", connection_id=row(place).id)
+        url = connection_oauth.start(place.owner, "fake", binding="b", connection_id=row(place).id)
         answer = fake.allow(url, fake.accounts[row(place).account_id])
-        connections.finish(bindings=["b"], provider="fake", **answer)
+        connection_oauth.finish(bindings=["b"], provider="fake", **answer)
     assert row(place).retry_at is None
-    assert sync.sync_calendar(place.calendars[0].id).outcome == Outcome.DONE
+    assert sync_requests.sync_calendar(place.calendars[0].id).outcome == Outcome.DONE
     assert row(place).status == "connected"
 
 
@@ -129,9 +135,9 @@ def test_a_second_outage_is_told_of_again(fake: FakeProvider, place: Place) -> N
     for days in (5, 2):
         change(place, failures=0, retry_at=None)
         silent_since(place, timedelta(days=days))
-        fail(fake, place, troubles.FAILURES + 1)
-        sync.request_for(place.owner)
-        sync.sync_calendar(place.calendars[0].id)
+        fail(fake, place, suspension.FAILURES + 1)
+        sync_requests.request_for(place.owner)
+        sync_requests.sync_calendar(place.calendars[0].id)
     assert len(mails("connection_failing")) == 2
 
 
@@ -157,32 +163,32 @@ def test_the_dead_are_announced_and_then_ended(fake: FakeProvider, place: Place)
     carry_out()
     now = datetime.now(UTC)
     change(place, status="needs_reconnect", last_error_at=now - timedelta(days=20))
-    assert abandoned.clean_up(now) == 0
+    assert connection_expiry.clean_up(now) == 0
     assert mails("connection_abandoned") == []
     change(place, last_error_at=now - timedelta(days=31))
-    assert abandoned.clean_up(now) == 0
-    assert abandoned.clean_up(now + timedelta(days=7)) == 0
+    assert connection_expiry.clean_up(now) == 0
+    assert connection_expiry.clean_up(now + timedelta(days=7)) == 0
     assert len(mails("connection_abandoned")) == 1
     change(place, status="connected")
-    assert abandoned.clean_up(now + timedelta(days=15)) == 0
+    assert connection_expiry.clean_up(now + timedelta(days=15)) == 0
     change(place, status="needs_reconnect")
-    assert abandoned.clean_up(now + timedelta(days=15)) == 1
+    assert connection_expiry.clean_up(now + timedelta(days=15)) == 1
     assert row(place).status == "disconnected"
     assert row(place).refresh_token is None
     with reading() as session:
         actions = [entry.action for entry in session.exec(select(AuditEntry))]
         assert session.get_one(Calendar, place.calendars[0].id).receives_bookings
     assert "connection.abandoned" in actions
-    assert abandoned.clean_up(now + timedelta(days=22)) == 0
+    assert connection_expiry.clean_up(now + timedelta(days=22)) == 0
 
 
 def test_the_switched_off_are_ended_too(fake: FakeProvider, place: Place) -> None:
     """An account that could not be read for a month, though nobody withdrew anything."""
     silent_since(place, timedelta(days=40))
-    fail(fake, place, troubles.FAILURES + 1)
+    fail(fake, place, suspension.FAILURES + 1)
     now = datetime.now(UTC)
-    assert abandoned.clean_up(now) == 0
-    assert abandoned.clean_up(now + timedelta(days=15)) == 1
+    assert connection_expiry.clean_up(now) == 0
+    assert connection_expiry.clean_up(now + timedelta(days=15)) == 1
     assert row(place).status == "disconnected"
 
 
@@ -203,7 +209,7 @@ def test_a_slow_provider_does_not_cost_the_lease(
     monkeypatch.setattr(FakeClient, "event_pages", slow)
     results: list[str] = []
     thread = threading.Thread(
-        target=lambda: results.append(sync.sync_calendar(place.calendars[0].id).outcome)
+        target=lambda: results.append(sync_requests.sync_calendar(place.calendars[0].id).outcome)
     )
     thread.start()
     assert held.wait(30)
@@ -220,7 +226,7 @@ def test_a_slow_provider_does_not_cost_the_lease(
             break
     assert renewed is not None
     assert renewed > datetime.now(UTC)
-    assert sync.sync_calendar(place.calendars[0].id).outcome == Outcome.BUSY
+    assert sync_requests.sync_calendar(place.calendars[0].id).outcome == Outcome.BUSY
     release.set()
     thread.join(30)
     assert results == [Outcome.DONE]

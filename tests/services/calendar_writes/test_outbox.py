@@ -22,7 +22,11 @@ from calendar_app.errors import (
     RateLimited,
     UsageLimited,
 )
-from calendar_app.services import bookings, calendar_writes, grants
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.connections import tokens as connection_tokens
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeClient, FakeProvider
@@ -70,7 +74,7 @@ def test_remote_ids_are_what_google_demands(place: Place) -> None:
 def test_a_write_is_read_back(fake: FakeProvider, place: Place) -> None:
     """Written, then read again, and only then called verified; the event tells the host what they need."""
     made = place.book(place.at(10))
-    assert calendar_writes.apply(_write(made.id).id) == "verified"
+    assert write_outbox.apply(_write(made.id).id) == "verified"
     row = _write(made.id)
     assert (row.applied_version, row.attempts, row.lease_until) == (row.desired_version, 0, None)
     assert row.verified_at is not None
@@ -93,7 +97,7 @@ def test_every_crash_point_ends_in_one_event(
     made = place.book(place.at(10))
     fake.fail(step, error)  # type: ignore[arg-type]
     try:
-        calendar_writes.apply(_write(made.id).id, now=NOW)
+        write_outbox.apply(_write(made.id).id, now=NOW)
     except (Killed, TimeoutError):
         pass
     carry_out(now=NOW + timedelta(minutes=5))
@@ -107,9 +111,9 @@ def test_a_deleted_event_may_look_like_a_changed_one(fake: FakeProvider, place: 
     made = place.book(place.at(10))
     carry_out()
     fake.remove(place.calendars[0].remote_id, _write(made.id).remote_id)
-    bookings.reschedule(place.owner, made.id, place.at(11))
+    booking_reschedule.reschedule(place.owner, made.id, place.at(11))
     fake.fail("put_event", PreconditionFailed())
-    assert calendar_writes.apply(_write(made.id).id) == "verified"
+    assert write_outbox.apply(_write(made.id).id) == "verified"
     assert list(ours(fake, place.calendars)) == [made.id]
 
 
@@ -120,10 +124,10 @@ def test_a_crash_while_removing_ends_in_no_event(
     """The same for a cancellation."""
     made = place.book(place.at(10))
     carry_out()
-    bookings.cancel(place.owner, made.id)
+    transitions.cancel(place.owner, made.id)
     fake.fail("delete_event", error)  # type: ignore[arg-type]
     try:
-        calendar_writes.apply(_write(made.id).id, now=NOW)
+        write_outbox.apply(_write(made.id).id, now=NOW)
     except Killed:
         pass
     carry_out(now=NOW + timedelta(minutes=5))
@@ -138,7 +142,7 @@ def test_the_same_job_many_times_at_once_is_one_event(fake: FakeProvider, place:
 
     def work() -> None:
         barrier.wait()
-        calendar_writes.apply(_write(made.id).id)
+        write_outbox.apply(_write(made.id).id)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -152,9 +156,9 @@ def test_the_same_job_many_times_at_once_is_one_event(fake: FakeProvider, place:
 def test_create_and_cancel_in_reverse_order(fake: FakeProvider, place: Place) -> None:
     """A job carries out what is wanted now, not what was wanted when it was queued."""
     made = place.book(place.at(10))
-    bookings.cancel(place.owner, made.id)
+    transitions.cancel(place.owner, made.id)
     for _ in range(2):
-        assert calendar_writes.apply(_write(made.id).id) == "removed"
+        assert write_outbox.apply(_write(made.id).id) == "removed"
     assert fake.count("put_event") == 0
     assert ours(fake, place.calendars) == {}
 
@@ -164,18 +168,18 @@ def test_a_late_worker_is_fenced_and_its_call_made_good(fake: FakeProvider, plac
     made = place.book(place.at(10))
     write_id = _write(made.id).id
     put = FakeClient.put_event
-    later = NOW + calendar_writes.LEASE + timedelta(seconds=1)
+    later = NOW + write_outbox.LEASE + timedelta(seconds=1)
 
     def slow_put(*arguments: object, **options: object) -> object:
         """Stopped before the call; meanwhile the booking is cancelled and somebody else carries that out."""
         FakeClient.put_event = put  # type: ignore[method-assign]
-        bookings.cancel(place.owner, made.id)
-        assert calendar_writes.apply(write_id, now=later) == "removed"
+        transitions.cancel(place.owner, made.id)
+        assert write_outbox.apply(write_id, now=later) == "removed"
         return put(*arguments, **options)  # type: ignore[arg-type]
 
     FakeClient.put_event = slow_put  # type: ignore[method-assign,assignment]
     try:
-        calendar_writes.apply(write_id, now=NOW)
+        write_outbox.apply(write_id, now=NOW)
     finally:
         FakeClient.put_event = put  # type: ignore[method-assign]
     carry_out(now=later)
@@ -203,7 +207,7 @@ def test_a_late_call_during_the_takers_own_is_made_good(fake: FakeProvider, plac
         done.wait(10)
 
     def first() -> None:
-        calendar_writes.apply(write_id, now=NOW)
+        write_outbox.apply(write_id, now=NOW)
         done.set()
 
     FakeClient.put_event, FakeClient.delete_event = slow_put, slow_delete  # type: ignore[method-assign,assignment]
@@ -213,8 +217,8 @@ def test_a_late_call_during_the_takers_own_is_made_good(fake: FakeProvider, plac
         deadline = datetime.now(UTC) + timedelta(seconds=10)
         while FakeClient.put_event is not put and datetime.now(UTC) < deadline:
             threading.Event().wait(0.01)
-        bookings.cancel(place.owner, made.id)
-        calendar_writes.apply(write_id, now=NOW + timedelta(minutes=2))
+        transitions.cancel(place.owner, made.id)
+        write_outbox.apply(write_id, now=NOW + timedelta(minutes=2))
         worker.join()
     finally:
         FakeClient.put_event, FakeClient.delete_event = put, delete  # type: ignore[method-assign]
@@ -231,12 +235,12 @@ def test_a_change_while_a_worker_writes_is_carried_out_too(fake: FakeProvider, p
     def put_then_move(*arguments: object, **options: object) -> object:
         FakeClient.put_event = put  # type: ignore[method-assign]
         answer = put(*arguments, **options)  # type: ignore[arg-type]
-        bookings.reschedule(place.owner, made.id, place.at(15))
+        booking_reschedule.reschedule(place.owner, made.id, place.at(15))
         return answer
 
     FakeClient.put_event = put_then_move  # type: ignore[method-assign,assignment]
     try:
-        assert calendar_writes.apply(_write(made.id).id) == "verified"
+        assert write_outbox.apply(_write(made.id).id) == "verified"
     finally:
         FakeClient.put_event = put  # type: ignore[method-assign]
     event = ours(fake, place.calendars)[made.id]
@@ -249,19 +253,19 @@ def test_retries_back_off_and_end(fake: FakeProvider, place: Place) -> None:
     made = place.book(place.at(10))
     fake.fail("put_event", *[ProviderUnavailable("Fake is down.") for _ in range(10)])
     write_id, now = _write(made.id).id, NOW
-    assert calendar_writes.apply(write_id, now=now) == "queued"
-    assert calendar_writes.apply(write_id, now=now + timedelta(seconds=1)) == "queued"
+    assert write_outbox.apply(write_id, now=now) == "queued"
+    assert write_outbox.apply(write_id, now=now + timedelta(seconds=1)) == "queued"
     assert fake.count("put_event") == 1
     for _ in range(9):
         now += timedelta(hours=2)
-        calendar_writes.apply(write_id, now=now)
+        write_outbox.apply(write_id, now=now)
     row = _write(made.id)
     assert (row.state, row.attempts, row.last_error) == ("failed", 10, "Fake is down.")
-    assert bookings.get(place.owner, made.id).status == "confirmed"
-    assert calendar_writes.sweep(now + timedelta(days=1)) == 0
-    seen = bookings.retry_sync(place.owner, made.id)
+    assert booking_queries.get(place.owner, made.id).status == "confirmed"
+    assert write_outbox.sweep(now + timedelta(days=1)) == 0
+    seen = transitions.retry_sync(place.owner, made.id)
     assert [(r.state, r.attempts) for r in seen.sync] == [("queued", 0)]
-    assert calendar_writes.apply(write_id) == "verified"
+    assert write_outbox.apply(write_id) == "verified"
 
 
 def test_a_usage_limit_is_waited_out(fake: FakeProvider, place: Place) -> None:
@@ -272,7 +276,7 @@ def test_a_usage_limit_is_waited_out(fake: FakeProvider, place: Place) -> None:
     write_id, now, tries = _write(made.id).id, NOW, 0
     while _write(made.id).state == "queued" and now < NOW + timedelta(hours=60):
         before = fake.count("put_event")
-        calendar_writes.apply(write_id, now=now)
+        write_outbox.apply(write_id, now=now)
         tries += fake.count("put_event") - before
         row = _write(made.id)
         assert row.state == "verified" or row.next_attempt_at is not None
@@ -287,7 +291,7 @@ def test_a_usage_limit_that_never_ends_is_told(fake: FakeProvider, place: Place)
     fake.fail("put_event", *[UsageLimited("Enough for today.", retry_after=3600) for _ in range(60)])
     write_id, now = _write(made.id).id, NOW
     while _write(made.id).state == "queued":
-        calendar_writes.apply(write_id, now=now)
+        write_outbox.apply(write_id, now=now)
         now += timedelta(minutes=80)
     row = _write(made.id)
     assert (row.state, row.last_error, row.attempts) == ("failed", "Enough for today.", 50)
@@ -299,7 +303,7 @@ def test_retry_after_is_the_least_wait(fake: FakeProvider, place: Place, wait: f
     """The provider's Retry-After wins over a shorter backoff."""
     made = place.book(place.at(10))
     fake.fail("put_event", RateLimited(retry_after=wait))
-    calendar_writes.apply(_write(made.id).id, now=NOW)
+    write_outbox.apply(_write(made.id).id, now=NOW)
     due = _write(made.id).next_attempt_at
     assert due is not None
     assert due >= NOW + timedelta(seconds=wait)
@@ -310,8 +314,8 @@ def test_what_cannot_succeed_is_parked_at_once(fake: FakeProvider, place: Place,
     """No retry where a retry cannot help, and the other bookings' writes go on."""
     made, other = place.book(place.at(10)), place.book(place.at(11))
     fake.fail("put_event", error)
-    assert calendar_writes.apply(_write(made.id).id) == "failed"
-    assert calendar_writes.apply(_write(other.id).id) == "verified"
+    assert write_outbox.apply(_write(made.id).id) == "failed"
+    assert write_outbox.apply(_write(other.id).id) == "verified"
     assert fake.count("put_event") == 2
 
 
@@ -324,12 +328,12 @@ def test_one_parked_write_is_taken_up_alone(fake: FakeProvider) -> None:
     first, second = writes(made.id)
     assert (first.state, second.state) == ("failed", "failed")
     with transaction() as session:
-        assert calendar_writes.retry_writes(session, place.workspace.id, [second.id]) == [second.id]
+        assert write_outbox.retry_writes(session, place.workspace.id, [second.id]) == [second.id]
     assert [row.state for row in writes(made.id)] == ["failed", "queued"]
-    assert calendar_writes.apply(second.id) == "verified"
+    assert write_outbox.apply(second.id) == "verified"
     with transaction() as session:
-        assert calendar_writes.retry_workspace(session, place.workspace.id) == [first.id]
-    assert calendar_writes.apply(first.id) == "verified"
+        assert write_outbox.retry_workspace(session, place.workspace.id) == [first.id]
+    assert write_outbox.apply(first.id) == "verified"
 
 
 def test_parked_writes_are_taken_up_in_their_own_workspace_only(fake: FakeProvider, place: Place) -> None:
@@ -339,8 +343,8 @@ def test_parked_writes_are_taken_up_in_their_own_workspace_only(fake: FakeProvid
     carry_out()
     elsewhere = factories.workspace()
     with transaction() as session:
-        assert calendar_writes.retry_writes(session, elsewhere.id, [_write(made.id).id]) == []
-        assert calendar_writes.retry_workspace(session, elsewhere.id) == []
+        assert write_outbox.retry_writes(session, elsewhere.id, [_write(made.id).id]) == []
+        assert write_outbox.retry_workspace(session, elsewhere.id) == []
     assert _write(made.id).state == "failed"
 
 
@@ -352,7 +356,7 @@ def test_a_job_that_kills_its_workers_is_parked(fake: FakeProvider, place: Place
     for _ in range(12):
         now += timedelta(minutes=2)
         try:
-            calendar_writes.apply(_write(made.id).id, now=now)
+            write_outbox.apply(_write(made.id).id, now=now)
         except Killed:
             continue
     row = _write(made.id)
@@ -364,16 +368,16 @@ def test_a_revoked_grant_parks_until_the_account_is_back(fake: FakeProvider, pla
     made = place.book(place.at(10))
     account = next(iter(fake.accounts.values()))
     fake.revoke_grants(account)
-    assert calendar_writes.apply(_write(made.id).id) == "failed"
+    assert write_outbox.apply(_write(made.id).id) == "failed"
     assert _write(made.id).last_error_code == "needs_reconnect"
-    assert calendar_writes.sweep() == 0
+    assert write_outbox.sweep() == 0
     grant = fake.grant(account)
     with transaction() as session:
         row = session.get_one(Connection, place.calendars[0].connection_id)
-        grants.save(session, row, grant)
+        connection_tokens.save(session, row, grant)
         row.status = "connected"
-    assert calendar_writes.sweep() == 1
-    assert calendar_writes.apply(_write(made.id).id) == "verified"
+    assert write_outbox.sweep() == 1
+    assert write_outbox.apply(_write(made.id).id) == "verified"
     assert list(ours(fake, place.calendars)) == [made.id]
 
 
@@ -381,7 +385,7 @@ def test_an_expired_token_costs_nothing(fake: FakeProvider, place: Place) -> Non
     """A 401 in the middle is refreshed and repeated without being noticed."""
     made = place.book(place.at(10))
     fake.fail("put_event", AuthExpired())
-    assert calendar_writes.apply(_write(made.id).id) == "verified"
+    assert write_outbox.apply(_write(made.id).id) == "verified"
 
 
 def test_what_the_owner_changed_in_the_event_stays(fake: FakeProvider, place: Place) -> None:
@@ -393,7 +397,7 @@ def test_what_the_owner_changed_in_the_event_stays(fake: FakeProvider, place: Pl
     guests = (Attendee("grace@example.org", "Grace", Response.ACCEPTED), Attendee("boss@example.com"))
     edited = replace(event, summary="VIP: Grace", description="bring cake", attendees=guests)
     fake.change(remote, edited)
-    bookings.reschedule(place.owner, made.id, place.at(14))
+    booking_reschedule.reschedule(place.owner, made.id, place.at(14))
     carry_out()
     after = ours(fake, place.calendars)[made.id]
     assert after.start is not None
@@ -410,7 +414,7 @@ def test_an_event_deleted_outside_is_made_again_when_the_booking_moves(
     made = place.book(place.at(10))
     carry_out()
     fake.remove(place.calendars[0].remote_id, _write(made.id).remote_id)
-    bookings.reschedule(place.owner, made.id, place.at(14))
+    booking_reschedule.reschedule(place.owner, made.id, place.at(14))
     carry_out()
     assert list(ours(fake, place.calendars)) == [made.id]
 
@@ -419,7 +423,7 @@ def test_an_event_that_does_not_show_is_written_again(fake: FakeProvider, place:
     """When reading back finds nothing, the write counts as not done."""
     made = place.book(place.at(10))
     fake.fail("get_event", EventNotFound())
-    assert calendar_writes.apply(_write(made.id).id, now=NOW) == "queued"
+    assert write_outbox.apply(_write(made.id).id, now=NOW) == "queued"
     carry_out(now=NOW + timedelta(minutes=1))
     assert (_write(made.id).state, fake.count("put_event")) == ("verified", 2)
 
@@ -428,11 +432,11 @@ def test_a_failed_read_back_is_made_up_for(fake: FakeProvider, place: Place) -> 
     """Written but unread is called written; the sweeper verifies it later without writing again."""
     made = place.book(place.at(10))
     fake.fail("get_event", ProviderUnavailable())
-    assert calendar_writes.apply(_write(made.id).id, now=NOW) == "written"
-    assert calendar_writes.sweep(NOW) == 0
+    assert write_outbox.apply(_write(made.id).id, now=NOW) == "written"
+    assert write_outbox.sweep(NOW) == 0
     later = NOW + timedelta(minutes=3)
-    assert calendar_writes.sweep(later) == 1
-    assert calendar_writes.apply(_write(made.id).id, now=later) == "verified"
+    assert write_outbox.sweep(later) == 1
+    assert write_outbox.apply(_write(made.id).id, now=later) == "verified"
     assert fake.count("put_event") == 1
 
 
@@ -465,10 +469,10 @@ def test_a_calendar_switched_off_later_still_follows_its_bookings(fake: FakeProv
     made = place.book(place.at(10))
     carry_out()
     _change(Calendar, place.calendars[0].id, receives_bookings=False)
-    bookings.reschedule(place.owner, made.id, place.at(11))
+    booking_reschedule.reschedule(place.owner, made.id, place.at(11))
     carry_out()
     assert list(ours(fake, place.calendars)) == [made.id]
-    bookings.cancel(place.owner, made.id)
+    transitions.cancel(place.owner, made.id)
     carry_out()
     assert ours(fake, place.calendars) == {}
 
@@ -494,7 +498,7 @@ def test_a_rolled_back_booking_queues_nothing(
 
     def planned_and_rolled_back() -> None:
         with transaction() as session:
-            assert calendar_writes.plan(session, session.get_one(Booking, row.id))
+            assert write_outbox.plan(session, session.get_one(Booking, row.id))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -513,17 +517,17 @@ def test_the_sweeper_finds_what_a_lost_queue_forgot(
     monkeypatch.setattr(
         "calendar_app.queues.enqueue", lambda _queue, _job, write_id, **_options: queued.append(write_id)
     )
-    assert calendar_writes.sweep() == 3
+    assert write_outbox.sweep() == 3
     for write_id in queued:
-        calendar_writes.apply(write_id)
+        write_outbox.apply(write_id)
     assert set(ours(fake, place.calendars)) == {view.id for view in made}
-    assert calendar_writes.sweep() == 0
+    assert write_outbox.sweep() == 0
 
 
 def test_a_tombstone_is_not_an_event(fake: FakeProvider, place: Place) -> None:
     """Cancelling leaves the vendor's tombstone, and cancelling what never was written leaves nothing."""
     made = place.book(place.at(10))
-    bookings.cancel(place.owner, made.id)
+    transitions.cancel(place.owner, made.id)
     carry_out()
     events: list[CalendarEvent] = list(fake.calendar(place.calendars[0].remote_id).events.values())
     assert all(event.status is EventStatus.CANCELLED for event in events)
@@ -531,4 +535,4 @@ def test_a_tombstone_is_not_an_event(fake: FakeProvider, place: Place) -> None:
 
 def test_an_unknown_row_is_no_error(fake: FakeProvider) -> None:
     """A job whose row is gone has nothing to do."""
-    assert calendar_writes.apply("0" * 26) == ""
+    assert write_outbox.apply("0" * 26) == ""

@@ -14,7 +14,9 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Mail
 from calendar_app.errors import PermissionDenied
 from calendar_app.providers.base import AccessRole, RemoteCalendar
-from calendar_app.services import calendar_listing, calendar_writes, calendars
+from calendar_app.services.calendar_sync import calendar_listing
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.connections import calendars
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
@@ -65,10 +67,10 @@ def test_a_calendar_that_turned_read_only_gets_its_writes(fake: FakeProvider, pl
     assert "may only be read" in shown.last_error
     made = place.book(place.at(10))
     fake.fail("put_event", PermissionDenied("Not yours."))
-    assert calendar_writes.apply(write_of(made.id).id) == "failed"
+    assert write_outbox.apply(write_of(made.id).id) == "failed"
     allow(fake, place, AccessRole.WRITER)
     assert look(place) == []
-    assert calendar_writes.apply(write_of(made.id).id) == "verified"
+    assert write_outbox.apply(write_of(made.id).id) == "verified"
     assert list(ours(fake, place.calendars)) == [made.id]
     assert calendars.list_calendars(place.owner)[0].last_error == ""
     assert len(mails()) == 1
@@ -80,10 +82,10 @@ def test_a_provider_that_allows_and_refuses_is_not_asked_for_ever(fake: FakeProv
     made = place.book(place.at(10))
     fake.fail("put_event", *[PermissionDenied("Not this one.") for _ in range(20)])
     for _ in range(15):
-        calendar_writes.apply(write_of(made.id).id)
+        write_outbox.apply(write_of(made.id).id)
         look(place)
     row = write_of(made.id)
-    assert (row.state, fake.count("put_event")) == ("failed", calendar_writes.MAX_ATTEMPTS)
+    assert (row.state, fake.count("put_event")) == ("failed", write_outbox.MAX_ATTEMPTS)
     assert len(mails()) == 1
 
 
@@ -210,4 +212,4 @@ def test_a_removed_calendar_is_planned_for_where_the_host_has_no_other(
     assert look(place) == []
     with reading() as session:
         assert session.get_one(Calendar, place.calendars[0].id).removed_at is None
-    assert calendar_writes.apply(write_of(made.id).id) == "verified"
+    assert write_outbox.apply(write_of(made.id).id) == "verified"

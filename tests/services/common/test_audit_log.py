@@ -10,30 +10,34 @@ import pytest
 
 import calendar_app
 from calendar_app.errors import NotSignedIn
-from calendar_app.services import accounts, audit, bookings, drift, orders, security
-from calendar_app.services.audit import AuditView
-from calendar_app.services.orders import NewLine
+from calendar_app.services.accounts import account_security, authentication
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.common import audit_log
+from calendar_app.services.common.audit_log import AuditView
+from calendar_app.services.external_changes import drift_report
+from calendar_app.services.orders import commands as order_commands
+from calendar_app.services.orders.commands import NewLine
+from tests.services.external_changes.test_resolve import look, move, rule, written
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import PASSWORD
 from tests.support.scheduling import GUEST, ZONE, Place, carry_out
-
-from .test_outside import look, move, rule, written
 
 pytestmark = pytest.mark.usefixtures("database")
 
 
 def trail(place: Place) -> dict[str, AuditView]:
     """The newest entry of each action."""
-    return {entry.action: entry for entry in reversed(audit.list_entries(place.owner, limit=200).items)}
+    return {entry.action: entry for entry in reversed(audit_log.list_entries(place.owner, limit=200).items)}
 
 
 def test_customers_are_named_as_customers(place: Place) -> None:
     """Booking, moving, cancelling and ordering by links are the customer's doing, not the system's."""
     made = place.book(place.at(9))
     token = made.manage_url.rsplit("/", 1)[-1]
-    bookings.reschedule_by_token(token, place.at(11))
-    bookings.cancel_by_token(token)
-    orders.create([NewLine(place.event_type.id, place.at(9))], ZONE, *GUEST)
+    booking_reschedule.reschedule_by_token(token, place.at(11))
+    transitions.cancel_by_token(token)
+    order_commands.create([NewLine(place.event_type.id, place.at(9))], ZONE, *GUEST)
     found = trail(place)
     for action in ("booking.created", "booking.rescheduled", "booking.cancelled", "order.created"):
         assert (found[action].actor, found[action].actor_kind) == ("customer", "customer"), action
@@ -46,37 +50,39 @@ def test_the_clock_is_the_system_and_an_events_change_the_providers(fake: FakePr
     move(fake, place, made, made.start + timedelta(hours=1))
     look(place)
     assert trail(place)["booking.rescheduled"].actor_kind == "provider"
-    bookings.complete_past(made.end + timedelta(days=1))
+    transitions.complete_past(made.end + timedelta(days=1))
     assert trail(place)["booking.completed"].actor_kind == "system"
 
 
 def test_api_tokens_are_in_the_trail_and_named(place: Place) -> None:
     """One made with the password and one made in the settings, each ended, each named where it acts."""
-    signed_in = accounts.sign_up("Tia", "tia@example.com", PASSWORD, "", "Europe/Berlin")
+    signed_in = authentication.sign_up("Tia", "tia@example.com", PASSWORD, "", "Europe/Berlin")
     tia = signed_in.identity.actor()
-    secret, _ = accounts.issue_api_token("tia@example.com", PASSWORD)
-    made = audit.list_entries(tia).items[0]
+    secret, _ = authentication.issue_api_token("tia@example.com", PASSWORD)
+    made = audit_log.list_entries(tia).items[0]
     assert (made.action, made.actor, made.actor_kind) == ("token.created", "tia@example.com", "person")
-    holder = accounts.identify_bearer(secret)
+    holder = authentication.identify_bearer(secret)
     assert holder is not None
-    other = security.create_token(holder, "Reports", ["write"], 5)
-    security.revoke_token(holder, other.token.id)
-    ended, begun, *_ = audit.list_entries(tia).items
+    other = account_security.create_token(holder, "Reports", ["write"], 5)
+    account_security.revoke_token(holder, other.token.id)
+    ended, begun, *_ = audit_log.list_entries(tia).items
     assert [(one.action, one.actor_kind, one.token) for one in (ended, begun)] == [
-        ("token.revoked", "token", accounts.UNNAMED),
-        ("token.created", "token", accounts.UNNAMED),
+        ("token.revoked", "token", authentication.UNNAMED),
+        ("token.created", "token", authentication.UNNAMED),
     ]
-    reporter = accounts.identify_bearer(security.create_token(holder, "Reports", ["write"], 5).secret)
+    reporter = authentication.identify_bearer(
+        account_security.create_token(holder, "Reports", ["write"], 5).secret
+    )
     assert reporter is not None
     assert reporter.actor().token == "Reports"
 
 
 def test_a_revoked_browser_is_in_the_trail(place: Place) -> None:
     """Who ended whose session, with the browser it was."""
-    identity = accounts.sign_up("Tia", "tia@example.com", PASSWORD, "", "Europe/Berlin").identity
-    other = accounts.sign_in("tia@example.com", PASSWORD, user_agent="Firefox on a phone").identity
-    accounts.revoke_session(identity, other.session_id)
-    entry = audit.list_entries(identity.actor()).items[0]
+    identity = authentication.sign_up("Tia", "tia@example.com", PASSWORD, "", "Europe/Berlin").identity
+    other = authentication.sign_in("tia@example.com", PASSWORD, user_agent="Firefox on a phone").identity
+    authentication.revoke_session(identity, other.session_id)
+    entry = audit_log.list_entries(identity.actor()).items[0]
     assert (entry.action, entry.actor, entry.detail["browser"]) == (
         "session.ended",
         "tia@example.com",
@@ -86,16 +92,18 @@ def test_a_revoked_browser_is_in_the_trail(place: Place) -> None:
 
 def test_signing_in_and_out_is_in_the_trail(place: Place) -> None:
     """Each sign-in and sign-out, with the browser it was; a failed one and a second sign-out leave no entry."""
-    began = accounts.sign_up("Tia", "tia@example.com", PASSWORD, "", "Europe/Berlin", user_agent="Firefox")
+    began = authentication.sign_up(
+        "Tia", "tia@example.com", PASSWORD, "", "Europe/Berlin", user_agent="Firefox"
+    )
     with pytest.raises(NotSignedIn):
-        accounts.sign_in("tia@example.com", "not the password", user_agent="Somebody")
-    again = accounts.sign_in("tia@example.com", PASSWORD, user_agent="Firefox on a phone")
+        authentication.sign_in("tia@example.com", "not the password", user_agent="Somebody")
+    again = authentication.sign_in("tia@example.com", PASSWORD, user_agent="Firefox on a phone")
     for _twice in range(2):
-        accounts.sign_out(again.token)
+        authentication.sign_out(again.token)
     actor = began.identity.actor()
     entries = [
         (entry.action, entry.actor, entry.subject_id, entry.detail["browser"])
-        for entry in audit.list_entries(actor, subject_type="session").items
+        for entry in audit_log.list_entries(actor, subject_type="session").items
     ]
     tia, phone = "tia@example.com", again.identity.session_id
     assert entries == [
@@ -109,12 +117,12 @@ def test_a_drift_run_leaves_the_trail_alone(place: Place) -> None:
     """However often it runs: the report counts what it looked at, and no entry is added, changed or deleted."""
     place.book(place.at(9))
     carry_out()
-    before = audit.list_entries(place.owner, limit=200)
+    before = audit_log.list_entries(place.owner, limit=200)
     for hours in (1, 2):
         now = place.at(8) - timedelta(days=1) + timedelta(hours=hours)
-        drift.check_connection(place.calendars[0].connection_id, now=now)
-    assert drift.report(place.owner).checked == 1
-    assert audit.list_entries(place.owner, limit=200) == before
+        drift_report.check_connection(place.calendars[0].connection_id, now=now)
+    assert drift_report.report(place.owner).checked == 1
+    assert audit_log.list_entries(place.owner, limit=200) == before
 
 
 def _names_entries(path: Path) -> bool:

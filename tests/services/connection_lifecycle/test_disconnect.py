@@ -14,14 +14,21 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Booking, Calendar, CalendarWrite, Connection, Event
 from calendar_app.domain.event import EventStatus
 from calendar_app.errors import InvalidInput, InvalidRequest, ProviderUnavailable
-from calendar_app.services import calendar_writes, connections, sync
-from calendar_app.services.roles import Actor
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.connection_lifecycle import check as connection_check
+from calendar_app.services.connection_lifecycle import disconnect as connection_disconnect
+from calendar_app.services.connection_lifecycle import oauth as connection_oauth
+from calendar_app.services.connections import queries as connection_queries
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeAccount, FakeProvider
 
 BROWSER = "session-1"
-disconnect = partial(connections.disconnect, at_once=60)  # on a busy machine, too, it is over when it returns
+disconnect = partial(
+    connection_disconnect.disconnect, at_once=60
+)  # on a busy machine, too, it is over when it returns
 
 
 @dataclass
@@ -30,8 +37,8 @@ class Scene:
 
     fake: FakeProvider
     actor: Actor
-    first: connections.ConnectResult
-    second: connections.ConnectResult
+    first: connection_oauth.ConnectResult
+    second: connection_oauth.ConnectResult
     account: FakeAccount
     other: FakeAccount
     future: Booking
@@ -55,10 +62,10 @@ def scene(database: Database) -> Iterator[Scene]:
     with fake.installed():
         accounts = [fake.account("ada@example.com"), fake.account("work@example.com")]
         first, second = (
-            connections.finish(
+            connection_oauth.finish(
                 bindings=[BROWSER],
                 provider="fake",
-                **fake.allow(connections.start(actor, "fake", binding=BROWSER), account),
+                **fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account),
             )
             for account in accounts
         )
@@ -68,9 +75,9 @@ def scene(database: Database) -> Iterator[Scene]:
         past = factories.booking(kind, person, tomorrow - timedelta(days=7))
         for booking in (future, past):
             with transaction() as session:
-                writes = calendar_writes.plan(session, session.get_one(Booking, booking.id))
+                writes = write_outbox.plan(session, session.get_one(Booking, booking.id))
             for write in writes:
-                calendar_writes.apply(write)
+                write_outbox.apply(write)
         yield Scene(fake, actor, first, second, *accounts, future, past)
 
 
@@ -82,17 +89,17 @@ def _row(connection_id: str) -> Connection:
 def test_the_preview_names_future_bookings_and_where_they_could_go(scene: Scene) -> None:
     """Only bookings that are not over, with a title and time; only writable calendars of other live accounts."""
     assert len(scene.here) == 2
-    preview = connections.disconnect_preview(scene.actor, scene.first.connection.id)
+    preview = connection_disconnect.disconnect_preview(scene.actor, scene.first.connection.id)
     (booking,) = preview.bookings
     assert (booking.id, booking.title, booking.start) == (scene.future.id, "Intro", scene.future.start_at)
     assert booking.calendar_name == "Main"
     assert [view.id for view in preview.move_targets] == [scene.second.calendars[0].id]
-    assert connections.disconnect_preview(scene.actor, scene.second.connection.id).bookings == []
+    assert connection_disconnect.disconnect_preview(scene.actor, scene.second.connection.id).bookings == []
 
 
 def test_disconnecting_ends_the_grant_and_keeps_history(scene: Scene) -> None:
     """Revoked at the provider, tokens forgotten, row, calendars and events kept; the events stay where they are."""
-    sync.sync_calendar(scene.first.calendars[0].id)
+    sync_requests.sync_calendar(scene.first.calendars[0].id)
     result = disconnect(scene.actor, scene.first.connection.id)
     assert (result.revoked, result.moved, result.cancelled) == (True, 0, 0)
     assert scene.fake.live_grants(scene.account) == 0
@@ -106,7 +113,9 @@ def test_disconnecting_ends_the_grant_and_keeps_history(scene: Scene) -> None:
         assert session.exec(select(Event).where(Event.calendar_id == kept.id)).first() is not None
         actions = [entry.action for entry in session.exec(select(AuditEntry))]
     assert actions.count("connection.disconnected") == 1
-    assert [view.id for view in connections.list_connections(scene.actor)] == [scene.second.connection.id]
+    assert [view.id for view in connection_queries.list_connections(scene.actor)] == [
+        scene.second.connection.id
+    ]
 
 
 def test_disconnecting_twice_is_success(scene: Scene) -> None:
@@ -181,12 +190,12 @@ def test_bookings_move_to_another_calendar(scene: Scene) -> None:
         ).one()
         assert session.get_one(Calendar, target).receives_bookings
     assert (gone.present, gone.state) == (False, "removed")
-    calendar_writes.apply(write.id)
+    write_outbox.apply(write.id)
     assert len(scene.there) == 1
     with transaction() as session:
         booking = session.get_one(Booking, scene.future.id)
         booking.version += 1
-        planned = calendar_writes.plan(session, booking)
+        planned = write_outbox.plan(session, booking)
     assert planned == [write.id]
 
 
@@ -220,7 +229,7 @@ def test_a_connection_that_needs_its_person_can_be_ended_too(scene: Scene) -> No
     """A dead grant is no obstacle: what cannot be taken out is left, and said in the log."""
     scene.fake.revoke_grants(scene.account)
     scene.fake.expire_access_tokens()
-    assert not connections.test(scene.actor, scene.first.connection.id).ok
+    assert not connection_check.test(scene.actor, scene.first.connection.id).ok
     target = scene.second.calendars[0].id
     result = disconnect(scene.actor, scene.first.connection.id, bookings="move", move_to=target)
     assert result.moved == 1

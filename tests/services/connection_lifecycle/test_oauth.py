@@ -28,8 +28,13 @@ from calendar_app.errors import (
     StateInvalid,
 )
 from calendar_app.providers.base import AccessRole
-from calendar_app.services import channels, connections, grants, sync
-from calendar_app.services.roles import Role
+from calendar_app.services.calendar_sync import push_channels
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.connection_lifecycle import disconnect as connection_disconnect
+from calendar_app.services.connection_lifecycle import oauth as connection_oauth
+from calendar_app.services.connections import queries as connection_queries
+from calendar_app.services.connections import tokens as connection_tokens
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import ALL_SCOPES, FakeProvider
@@ -51,15 +56,15 @@ def actor(database: Database) -> factories.Actor:
     return factories.actor(person, workspace)
 
 
-def _finish(answer: dict[str, str], **changes: object) -> connections.ConnectResult:
-    return connections.finish(**({"bindings": [BROWSER], "provider": "fake"} | answer | changes))  # type: ignore[arg-type]
+def _finish(answer: dict[str, str], **changes: object) -> connection_oauth.ConnectResult:
+    return connection_oauth.finish(**({"bindings": [BROWSER], "provider": "fake"} | answer | changes))  # type: ignore[arg-type]
 
 
 def _connect(
     fake: FakeProvider, actor: factories.Actor, email: str = "ada@example.com"
-) -> connections.ConnectResult:
+) -> connection_oauth.ConnectResult:
     account = fake.accounts.get(f"id-of-{email}") or fake.account(email, calendars=("main", "team"))
-    return _finish(fake.allow(connections.start(actor, "fake", binding=BROWSER), account))
+    return _finish(fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account))
 
 
 def _stored() -> list[Connection]:
@@ -69,7 +74,7 @@ def _stored() -> list[Connection]:
 
 def test_the_authorization_request_is_what_rfc_9700_wants(actor: factories.Actor, fake: FakeProvider) -> None:
     """PKCE S256, a long state, the exact redirect address; no secret stands in the database in clear."""
-    url = connections.start(actor, "fake", binding=BROWSER, next_path="/settings/calendars?tab=1")
+    url = connection_oauth.start(actor, "fake", binding=BROWSER, next_path="/settings/calendars?tab=1")
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     assert query["code_challenge_method"] == "S256"
     assert len(query["code_challenge"]) == 43
@@ -114,7 +119,7 @@ def test_read_only_calendars_are_not_made_to_take_bookings(
     account = fake.account("ada@example.com", calendars=())
     account.add_calendar("a", is_primary=True, access_role=AccessRole.READER)
     account.add_calendar("b", access_role=AccessRole.WRITER)
-    result = _finish(fake.allow(connections.start(actor, "fake", binding=BROWSER), account))
+    result = _finish(fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account))
     found = {view.name: (view.receives_bookings, view.checks_conflicts) for view in result.calendars}
     assert found == {"a": (False, True), "b": (True, False)}
 
@@ -131,7 +136,9 @@ def test_a_second_account_leaves_the_first_ones_bookings_alone(
 
 def test_a_state_is_used_once(actor: factories.Actor, fake: FakeProvider) -> None:
     """A callback that arrives again is refused before the provider is asked anything."""
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com"))
+    answer = fake.allow(
+        connection_oauth.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com")
+    )
     _finish(answer)
     calls = len(fake.calls)
     with pytest.raises(StateInvalid):
@@ -142,7 +149,9 @@ def test_a_state_is_used_once(actor: factories.Actor, fake: FakeProvider) -> Non
 
 def test_a_state_is_used_once_in_parallel_too(actor: factories.Actor, fake: FakeProvider) -> None:
     """Eight callbacks at once exchange one code."""
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com"))
+    answer = fake.allow(
+        connection_oauth.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com")
+    )
 
     def attempt(_: int) -> bool:
         try:
@@ -173,7 +182,9 @@ def test_a_bad_state_is_refused_before_the_code_is_exchanged(
     actor: factories.Actor, fake: FakeProvider, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is asked of the provider and nothing is written; the rightful browser can still finish, if in time."""
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com"))
+    answer = fake.allow(
+        connection_oauth.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com")
+    )
     with fake_google(), pytest.raises(StateInvalid):
         _finish(answer, **changes)
     assert fake.calls == []
@@ -189,19 +200,19 @@ def fake_google() -> object:
 def test_an_answer_from_another_issuer_is_refused(actor: factories.Actor, fake: FakeProvider) -> None:
     """RFC 9207: `iss` of another authorization server ends the attempt; the right one passes."""
     account = fake.account("ada@example.com")
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account)
+    answer = fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account)
     with pytest.raises(StateInvalid):
         _finish(answer, issuer="https://login.evil.example")
     assert fake.calls == []
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account)
+    answer = fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account)
     assert _finish(answer, issuer="https://fake.example").calendars
 
 
 def test_pkce_is_enforced(actor: factories.Actor, fake: FakeProvider) -> None:
     """A code from another attempt does not fit this attempt's verifier (code injection)."""
     account = fake.account("ada@example.com")
-    stolen = fake.allow(connections.start(actor, "fake", binding="victim"), account)["code"]
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account)
+    stolen = fake.allow(connection_oauth.start(actor, "fake", binding="victim"), account)["code"]
+    answer = fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account)
     with pytest.raises(StateInvalid, match="did not accept"):
         _finish(answer | {"code": stolen})
     assert _stored() == []
@@ -212,14 +223,14 @@ def test_a_code_that_a_policy_refuses_says_so(actor: factories.Actor, fake: Fake
     account = fake.account("ada@example.com")
     fake.fail("exchange", GrantRevoked(reason="blocked_by_policy"))
     with pytest.raises(ConsentDenied) as caught:
-        _finish(fake.allow(connections.start(actor, "fake", binding=BROWSER), account))
+        _finish(fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account))
     assert caught.value.code == "blocked_by_policy"
 
 
 def test_denied_consent_is_said(actor: factories.Actor, fake: FakeProvider) -> None:
     """Pressing "Deny" writes nothing and says what happened."""
     with pytest.raises(ConsentDenied, match="not connected"):
-        _finish(fake.deny(connections.start(actor, "fake", binding=BROWSER)))
+        _finish(fake.deny(connection_oauth.start(actor, "fake", binding=BROWSER)))
     assert fake.calls == []
     assert _stored() == []
 
@@ -232,21 +243,23 @@ def test_other_refusals_name_who_can_help(
     actor: factories.Actor, fake: FakeProvider, error: str, raised: type[AlmanacError]
 ) -> None:
     """The provider's trouble passes, the operator's has to be mended."""
-    answer = fake.deny(connections.start(actor, "fake", binding=BROWSER))
+    answer = fake.deny(connection_oauth.start(actor, "fake", binding=BROWSER))
     with pytest.raises(raised):
         _finish(answer | {"error": error})
 
 
 def test_a_missing_code_is_refused(actor: factories.Actor, fake: FakeProvider) -> None:
     """A state alone connects nothing."""
-    answer = fake.deny(connections.start(actor, "fake", binding=BROWSER))
+    answer = fake.deny(connection_oauth.start(actor, "fake", binding=BROWSER))
     with pytest.raises(StateInvalid):
         _finish({"state": answer["state"]})
 
 
 def test_a_wrong_client_secret_is_the_operators_fault(actor: factories.Actor, fake: FakeProvider) -> None:
     """The person learns that they cannot mend it; nothing is written."""
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com"))
+    answer = fake.allow(
+        connection_oauth.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com")
+    )
     fake.fail("exchange", InvalidRequest("Fake does not accept the client secret.", reason="invalid_client"))
     with pytest.raises(ProviderNotConfigured) as refused:
         _finish(answer)
@@ -258,7 +271,7 @@ def test_a_wrong_client_secret_is_the_operators_fault(actor: factories.Actor, fa
 def test_an_outage_writes_nothing(actor: factories.Actor, fake: FakeProvider, call: str) -> None:
     """Whichever call meets it; a grant that was already given is returned, once it is known whose it is."""
     account = fake.account("ada@example.com")
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account)
+    answer = fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account)
     fake.fail(call, ProviderUnavailable())
     with pytest.raises(ProviderUnavailable):
         _finish(answer)
@@ -269,7 +282,7 @@ def test_an_outage_writes_nothing(actor: factories.Actor, fake: FakeProvider, ca
 def test_a_required_permission_that_was_ticked_off(actor: factories.Actor, fake: FakeProvider) -> None:
     """The connection is refused, the sentence names what is missing, and the useless grant is revoked."""
     account = fake.account("ada@example.com")
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account, scopes=["profile"])
+    answer = fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account, scopes=["profile"])
     with pytest.raises(ConsentDenied, match="read your events and write bookings") as refused:
         _finish(answer)
     assert refused.value.code == "scope_missing"
@@ -281,7 +294,7 @@ def test_an_optional_permission_that_was_ticked_off(actor: factories.Actor, fake
     """The connection stands, stores what was given, and says which feature is lost."""
     account = fake.account("ada@example.com")
     answer = fake.allow(
-        connections.start(actor, "fake", binding=BROWSER), account, scopes=["profile", "calendar"]
+        connection_oauth.start(actor, "fake", binding=BROWSER), account, scopes=["profile", "calendar"]
     )
     result = _finish(answer)
     assert result.missing_features == ("check a time once more before a booking is confirmed",)
@@ -296,7 +309,7 @@ def test_a_useless_grant_is_not_revoked_under_a_connection_that_lives(
     """Revoking ends every grant of the account, so a failed second attempt leaves a working connection alone."""
     _connect(fake, actor)
     account = fake.accounts["id-of-ada@example.com"]
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account, scopes=["profile"])
+    answer = fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account, scopes=["profile"])
     with pytest.raises(ConsentDenied):
         _finish(answer)
     assert fake.count("revoke") == 0
@@ -314,7 +327,7 @@ def test_a_connect_that_fails_half_way_ends_nobody_elses_grant(
     other = factories.team().actor
     account = fake.accounts["id-of-ada@example.com"]
     scopes = ["profile"] if call == "scopes" else ALL_SCOPES
-    answer = fake.allow(connections.start(other, "fake", binding=BROWSER), account, scopes=scopes)
+    answer = fake.allow(connection_oauth.start(other, "fake", binding=BROWSER), account, scopes=scopes)
     if call != "scopes":
         fake.fail(call, ProviderUnavailable())
     if not known:
@@ -323,7 +336,7 @@ def test_a_connect_that_fails_half_way_ends_nobody_elses_grant(
     with pytest.raises((ProviderUnavailable, ConsentDenied)):
         _finish(answer)
     assert fake.count("revoke") == 0
-    assert grants.call(first.connection.id, lambda api: api.list_calendars())
+    assert connection_tokens.call(first.connection.id, lambda api: api.list_calendars())
 
 
 def test_a_useless_grant_of_nobody_knows_whom_is_left_alone(
@@ -331,7 +344,7 @@ def test_a_useless_grant_of_nobody_knows_whom_is_left_alone(
 ) -> None:
     """Nobody is connected as far as we know, yet the grant may be shared with an installation's other part."""
     account = fake.account("ada@example.com")
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account, scopes=["profile"])
+    answer = fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account, scopes=["profile"])
     fake.fail("account", ProviderUnavailable())
     with pytest.raises(ConsentDenied):
         _finish(answer)
@@ -342,7 +355,7 @@ def test_a_useless_grant_of_another_account_is_revoked(actor: factories.Actor, f
     """The same person has connected another account, which stays alive; the refused one has no access left."""
     _connect(fake, actor)
     other = fake.account("second@example.com")
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), other, scopes=["profile"])
+    answer = fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), other, scopes=["profile"])
     with pytest.raises(ConsentDenied):
         _finish(answer)
     assert fake.live_grants(other) == 0
@@ -357,27 +370,27 @@ def test_push_works_again_as_soon_as_the_account_is_connected(
     read before gets a new channel at once, whether or not its reading is a full one."""
     first = _connect(fake, actor)
     calendar_id = first.calendars[0].id
-    sync.sync_calendar(calendar_id)
-    assert channels.ensure(calendar_id)
-    assert sync.status(actor)[0].push
+    sync_requests.sync_calendar(calendar_id)
+    assert push_channels.ensure(calendar_id)
+    assert sync_requests.status(actor)[0].push
     account = fake.accounts["id-of-ada@example.com"]
     if how == "revoked":
         fake.revoke_grants(account)
         fake.channels.clear()
         with pytest.raises(GrantRevoked):
-            grants.call(first.connection.id, lambda api: api.list_calendars())
-        assert not sync.status(actor)[0].push
+            connection_tokens.call(first.connection.id, lambda api: api.list_calendars())
+        assert not sync_requests.status(actor)[0].push
     else:
-        connections.disconnect(actor, first.connection.id)
+        connection_disconnect.disconnect(actor, first.connection.id)
     assert fake.channels == {}
     redis_server.flushall()
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), account)
+    answer = fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account)
     _finish(answer)
     jobs = Queue("default", connection=redis_server).jobs
     assert (jobs[0].func_name, jobs[0].args) == ("calendar_app.worker.jobs.open_channel", (calendar_id,))
-    assert channels.ensure(calendar_id)
+    assert push_channels.ensure(calendar_id)
     assert len(fake.channels) == 1
-    assert sync.status(actor)[0].push
+    assert sync_requests.status(actor)[0].push
 
 
 def test_a_grant_of_limited_time_is_told(actor: factories.Actor, fake: FakeProvider) -> None:
@@ -388,11 +401,11 @@ def test_a_grant_of_limited_time_is_told(actor: factories.Actor, fake: FakeProvi
     made = _connect(fake, actor).connection
     assert made.grant_ends_at == ends
     fake.grant_ends_at, fake.rotate = None, False
-    grants.refresh(made.id)
-    assert connections.get_connection(actor, made.id).grant_ends_at == ends
+    connection_tokens.refresh(made.id)
+    assert connection_queries.get_connection(actor, made.id).grant_ends_at == ends
     account = fake.accounts["id-of-ada@example.com"]
-    _finish(fake.allow(connections.start(actor, "fake", binding=BROWSER), account))
-    assert connections.get_connection(actor, made.id).grant_ends_at is None
+    _finish(fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account))
+    assert connection_queries.get_connection(actor, made.id).grant_ends_at is None
 
 
 def test_reconnecting_keeps_the_connection_and_its_calendars(
@@ -410,7 +423,7 @@ def test_reconnecting_keeps_the_connection_and_its_calendars(
         calendar = session.get_one(Calendar, first.calendars[1].id)
         calendar.checks_conflicts = False
     old = _stored()[0].refresh_token
-    url = connections.start(actor, "fake", binding=BROWSER, connection_id=first.connection.id)
+    url = connection_oauth.start(actor, "fake", binding=BROWSER, connection_id=first.connection.id)
     assert parse_qs(urlsplit(url).query)["login_hint"] == ["ada@example.com"]
     again = _finish(fake.allow(url, fake.accounts["id-of-ada@example.com"]))
     assert again.connection.id == first.connection.id
@@ -427,7 +440,7 @@ def test_connecting_the_same_account_again_is_reconnecting(
 ) -> None:
     """Without saying so either, and also after a disconnection, the account keeps its row."""
     first = _connect(fake, actor)
-    connections.disconnect(actor, first.connection.id)
+    connection_disconnect.disconnect(actor, first.connection.id)
     again = _connect(fake, actor)
     assert again.connection.id == first.connection.id
     assert _stored()[0].disconnected_at is None
@@ -437,7 +450,7 @@ def test_reconnecting_with_another_account_is_refused(actor: factories.Actor, fa
     """Both addresses are named, and nothing changes."""
     first = _connect(fake, actor)
     before = _stored()
-    url = connections.start(actor, "fake", binding=BROWSER, connection_id=first.connection.id)
+    url = connection_oauth.start(actor, "fake", binding=BROWSER, connection_id=first.connection.id)
     with pytest.raises(Conflict, match=r"eve@example\.com.*ada@example\.com") as refused:
         _finish(fake.allow(url, fake.account("eve@example.com")))
     assert refused.value.code == "wrong_account"
@@ -451,7 +464,7 @@ def test_an_account_of_the_same_name_is_told_apart_in_words(
     first = _connect(fake, actor)
     with transaction() as session:
         session.get_one(Connection, first.connection.id).account_id = "the account before it was made anew"
-    url = connections.start(actor, "fake", binding=BROWSER, connection_id=first.connection.id)
+    url = connection_oauth.start(actor, "fake", binding=BROWSER, connection_id=first.connection.id)
     with pytest.raises(Conflict, match="another of the same name") as refused:
         _finish(fake.allow(url, fake.account(first.connection.account_email)))
     assert refused.value.code == "wrong_account"
@@ -462,7 +475,7 @@ def test_two_callbacks_for_one_account_make_one_connection(
 ) -> None:
     """Two tabs that connect the same account at once share the row."""
     account = fake.account("ada@example.com")
-    answers = [fake.allow(connections.start(actor, "fake", binding=BROWSER), account) for _ in range(4)]
+    answers = [fake.allow(connection_oauth.start(actor, "fake", binding=BROWSER), account) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(_finish, answers))
     assert len({result.connection.id for result in results}) == 1
@@ -473,7 +486,9 @@ def test_a_person_who_lost_their_role_meanwhile_is_refused(
     actor: factories.Actor, fake: FakeProvider
 ) -> None:
     """The role counts when the answer comes, not when the button was pressed."""
-    answer = fake.allow(connections.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com"))
+    answer = fake.allow(
+        connection_oauth.start(actor, "fake", binding=BROWSER), fake.account("ada@example.com")
+    )
     with transaction() as session:
         session.exec(select(Membership)).one().role = Role.CUSTOMER.value
     with pytest.raises(StateInvalid):
@@ -485,11 +500,11 @@ def test_who_may_start(actor: factories.Actor, fake: FakeProvider) -> None:
     """Customers may not, an unknown provider is not found, one without credentials says what to set."""
     customer = factories.actor(factories.person(), factories.workspace(), Role.CUSTOMER)
     with pytest.raises(Forbidden):
-        connections.start(customer, "fake", binding=BROWSER)
+        connection_oauth.start(customer, "fake", binding=BROWSER)
     with pytest.raises(NotFound):
-        connections.start(actor, "palm-pilot", binding=BROWSER)
+        connection_oauth.start(actor, "palm-pilot", binding=BROWSER)
     with pytest.raises(ProviderNotConfigured, match="GOOGLE_CLIENT_ID"):
-        connections.start(actor, "google", binding=BROWSER)
+        connection_oauth.start(actor, "google", binding=BROWSER)
 
 
 @pytest.mark.parametrize(
@@ -512,16 +527,16 @@ def test_who_may_start(actor: factories.Actor, fake: FakeProvider) -> None:
 )
 def test_only_local_paths_are_followed(path: str, kept: bool) -> None:
     """A browser stays on this site whatever `next` was asked for."""
-    assert connections.local_path(path, "/safe") == (path if kept else "/safe")
+    assert connection_oauth.local_path(path, "/safe") == (path if kept else "/safe")
 
 
 def test_where_to_tell_what_went_wrong(actor: factories.Actor, fake: FakeProvider) -> None:
     """Only the browser that started learns its own next path."""
-    url = connections.start(actor, "fake", binding=BROWSER, next_path="/dashboard")
+    url = connection_oauth.start(actor, "fake", binding=BROWSER, next_path="/dashboard")
     state = fake.deny(url)["state"]
-    assert connections.next_path_of(state, [BROWSER]) == "/dashboard"
+    assert connection_oauth.next_path_of(state, [BROWSER]) == "/dashboard"
     assert (
-        connections.next_path_of(state, ["other"])
-        == connections.next_path_of(None, [])
+        connection_oauth.next_path_of(state, ["other"])
+        == connection_oauth.next_path_of(None, [])
         == "/settings/calendars"
     )

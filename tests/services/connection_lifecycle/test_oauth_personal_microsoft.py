@@ -13,10 +13,11 @@ from sqlmodel import select
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Calendar, Event
 from calendar_app.providers.http import shared_client
-from calendar_app.services import channels, sync
-from calendar_app.services.connecting import ConnectResult, finish, start
-from calendar_app.services.roles import Actor, Role
-from calendar_app.services.sync import Outcome
+from calendar_app.services.calendar_sync import push_channels
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync.run import Outcome
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connection_lifecycle.oauth import ConnectResult, finish, start
 from calendar_app.settings import Settings
 from tests.sandbox.microsoft.client import Microsoft, ok, running_microsoft
 from tests.sandbox.server import SharedServer
@@ -85,11 +86,11 @@ def test_both_calendars_are_read_and_followed(ada: Person) -> None:
     """The default calendar by its delta, the other by polling: what comes, and what goes, arrives either way."""
     for calendar_id in (ada.default, ada.other):
         first, second = ada.add(calendar_id, "First"), ada.add(calendar_id, "Second")
-        assert sync.sync_calendar(calendar_id).outcome is Outcome.DONE
+        assert sync_requests.sync_calendar(calendar_id).outcome is Outcome.DONE
         assert ada.titles(calendar_id) == ["First", "Second"]
         ada.delete(calendar_id, first)
         ada.add(calendar_id, "Third")
-        assert sync.sync_calendar(calendar_id).outcome is Outcome.DONE
+        assert sync_requests.sync_calendar(calendar_id).outcome is Outcome.DONE
         assert ada.titles(calendar_id) == ["Second", "Third"]
         ada.delete(calendar_id, second)
     with reading() as session:
@@ -101,11 +102,11 @@ def test_both_calendars_are_read_and_followed(ada: Person) -> None:
 def test_push_where_there_is_some(ada: Person) -> None:
     """The default calendar is subscribed to as /me/events; the other is polled, and nothing looks broken."""
     for calendar_id in (ada.default, ada.other):
-        sync.sync_calendar(calendar_id)
-    assert channels.ensure(ada.default)
-    assert not channels.ensure(ada.other)
+        sync_requests.sync_calendar(calendar_id)
+    assert push_channels.ensure(ada.default)
+    assert not push_channels.ensure(ada.other)
     (held,) = ada.microsoft.stand_in.subscriptions.of()
     assert held["resource"] == "/me/events"
-    statuses = {one.calendar_id: one for one in sync.status(ada.actor)}
+    statuses = {one.calendar_id: one for one in sync_requests.status(ada.actor)}
     assert [statuses[one].last_error for one in (ada.default, ada.other)] == ["", ""]
     assert [statuses[one].push for one in (ada.default, ada.other)] == [True, False]

@@ -15,9 +15,12 @@ from calendar_app.domain.event import CalendarEvent, EventTime
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import InvalidInput
 from calendar_app.providers.base import AccessRole, RemoteCalendar
-from calendar_app.services import agenda, calendar_zones, calendars, imports, sync
-from tests.services.test_imports import ics
-from tests.services.test_sync import MAIN
+from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.connections import calendar_time_zones, calendars
+from calendar_app.services.events import queries as event_queries
+from tests.services.calendar_sync.test_ics_import import ics
+from tests.services.calendar_sync.test_run import MAIN
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.factories import Team
@@ -72,25 +75,25 @@ def ada(database: Database) -> Team:
 
 def test_a_file_that_names_no_zone_is_read_in_its_owners(ada: Team) -> None:
     """A day off is the owner's whole day, and ten o'clock is ten on the owner's clock, in every repetition."""
-    view = imports.import_file(ada.actor, FILE).calendar
+    view = ics_import.import_file(ada.actor, FILE).calendar
     assert (view.timezone, view.timezone_source, view.provider_timezone) == (AUCKLAND, "owner", "")
     assert busy(view.id) == expected(AUCKLAND)
 
 
 def test_a_file_that_names_its_zone_is_read_in_that(ada: Team) -> None:
     """The calendar's own zone comes before its owner's."""
-    view = imports.import_file(ada.actor, ics(day_off(), head="X-WR-TIMEZONE:America/Lima")).calendar
+    view = ics_import.import_file(ada.actor, ics(day_off(), head="X-WR-TIMEZONE:America/Lima")).calendar
     assert (view.timezone, view.timezone_source) == ("America/Lima", "provider")
     assert busy(view.id) == [span(DAY, "America/Lima", 0, 24)]
 
 
 def test_a_person_sets_the_zone_and_takes_it_back(ada: Team) -> None:
     """Setting a zone places the stored events anew; importing again keeps it; taking it back restores the first."""
-    view = imports.import_file(ada.actor, FILE).calendar
+    view = ics_import.import_file(ada.actor, FILE).calendar
     there = calendars.update_calendar(ada.actor, view.id, timezone="America/Lima")
     assert (there.timezone, there.timezone_source) == ("America/Lima", "set")
     assert busy(view.id) == expected("America/Lima")
-    again = imports.import_file(ada.actor, FILE, calendar_id=view.id).calendar
+    again = ics_import.import_file(ada.actor, FILE, calendar_id=view.id).calendar
     assert (again.timezone, again.timezone_source) == ("America/Lima", "set")
     assert busy(view.id) == expected("America/Lima")
     back = calendars.update_calendar(ada.actor, view.id, timezone="")
@@ -100,13 +103,13 @@ def test_a_person_sets_the_zone_and_takes_it_back(ada: Team) -> None:
 
 def test_the_owners_move_takes_calendars_along_that_follow_them(ada: Team) -> None:
     """What follows the owner is placed anew when the owner's zone changes; what names or was given a zone stays."""
-    follows = imports.import_file(ada.actor, FILE).calendar
-    named = imports.import_file(ada.actor, ics(floating(), head="X-WR-TIMEZONE:Europe/Paris")).calendar
-    given = imports.import_file(ada.actor, FILE).calendar
+    follows = ics_import.import_file(ada.actor, FILE).calendar
+    named = ics_import.import_file(ada.actor, ics(floating(), head="X-WR-TIMEZONE:Europe/Paris")).calendar
+    given = ics_import.import_file(ada.actor, FILE).calendar
     calendars.update_calendar(ada.actor, given.id, timezone="Asia/Tokyo")
     with transaction() as session:
         session.get_one(Person, ada.person.id).timezone = BERLIN
-        assert calendar_zones.follow_owner(session, ada.person.id, datetime.now(UTC)) == 1
+        assert calendar_time_zones.follow_owner(session, ada.person.id, datetime.now(UTC)) == 1
     assert busy(follows.id) == expected(BERLIN)
     assert calendars.get_calendar(ada.actor, follows.id).timezone == BERLIN
     assert calendars.get_calendar(ada.actor, named.id).timezone == "Europe/Paris"
@@ -116,9 +119,9 @@ def test_the_owners_move_takes_calendars_along_that_follow_them(ada: Team) -> No
 def test_the_owners_zone_may_be_chosen_over_the_providers(ada: Team) -> None:
     """A feed with a wrong zone can be read in its owner's, and stays so when it is read again."""
     content = ics(floating(), head="X-WR-TIMEZONE:America/Lima")
-    view = imports.import_file(ada.actor, content).calendar
+    view = ics_import.import_file(ada.actor, content).calendar
     calendars.update_calendar(ada.actor, view.id, timezone_source="owner")
-    again = imports.import_file(ada.actor, content, calendar_id=view.id).calendar
+    again = ics_import.import_file(ada.actor, content, calendar_id=view.id).calendar
     assert (again.timezone, again.timezone_source, again.provider_timezone) == (
         AUCKLAND,
         "owner",
@@ -141,7 +144,7 @@ def test_the_owners_zone_may_be_chosen_over_the_providers(ada: Team) -> None:
 )
 def test_a_zone_that_cannot_be_is_refused_and_nothing_changes(ada: Team, wanted: dict[str, str]) -> None:
     """Unknown zones, and sources that have none to give, are clear errors."""
-    view = imports.import_file(ada.actor, FILE).calendar
+    view = ics_import.import_file(ada.actor, FILE).calendar
     with pytest.raises(InvalidInput) as refused:
         calendars.update_calendar(ada.actor, view.id, **wanted)
     assert refused.value.field in ("timezone", "timezone_source")
@@ -180,33 +183,33 @@ def test_a_calendar_of_before_decides_at_its_next_reading(fake: FakeProvider) ->
     """Nobody knows whether "UTC" was named: everything is listed once, and the listing's word or its silence counts."""
     fake.calendar(MAIN).zone = ""
     team = connected(fake, timezone="UTC", timezone_source="", provider_timezone="", sync_cursor="0:1")
-    assert sync.sync_calendar(team.calendar.id).full
+    assert sync_requests.sync_calendar(team.calendar.id).full
     view = calendars.get_calendar(team.actor, team.calendar.id)
     assert (view.timezone, view.timezone_source) == (AUCKLAND, "owner")
     assert busy(team.calendar.id) == [span(DAY, AUCKLAND, 0, 24)]
-    assert not sync.sync_calendar(team.calendar.id).full
+    assert not sync_requests.sync_calendar(team.calendar.id).full
 
 
 def test_a_listing_that_says_nothing_of_zones_leaves_the_accounts_word(fake: FakeProvider) -> None:
     """Where only the list of calendars names zones, a calendar of before keeps the one that it has."""
     team = connected(fake, timezone="UTC", timezone_source="", provider_timezone="", sync_cursor="0:1")
-    assert sync.sync_calendar(team.calendar.id).full
+    assert sync_requests.sync_calendar(team.calendar.id).full
     view = calendars.get_calendar(team.actor, team.calendar.id)
     assert (view.timezone, view.timezone_source, view.provider_timezone) == ("UTC", "provider", "UTC")
-    assert not sync.sync_calendar(team.calendar.id).full
+    assert not sync_requests.sync_calendar(team.calendar.id).full
 
 
 def test_a_zone_that_the_provider_changes_places_old_events_anew(fake: FakeProvider) -> None:
     """Events that a listing of changes does not hold are read in the new zone, too."""
     fake.calendar(MAIN).zone = "America/Lima"
     team = connected(fake)
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert busy(team.calendar.id) == [span(DAY, "America/Lima", 0, 24)]
     fake.calendar(MAIN).zone = BERLIN
-    assert not sync.sync_calendar(team.calendar.id).full
+    assert not sync_requests.sync_calendar(team.calendar.id).full
     assert busy(team.calendar.id) == [span(DAY, BERLIN, 0, 24)]
     calendars.update_calendar(team.actor, team.calendar.id, timezone="Asia/Tokyo")
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert busy(team.calendar.id) == [span(DAY, "Asia/Tokyo", 0, 24)]
     assert fake.count("event_pages") == 3
 
@@ -215,20 +218,20 @@ def test_a_reading_notices_that_the_owner_has_moved(fake: FakeProvider) -> None:
     """Whoever changed the owner's zone: at the next reading the calendar follows."""
     fake.calendar(MAIN).zone = ""
     team = connected(fake)
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     with transaction() as session:
         session.get_one(Person, team.person.id).timezone = BERLIN
-    sync.sync_calendar(team.calendar.id)
+    sync_requests.sync_calendar(team.calendar.id)
     assert busy(team.calendar.id) == [span(DAY, BERLIN, 0, 24)]
 
 
 def test_days_are_shown_as_written_in_every_zone(ada: Team) -> None:
     """``GET /events`` tells the all-day event's date, whichever zone it is read in."""
-    view = imports.import_file(ada.actor, ics(day_off(), head="X-A:b")).calendar
+    view = ics_import.import_file(ada.actor, ics(day_off(), head="X-A:b")).calendar
     for zone in (AUCKLAND, "America/Lima", "Pacific/Kiritimati"):
         calendars.update_calendar(ada.actor, view.id, timezone=zone)
         start = datetime.combine(DAY - timedelta(days=2), time(), UTC)
-        (shown,) = agenda.between(ada.actor, start, start + timedelta(days=5)).items
+        (shown,) = event_queries.between(ada.actor, start, start + timedelta(days=5)).items
         assert (shown.start_date, shown.end_date, shown.timezone) == (DAY, DAY + timedelta(days=1), zone)
 
 

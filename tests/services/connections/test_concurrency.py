@@ -13,7 +13,7 @@ from redis import Redis
 
 from calendar_app.errors import ProviderError, ProviderUnavailable, RateLimited
 from calendar_app.providers.http import ProviderHttp
-from calendar_app.services import parallel
+from calendar_app.services.connections import concurrency
 from calendar_app.settings import Settings
 
 
@@ -59,7 +59,7 @@ def crowd(work: Callable[[], None], size: int = 12) -> None:
 
 
 def use(counter: Counter) -> None:
-    with parallel.slot("microsoft:crowded", 4, patience=15), counter:
+    with concurrency.slot("microsoft:crowded", 4, patience=15), counter:
         counter.full.wait(2)  # stay until all four slots are taken, so that a fifth would be seen
 
 
@@ -80,13 +80,13 @@ def test_without_redis_each_process_counts_for_itself(settings: Settings) -> Non
 
 def test_the_slots_of_the_dead_fall_free(redis_server: Redis) -> None:
     """Four holders that never come back block others no longer than their lease."""
-    dead = [parallel.slot("microsoft:dead", 4, lease=0.4) for _ in range(4)]
+    dead = [concurrency.slot("microsoft:dead", 4, lease=0.4) for _ in range(4)]
     for holder in dead:
         holder.__enter__()
-    with pytest.raises(RateLimited), parallel.slot("microsoft:dead", 4, patience=0.05):
+    with pytest.raises(RateLimited), concurrency.slot("microsoft:dead", 4, patience=0.05):
         raise AssertionError("a fifth got in")
     began = time.monotonic()
-    with parallel.slot("microsoft:dead", 4, patience=10):
+    with concurrency.slot("microsoft:dead", 4, patience=10):
         assert time.monotonic() - began < 5
 
 
@@ -94,19 +94,19 @@ def test_waiting_in_vain_is_an_error_to_come_back_after(redis_server: Redis) -> 
     """Whoever gets no slot in time is told to try later, and accounts do not stand in each other's way."""
     with ExitStack() as held:
         for _ in range(4):
-            held.enter_context(parallel.slot("microsoft:a", 4))
-        with pytest.raises(RateLimited) as caught, parallel.slot("microsoft:a", 4, patience=0.05):
+            held.enter_context(concurrency.slot("microsoft:a", 4))
+        with pytest.raises(RateLimited) as caught, concurrency.slot("microsoft:a", 4, patience=0.05):
             raise AssertionError("a fifth got in")
         assert caught.value.retry_after
-        with parallel.slot("microsoft:b", 4, patience=0.05):
+        with concurrency.slot("microsoft:b", 4, patience=0.05):
             """Another account is free."""
-    with parallel.slot("microsoft:a", 4, patience=0.05):
+    with concurrency.slot("microsoft:a", 4, patience=0.05):
         """And so is this one again."""
 
 
 def test_an_error_gives_the_slot_back(redis_server: Redis) -> None:
     """A request that fails holds nothing."""
-    with pytest.raises(ProviderUnavailable), parallel.slot("microsoft:a", 1):
+    with pytest.raises(ProviderUnavailable), concurrency.slot("microsoft:a", 1):
         raise ProviderUnavailable
     assert redis_server.zcard("almanac:parallel:microsoft:a") == 0
 
@@ -122,10 +122,10 @@ def test_only_requests_inside_of_a_limited_call_are_counted(redis_server: Redis)
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
         http = ProviderHttp("https://graph.example", "token", lambda _answer: ProviderError(), client=client)
         http.json("GET", "/before")
-        with parallel.limited("microsoft", "ada"):
+        with concurrency.limited("microsoft", "ada"):
             http.json("GET", "/inside")
             seen.append(int(redis_server.zcard("almanac:parallel:microsoft:ada")))
             http.json("GET", "/inside")
-        with parallel.limited("google", "ada"):
+        with concurrency.limited("google", "ada"):
             http.json("GET", "/unlimited")
     assert seen == [0, 1, 0, 1, 0]

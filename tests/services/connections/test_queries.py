@@ -12,8 +12,13 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Calendar, Connection
 from calendar_app.errors import Forbidden, InvalidInput, NotFound, ProviderUnavailable
 from calendar_app.providers.base import AccessRole
-from calendar_app.services import calendars, connections, sync
-from calendar_app.services.roles import Role
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.connection_lifecycle import check as connection_check
+from calendar_app.services.connection_lifecycle import disconnect as connection_disconnect
+from calendar_app.services.connection_lifecycle import oauth as connection_oauth
+from calendar_app.services.connections import calendars
+from calendar_app.services.connections import queries as connection_queries
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import ALL_SCOPES, FakeAccount, FakeProvider
@@ -55,8 +60,8 @@ def test_the_next_reading_is_when_it_really_comes(database: Database, fake: Fake
     _change(team.calendar, synced_at=now - timedelta(hours=2))
 
     def shown() -> tuple[datetime | None, datetime | None]:
-        (view,) = connections.list_connections(team.actor, now=now)
-        (status,) = sync.status(team.actor, now=now)
+        (view,) = connection_queries.list_connections(team.actor, now=now)
+        (status,) = sync_requests.status(team.actor, now=now)
         return view.next_sync_at, status.next_sync_at
 
     assert shown() == (now, now)
@@ -71,14 +76,14 @@ def test_a_connection_shows_its_state_and_no_token(database: Database, fake: Fak
     team, account = _team(fake)
     now = datetime.now(UTC)
     _change(team.calendar, synced_at=now - timedelta(minutes=2))
-    (view,) = connections.list_connections(team.actor, now=now)
+    (view,) = connection_queries.list_connections(team.actor, now=now)
     assert (view.provider_title, view.account_email, view.status) == ("Fake", account.email, "connected")
     assert view.calendars_count == 1
     assert view.last_sync_at == now - timedelta(minutes=2)
     assert view.next_sync_at == now + timedelta(minutes=3)
     assert view.missing_features == ()
     assert team.connection.access_token not in repr(view)
-    assert connections.get_connection(team.actor, view.id, now=now) == view
+    assert connection_queries.get_connection(team.actor, view.id, now=now) == view
 
 
 @pytest.mark.parametrize(
@@ -106,7 +111,7 @@ def test_the_status_sums_up_connection_and_calendars(
     team, _ = _team(fake)
     _change(team.calendar, **({"synced_at": datetime.now(UTC)} | on_calendar))
     _change(team.connection, **on_connection)
-    view = connections.get_connection(team.actor, team.connection.id)
+    view = connection_queries.get_connection(team.actor, team.connection.id)
     assert view.status == status
     assert bool(view.last_error) == (status in ("error", "needs_reconnect"))
 
@@ -115,17 +120,19 @@ def test_permissions_that_were_not_given_are_named(database: Database, fake: Fak
     """The connection says which feature a missing permission costs."""
     team, _ = _team(fake)
     _change(team.connection, scopes=["profile", "calendar"])
-    view = connections.get_connection(team.actor, team.connection.id)
+    view = connection_queries.get_connection(team.actor, team.connection.id)
     assert view.missing_features == ("check a time once more before a booking is confirmed",)
 
 
 CALLS: list[Callable[[factories.Team, str, str], object]] = [
-    lambda team, connection, _: connections.get_connection(team.actor, connection),
-    lambda team, connection, _: connections.refresh(team.actor, connection),
-    lambda team, connection, _: connections.test(team.actor, connection),
-    lambda team, connection, _: connections.disconnect_preview(team.actor, connection),
-    lambda team, connection, _: connections.disconnect(team.actor, connection),
-    lambda team, connection, _: connections.start(team.actor, "fake", binding="b", connection_id=connection),
+    lambda team, connection, _: connection_queries.get_connection(team.actor, connection),
+    lambda team, connection, _: connection_check.refresh(team.actor, connection),
+    lambda team, connection, _: connection_check.test(team.actor, connection),
+    lambda team, connection, _: connection_disconnect.disconnect_preview(team.actor, connection),
+    lambda team, connection, _: connection_disconnect.disconnect(team.actor, connection),
+    lambda team, connection, _: connection_oauth.start(
+        team.actor, "fake", binding="b", connection_id=connection
+    ),
     lambda team, _, calendar: calendars.update_calendar(team.actor, calendar, checks_conflicts=False),
 ]
 
@@ -163,14 +170,14 @@ def test_lists_hold_what_the_role_may_see(database: Database, fake: FakeProvider
     colleague = factories.person()
     own = factories.calendar(factories.connection(colleague, team.workspace))
     staff = factories.actor(colleague, team.workspace, Role.STAFF)
-    assert [view.id for view in connections.list_connections(staff)] == [own.connection_id]
+    assert [view.id for view in connection_queries.list_connections(staff)] == [own.connection_id]
     assert [view.id for view in calendars.list_calendars(staff)] == [own.id]
     manager = factories.actor(colleague, team.workspace, Role.MANAGER)
-    assert len(connections.list_connections(manager)) == len(calendars.list_calendars(manager)) == 2
+    assert len(connection_queries.list_connections(manager)) == len(calendars.list_calendars(manager)) == 2
     assert len(calendars.list_calendars(manager, connection_id=own.connection_id)) == 1
     customer = factories.actor(colleague, team.workspace, Role.CUSTOMER)
     with pytest.raises(Forbidden):
-        connections.list_connections(customer)
+        connection_queries.list_connections(customer)
     with pytest.raises(Forbidden):
         calendars.list_calendars(customer)
 
@@ -179,28 +186,28 @@ def test_who_has_to_reconnect_is_told_and_nobody_else(database: Database, fake: 
     """A lost account is named to the person it belongs to; their manager sees whose it is, and is not asked."""
     team, account = _team(fake)
     boss = factories.actor(factories.person(), team.workspace, Role.MANAGER)
-    assert connections.to_reconnect(team.actor) == []
+    assert connection_queries.to_reconnect(team.actor) == []
     _change(team.connection, status="needs_reconnect")
-    assert connections.to_reconnect(team.actor) == [f"Fake account {account.email}"]
-    assert connections.to_reconnect(boss) == []
-    (seen,) = connections.list_connections(boss)
+    assert connection_queries.to_reconnect(team.actor) == [f"Fake account {account.email}"]
+    assert connection_queries.to_reconnect(boss) == []
+    (seen,) = connection_queries.list_connections(boss)
     assert (seen.person_id, seen.person_name) == (team.actor.person_id, team.actor.name)
 
 
 def test_testing_a_connection_calls_the_provider(database: Database, fake: FakeProvider) -> None:
     """A live call with its latency; a failure is an answer in words, and a dead grant is noticed."""
     team, account = _team(fake)
-    result = connections.test(team.actor, team.connection.id)
+    result = connection_check.test(team.actor, team.connection.id)
     assert result.ok
     assert result.latency_ms >= 0
     assert "1 calendar found" in result.message
     fake.fail("list_calendars", ProviderUnavailable())
-    result = connections.test(team.actor, team.connection.id)
+    result = connection_check.test(team.actor, team.connection.id)
     assert (result.ok, result.message) == (False, "The provider cannot be reached right now")
     fake.expire_access_tokens()
     fake.revoke_grants(account)
-    assert not connections.test(team.actor, team.connection.id).ok
-    assert connections.get_connection(team.actor, team.connection.id).status == "needs_reconnect"
+    assert not connection_check.test(team.actor, team.connection.id).ok
+    assert connection_queries.get_connection(team.actor, team.connection.id).status == "needs_reconnect"
 
 
 def test_refreshing_lists_the_calendars_again(database: Database, fake: FakeProvider) -> None:
@@ -216,7 +223,7 @@ def test_refreshing_lists_the_calendars_again(database: Database, fake: FakeProv
         remote, "Renamed", "Asia/Kathmandu", AccessRole.OWNER, "#112233", is_primary=True
     )
     account.add_calendar("holidays", "Holidays", access_role=AccessRole.READER)
-    view = connections.refresh(team.actor, team.connection.id)
+    view = connection_check.refresh(team.actor, team.connection.id)
     assert fake.count("refresh") == 1
     assert view.calendars_count == 2
     with reading() as session:
@@ -233,7 +240,7 @@ def test_refreshing_lists_the_calendars_again(database: Database, fake: FakeProv
     assert rows[remote].sync_requested_at is None
     assert old.id not in [one.id for one in calendars.list_calendars(team.actor)]
     account.add_calendar("gone")
-    connections.refresh(team.actor, team.connection.id)
+    connection_check.refresh(team.actor, team.connection.id)
     with reading() as session:
         assert session.get_one(Calendar, old.id).removed_at is None
 
@@ -265,12 +272,14 @@ def test_bookings_are_not_sent_to_a_calendar_that_cannot_take_them(
 def test_the_provider_status_is_the_callers_own(database: Database, fake: FakeProvider) -> None:
     """Accounts that need their person do not count as connected; an unknown provider is not found."""
     team, account = _team(fake)
-    assert connections.provider_status(team.actor, "fake") == connections.ProviderStatus(
+    assert connection_queries.provider_status(team.actor, "fake") == connection_queries.ProviderStatus(
         True, [account.email]
     )
-    assert connections.provider_status(team.actor, "google") == connections.ProviderStatus(False, [])
+    assert connection_queries.provider_status(team.actor, "google") == connection_queries.ProviderStatus(
+        False, []
+    )
     _change(team.connection, status="needs_reconnect")
-    assert not connections.provider_status(team.actor, "fake").connected
+    assert not connection_queries.provider_status(team.actor, "fake").connected
     with pytest.raises(NotFound):
-        connections.provider_status(team.actor, "palm-pilot")
-    assert {kind.key for kind in connections.providers()} >= {"fake", "google"}
+        connection_queries.provider_status(team.actor, "palm-pilot")
+    assert {kind.key for kind in connection_queries.providers()} >= {"fake", "google"}

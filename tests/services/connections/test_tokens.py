@@ -27,8 +27,8 @@ from calendar_app.errors import (
     ProviderUnavailable,
 )
 from calendar_app.providers.base import CalendarProvider
-from calendar_app.services import grants
-from calendar_app.services.live import CHANNEL
+from calendar_app.services.common.change_events import CHANNEL
+from calendar_app.services.connections import tokens as connection_tokens
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeAccount, FakeProvider
@@ -67,7 +67,7 @@ def _names(provider: CalendarProvider) -> list[str]:
 def test_a_good_token_is_used_as_it_is(database: Database, fake: FakeProvider) -> None:
     """No refresh happens while the token lives."""
     connection_id, _ = _connected(fake)
-    assert grants.call(connection_id, _names) == ["Main"]
+    assert connection_tokens.call(connection_id, _names) == ["Main"]
     assert fake.count("refresh") == 0
 
 
@@ -75,7 +75,7 @@ def test_a_token_near_its_end_is_refreshed_first(database: Database, fake: FakeP
     """The call goes out with a new token; the rotated refresh token is kept, encrypted."""
     connection_id, _ = _connected(fake, expires_in=timedelta(seconds=30))
     before = _row(connection_id)
-    assert grants.call(connection_id, _names) == ["Main"]
+    assert connection_tokens.call(connection_id, _names) == ["Main"]
     after = _row(connection_id)
     assert fake.count("refresh") == 1
     assert fake.count("list_calendars") == 1
@@ -95,7 +95,7 @@ def test_a_rejected_token_is_refreshed_once_and_the_call_repeated(
     """A 401 in the middle of a token's life is mended without anybody noticing."""
     connection_id, _ = _connected(fake)
     fake.expire_access_tokens()
-    assert grants.call(connection_id, _names) == ["Main"]
+    assert connection_tokens.call(connection_id, _names) == ["Main"]
     assert fake.count("refresh") == 1
 
 
@@ -104,8 +104,8 @@ def test_a_provider_that_keeps_the_refresh_token(database: Database, fake: FakeP
     fake.rotate = False
     connection_id, _ = _connected(fake)
     before = _row(connection_id).refresh_token
-    grants.refresh(connection_id)
-    grants.refresh(connection_id)
+    connection_tokens.refresh(connection_id)
+    connection_tokens.refresh(connection_id)
     assert _row(connection_id).refresh_token == before
 
 
@@ -116,7 +116,7 @@ def test_ten_threads_cause_one_refresh(database: Database, fake: FakeProvider) -
 
     def ask(_: int) -> list[str]:
         barrier.wait()
-        return grants.call(connection_id, _names)
+        return connection_tokens.call(connection_id, _names)
 
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(ask, range(10)))
@@ -188,7 +188,7 @@ def test_a_withdrawn_grant_asks_for_its_person(
     fake.revoke_grants(account)
     for _ in range(2):
         with pytest.raises(GrantRevoked):
-            grants.call(connection_id, _names)
+            connection_tokens.call(connection_id, _names)
     row = _row(connection_id)
     assert (row.status, row.last_error_code) == ("needs_reconnect", "needs_reconnect")
     assert "ada@example.com" in row.last_error
@@ -208,7 +208,7 @@ def test_a_second_401_asks_for_its_person(database: Database, fake: FakeProvider
     connection_id, _ = _connected(fake)
     fake.fail("list_calendars", AuthExpired(), AuthExpired())
     with pytest.raises(GrantRevoked):
-        grants.call(connection_id, _names)
+        connection_tokens.call(connection_id, _names)
     assert fake.count("refresh") == 1
     assert _row(connection_id).status == "needs_reconnect"
 
@@ -224,28 +224,28 @@ def test_other_connections_go_on(database: Database, fake: FakeProvider) -> None
         access_expires_at=datetime.now(UTC) + timedelta(minutes=10),
     ).connection.id
     fake.revoke_grants(account)
-    assert grants.refresh_due() == 1
+    assert connection_tokens.refresh_due() == 1
     assert _row(dead).status == "needs_reconnect"
-    assert grants.call(alive, _names) == ["Main"]
+    assert connection_tokens.call(alive, _names) == ["Main"]
 
 
 def test_the_job_refreshes_only_what_ends_soon(database: Database, fake: FakeProvider) -> None:
     """Twenty minutes ahead, and never a connection that needs its person."""
     _connected(fake, expires_in=timedelta(minutes=30))
-    assert grants.refresh_due() == 0
-    assert grants.refresh_due(now=datetime.now(UTC) + timedelta(minutes=15)) == 1
+    assert connection_tokens.refresh_due() == 0
+    assert connection_tokens.refresh_due(now=datetime.now(UTC) + timedelta(minutes=15)) == 1
     with transaction() as session:
         for row in session.exec(select(Connection)):
             row.status = "needs_reconnect"
-    assert grants.refresh_due(now=datetime.now(UTC) + timedelta(days=1)) == 0
+    assert connection_tokens.refresh_due(now=datetime.now(UTC) + timedelta(days=1)) == 0
 
 
 def test_an_outage_does_not_stop_a_token_that_still_lives(database: Database, fake: FakeProvider) -> None:
     """Refreshing ahead may fail while the old token is good for another half minute; the lease is given back."""
     connection_id, _ = _connected(fake, expires_in=timedelta(seconds=30))
     fake.fail("refresh", ProviderUnavailable())
-    assert grants.call(connection_id, _names) == ["Main"]
-    assert grants.call(connection_id, _names) == ["Main"]
+    assert connection_tokens.call(connection_id, _names) == ["Main"]
+    assert connection_tokens.call(connection_id, _names) == ["Main"]
     assert fake.count("refresh") == 2
     assert _row(connection_id).status == "connected"
 
@@ -255,7 +255,7 @@ def test_an_outage_with_a_dead_token_is_said(database: Database, fake: FakeProvi
     connection_id, _ = _connected(fake, expires_in=timedelta(seconds=-1))
     fake.fail("refresh", ProviderUnavailable())
     with pytest.raises(ProviderUnavailable):
-        grants.call(connection_id, _names)
+        connection_tokens.call(connection_id, _names)
     row = _row(connection_id)
     assert (row.status, row.refresh_lease_until) == ("connected", None)
 
@@ -265,9 +265,9 @@ def test_the_operators_fault_is_shown_and_mends_itself(database: Database, fake:
     connection_id, _ = _connected(fake, expires_in=timedelta(seconds=-1))
     fake.fail("refresh", InvalidRequest("Fake does not accept this application's secret."))
     with pytest.raises(InvalidRequest):
-        grants.call(connection_id, _names)
+        connection_tokens.call(connection_id, _names)
     assert _row(connection_id).status == "error"
-    assert grants.call(connection_id, _names) == ["Main"]
+    assert connection_tokens.call(connection_id, _names) == ["Main"]
     assert (_row(connection_id).status, _row(connection_id).last_error) == ("connected", "")
 
 
@@ -278,7 +278,7 @@ def test_a_lease_whose_holder_died_is_taken_over(database: Database, fake: FakeP
         row = session.get(Connection, connection_id)
         assert row is not None
         row.refresh_lease_until = datetime.now(UTC) - timedelta(seconds=1)
-    assert grants.call(connection_id, _names) == ["Main"]
+    assert connection_tokens.call(connection_id, _names) == ["Main"]
 
 
 def test_a_disconnected_or_unknown_account_is_not_called(database: Database, fake: FakeProvider) -> None:
@@ -289,9 +289,9 @@ def test_a_disconnected_or_unknown_account_is_not_called(database: Database, fak
         assert row is not None
         row.status = "disconnected"
     with pytest.raises(GrantRevoked):
-        grants.call(connection_id, _names)
+        connection_tokens.call(connection_id, _names)
     with pytest.raises(NotFound):
-        grants.call("nobody", _names)
+        connection_tokens.call("nobody", _names)
     assert fake.calls == []
 
 
@@ -305,5 +305,5 @@ def test_without_a_refresh_token_the_end_comes_with_the_access_token(
         assert row is not None
         row.refresh_token = None
     with pytest.raises(GrantRevoked):
-        grants.call(connection_id, _names)
+        connection_tokens.call(connection_id, _names)
     assert _row(connection_id).status == "needs_reconnect"

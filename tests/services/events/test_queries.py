@@ -10,8 +10,9 @@ from calendar_app.db.session import transaction
 from calendar_app.db.tables import Connection
 from calendar_app.domain.event import CalendarEvent, EventTime, Response, ShowAs
 from calendar_app.errors import Forbidden, InvalidInput, NotFound
-from calendar_app.services import agenda, mirror
-from calendar_app.services.roles import Role
+from calendar_app.services.calendar_mirror import mirror
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.events import queries as event_queries
 from tests.support import factories
 from tests.support.databases import Database
 from tests.support.factories import Team
@@ -48,10 +49,10 @@ def test_upcoming_is_in_order_and_limited(team: Team) -> None:
         meeting("beyond", 12),
     )
     with_now = NOW + timedelta(minutes=-30)
-    found = agenda.upcoming(team.actor, now=with_now)
+    found = event_queries.upcoming(team.actor, now=with_now)
     assert [one.title for one in found] == ["Now", ""]
-    assert [one.start.day for one in agenda.upcoming(team.actor, days=30, now=with_now)] == [2, 4, 12]
-    assert len(agenda.upcoming(team.actor, limit=1, now=with_now)) == 1
+    assert [one.start.day for one in event_queries.upcoming(team.actor, days=30, now=with_now)] == [2, 4, 12]
+    assert len(event_queries.upcoming(team.actor, limit=1, now=with_now)) == 1
 
 
 def test_view_of_an_occurrence(team: Team) -> None:
@@ -69,7 +70,7 @@ def test_view_of_an_occurrence(team: Team) -> None:
             response=Response.DECLINED,
         ),
     )
-    (one,) = agenda.upcoming(team.actor, now=NOW)
+    (one,) = event_queries.upcoming(team.actor, now=NOW)
     assert (one.title, one.location, one.html_link) == ("Review", "Room 2", "https://example.com/e")
     assert (one.start, one.end) == (
         datetime(2026, 3, 3, 9, tzinfo=UTC),
@@ -91,7 +92,7 @@ def test_all_day_occurrence_has_dates(team: Team) -> None:
             recurrence=("RRULE:FREQ=WEEKLY;COUNT=2",),
         ),
     )
-    found = agenda.upcoming(team.actor, days=60, now=NOW)
+    found = event_queries.upcoming(team.actor, days=60, now=NOW)
     assert [(one.start_date, one.end_date) for one in found] == [
         (date(2026, 3, 28), date(2026, 3, 30)),
         (date(2026, 4, 4), date(2026, 4, 6)),
@@ -106,7 +107,7 @@ def test_pages_follow_each_other(team: Team) -> None:
     seen: list[str] = []
     after = None
     while True:
-        page = agenda.between(team.actor, NOW, NOW + timedelta(days=20), limit=3, after=after)
+        page = event_queries.between(team.actor, NOW, NOW + timedelta(days=20), limit=3, after=after)
         seen += [one.id for one in page.items]
         after = page.next
         if after is None:
@@ -124,7 +125,7 @@ def test_edges_of_the_period(team: Team) -> None:
     ten = datetime(2026, 3, 3, 9, tzinfo=UTC)
 
     def count(start: datetime, end: datetime) -> int:
-        return len(agenda.between(team.actor, start, end).items)
+        return len(event_queries.between(team.actor, start, end).items)
 
     assert count(ten, ten + timedelta(hours=1)) == 1
     assert count(ten - timedelta(hours=1), ten) == 0
@@ -139,14 +140,14 @@ def test_who_sees_what(team: Team) -> None:
     colleague = factories.person(name="Grace")
     staff = factories.actor(colleague, team.workspace, Role.STAFF)
     manager = factories.actor(colleague, team.workspace, Role.MANAGER)
-    assert agenda.upcoming(staff, now=NOW) == []
-    (seen,) = agenda.upcoming(manager, now=NOW)
+    assert event_queries.upcoming(staff, now=NOW) == []
+    (seen,) = event_queries.upcoming(manager, now=NOW)
     assert (seen.owner_id, seen.owner_name) == (team.person.id, team.person.name)
-    assert agenda.upcoming(factories.team().actor, now=NOW) == []
+    assert event_queries.upcoming(factories.team().actor, now=NOW) == []
     with pytest.raises(NotFound):
-        agenda.between(staff, NOW, NOW + timedelta(days=9), calendar_id=team.calendar.id)
+        event_queries.between(staff, NOW, NOW + timedelta(days=9), calendar_id=team.calendar.id)
     with pytest.raises(Forbidden):
-        agenda.upcoming(factories.actor(colleague, team.workspace, Role.CUSTOMER), now=NOW)
+        event_queries.upcoming(factories.actor(colleague, team.workspace, Role.CUSTOMER), now=NOW)
 
 
 def test_disconnected_calendars_are_not_shown(team: Team) -> None:
@@ -157,7 +158,7 @@ def test_disconnected_calendars_are_not_shown(team: Team) -> None:
             row = session.get_one(Connection, team.connection.id)
             row.status = status
             session.add(row)
-        assert len(agenda.upcoming(team.actor, now=NOW)) == count
+        assert len(event_queries.upcoming(team.actor, now=NOW)) == count
 
 
 def test_one_calendar_only(team: Team) -> None:
@@ -165,7 +166,7 @@ def test_one_calendar_only(team: Team) -> None:
     other = factories.calendar(team.connection)
     put(team.calendar.id, meeting("one", 3))
     put(other.id, meeting("two", 3))
-    page = agenda.between(team.actor, NOW, NOW + timedelta(days=9), calendar_id=other.id)
+    page = event_queries.between(team.actor, NOW, NOW + timedelta(days=9), calendar_id=other.id)
     assert [one.calendar_id for one in page.items] == [other.id]
 
 
@@ -176,4 +177,4 @@ def test_one_calendar_only(team: Team) -> None:
 def test_bad_questions(team: Team, days: int, limit: int, after: str | None) -> None:
     """Empty and endless periods, odd limits and foreign positions are refused with a sentence."""
     with pytest.raises(InvalidInput):
-        agenda.between(team.actor, NOW, NOW + timedelta(days=days), limit=limit, after=after)
+        event_queries.between(team.actor, NOW, NOW + timedelta(days=days), limit=limit, after=after)

@@ -10,19 +10,30 @@ import pytest
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Booking, CalendarWrite, Connection
 from calendar_app.errors import Forbidden, PermissionDenied, ProviderError, ProviderUnavailable, RateLimited
-from calendar_app.services import bookings, drift, outside, sync
-from calendar_app.services.roles import Role
+from calendar_app.services.bookings import transitions
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.external_changes import drift_report
+from calendar_app.services.external_changes import resolve as external_change_resolve
+from tests.services.external_changes.test_resolve import (
+    booking,
+    delete,
+    event_of,
+    move,
+    rows,
+    rule,
+    settle_all,
+    written,
+)
 from tests.support import factories
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import Place, bookable, carry_out, host, ours, writes
-
-from .test_outside import booking, delete, event_of, move, rows, rule, settle_all, written
 
 
 def check(place: Place, *, now: datetime | None = None) -> int:
     """One run over the first host's connection, and what follows from it."""
     now = now or datetime.now(UTC) + timedelta(minutes=1)
-    looked = drift.check_connection(place.calendars[0].connection_id, now=now)
+    looked = drift_report.check_connection(place.calendars[0].connection_id, now=now)
     settle_all(now=now)
     return looked
 
@@ -30,11 +41,11 @@ def check(place: Place, *, now: datetime | None = None) -> int:
 def test_what_agrees_is_verified_anew(fake: FakeProvider, place: Place) -> None:
     """Nothing is reported; the receipts say when the events were last seen, and the report when it looked."""
     made = written(place)
-    assert drift.report(place.owner).checked_at is None
+    assert drift_report.report(place.owner).checked_at is None
     later = datetime.now(UTC) + timedelta(minutes=5)
     assert check(place, now=later) == 1
     assert writes(made.id)[0].verified_at == later
-    found = drift.report(place.owner)
+    found = drift_report.report(place.owner)
     assert (found.items, found.checked) == ((), 1)
     assert found.checked_at is not None
 
@@ -47,18 +58,18 @@ def test_changes_that_no_sync_saw_are_found(fake: FakeProvider, place: Place) ->
     repeated = replace(event_of(fake, place, series), recurrence=("RRULE:FREQ=DAILY;COUNT=3",))
     fake.change(place.calendars[0].remote_id, repeated)
     assert check(place) == 3
-    found = {view.booking_id: view for view in drift.report(place.owner).items}
+    found = {view.booking_id: view for view in drift_report.report(place.owner).items}
     assert {key: view.kind for key, view in found.items()} == {
         moved.id: "moved",
         gone.id: "deleted",
         series.id: "changed",
     }
-    assert drift.fix(place.owner, found[moved.id].id, "follow").resolution == "followed"
-    assert drift.fix(place.owner, found[gone.id].id, "restore").resolution == "restored"
-    assert drift.fix(place.owner, found[series.id].id, "keep").resolution == "dismissed"
+    assert drift_report.fix(place.owner, found[moved.id].id, "follow").resolution == "followed"
+    assert drift_report.fix(place.owner, found[gone.id].id, "restore").resolution == "restored"
+    assert drift_report.fix(place.owner, found[series.id].id, "keep").resolution == "dismissed"
     carry_out()
     check(place)
-    assert drift.report(place.owner).items == ()
+    assert drift_report.report(place.owner).items == ()
     assert booking(moved).start_at == place.at(13)
     assert set(ours(fake, place.calendars)) == {moved.id, gone.id, series.id}
 
@@ -80,7 +91,7 @@ def test_the_fuse_holds_for_drift_too(fake: FakeProvider, place: Place) -> None:
         delete(fake, place, one)
     check(place)
     assert {booking(one).status for one in made} == {"confirmed"}
-    assert len(drift.report(place.owner).items) == 6
+    assert len(drift_report.report(place.owner).items) == 6
 
 
 def test_what_never_arrived_is_reported_and_written(fake: FakeProvider, place: Place) -> None:
@@ -90,9 +101,9 @@ def test_what_never_arrived_is_reported_and_written(fake: FakeProvider, place: P
     carry_out()
     check(place)
     check(place)
-    (view,) = drift.report(place.owner).items
+    (view,) = drift_report.report(place.owner).items
     assert (view.kind, view.reason, view.booking_id) == ("missing", "Not yours.", made.id)
-    drift.fix(place.owner, view.id, "restore")
+    drift_report.fix(place.owner, view.id, "restore")
     carry_out()
     assert list(ours(fake, place.calendars)) == [made.id]
     assert [row.resolution for row in rows()] == ["restored"]
@@ -103,7 +114,7 @@ def test_writes_that_were_given_up_do_not_hide_others(fake: FakeProvider, place:
     made = written(place)
     start = place.at(12, days=1)
     with transaction() as session:
-        for number in range(drift.MOST + 1):
+        for number in range(drift_report.MOST + 1):
             one = Booking(
                 workspace_id=place.workspace.id,
                 event_type_id=place.event_type.id,
@@ -119,7 +130,7 @@ def test_writes_that_were_given_up_do_not_hide_others(fake: FakeProvider, place:
             parked = {"remote_id": f"parked{number}", "state": "failed"}
             session.add(CalendarWrite(booking_id=one.id, calendar_id=place.calendars[0].id, **parked))
     later = datetime.now(UTC) + timedelta(minutes=5)
-    assert drift.check_connection(place.calendars[0].connection_id, now=later) == 1
+    assert drift_report.check_connection(place.calendars[0].connection_id, now=later) == 1
     assert writes(made.id)[0].verified_at == later
 
 
@@ -127,21 +138,21 @@ def test_events_left_behind_are_strays(fake: FakeProvider, place: Place) -> None
     """A cancelled booking's event that came back, and a copy: removed by one click, or kept."""
     made, other = written(place, 10), written(place, 12)
     event = event_of(fake, place, made)
-    bookings.cancel(place.owner, made.id)
+    transitions.cancel(place.owner, made.id)
     carry_out()
     remote = place.calendars[0].remote_id
     fake.change(remote, event)
     fake.change(remote, replace(event_of(fake, place, other), remote_id="copy"))
-    sync.sync_calendar(place.calendars[0].id)
+    sync_requests.sync_calendar(place.calendars[0].id)
     check(place)
-    found = {view.booking_id: view for view in drift.report(place.owner).items}
+    found = {view.booking_id: view for view in drift_report.report(place.owner).items}
     assert {view.kind for view in found.values()} == {"stray"}
     assert set(found) == {made.id, other.id}
-    drift.fix(place.owner, found[made.id].id, "restore")
-    drift.fix(place.owner, found[other.id].id, "keep")
-    sync.sync_calendar(place.calendars[0].id)
+    drift_report.fix(place.owner, found[made.id].id, "restore")
+    drift_report.fix(place.owner, found[other.id].id, "keep")
+    sync_requests.sync_calendar(place.calendars[0].id)
     check(place)
-    assert drift.report(place.owner).items == ()
+    assert drift_report.report(place.owner).items == ()
     assert {event.remote_id for event in fake.standing(remote)} == {
         "copy",
         event_of_id(place, other.id),
@@ -157,15 +168,15 @@ def test_a_stray_that_goes_closes_by_itself(fake: FakeProvider, place: Place) ->
     made = written(place)
     copy = replace(event_of(fake, place, made), remote_id="copy")
     fake.change(place.calendars[0].remote_id, copy)
-    sync.sync_calendar(place.calendars[0].id)
+    sync_requests.sync_calendar(place.calendars[0].id)
     check(place)
-    (first,) = drift.report(place.owner).items
+    (first,) = drift_report.report(place.owner).items
     check(place, now=datetime.now(UTC) + timedelta(minutes=10))
-    assert [view.id for view in drift.report(place.owner).items] == [first.id]
+    assert [view.id for view in drift_report.report(place.owner).items] == [first.id]
     fake.remove(place.calendars[0].remote_id, "copy")
-    sync.sync_calendar(place.calendars[0].id)
+    sync_requests.sync_calendar(place.calendars[0].id)
     settle_all()
-    assert drift.report(place.owner).items == ()
+    assert drift_report.report(place.owner).items == ()
 
 
 def test_a_provider_that_wants_rest_gets_it(fake: FakeProvider, place: Place) -> None:
@@ -174,7 +185,7 @@ def test_a_provider_that_wants_rest_gets_it(fake: FakeProvider, place: Place) ->
     fake.fail("get_event", None, RateLimited(retry_after=7))
     assert check(place) == 1
     begun = int((datetime.now(UTC) + timedelta(minutes=1)).timestamp())
-    looked = drift.check_connection(place.calendars[0].connection_id, begun, 1)
+    looked = drift_report.check_connection(place.calendars[0].connection_id, begun, 1)
     assert looked >= 2
     assert len(made) == 3
 
@@ -189,12 +200,12 @@ def test_what_could_not_be_looked_at_is_said(fake: FakeProvider, place: Place, e
         written(place, hour)
     fake.fail("get_event", error)
     check(place)
-    found = drift.report(place.owner)
+    found = drift_report.report(place.owner)
     (unread,) = found.unread
     assert (found.items, unread.reason) == ((), error.detail)
     assert found.checked + unread.number == 3
     check(place, now=datetime.now(UTC) + timedelta(minutes=10))
-    assert (drift.report(place.owner).unread, drift.report(place.owner).checked) == ((), 3)
+    assert (drift_report.report(place.owner).unread, drift_report.report(place.owner).checked) == ((), 3)
 
 
 def test_an_account_that_has_to_be_reconnected_is_not_called_in_order(
@@ -207,7 +218,7 @@ def test_an_account_that_has_to_be_reconnected_is_not_called_in_order(
         row = session.get_one(Connection, place.calendars[0].connection_id)
         row.status, row.last_error = "needs_reconnect", "Access was withdrawn."
         session.add(row)
-    (unread,) = drift.report(place.owner).unread
+    (unread,) = drift_report.report(place.owner).unread
     assert (unread.number, unread.reason) == (1, "Access was withdrawn.")
 
 
@@ -216,13 +227,13 @@ def test_bookings_that_are_over_close_what_was_open(fake: FakeProvider, place: P
     made = written(place)
     move(fake, place, made, place.at(13))
     check(place)
-    assert len(drift.report(place.owner).items) == 1
+    assert len(drift_report.report(place.owner).items) == 1
     with transaction() as session:
         row = session.get_one(Booking, made.id)
         row.end_at = datetime.now(UTC) - timedelta(days=1)
         session.add(row)
     check(place)
-    assert drift.report(place.owner).items == ()
+    assert drift_report.report(place.owner).items == ()
 
 
 def test_only_managers_see_the_report(fake: FakeProvider, place: Place) -> None:
@@ -233,15 +244,15 @@ def test_only_managers_see_the_report(fake: FakeProvider, place: Place) -> None:
     member, _ = host(fake, place.workspace)
     staff = factories.actor(member, place.workspace, Role.STAFF)
     for work in (
-        lambda: drift.report(staff),
-        lambda: drift.run(staff),
-        lambda: drift.fix(staff, rows()[0].id, "keep"),
+        lambda: drift_report.report(staff),
+        lambda: drift_report.run(staff),
+        lambda: drift_report.fix(staff, rows()[0].id, "keep"),
     ):
         with pytest.raises(Forbidden):
             work()
-    assert drift.report(bookable(fake).owner).items == ()
-    assert drift.run(place.owner) == 2
-    assert drift.check_all() == 3
+    assert drift_report.report(bookable(fake).owner).items == ()
+    assert drift_report.run(place.owner) == 2
+    assert drift_report.check_all() == 3
 
 
 def test_dead_connections_are_left_alone(fake: FakeProvider, place: Place) -> None:
@@ -254,4 +265,4 @@ def test_dead_connections_are_left_alone(fake: FakeProvider, place: Place) -> No
     calls = fake.count("get_event")
     assert check(place) == 0
     assert fake.count("get_event") == calls
-    assert outside.sweep() == 0
+    assert external_change_resolve.sweep() == 0

@@ -25,14 +25,19 @@ from calendar_app.db.tables import (
 from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, Attendee
 from calendar_app.errors import InvalidInput, SlotUnavailable
 from calendar_app.queues import DEFAULT
-from calendar_app.services import availability, booking_views, bookings, drift, installation, sync
-from calendar_app.services.bookings import BookingView
-from calendar_app.services.deviations import DeviationView
+from calendar_app.services.availability import slots as available_slots
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings import transitions
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_sync import run as sync_run
+from calendar_app.services.common import installation
+from calendar_app.services.external_changes import drift_report
+from calendar_app.services.external_changes.queries import DeviationView
 from calendar_app.worker import jobs
+from tests.services.external_changes.test_resolve import event_of, written
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import GUEST, ZONE, Place, bookable, carry_out, ours, reservations, writes
-
-from .test_outside import event_of, written
 
 
 def restored(*lost: BookingView) -> None:
@@ -57,18 +62,18 @@ def restored(*lost: BookingView) -> None:
 
 def read(place: Place) -> None:
     for calendar in place.calendars:
-        assert sync.sync_calendar(calendar.id).outcome is sync.Outcome.DONE
+        assert sync_requests.sync_calendar(calendar.id).outcome is sync_run.Outcome.DONE
 
 
 def check(place: Place) -> tuple[DeviationView, ...]:
     """What the drift report lists after a run over every host's account."""
     for calendar in place.calendars:
-        drift.check_connection(calendar.connection_id, now=datetime.now(UTC) + timedelta(minutes=1))
-    return drift.report(place.owner).items
+        drift_report.check_connection(calendar.connection_id, now=datetime.now(UTC) + timedelta(minutes=1))
+    return drift_report.report(place.owner).items
 
 
 def starts(place: Place) -> set[datetime]:
-    found = availability.slots(
+    found = available_slots.slots(
         place.event_type.id, place.at(0), place.at(23), zone=ZONE, actor=None, now=datetime.now(UTC)
     )
     return {slot.start for slot in found.slots}
@@ -126,11 +131,11 @@ def test_one_is_taken_into_the_bookings(fake: FakeProvider, place: Place) -> Non
     restored(made)
     read(place)
     (found,) = check(place)
-    assert drift.fix(place.owner, found.id, "take_in").resolution == "taken_in"
+    assert drift_report.fix(place.owner, found.id, "take_in").resolution == "taken_in"
     carry_out()
     read(place)
     assert ours(fake, place.calendars) == before
-    again = booking_views.get(place.owner, made.id)
+    again = booking_queries.get(place.owner, made.id)
     assert (again.status, again.start, again.end, again.name, again.email) == (
         "confirmed",
         made.start,
@@ -147,7 +152,7 @@ def test_one_is_taken_into_the_bookings(fake: FakeProvider, place: Place) -> Non
         assert "booking.taken_in" in [entry.action for entry in session.exec(select(AuditEntry))]
     assert check(place) == ()
     assert place.at(10) not in starts(place)
-    bookings.cancel(place.owner, made.id)
+    transitions.cancel(place.owner, made.id)
     carry_out()
     assert ours(fake, place.calendars) == {}
     assert place.at(10) in starts(place)
@@ -162,8 +167,8 @@ def test_a_guest_whom_the_host_added_is_not_the_customer(fake: FakeProvider, pla
     restored(made)
     read(place)
     (found,) = check(place)
-    drift.fix(place.owner, found.id, "take_in")
-    again = booking_views.get(place.owner, made.id)
+    drift_report.fix(place.owner, found.id, "take_in")
+    again = booking_queries.get(place.owner, made.id)
     assert (again.name, again.email) == GUEST
 
 
@@ -173,7 +178,7 @@ def test_one_is_removed(fake: FakeProvider, place: Place) -> None:
     restored(made)
     read(place)
     (found,) = check(place)
-    assert drift.fix(place.owner, found.id, "remove").resolution == "removed"
+    assert drift_report.fix(place.owner, found.id, "remove").resolution == "removed"
     assert ours(fake, place.calendars) == {}
     read(place)
     assert check(place) == ()
@@ -189,8 +194,8 @@ def test_every_host_of_a_booking_gets_it_back(fake: FakeProvider) -> None:
     read(place)
     found = check(place)
     assert len(found) == 2
-    drift.fix(place.owner, found[0].id, "take_in")
-    assert drift.report(place.owner).items == ()
+    drift_report.fix(place.owner, found[0].id, "take_in")
+    assert drift_report.report(place.owner).items == ()
     assert [len(reservations(person.id)) for person in place.people] == [1, 1]
     assert {row.state for row in writes(made.id)} == {"verified"}
 
@@ -207,8 +212,8 @@ def test_a_time_that_was_booked_meanwhile_is_not_taken_twice(fake: FakeProvider,
     read(place)
     (found,) = check(place)
     with pytest.raises(SlotUnavailable):
-        drift.fix(place.owner, found.id, "take_in")
-    assert [one.id for one in drift.report(place.owner).items] == [found.id]
+        drift_report.fix(place.owner, found.id, "take_in")
+    assert [one.id for one in drift_report.report(place.owner).items] == [found.id]
 
 
 def test_another_installations_event_is_never_offered(fake: FakeProvider, place: Place) -> None:
@@ -230,9 +235,9 @@ def test_an_event_that_does_not_say_whose_it_is(fake: FakeProvider, place: Place
     (found,) = check(place)
     assert found.choices == ("take_in", "keep")
     with pytest.raises(InvalidInput):
-        drift.fix(place.owner, found.id, "remove")
-    drift.fix(place.owner, found.id, "take_in")
-    assert booking_views.get(place.owner, made.id).email == GUEST[1]
+        drift_report.fix(place.owner, found.id, "remove")
+    drift_report.fix(place.owner, found.id, "take_in")
+    assert booking_queries.get(place.owner, made.id).email == GUEST[1]
 
 
 def test_what_changed_after_it_was_listed(fake: FakeProvider, place: Place) -> None:
@@ -243,7 +248,7 @@ def test_what_changed_after_it_was_listed(fake: FakeProvider, place: Place) -> N
     by_start = {one.found_start: one.id for one in check(place)}
     remark(fake, place, foreign, **{ORIGIN_MARK: f"{'0' * 26} x UTC"})
     with pytest.raises(InvalidInput):
-        drift.fix(place.owner, by_start[foreign.start], "remove")
+        drift_report.fix(place.owner, by_start[foreign.start], "remove")
     event = event_of(fake, place, moved)
     later = event.start, event.end
     assert None not in later
@@ -254,10 +259,10 @@ def test_what_changed_after_it_was_listed(fake: FakeProvider, place: Place) -> N
         if time is not None
     }
     fake.change(place.calendars[0].remote_id, replace(event, **times))
-    drift.fix(place.owner, by_start[moved.start], "take_in")
-    assert booking_views.get(place.owner, moved.id).start == place.at(15)
+    drift_report.fix(place.owner, by_start[moved.start], "take_in")
+    assert booking_queries.get(place.owner, moved.id).start == place.at(15)
     fake.remove(place.calendars[0].remote_id, event_of(fake, place, gone).remote_id)
-    assert drift.fix(place.owner, by_start[gone.start], "remove").resolution == "vanished"
+    assert drift_report.fix(place.owner, by_start[gone.start], "remove").resolution == "vanished"
 
 
 def test_providers_that_list_no_marks(fake: FakeProvider, place: Place) -> None:

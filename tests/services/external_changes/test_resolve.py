@@ -22,6 +22,7 @@ from calendar_app.db.tables import (
     Occurrence,
 )
 from calendar_app.domain.event import CalendarEvent, EventTime
+from calendar_app.domain.external_change import CHECKING
 from calendar_app.errors import (
     Forbidden,
     InvalidInput,
@@ -31,17 +32,21 @@ from calendar_app.errors import (
     SlotUnavailable,
     StateChanged,
 )
-from calendar_app.services import bookings, deviations, mirror, outside, sightings, sync
-from calendar_app.services.bookings import BookingView
-from calendar_app.services.deviations import CHECKING
-from calendar_app.services.roles import Role
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.calendar_mirror import mirror, mismatches
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.common.permissions import Role
+from calendar_app.services.external_changes import queries as external_change_queries
+from calendar_app.services.external_changes import resolve as external_change_resolve
 from tests.support import factories
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import ZONE, Place, assert_consistent, bookable, carry_out, host, ours, writes
 
 
 def rule(place: Place, *, moves: str = "flag", deletes: str = "flag") -> None:
-    outside.set_policy(place.owner, moves=moves, deletes=deletes)
+    external_change_resolve.set_policy(place.owner, moves=moves, deletes=deletes)
 
 
 def written(place: Place, hour: int = 10, minute: int = 0) -> BookingView:
@@ -49,7 +54,7 @@ def written(place: Place, hour: int = 10, minute: int = 0) -> BookingView:
     made = place.book(place.at(hour, minute))
     carry_out()
     for calendar in place.calendars:
-        sync.sync_calendar(calendar.id)
+        sync_requests.sync_calendar(calendar.id)
     return made
 
 
@@ -72,12 +77,16 @@ def delete(fake: FakeProvider, place: Place, made: BookingView) -> None:
 def look(place: Place, *, now: datetime | None = None) -> list[str]:
     """Sync every calendar and carry out what follows; what became of each sighting."""
     for calendar in place.calendars:
-        assert sync.sync_calendar(calendar.id).outcome == "done"
+        assert sync_requests.sync_calendar(calendar.id).outcome == "done"
     return settle_all(now=now)
 
 
 def settle_all(*, now: datetime | None = None) -> list[str]:
-    return [outside.settle(row.id, now=now) for row in rows() if row.resolved_at is None and row.resolution]
+    return [
+        external_change_resolve.settle(row.id, now=now)
+        for row in rows()
+        if row.resolved_at is None and row.resolution
+    ]
 
 
 def rows() -> list[Deviation]:
@@ -113,10 +122,10 @@ def test_our_own_echo_is_no_change(fake: FakeProvider, place: Place) -> None:
     """Written, moved and cancelled by us, synced after each step: nothing is ever noted."""
     made = written(place)
     assert rows() == []
-    bookings.reschedule(place.owner, made.id, place.at(11))
+    booking_reschedule.reschedule(place.owner, made.id, place.at(11))
     carry_out()
     look(place)
-    bookings.cancel(place.owner, made.id)
+    transitions.cancel(place.owner, made.id)
     carry_out()
     look(place)
     assert rows() == []
@@ -182,14 +191,14 @@ def test_an_old_version_of_ours_that_arrives_late_never_counts(fake: FakeProvide
     rule(place, moves="reschedule", deletes="cancel")
     made = written(place)
     old = event_of(fake, place, made)
-    bookings.reschedule(place.owner, made.id, place.at(14))
+    booking_reschedule.reschedule(place.owner, made.id, place.at(14))
     carry_out()
     with transaction() as session:
         calendar = session.get_one(Calendar, place.calendars[0].id)
         applied = mirror.apply(session, calendar.id, [old], full=False, now=datetime.now(UTC))
-        sightings.note(session, calendar, applied.sightings, datetime.now(UTC))
+        mismatches.note(session, calendar, applied.sightings, datetime.now(UTC))
     assert [row.resolution for row in rows()] == [CHECKING]
-    assert deviations.listed(place.owner) == []
+    assert external_change_queries.listed(place.owner) == []
     settle_all()
     assert rows() == []
     assert booking(made).start_at == place.at(14)
@@ -200,7 +209,7 @@ def test_a_provider_that_lags_behind_is_asked_again(fake: FakeProvider, place: P
     rule(place, moves="reschedule")
     made = written(place)
     old = event_of(fake, place, made)
-    bookings.reschedule(place.owner, made.id, place.at(14))
+    booking_reschedule.reschedule(place.owner, made.id, place.at(14))
     carry_out()
     held = fake.calendar(place.calendars[0].remote_id)
     new = held.events[old.remote_id]
@@ -220,7 +229,7 @@ def test_a_delete_that_follows_ours_is_no_news(fake: FakeProvider, place: Place)
     """We cancel, the host deletes the event before our removal comes: nobody is told of anything."""
     rule(place, deletes="restore")
     made = written(place)
-    bookings.cancel(place.owner, made.id)
+    transitions.cancel(place.owner, made.id)
     delete(fake, place, made)
     look(place)
     carry_out()
@@ -233,7 +242,7 @@ def test_a_change_while_our_write_is_under_way_waits_for_it(fake: FakeProvider, 
     """Our own move is due; what the host did meanwhile is overwritten by it, and the booking keeps our time."""
     rule(place, moves="reschedule")
     made = written(place)
-    bookings.reschedule(place.owner, made.id, place.at(14))
+    booking_reschedule.reschedule(place.owner, made.id, place.at(14))
     move(fake, place, made, place.at(12))
     assert look(place) == ["waiting"]
     carry_out()
@@ -251,7 +260,7 @@ def test_a_moved_event_is_flagged(fake: FakeProvider, place: Place) -> None:
     made = written(place)
     move(fake, place, made, place.at(12))
     assert look(place) == ["open"]
-    (view,) = deviations.of_booking(place.owner, made.id)
+    (view,) = external_change_queries.of_booking(place.owner, made.id)
     assert (view.kind, view.found_start, view.booked_start) == ("moved", place.at(12), place.at(10))
     assert view.choices == ("follow", "restore", "keep")
     assert booking(made).start_at == place.at(10)
@@ -288,14 +297,14 @@ def test_a_move_onto_another_booking_stays_flagged(fake: FakeProvider, place: Pl
     made, other = written(place, 10), written(place, 12)
     move(fake, place, made, place.at(12))
     assert look(place) == ["open"]
-    (view,) = deviations.of_booking(place.owner, made.id)
+    (view,) = external_change_queries.of_booking(place.owner, made.id)
     assert view.reason
     assert booking(made).start_at == place.at(10)
     assert booking(other).start_at == place.at(12)
     assert mails("customer_moved") == []
     assert_consistent()
     with pytest.raises(SlotUnavailable):
-        outside.resolve(place.owner, view.id, "follow")
+        external_change_resolve.resolve(place.owner, view.id, "follow")
     move(fake, place, made, place.at(14))
     assert look(place) == ["followed"]
 
@@ -320,7 +329,7 @@ def test_an_event_made_all_day_cannot_be_followed(fake: FakeProvider, place: Pla
     after = EventTime(place.day.date() + timedelta(days=1))
     fake.change(place.calendars[0].remote_id, replace(event, start=day, end=after))
     assert look(place) == ["open"]
-    (view,) = deviations.of_booking(place.owner, made.id)
+    (view,) = external_change_queries.of_booking(place.owner, made.id)
     assert view.choices == ("restore", "keep")
     assert "all-day" in view.sentence
 
@@ -347,11 +356,11 @@ def test_two_programs_that_fight_are_left_to_people(fake: FakeProvider, place: P
     """After a few rounds in a day the event is flagged instead of being put back for ever."""
     rule(place, moves="restore")
     made = written(place)
-    for number in range(outside.MOST_BY_RULE + 1):
+    for number in range(external_change_resolve.MOST_BY_RULE + 1):
         move(fake, place, made, place.at(12 + number % 2))
         look(place)
         carry_out()
-    (view,) = deviations.of_booking(place.owner, made.id)
+    (view,) = external_change_queries.of_booking(place.owner, made.id)
     assert "again and again" in view.reason
 
 
@@ -378,7 +387,7 @@ def test_a_deleted_event_is_flagged(fake: FakeProvider, place: Place) -> None:
     made = written(place)
     delete(fake, place, made)
     assert look(place) == ["open"]
-    assert [view.kind for view in deviations.of_booking(place.owner, made.id)] == ["deleted"]
+    assert [view.kind for view in external_change_queries.of_booking(place.owner, made.id)] == ["deleted"]
     assert booking(made).status == "confirmed"
 
 
@@ -432,7 +441,7 @@ def test_an_undone_delete_heals_by_itself(fake: FakeProvider, place: Place) -> N
     look(place)
     fake.change(place.calendars[0].remote_id, event)
     assert look(place) == ["vanished"]
-    assert deviations.of_booking(place.owner, made.id) == []
+    assert external_change_queries.of_booking(place.owner, made.id) == []
 
 
 def test_a_mass_deletion_is_only_flagged(fake: FakeProvider, place: Place) -> None:
@@ -449,10 +458,10 @@ def test_a_mass_deletion_is_only_flagged(fake: FakeProvider, place: Place) -> No
     assert booking(made[7]).status == "confirmed"
     assert len(mails("bookings_vanished")) == 1
     assert settle_all() == []
-    view = deviations.of_booking(place.owner, made[0].id)[0]
-    assert outside.resolve(place.owner, view.id, "follow").resolution == "cancelled"
-    view = deviations.of_booking(place.owner, made[1].id)[0]
-    assert outside.resolve(place.owner, view.id, "restore").resolution == "restored"
+    view = external_change_queries.of_booking(place.owner, made[0].id)[0]
+    assert external_change_resolve.resolve(place.owner, view.id, "follow").resolution == "cancelled"
+    view = external_change_queries.of_booking(place.owner, made[1].id)[0]
+    assert external_change_resolve.resolve(place.owner, view.id, "restore").resolution == "restored"
     carry_out()
     assert list(ours(fake, place.calendars)) == [made[1].id]
 
@@ -474,13 +483,13 @@ def test_a_person_lets_the_booking_follow(fake: FakeProvider, place: Place) -> N
     made = written(place)
     move(fake, place, made, place.at(12))
     look(place)
-    (view,) = deviations.of_booking(place.owner, made.id)
-    assert outside.resolve(place.owner, view.id, "follow").resolution == "followed"
+    (view,) = external_change_queries.of_booking(place.owner, made.id)
+    assert external_change_resolve.resolve(place.owner, view.id, "follow").resolution == "followed"
     assert booking(made).start_at == place.at(12)
     (entry,) = [entry for entry in history(made) if entry.action == "booking.rescheduled"]
     assert entry.person_id == place.owner.person_id
     with pytest.raises(StateChanged):
-        outside.resolve(place.owner, view.id, "restore")
+        external_change_resolve.resolve(place.owner, view.id, "restore")
 
 
 def test_what_was_kept_is_not_flagged_again(fake: FakeProvider, place: Place) -> None:
@@ -488,14 +497,14 @@ def test_what_was_kept_is_not_flagged_again(fake: FakeProvider, place: Place) ->
     made = written(place)
     move(fake, place, made, place.at(12))
     look(place)
-    (view,) = deviations.of_booking(place.owner, made.id)
-    assert outside.resolve(place.owner, view.id, "keep").resolution == "dismissed"
+    (view,) = external_change_queries.of_booking(place.owner, made.id)
+    assert external_change_resolve.resolve(place.owner, view.id, "keep").resolution == "dismissed"
     fake.expire_cursors(place.calendars[0].remote_id)
     look(place)
-    assert deviations.of_booking(place.owner, made.id) == []
+    assert external_change_queries.of_booking(place.owner, made.id) == []
     move(fake, place, made, place.at(13))
     look(place)
-    (view,) = deviations.of_booking(place.owner, made.id)
+    (view,) = external_change_queries.of_booking(place.owner, made.id)
     assert view.found_start == place.at(13)
 
 
@@ -505,11 +514,11 @@ def test_a_move_back_to_what_was_kept_is_kept(fake: FakeProvider, place: Place) 
     for hour in (12, 13, 12):
         move(fake, place, made, place.at(hour))
         look(place)
-        found = deviations.of_booking(place.owner, made.id)
+        found = external_change_queries.of_booking(place.owner, made.id)
         if found and hour == 12:
-            outside.resolve(place.owner, found[0].id, "keep")
-    assert deviations.of_booking(place.owner, made.id) == []
-    assert outside.sweep() == 0
+            external_change_resolve.resolve(place.owner, found[0].id, "keep")
+    assert external_change_queries.of_booking(place.owner, made.id) == []
+    assert external_change_resolve.sweep() == 0
 
 
 def test_what_was_kept_is_forgotten_with_our_next_write(fake: FakeProvider, place: Place) -> None:
@@ -517,12 +526,14 @@ def test_what_was_kept_is_forgotten_with_our_next_write(fake: FakeProvider, plac
     made = written(place)
     delete(fake, place, made)
     look(place)
-    outside.resolve(place.owner, deviations.of_booking(place.owner, made.id)[0].id, "keep")
-    bookings.reschedule(place.owner, made.id, place.at(15))
+    external_change_resolve.resolve(
+        place.owner, external_change_queries.of_booking(place.owner, made.id)[0].id, "keep"
+    )
+    booking_reschedule.reschedule(place.owner, made.id, place.at(15))
     carry_out()
     delete(fake, place, made)
     assert look(place) == ["open"]
-    assert len(deviations.of_booking(place.owner, made.id)) == 1
+    assert len(external_change_queries.of_booking(place.owner, made.id)) == 1
 
 
 def test_only_the_right_people_settle(fake: FakeProvider, place: Place) -> None:
@@ -530,22 +541,24 @@ def test_only_the_right_people_settle(fake: FakeProvider, place: Place) -> None:
     made = written(place)
     move(fake, place, made, place.at(12))
     look(place)
-    (view,) = deviations.of_booking(place.owner, made.id)
+    (view,) = external_change_queries.of_booking(place.owner, made.id)
     colleague, _ = host(fake, place.workspace)
     stranger = bookable(fake).owner
     for actor in (factories.actor(colleague, place.workspace, Role.STAFF), stranger):
         with pytest.raises(NotFound):
-            outside.resolve(actor, view.id, "follow")
-        assert deviations.listed(actor) == []
+            external_change_resolve.resolve(actor, view.id, "follow")
+        assert external_change_queries.listed(actor) == []
     customer = factories.actor(factories.person(), place.workspace, Role.CUSTOMER)
     with pytest.raises(Forbidden):
-        outside.resolve(customer, view.id, "keep")
+        external_change_resolve.resolve(customer, view.id, "keep")
     with pytest.raises(InvalidInput):
-        outside.resolve(place.owner, view.id, "burn")
+        external_change_resolve.resolve(place.owner, view.id, "burn")
     with pytest.raises(Forbidden):
-        outside.set_policy(factories.actor(colleague, place.workspace, Role.MANAGER), moves="restore")
+        external_change_resolve.set_policy(
+            factories.actor(colleague, place.workspace, Role.MANAGER), moves="restore"
+        )
     with pytest.raises(InvalidInput):
-        outside.set_policy(place.owner, deletes="reschedule")
+        external_change_resolve.set_policy(place.owner, deletes="reschedule")
 
 
 def test_a_lost_queue_and_a_dead_provider_only_cost_time(fake: FakeProvider, place: Place) -> None:
@@ -553,13 +566,13 @@ def test_a_lost_queue_and_a_dead_provider_only_cost_time(fake: FakeProvider, pla
     rule(place, moves="reschedule")
     made = written(place)
     move(fake, place, made, place.at(12))
-    sync.sync_calendar(place.calendars[0].id)
-    assert outside.sweep() == 1
+    sync_requests.sync_calendar(place.calendars[0].id)
+    assert external_change_resolve.sweep() == 1
     now = datetime.now(UTC)
     fake.fail("get_event", ProviderUnavailable())
     assert settle_all() == ["waiting"]
-    assert outside.sweep() == 0
-    assert outside.sweep(now + timedelta(minutes=2)) == 1
+    assert external_change_resolve.sweep() == 0
+    assert external_change_resolve.sweep(now + timedelta(minutes=2)) == 1
     assert settle_all(now=now + timedelta(minutes=2)) == ["followed"]
 
 
@@ -579,29 +592,29 @@ def test_what_waits_does_not_hide_what_is_due(place: Place) -> None:
                 )
             )
         session.add(Deviation(**columns, remote_id="due", resolution=CHECKING, found_at=now))
-    assert outside.sweep(now) == 1
-    assert outside.sweep(now + timedelta(minutes=5)) == 500
+    assert external_change_resolve.sweep(now) == 1
+    assert external_change_resolve.sweep(now + timedelta(minutes=5)) == 500
 
 
 def test_one_that_cannot_be_settled_waits_its_turn(fake: FakeProvider, place: Place) -> None:
     """An error of ours about one external change is not met again at once, in front of all the others."""
     made = written(place)
     move(fake, place, made, place.at(12))
-    sync.sync_calendar(place.calendars[0].id)
+    sync_requests.sync_calendar(place.calendars[0].id)
     (row,) = rows()
     now = datetime.now(UTC)
     fake.fail("get_event", ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
-        outside.settle(row.id, now=now)
-    assert outside.sweep(now) == 0
-    assert outside.sweep(now + timedelta(minutes=2)) == 1
+        external_change_resolve.settle(row.id, now=now)
+    assert external_change_resolve.sweep(now) == 0
+    assert external_change_resolve.sweep(now + timedelta(minutes=2)) == 1
 
 
 def test_a_provider_that_refuses_leaves_it_to_the_drift_report(fake: FakeProvider, place: Place) -> None:
     """A permanent refusal is not asked again and again."""
     made = written(place)
     move(fake, place, made, place.at(12))
-    sync.sync_calendar(place.calendars[0].id)
+    sync_requests.sync_calendar(place.calendars[0].id)
     fake.fail("get_event", PermissionDenied())
     settle_all()
     assert rows() == []
@@ -625,7 +638,7 @@ def test_nothing_is_asked_of_a_disconnected_account(fake: FakeProvider, place: P
     """A sighting of a calendar whose account ended meanwhile is forgotten."""
     made = written(place)
     delete(fake, place, made)
-    sync.sync_calendar(place.calendars[0].id)
+    sync_requests.sync_calendar(place.calendars[0].id)
     with transaction() as session:
         row = session.get_one(Connection, place.calendars[0].connection_id)
         row.status = "disconnected"

@@ -25,8 +25,14 @@ from calendar_app.db.tables import Booking, Calendar, Deviation
 from calendar_app.domain.booking import TransitionRefused
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventTime
 from calendar_app.errors import AlmanacError, PreconditionFailed, ProviderUnavailable, SlotUnavailable
-from calendar_app.services import bookings, calendar_writes, deviations, mirror, outside, sightings, sync
-from calendar_app.services.bookings import BookingView
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import transitions
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.calendar_mirror import mirror, mismatches
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.external_changes import queries as external_change_queries
+from calendar_app.services.external_changes import resolve as external_change_resolve
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import ZONE, Place, assert_consistent, bookable, carry_out, ours, writes
@@ -42,7 +48,10 @@ class Killed(BaseException):
 class Machine(RuleBasedStateMachine):
     """Two hosts of collective bookings, ten times of one day, and people who drag events about."""
 
-    @initialize(moves=st.sampled_from(outside.MOVE_CHOICES), deletes=st.sampled_from(outside.DELETE_CHOICES))
+    @initialize(
+        moves=st.sampled_from(external_change_resolve.MOVE_CHOICES),
+        deletes=st.sampled_from(external_change_resolve.DELETE_CHOICES),
+    )
     def begin(self, moves: str, deletes: str) -> None:
         with transaction() as session:
             for table in reversed(SQLModel.metadata.sorted_tables):
@@ -50,7 +59,7 @@ class Machine(RuleBasedStateMachine):
         self.exits = ExitStack()
         self.fake = self.exits.enter_context(FakeProvider().installed())
         self.place: Place = bookable(self.fake, hosts=2, hosting="collective")
-        outside.set_policy(self.place.owner, moves=moves, deletes=deletes)
+        external_change_resolve.set_policy(self.place.owner, moves=moves, deletes=deletes)
         self.made: list[BookingView] = []
         self.old: list[tuple[int, CalendarEvent]] = []
         self.moved: set[tuple[str, datetime]] = set()
@@ -74,13 +83,15 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.made)
     @rule(pick=PICK)
     def cancel(self, pick: int) -> None:
-        bookings.cancel(self.place.owner, self.made[pick % len(self.made)].id)
+        transitions.cancel(self.place.owner, self.made[pick % len(self.made)].id)
 
     @precondition(lambda self: self.made)
     @rule(pick=PICK, slot=SLOTS)
     def reschedule(self, pick: int, slot: int) -> None:
         try:
-            bookings.reschedule(self.place.owner, self.made[pick % len(self.made)].id, self._at(slot))
+            booking_reschedule.reschedule(
+                self.place.owner, self.made[pick % len(self.made)].id, self._at(slot)
+            )
         except (SlotUnavailable, TransitionRefused):
             return
 
@@ -111,7 +122,7 @@ class Machine(RuleBasedStateMachine):
         with transaction() as session:
             calendar = session.get_one(Calendar, self.place.calendars[number].id)
             applied = mirror.apply(session, calendar.id, [event], full=False, now=datetime.now(UTC))
-            sightings.note(session, calendar, applied.sightings, datetime.now(UTC))
+            mismatches.note(session, calendar, applied.sightings, datetime.now(UTC))
 
     @rule(
         step=st.sampled_from(("put_event", "after_put", "get_event", "delete_event", "page")),
@@ -129,23 +140,25 @@ class Machine(RuleBasedStateMachine):
         rows = writes()
         for number, event in [(place, one) for place in (0, 1) for one in self._events(place)]:
             self.old.append((number, event))
-        self._run(lambda: calendar_writes.apply(rows[pick % len(rows)].id, now=self.now))
+        self._run(lambda: write_outbox.apply(rows[pick % len(rows)].id, now=self.now))
 
     @rule(number=st.integers(0, 1))
     def read(self, number: int) -> None:
-        self._run(lambda: sync.sync_calendar(self.place.calendars[number].id))
+        self._run(lambda: sync_requests.sync_calendar(self.place.calendars[number].id))
 
     @rule()
     def settle(self) -> None:
         for row in self._deviations():
-            self._run(lambda key=row.id: outside.settle(key, now=self.now))  # type: ignore[misc]
+            self._run(lambda key=row.id: external_change_resolve.settle(key, now=self.now))  # type: ignore[misc]
 
     @rule(pick=PICK, how=st.sampled_from(("follow", "restore", "keep")))
     def by_hand(self, pick: int, how: str) -> None:
-        if shown := deviations.listed(self.place.owner):
+        if shown := external_change_queries.listed(self.place.owner):
             view = shown[pick % len(shown)]
             if how in view.choices:
-                self._run(lambda: outside.resolve(self.place.owner, view.id, how, now=self.now))
+                self._run(
+                    lambda: external_change_resolve.resolve(self.place.owner, view.id, how, now=self.now)
+                )
 
     def _run(self, job: Callable[[], object]) -> None:
         try:
@@ -165,7 +178,7 @@ class Machine(RuleBasedStateMachine):
         assert_consistent()
         for row in self._deviations():
             if row.kind == "moved":
-                assert (row.booking_id, deviations.moment(row, "start")) in self.moved
+                assert (row.booking_id, external_change_queries.moment(row, "start")) in self.moved
             elif row.kind == "deleted":
                 assert row.booking_id in self.deleted
 
@@ -175,7 +188,7 @@ class Machine(RuleBasedStateMachine):
         try:
             self.fake._failures.clear()
             for view in self.made:
-                bookings.retry_sync(self.place.owner, view.id)
+                transitions.retry_sync(self.place.owner, view.id)
             self._quiet()
             self._check()
         finally:
@@ -192,9 +205,9 @@ class Machine(RuleBasedStateMachine):
                     row = session.get_one(Calendar, calendar.id)
                     row.sync_lease_until = None
                     session.add(row)
-                assert sync.sync_calendar(calendar.id).outcome == "done"
+                assert sync_requests.sync_calendar(calendar.id).outcome == "done"
             for row in self._deviations():
-                outside.settle(row.id, now=now + timedelta(days=number, hours=1))
+                external_change_resolve.settle(row.id, now=now + timedelta(days=number, hours=1))
 
     def _check(self) -> None:
         """Every standing booking has exactly one event in each calendar, at its time, or a deviation says why not."""

@@ -18,8 +18,8 @@ from sqlmodel import select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, Mail
 from calendar_app.queues import DEFAULT
-from calendar_app.services import mails
-from calendar_app.services.mails import Draft
+from calendar_app.services.mail import outbox as mail_outbox
+from calendar_app.services.mail.outbox import Draft
 from calendar_app.settings import Settings
 from tests.support import factories
 from tests.support.databases import Database
@@ -58,7 +58,7 @@ def _draft(team: Team, *, dedupe: str = "b1:confirmed:0", **changes: object) -> 
 
 def _queued(team: Team, **changes: object) -> str:
     with transaction() as session:
-        assert mails.queue(session, _draft(team, **changes))
+        assert mail_outbox.queue(session, _draft(team, **changes))
     return _rows()[-1].id
 
 
@@ -80,8 +80,8 @@ def _jobs(redis_server: Redis) -> list[tuple[object, ...]]:
 def test_a_letter_is_sent_once(server: MailServer, team: Team) -> None:
     """Delivered twice in a row, it goes out the first time."""
     mail_id = _queued(team, reply_to="ada@example.com")
-    assert mails.deliver(mail_id, now=NOW) == "sent"
-    assert mails.deliver(mail_id, now=NOW) == ""
+    assert mail_outbox.deliver(mail_id, now=NOW) == "sent"
+    assert mail_outbox.deliver(mail_id, now=NOW) == ""
     (got,) = server.received
     assert got.recipients == ["grace@example.org"]
     assert (got.message["Message-ID"], got.message["Reply-To"]) == (
@@ -89,17 +89,17 @@ def test_a_letter_is_sent_once(server: MailServer, team: Team) -> None:
         "ada@example.com",
     )
     assert (_row(mail_id).state, _row(mail_id).sent_at, _row(mail_id).lease_until) == ("sent", NOW, None)
-    assert mails.deliver("no-such-letter") == ""
+    assert mail_outbox.deliver("no-such-letter") == ""
 
 
 def test_an_occasion_queues_once(server: MailServer, team: Team) -> None:
     """The same occasion, in one transaction or in another, gives one letter; another occasion one more."""
     with transaction() as session:
-        assert mails.queue(session, _draft(team))
-        assert not mails.queue(session, _draft(team))
+        assert mail_outbox.queue(session, _draft(team))
+        assert not mail_outbox.queue(session, _draft(team))
     with transaction() as session:
-        assert not mails.queue(session, _draft(team))
-        assert mails.queue(session, _draft(team, dedupe="b1:cancelled:1"))
+        assert not mail_outbox.queue(session, _draft(team))
+        assert mail_outbox.queue(session, _draft(team, dedupe="b1:cancelled:1"))
     assert len({row.message_id for row in _rows()}) == 2
 
 
@@ -108,7 +108,7 @@ def test_an_occasion_queues_once_in_a_storm(server: MailServer, team: Team) -> N
 
     def work(_number: int) -> bool:
         with transaction() as session:
-            return mails.queue(session, _draft(team))
+            return mail_outbox.queue(session, _draft(team))
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(work, range(8))) == [False] * 7 + [True]
@@ -122,7 +122,7 @@ def test_a_transaction_that_rolls_back_mails_nothing(
 
     def booking_that_fails() -> None:
         with transaction() as session:
-            mails.queue(session, _draft(team))
+            mail_outbox.queue(session, _draft(team))
             raise RuntimeError("the booking could not be made")
 
     with pytest.raises(RuntimeError):
@@ -142,16 +142,16 @@ def test_without_redis_the_sweep_delivers(server: MailServer, team: Team, redis_
     """A queue that was lost costs time only: the sweep queues what is due, again and again, without doubling."""
     mail_id = _queued(team)
     redis_server.flushall()
-    assert mails.sweep(now=NOW) == 1
-    assert mails.sweep(now=NOW) == 1
+    assert mail_outbox.sweep(now=NOW) == 1
+    assert mail_outbox.sweep(now=NOW) == 1
     assert _jobs(redis_server) == [(mail_id,)]
-    assert mails.deliver(mail_id, now=NOW) == "sent"
-    assert mails.sweep(now=NOW) == 0
+    assert mail_outbox.deliver(mail_id, now=NOW) == "sent"
+    assert mail_outbox.sweep(now=NOW) == 0
 
 
 def test_a_dead_redis_is_no_error(server: MailServer, team: Team) -> None:
     """Nothing listens where Redis should: the letter stands, and is sent when somebody asks."""
-    assert mails.deliver(_queued(team), now=NOW) == "sent"
+    assert mail_outbox.deliver(_queued(team), now=NOW) == "sent"
 
 
 def test_two_workers_send_one_letter(server: MailServer, team: Team) -> None:
@@ -159,9 +159,9 @@ def test_two_workers_send_one_letter(server: MailServer, team: Team) -> None:
     mail_id = _queued(team)
     server.gate.clear()
     with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(mails.deliver, mail_id)
+        first = pool.submit(mail_outbox.deliver, mail_id)
         assert server.arrived.acquire(timeout=10)
-        assert list(pool.map(mails.deliver, [mail_id] * 8)) == [""] * 8
+        assert list(pool.map(mail_outbox.deliver, [mail_id] * 8)) == [""] * 8
         server.gate.set()
         assert first.result() == "sent"
     assert len(server.received) == 1
@@ -174,7 +174,7 @@ def test_workers_that_start_together_send_one_letter(server: MailServer, team: T
 
     def work(_number: int) -> str:
         barrier.wait()
-        return mails.deliver(mail_id)
+        return mail_outbox.deliver(mail_id)
 
     with ThreadPoolExecutor(6) as pool:
         assert sorted(pool.map(work, range(6))) == [""] * 5 + ["sent"]
@@ -194,11 +194,11 @@ def test_a_worker_killed_after_the_server_took_the_letter(
     worker.wait(10)
     server.gate.set()
     now = datetime.now(UTC)
-    assert mails.deliver(mail_id, now=now) == ""
-    assert mails.sweep(now=now) == 0
-    later = now + mails.LEASE + timedelta(seconds=1)
-    assert mails.sweep(now=later) == 1
-    assert mails.deliver(mail_id, now=later) == "sent"
+    assert mail_outbox.deliver(mail_id, now=now) == ""
+    assert mail_outbox.sweep(now=now) == 0
+    later = now + mail_outbox.LEASE + timedelta(seconds=1)
+    assert mail_outbox.sweep(now=later) == 1
+    assert mail_outbox.deliver(mail_id, now=later) == "sent"
     assert [got.message["Message-ID"] for got in server.received] == [_row(mail_id).message_id] * 2
 
 
@@ -209,11 +209,11 @@ def test_a_slow_worker_cannot_undo_what_its_successor_did(
     mail_id = _queued(team)
     server.gate.clear()
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(mails.deliver, mail_id, now=NOW)
+        slow = pool.submit(mail_outbox.deliver, mail_id, now=NOW)
         assert server.arrived.acquire(timeout=10)
         with mail_server() as other:
             configure(SMTP_URL=other.url)
-            assert mails.deliver(mail_id, now=NOW + mails.LEASE) == "sent"
+            assert mail_outbox.deliver(mail_id, now=NOW + mail_outbox.LEASE) == "sent"
         server.answers["DATA"] = "451 try later"
         server.gate.set()
         assert slow.result() == "queued"
@@ -225,16 +225,16 @@ def test_a_slow_success_counts(server: MailServer, team: Team, configure: Config
     mail_id = _queued(team)
     server.gate.clear()
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(mails.deliver, mail_id, now=NOW)
+        slow = pool.submit(mail_outbox.deliver, mail_id, now=NOW)
         assert server.arrived.acquire(timeout=10)
         with mail_server() as other:
             other.answers["DATA"] = "451 try later"
             configure(SMTP_URL=other.url)
-            assert mails.deliver(mail_id, now=NOW + mails.LEASE) == "queued"
+            assert mail_outbox.deliver(mail_id, now=NOW + mail_outbox.LEASE) == "queued"
         server.gate.set()
         assert slow.result() == "sent"
     assert _row(mail_id).state == "sent"
-    assert mails.deliver(mail_id, now=NOW + timedelta(days=1)) == ""
+    assert mail_outbox.deliver(mail_id, now=NOW + timedelta(days=1)) == ""
 
 
 def test_trouble_with_the_server_delays(server: MailServer, team: Team) -> None:
@@ -243,8 +243,8 @@ def test_trouble_with_the_server_delays(server: MailServer, team: Team) -> None:
     server.answers["DATA"] = "451 4.3.0 busy"
     now, waits = NOW, []
     for _ in range(12):
-        assert mails.deliver(mail_id, now=now) == "queued"
-        assert mails.deliver(mail_id, now=now) == ""
+        assert mail_outbox.deliver(mail_id, now=now) == "queued"
+        assert mail_outbox.deliver(mail_id, now=now) == ""
         again = _row(mail_id).next_attempt_at
         assert again is not None
         waits.append((again - now).total_seconds())
@@ -253,7 +253,7 @@ def test_trouble_with_the_server_delays(server: MailServer, team: Team) -> None:
     assert 2700 <= waits[-1] <= 4500
     assert "try again later" in _row(mail_id).last_error
     del server.answers["DATA"]
-    assert mails.deliver(mail_id, now=now) == "sent"
+    assert mail_outbox.deliver(mail_id, now=now) == "sent"
     assert _row(mail_id).last_error == ""
 
 
@@ -264,19 +264,19 @@ def test_an_operators_mistake_loses_no_letter(
     """Without a usable SMTP_URL letters wait; they go out once it is there."""
     mail_id = _queued(team)
     configure(SMTP_URL=url)
-    assert mails.deliver(mail_id, now=NOW) == "queued"
+    assert mail_outbox.deliver(mail_id, now=NOW) == "queued"
     assert "SMTP_URL" in _row(mail_id).last_error
     configure(SMTP_URL=server.url)
-    assert mails.deliver(mail_id, now=NOW + timedelta(hours=1)) == "sent"
+    assert mail_outbox.deliver(mail_id, now=NOW + timedelta(hours=1)) == "sent"
 
 
 def test_a_refused_letter_is_parked(server: MailServer, team: Team) -> None:
     """A recipient that does not exist is not tried again."""
     mail_id = _queued(team)
     server.answers["RCPT"] = "550 5.1.1 nobody"
-    assert mails.deliver(mail_id, now=NOW) == "failed"
+    assert mail_outbox.deliver(mail_id, now=NOW) == "failed"
     assert _row(mail_id).last_error == "The mail server refused the letter (550)."
-    assert mails.sweep(now=NOW + timedelta(days=9)) == 0
+    assert mail_outbox.sweep(now=NOW + timedelta(days=9)) == 0
 
 
 def test_a_letter_is_given_up_in_the_end(server: MailServer, team: Team) -> None:
@@ -284,9 +284,9 @@ def test_a_letter_is_given_up_in_the_end(server: MailServer, team: Team) -> None
     mail_id = _queued(team)
     with transaction() as session:
         row = session.get_one(Mail, mail_id)
-        row.attempts = mails.MAX_ATTEMPTS
+        row.attempts = mail_outbox.MAX_ATTEMPTS
         session.add(row)
-    assert mails.deliver(mail_id, now=NOW) == ""
+    assert mail_outbox.deliver(mail_id, now=NOW) == ""
     assert (_row(mail_id).state, server.received) == ("failed", [])
     assert "two days" in _row(mail_id).last_error
 
@@ -298,7 +298,9 @@ def _booking(team: Team, start: datetime) -> Booking:
 def _reminder(team: Team, booking: Booking, at: datetime) -> str:
     draft = _draft(team, dedupe=f"{booking.id}:reminder", at=at)
     with transaction() as session:
-        mails.queue(session, Draft(**{**_fields(draft), "booking_id": booking.id, "kind": mails.REMINDER}))
+        mail_outbox.queue(
+            session, Draft(**{**_fields(draft), "booking_id": booking.id, "kind": mail_outbox.REMINDER})
+        )
     return _rows()[-1].id
 
 
@@ -311,15 +313,15 @@ def test_a_reminder_waits_for_its_time(server: MailServer, team: Team) -> None:
     at = NOW + timedelta(hours=1)
     mail_id = _reminder(team, _booking(team, NOW + timedelta(hours=2)), at)
     early = at - timedelta(seconds=1)
-    assert (mails.deliver(mail_id, now=early), mails.sweep(now=early)) == ("", 0)
-    assert mails.sweep(now=at) == 1
-    assert mails.deliver(mail_id, now=at) == "sent"
+    assert (mail_outbox.deliver(mail_id, now=early), mail_outbox.sweep(now=early)) == ("", 0)
+    assert mail_outbox.sweep(now=at) == 1
+    assert mail_outbox.deliver(mail_id, now=at) == "sent"
 
 
 def test_a_reminder_of_the_past_is_dropped(server: MailServer, team: Team) -> None:
     """A worker that comes back after the appointment has begun reminds nobody."""
     mail_id = _reminder(team, _booking(team, NOW), NOW - timedelta(hours=1))
-    assert mails.deliver(mail_id, now=NOW) == ""
+    assert mail_outbox.deliver(mail_id, now=NOW) == ""
     assert (_row(mail_id).state, server.received) == ("dropped", [])
 
 
@@ -328,7 +330,7 @@ def test_a_reminder_of_a_cancelled_booking_is_dropped(server: MailServer, team: 
     booking = _booking(team, NOW + timedelta(hours=2))
     first = _reminder(team, booking, NOW)
     with transaction() as session:
-        mails.drop_reminders(session, booking.id)
+        mail_outbox.drop_reminders(session, booking.id)
     assert _row(first).state == "dropped"
     other = _booking(team, NOW + timedelta(hours=3))
     second = _reminder(team, other, NOW)
@@ -336,7 +338,7 @@ def test_a_reminder_of_a_cancelled_booking_is_dropped(server: MailServer, team: 
         row = session.get_one(Booking, other.id)
         row.status = "cancelled"
         session.add(row)
-    assert mails.deliver(second, now=NOW) == ""
+    assert mail_outbox.deliver(second, now=NOW) == ""
     assert (_row(second).state, server.received) == ("dropped", [])
 
 
@@ -346,12 +348,12 @@ def test_a_reminder_dropped_while_it_is_sent_is_not_tried_again(server: MailServ
     mail_id = _reminder(team, booking, NOW)
     server.gate.clear()
     with ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(mails.deliver, mail_id, now=NOW)
+        sending = pool.submit(mail_outbox.deliver, mail_id, now=NOW)
         assert server.arrived.acquire(timeout=10)
         with transaction() as session:
-            mails.drop_reminders(session, booking.id)
+            mail_outbox.drop_reminders(session, booking.id)
         server.answers["DATA"] = "451 try later"
         server.gate.set()
         sending.result()
     assert _row(mail_id).state == "dropped"
-    assert mails.deliver(mail_id, now=NOW + timedelta(hours=1)) == ""
+    assert mail_outbox.deliver(mail_id, now=NOW + timedelta(hours=1)) == ""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from calendar_app import operate
+from calendar_app import cli
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Installation, Person, Workspace
 from calendar_app.settings import Settings, get_settings
@@ -62,12 +62,12 @@ def test_what_was_backed_up_comes_back(
     a_business()
     rename("Before")
     file, own = tmp_path / "backup", installation_id()
-    assert operate.main(["backup", str(file)]) == 0
+    assert cli.main(["backup", str(file)]) == 0
     assert "ENCRYPTION_KEYS and SECRET_KEY are not in it" in capsys.readouterr().out
     assert file.stat().st_mode & 0o077 == 0
     assert b"the-grants-secret" not in file.read_bytes()
     rename("After")
-    assert operate.main(["restore", str(file)]) == 0, capsys.readouterr().err
+    assert cli.main(["restore", str(file)]) == 0, capsys.readouterr().err
     said = capsys.readouterr().out
     assert names() == ["Before"]
     assert "1 calendars count as busy" in said
@@ -81,7 +81,7 @@ def test_what_was_backed_up_comes_back(
         assert session.exec(select(Installation)).one().restored_at is not None
     assert read == {("google", True, None), ("file", False, None)}
     assert installation_id() == own
-    assert operate.main(["restore", str(kept)]) == 0
+    assert cli.main(["restore", str(kept)]) == 0
     assert names() == ["After"]
 
 
@@ -89,8 +89,8 @@ def test_a_copy_for_staging(database: Database, programs: None, tmp_path: Path) 
     """It is an installation of its own, and cannot write to anybody's calendar."""
     a_business()
     file, own = tmp_path / "backup", installation_id()
-    assert operate.main(["backup", str(file)]) == 0
-    assert operate.main(["restore", str(file), "--as-copy"]) == 0
+    assert cli.main(["backup", str(file)]) == 0
+    assert cli.main(["restore", str(file), "--as-copy"]) == 0
     assert installation_id() != own
     with reading() as session:
         found = session.exec(select(Connection).where(Connection.provider == "google")).one()
@@ -100,7 +100,7 @@ def test_a_copy_for_staging(database: Database, programs: None, tmp_path: Path) 
 def test_a_database_put_back_by_hand(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     """`after-restore` does what `restore` does last."""
     a_business()
-    assert operate.main(["after-restore"]) == 0
+    assert cli.main(["after-restore"]) == 0
     assert "1 calendars count as busy" in capsys.readouterr().out
 
 
@@ -115,7 +115,7 @@ def test_a_file_that_is_no_backup_changes_nothing(
     rename("Stays")
     file = tmp_path / "file"
     file.write_bytes(content)
-    assert operate.main(["restore", str(file)]) == 1
+    assert cli.main(["restore", str(file)]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "Traceback" not in said
@@ -128,9 +128,9 @@ def test_a_file_that_exists_is_not_written_over(
     """A backup of yesterday is not lost by a wrong name; nor is a half-made one left behind."""
     file = tmp_path / "backup"
     file.write_text("yesterday")
-    assert operate.main(["backup", str(file)]) == 1
+    assert cli.main(["backup", str(file)]) == 1
     assert file.read_text() == "yesterday"
-    assert operate.main(["backup", str(tmp_path / "nowhere" / "backup")]) == 1
+    assert cli.main(["backup", str(tmp_path / "nowhere" / "backup")]) == 1
     assert "cannot be written" in capsys.readouterr().err
     assert [path.name for path in tmp_path.glob("backup*")] == ["backup"]
 
@@ -140,14 +140,14 @@ def test_nothing_is_put_back_under_a_running_process(
 ) -> None:
     """Somebody still has the database open: one sentence that names the process."""
     file = tmp_path / "backup"
-    assert operate.main(["backup", str(file)]) == 0
+    assert cli.main(["backup", str(file)]) == 0
     use = "from calendar_app.db.session import get_engine as e; c = e().connect(); print('open', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", use], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
-        assert operate.main(["restore", str(file)]) == 1
+        assert cli.main(["restore", str(file)]) == 1
         other.communicate("\n")
     assert "in use (by process" in capsys.readouterr().err
 
@@ -161,7 +161,7 @@ def test_a_damaged_database_is_replaced_and_kept(
     live.write_bytes(b"rubbish" * 1000)
     configure(DATABASE_URL=f"sqlite:///{live}")
     done = subprocess.run(
-        [sys.executable, "-m", "calendar_app.operate", "restore", backup],
+        [sys.executable, "-m", "calendar_app.cli", "restore", backup],
         capture_output=True,
         text=True,
         check=False,
@@ -186,7 +186,7 @@ def test_programs_that_are_missing_or_too_old(
     )
     old.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
-    code = operate.main(["backup", str(tmp_path / "backup")])
+    code = cli.main(["backup", str(tmp_path / "backup")])
     said = capsys.readouterr().err
     assert code == 0 or "server version mismatch" in said
 
@@ -195,8 +195,8 @@ def test_people_of_then(database: Database, programs: None, tmp_path: Path) -> N
     """Whoever signed up after the backup is not there any more: a backup is all or nothing."""
     factories.person(name="Ada")
     file = tmp_path / "backup"
-    assert operate.main(["backup", str(file)]) == 0
+    assert cli.main(["backup", str(file)]) == 0
     factories.person(name="Bob")
-    assert operate.main(["restore", str(file)]) == 0
+    assert cli.main(["restore", str(file)]) == 0
     with reading() as session:
         assert [row.name for row in session.exec(select(Person))] == ["Ada"]

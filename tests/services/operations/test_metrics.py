@@ -13,7 +13,7 @@ from redis import Redis
 from calendar_app import metering
 from calendar_app.providers import registry
 from calendar_app.providers.http import MeteredClient
-from calendar_app.services import gauges, metrics
+from calendar_app.services.operations import gauges, metrics
 from calendar_app.settings import Settings
 from tests.support import factories
 from tests.support.databases import Database

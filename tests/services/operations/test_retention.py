@@ -10,7 +10,7 @@ from sqlmodel import SQLModel, col, func, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import AuditEntry, Booking, CalendarWrite, Deviation, Disconnection, Mail
-from calendar_app.services import retention
+from calendar_app.services.operations import retention
 from calendar_app.settings import Settings, SettingsError
 from tests.support import factories
 from tests.support.databases import Database

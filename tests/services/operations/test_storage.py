@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from calendar_app import operate
+from calendar_app import cli
 from calendar_app.db.session import get_engine, use_engine
 from calendar_app.launcher.__main__ import Launcher
 from calendar_app.launcher.errors import LaunchError
 from calendar_app.settings import Settings
 
 PAGE = 4096
-TODO = "restore a backup with `python -m calendar_app.operate restore FILE`"
+TODO = "restore a backup with `python -m calendar_app.cli restore FILE`"
 
 
 def written_over(file: Path) -> None:
@@ -61,10 +61,10 @@ def damaged(
 
 def test_commands_say_what_to_do(damaged: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     """No stack for an operator, and not a success either."""
-    assert operate.main(["check"]) == 1
+    assert cli.main(["check"]) == 1
     said = capsys.readouterr()
     assert TODO in said.out + said.err
-    assert operate.main(["make-owner", "you@example.com"]) in (0, 1)  # it may not meet the damaged pages
+    assert cli.main(["make-owner", "you@example.com"]) in (0, 1)  # it may not meet the damaged pages
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -95,10 +95,10 @@ cp "$2" "$1/almanac.db"
 export DATABASE_URL="sqlite:///$1/almanac.db" DATA_DIR="$1/data"
 mkdir "$1/data"
 dd if=/dev/zero of="$1/filler" bs=64k 2>/dev/null
-"$3" -m calendar_app.operate check
+"$3" -m calendar_app.cli check
 rm "$1/filler"
 echo "-- room --"
-"$3" -m calendar_app.operate check
+"$3" -m calendar_app.cli check
 """
 
 

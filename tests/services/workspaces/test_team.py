@@ -11,8 +11,10 @@ from sqlmodel import col, select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Connection, EventTypeHost, Mail, Membership, Schedule
 from calendar_app.errors import Conflict, Forbidden, InvalidInput, NotFound
-from calendar_app.services import accounts, bookings, team
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.accounts import authentication
+from calendar_app.services.bookings import transitions
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.workspaces import team
 from tests.support import factories
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import bookable
@@ -24,7 +26,7 @@ PASSWORD = "a long enough password for this"
 
 @pytest.fixture
 def owner() -> Actor:
-    signed = accounts.sign_up("Olivia", "olivia@example.com", PASSWORD, "Studio", "Europe/Berlin")
+    signed = authentication.sign_up("Olivia", "olivia@example.com", PASSWORD, "Studio", "Europe/Berlin")
     return signed.identity.actor()
 
 
@@ -64,7 +66,7 @@ def test_somebody_new_joins_by_signing_up(owner: Actor) -> None:
 
 def test_somebody_with_an_account_joins(owner: Actor) -> None:
     """An account keeps its own workspace and gains the other; following the link twice does not double anything."""
-    carl = accounts.sign_up("Carl", "carl@example.com", PASSWORD, "Carl's", "UTC").identity
+    carl = authentication.sign_up("Carl", "carl@example.com", PASSWORD, "Carl's", "UTC").identity
     token = invited(owner, "carl@example.com")
     assert team.look(token).has_account
     assert team.accept(carl, token) == owner.workspace_id
@@ -79,7 +81,7 @@ def test_somebody_with_an_account_joins(owner: Actor) -> None:
 def test_an_invitation_is_for_its_address_alone(owner: Actor) -> None:
     """Whoever else gets hold of the link cannot use it, and it stays good for the one it was sent to."""
     token = invited(owner, "ben@example.com")
-    eve = accounts.sign_up("Eve", "eve@example.com", PASSWORD, "", "UTC").identity
+    eve = authentication.sign_up("Eve", "eve@example.com", PASSWORD, "", "UTC").identity
     with pytest.raises(Forbidden):
         team.accept(eve, token)
     with pytest.raises(Forbidden):
@@ -144,7 +146,7 @@ def test_who_still_hosts_bookings_stays() -> None:
         made = place.book(place.at(10))
         with pytest.raises(Conflict, match="1 upcoming booking"):
             team.remove(boss, host.id)
-        bookings.cancel(boss, made.id)
+        transitions.cancel(boss, made.id)
         with pytest.raises(Conflict, match="calendars"):
             team.remove(boss, host.id)
         with transaction() as session:
@@ -159,7 +161,7 @@ def test_who_still_hosts_bookings_stays() -> None:
 
 def test_other_workspaces_members_are_unknown(owner: Actor) -> None:
     """Members and invitations of another workspace can neither be changed nor told from none at all."""
-    stranger = accounts.sign_up("Eve", "eve@example.com", PASSWORD, "", "UTC").identity.actor()
+    stranger = authentication.sign_up("Eve", "eve@example.com", PASSWORD, "", "UTC").identity.actor()
     token = invited(owner, "ben@example.com")
     (invitation,) = team.invitations(owner)
     with pytest.raises(NotFound):

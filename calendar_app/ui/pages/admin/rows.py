@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from calendar_app.domain.external_change import FOLLOW, KEEP, REMOVE, RESTORE, TAKE_IN
 from calendar_app.queues import QueueState, WorkerState
-from calendar_app.services.admin import ChannelState, ConnectionState, DeadLetter
-from calendar_app.services.audit import AuditView
-from calendar_app.services.deviations import FOLLOW, KEEP, REMOVE, RESTORE, TAKE_IN, DeviationView
-from calendar_app.services.drift import Unread
-from calendar_app.services.health import Check
+from calendar_app.services.common.audit_log import AuditView
+from calendar_app.services.external_changes.drift_report import Unread
+from calendar_app.services.external_changes.queries import DeviationView
+from calendar_app.services.operations.dashboard import ChannelState, ConnectionState, DeadLetter
+from calendar_app.services.operations.health import Check
 from calendar_app.ui import formats
 
 

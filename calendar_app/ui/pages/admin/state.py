@@ -10,8 +10,12 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import admin, audit, drift, health, operators
-from calendar_app.services.roles import Actor, Role
+from calendar_app.services.accounts import operators
+from calendar_app.services.common import audit_log
+from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.external_changes import drift_report
+from calendar_app.services.operations import dashboard as operations_dashboard
+from calendar_app.services.operations import health
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.pages.admin import rows
 from calendar_app.ui.reloading import keep
@@ -74,7 +78,7 @@ class AdminState(rx.State):
         """Show more of the audit trail."""
         actor = await acting(self)
         session = await self.get_state(SessionState)
-        page = await asyncio.to_thread(partial(audit.list_entries, actor, after=self.audit_next or None))
+        page = await asyncio.to_thread(partial(audit_log.list_entries, actor, after=self.audit_next or None))
         self.audit += [rows.audit_item(one, session.zone, session.hour12) for one in page.items]
         self.audit_next = page.next or ""
 
@@ -93,7 +97,7 @@ class AdminState(rx.State):
         """Hold calendars against bookings now."""
         actor = await acting(self)
         try:
-            number = await asyncio.to_thread(drift.run, actor)
+            number = await asyncio.to_thread(drift_report.run, actor)
         except AlmanacError as error:
             return notices.error(error.detail)
         if not number:
@@ -107,7 +111,7 @@ class AdminState(rx.State):
         """Settle a difference one way or the other."""
         actor = await acting(self)
         try:
-            await asyncio.to_thread(drift.fix, actor, deviation_id, how)
+            await asyncio.to_thread(drift_report.fix, actor, deviation_id, how)
         except AlmanacError as error:
             await self._read(actor)
             return notices.error(error.detail)
@@ -117,7 +121,7 @@ class AdminState(rx.State):
     async def _retried(self, ids: list[str] | None) -> Any:
         actor = await acting(self)
         try:
-            done = await asyncio.to_thread(admin.retry, actor, ids)
+            done = await asyncio.to_thread(operations_dashboard.retry, actor, ids)
         except AlmanacError as error:
             return notices.error(error.detail)
         await self._read(actor)
@@ -156,11 +160,15 @@ def _tab(value: object) -> str:
 
 
 def _connections(actor: Actor, zone: str, hour12: bool) -> Found:
-    return {"connections": [rows.connection_item(one, zone, hour12) for one in admin.connections(actor)]}
+    return {
+        "connections": [
+            rows.connection_item(one, zone, hour12) for one in operations_dashboard.connections(actor)
+        ]
+    }
 
 
 def _jobs(actor: Actor, _zone: str, _hour12: bool) -> Found:
-    state = admin.jobs(actor)
+    state = operations_dashboard.jobs(actor)
     return {
         "queues": [rows.queue_item(one) for one in state.queues],
         "workers": [rows.worker_item(one) for one in state.workers],
@@ -170,16 +178,18 @@ def _jobs(actor: Actor, _zone: str, _hour12: bool) -> Found:
 
 
 def _letters(actor: Actor, _zone: str, _hour12: bool) -> Found:
-    found = [rows.letter_item(one) for one in admin.dead_letters(actor)]
+    found = [rows.letter_item(one) for one in operations_dashboard.dead_letters(actor)]
     return {"letters": found}
 
 
 def _channels(actor: Actor, zone: str, hour12: bool) -> Found:
-    return {"channels": [rows.channel_item(one, zone, hour12) for one in admin.channels(actor)]}
+    return {
+        "channels": [rows.channel_item(one, zone, hour12) for one in operations_dashboard.channels(actor)]
+    }
 
 
 def _drift(actor: Actor, zone: str, hour12: bool) -> Found:
-    report = drift.report(actor)
+    report = drift_report.report(actor)
     return {
         "drift": [rows.drift_item(one, zone, hour12) for one in report.items],
         "unread": [rows.unread_item(one) for one in report.unread],
@@ -192,7 +202,7 @@ def _health(_actor: Actor, _zone: str, _hour12: bool) -> Found:
 
 
 def _audit(actor: Actor, zone: str, hour12: bool) -> Found:
-    page = audit.list_entries(actor)
+    page = audit_log.list_entries(actor)
     items = [rows.audit_item(one, zone, hour12) for one in page.items]
     return {"audit": items, "audit_next": page.next or ""}
 

@@ -11,8 +11,8 @@ import reflex as rx
 
 from calendar_app.domain.schedule import WEEKDAYS
 from calendar_app.errors import AlmanacError
-from calendar_app.services import schedules
-from calendar_app.services.schedules import ScheduleView
+from calendar_app.services.availability import working_hours
+from calendar_app.services.availability.working_hours import ScheduleView
 from calendar_app.ui import formats, notices
 from calendar_app.ui.pages.availability.rows import (
     ClockChange,
@@ -61,10 +61,12 @@ class AvailabilityState(rx.State):
     async def load(self, zone: str, hour12: bool) -> None:
         """Show the person's default schedule, or the one that they were at."""
         actor = await enter(self, zone, hour12)
-        found = await asyncio.to_thread(schedules.list_schedules, actor, person_id=actor.person_id)
+        found = await asyncio.to_thread(working_hours.list_schedules, actor, person_id=actor.person_id)
         if not found:
             weekly = {day: [list(OFFICE_HOURS)] for day in WEEKDAYS[:5]}
-            found = [await asyncio.to_thread(schedules.create_schedule, actor, timezone=zone, weekly=weekly)]
+            found = [
+                await asyncio.to_thread(working_hours.create_schedule, actor, timezone=zone, weekly=weekly)
+            ]
         self.schedules = [Choice(view.id, choice_name(view)) for view in found]
         await self._open(next((view for view in found if view.id == self.schedule_id), found[0]))
 
@@ -72,7 +74,7 @@ class AvailabilityState(rx.State):
     async def choose(self, schedule_id: str) -> None:
         """Show another of the person's schedules; what was not saved of this one is given up."""
         actor = await acting(self)
-        found = await asyncio.to_thread(schedules.list_schedules, actor, person_id=actor.person_id)
+        found = await asyncio.to_thread(working_hours.list_schedules, actor, person_id=actor.person_id)
         await self._open(next((view for view in found if view.id == schedule_id), found[0]))
 
     async def _open(self, view: ScheduleView) -> None:
@@ -81,7 +83,7 @@ class AvailabilityState(rx.State):
 
     async def _clock_changes(self, view: ScheduleView) -> list[ClockChange]:
         actor = await acting(self)
-        changes = await asyncio.to_thread(schedules.dst_preview, actor, view.id)
+        changes = await asyncio.to_thread(working_hours.dst_preview, actor, view.id)
         return [clock_change(change, view.timezone) for change in changes[:2]]
 
     def _show(self, view: ScheduleView) -> None:
@@ -178,7 +180,7 @@ class AvailabilityState(rx.State):
         actor = await acting(self)
         draft = {"timezone": self.zone, "weekly": as_json(self.week), "overrides": as_json(self.overrides)}
         try:
-            view = await asyncio.to_thread(schedules.update_schedule, actor, self.schedule_id, draft)
+            view = await asyncio.to_thread(working_hours.update_schedule, actor, self.schedule_id, draft)
         except AlmanacError as error:
             self.error = error.detail
             return None

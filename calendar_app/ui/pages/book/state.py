@@ -15,9 +15,13 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError, Conflict, NotFound, SlotUnavailable, TooManyRequests
-from calendar_app.services import availability, bookings, event_types, holds, limits
-from calendar_app.services.availability import SlotsView
-from calendar_app.services.event_types import PublicEventType
+from calendar_app.services.availability import slots as available_slots
+from calendar_app.services.availability.slots import SlotsView
+from calendar_app.services.bookings import create as booking_create
+from calendar_app.services.bookings import holds
+from calendar_app.services.common import rate_limits
+from calendar_app.services.event_types import queries as event_type_queries
+from calendar_app.services.event_types.queries import PublicEventType
 from calendar_app.ui import formats
 from calendar_app.ui.components.appointment import Appointment, appointment
 from calendar_app.ui.components.month import first_of
@@ -71,7 +75,7 @@ class BookState(Picker, rx.State):
         self.zone, self.hour12 = formats.known_zone(zone), hour12
         self.stage, self.error, self.notice, self.chosen = "loading", "", "", ""
         try:
-            found = await asyncio.to_thread(event_types.public, self.workspace, self.event_type)
+            found = await asyncio.to_thread(event_type_queries.public, self.workspace, self.event_type)
         except NotFound:
             self.stage, self.page_title = "missing", "Page not found · Almanac"
             return
@@ -100,7 +104,7 @@ class BookState(Picker, rx.State):
     async def _ask(self, start: datetime, end: datetime) -> SlotsView | None:
         try:
             return await asyncio.to_thread(
-                availability.slots, self.offer.id, start, end, zone=self.zone, duration=self.duration
+                available_slots.slots, self.offer.id, start, end, zone=self.zone, duration=self.duration
             )
         except Conflict:
             self.stage = "closed"
@@ -155,7 +159,7 @@ class BookState(Picker, rx.State):
                 self.zone,
                 duration=self.duration,
                 replaces=self.hold or None,
-                client=limits.network(self.router.session.client_ip),
+                client=rate_limits.network(self.router.session.client_ip),
             )
         except SlotUnavailable as error:
             await self._choose_again(error)
@@ -218,7 +222,7 @@ class BookState(Picker, rx.State):
             return rx.set_focus("waits-for-approval")
         try:
             view = await asyncio.to_thread(
-                bookings.create,
+                booking_create.create_booking,
                 self.offer.id,
                 datetime.fromisoformat(self.chosen),
                 self.zone,
@@ -227,7 +231,7 @@ class BookState(Picker, rx.State):
                 answers_of(form),
                 duration=self.duration,
                 hold_id=self.hold or None,
-                client=limits.network(self.router.session.client_ip),
+                client=rate_limits.network(self.router.session.client_ip),
             )
         except SlotUnavailable as error:
             await self._choose_again(error)

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from calendar_app.services.booking_views import BookingView, HistoryView
-from calendar_app.services.deviations import DeviationView
+from calendar_app.services.bookings.queries import BookingView, HistoryView
+from calendar_app.services.external_changes.queries import DeviationView
 from calendar_app.ui import formats
 
 HOLDING = ("pending", "confirmed")

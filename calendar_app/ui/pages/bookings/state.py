@@ -13,12 +13,17 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import booking_views, deviations, event_types, moving, order_views, outside
-from calendar_app.services import bookings as service
-from calendar_app.services.availability import SlotsView
-from calendar_app.services.booking_views import BookingView, HistoryView
-from calendar_app.services.deviations import DeviationView
-from calendar_app.services.roles import Actor
+from calendar_app.services.availability.slots import SlotsView
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.bookings import reschedule_times, transitions
+from calendar_app.services.bookings.queries import BookingView, HistoryView
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.event_types import queries as event_type_queries
+from calendar_app.services.external_changes import queries as external_change_queries
+from calendar_app.services.external_changes import resolve as external_change_resolve
+from calendar_app.services.external_changes.queries import DeviationView
+from calendar_app.services.orders import queries as order_queries
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components.picker import Picker
 from calendar_app.ui.pages.bookings.rows import BookingDetail, BookingRow, as_detail, as_row
@@ -70,11 +75,11 @@ class BookingsState(rx.State):
     async def load(self, zone: str, hour12: bool) -> None:
         """Show the list, then follow the workspace."""
         actor = await enter(self, zone, hour12)
-        found = await asyncio.to_thread(event_types.list_event_types, actor)
+        found = await asyncio.to_thread(event_type_queries.list_event_types, actor)
         self.kinds = [Option(view.id, view.title) for view in found]
         self.dialog = ""
         self.query = self.router.url.query_parameters.get("search", "")[:100]
-        self.has_orders = bool((await asyncio.to_thread(order_views.list_orders, actor, limit=1)).items)
+        self.has_orders = bool((await asyncio.to_thread(order_queries.list_orders, actor, limit=1)).items)
         async with live.reading(self, actor.workspace_id):
             await self._read(actor)
 
@@ -91,8 +96,10 @@ class BookingsState(rx.State):
         try:
             found = await asyncio.to_thread(_listed, actor, self.view, self.query, self.kind or None, now)
             await note_pending(session, actor)
-            self.given_up = await asyncio.to_thread(booking_views.count_given_up, actor, now=now)
-            odd = await asyncio.to_thread(deviations.bookings_with_one, actor, [view.id for view in found])
+            self.given_up = await asyncio.to_thread(booking_queries.count_given_up, actor, now=now)
+            odd = await asyncio.to_thread(
+                external_change_queries.bookings_with_one, actor, [view.id for view in found]
+            )
             self.rows = [
                 as_row(view, session.zone, session.hour12, now, differs=view.id in odd) for view in found
             ]
@@ -151,7 +158,7 @@ class BookingsState(rx.State):
     async def retry(self) -> Any:
         """Bring failed writes back into the queue."""
         return await self._do(
-            lambda actor: service.retry_sync(actor, self.open_id),
+            lambda actor: transitions.retry_sync(actor, self.open_id),
             "Trying again. The receipt follows by itself.",
         )
 
@@ -164,20 +171,20 @@ class BookingsState(rx.State):
     async def approve(self) -> Any:
         """Confirm a booking that waits for approval."""
         return await self._do(
-            lambda actor: service.confirm(actor, self.open_id),
+            lambda actor: transitions.confirm(actor, self.open_id),
             "Confirmed. It is being written into the calendars.",
         )
 
     @rx.event
     async def no_show(self) -> Any:
         """Mark that the customer did not come."""
-        return await self._do(lambda actor: service.no_show(actor, self.open_id), "Marked as a no-show.")
+        return await self._do(lambda actor: transitions.no_show(actor, self.open_id), "Marked as a no-show.")
 
     @rx.event
     async def settle(self, deviation_id: str, how: str) -> Any:
         """Settle a difference between the open booking and a calendar."""
         return await self._do(
-            lambda actor: outside.resolve(actor, deviation_id[:64], how),
+            lambda actor: external_change_resolve.resolve(actor, deviation_id[:64], how),
             SETTLED.get(how, "Settled."),
         )
 
@@ -186,7 +193,7 @@ class BookingsState(rx.State):
         """Refuse a booking that waits for approval."""
         reason = str(form.get("reason", ""))[:1_000]
         return await self._do(
-            lambda actor: service.decline(actor, self.open_id, reason),
+            lambda actor: transitions.decline(actor, self.open_id, reason),
             "Declined. The time is free again.",
         )
 
@@ -195,7 +202,7 @@ class BookingsState(rx.State):
         """Cancel the open booking."""
         reason = str(form.get("reason", ""))[:1_000]
         return await self._do(
-            lambda actor: service.cancel(actor, self.open_id, reason),
+            lambda actor: transitions.cancel(actor, self.open_id, reason),
             "Cancelled. It is being taken out of the calendars.",
         )
 
@@ -204,19 +211,19 @@ keep(BookingsState, "view", "query", "kind", "open_id", "dialog", then=BookingsS
 
 
 def _retry_all(actor: Actor) -> None:
-    for view in booking_views.list_bookings(actor, given_up=True, limit=booking_views.MOST).items:
-        service.retry_sync(actor, view.id)
+    for view in booking_queries.list_bookings(actor, given_up=True, limit=booking_queries.MOST).items:
+        transitions.retry_sync(actor, view.id)
 
 
 def _listed(actor: Actor, which: str, search: str, kind: str | None, now: datetime) -> list[BookingView]:
     """The bookings of one tab; what goes on right now is still upcoming."""
     listed = partial(
-        booking_views.list_bookings,
+        booking_queries.list_bookings,
         actor,
         status=VIEWS[which],
         search=search,
         event_type_id=kind,
-        limit=booking_views.MOST,
+        limit=booking_queries.MOST,
     )
     if which == "given_up":
         return list(listed(given_up=True).items)
@@ -229,9 +236,9 @@ def _listed(actor: Actor, which: str, search: str, kind: str | None, now: dateti
 
 def _opened(actor: Actor, booking_id: str) -> tuple[BookingView, list[HistoryView], list[DeviationView]]:
     return (
-        booking_views.get(actor, booking_id),
-        booking_views.history(actor, booking_id),
-        deviations.of_booking(actor, booking_id),
+        booking_queries.get(actor, booking_id),
+        booking_queries.history(actor, booking_id),
+        external_change_queries.of_booking(actor, booking_id),
     )
 
 
@@ -246,7 +253,9 @@ class MoveState(Picker, rx.State):
     async def _ask(self, start: datetime, end: datetime) -> SlotsView | None:
         actor = await acting(self)
         try:
-            return await asyncio.to_thread(moving.slots, actor, self.booking_id, start, end, zone=self.zone)
+            return await asyncio.to_thread(
+                reschedule_times.slots, actor, self.booking_id, start, end, zone=self.zone
+            )
         except AlmanacError as error:
             self.error = error.detail
             return None
@@ -296,7 +305,7 @@ class MoveState(Picker, rx.State):
         actor = await acting(self)
         try:
             start = datetime.fromisoformat(self.chosen)
-            await asyncio.to_thread(service.reschedule, actor, self.booking_id, start)
+            await asyncio.to_thread(booking_reschedule.reschedule, actor, self.booking_id, start)
         except AlmanacError as error:
             await self._show_again()
             self.chosen, self.error = "", error.detail

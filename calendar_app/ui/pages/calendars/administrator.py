@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import administrator_consent, connections
+from calendar_app.services.connection_lifecycle import administrator_consent
+from calendar_app.services.connections import queries as connection_queries
 from calendar_app.ui import formats, notices
 from calendar_app.ui.layout import brand, skip_link
 from calendar_app.ui.oauth import offers_link
@@ -30,7 +31,7 @@ class AdministratorState(rx.State):
     @rx.event
     async def look(self) -> None:
         """Whether there is anything to offer, and whether the last attempt failed for want of it."""
-        kinds = await asyncio.to_thread(connections.providers)
+        kinds = await asyncio.to_thread(connection_queries.providers)
         kind = next((kind for kind in kinds if kind.administrators and kind.configured), None)
         self.provider, self.title = (kind.key, kind.title) if kind else ("", "")
         self.urgent = kind is not None and offers_link(self.router.url.query_parameters)

@@ -9,7 +9,8 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import connections, imports
+from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.connection_lifecycle import credentials as connection_credentials
 from calendar_app.ui import formats, notices
 from calendar_app.ui.components.badges import provider_tile
 from calendar_app.ui.components.connections import ConnectionRow, ProviderRow
@@ -55,7 +56,7 @@ class ConnectState(rx.State):
         yield
         try:
             result = await asyncio.to_thread(
-                connections.connect,
+                connection_credentials.connect,
                 actor,
                 str(form.get("provider", "")),
                 address=str(form.get("address", "")),
@@ -85,7 +86,7 @@ class ConnectState(rx.State):
         try:
             content = await files[0].read()
             result = await asyncio.to_thread(
-                imports.import_file, actor, content, file_name=(files[0].name or "").removesuffix(".ics")
+                ics_import.import_file, actor, content, file_name=(files[0].name or "").removesuffix(".ics")
             )
         except AlmanacError as error:
             self.error = error.detail
@@ -113,7 +114,7 @@ _PARTS = {
 }
 
 
-def _skipped(part: imports.Skipped) -> SkippedLine:
+def _skipped(part: ics_import.Skipped) -> SkippedLine:
     what = _PARTS.get(part.component, part.component)
     return SkippedLine(
         f"Line {part.line}, {what} “{part.summary}”" if part.summary else f"Line {part.line}, {what}",

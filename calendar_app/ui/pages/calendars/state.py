@@ -10,10 +10,15 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import calendars as calendar_service
-from calendar_app.services import connections, disconnecting, imports, own_addresses, sync
-from calendar_app.services.connections import AffectedBooking
-from calendar_app.services.roles import Actor
+from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.calendar_sync import requests as sync_requests
+from calendar_app.services.common.permissions import Actor
+from calendar_app.services.connection_lifecycle import check as connection_check
+from calendar_app.services.connection_lifecycle import disconnect as connection_disconnect
+from calendar_app.services.connection_lifecycle import own_addresses
+from calendar_app.services.connection_lifecycle.disconnect_job import AffectedBooking
+from calendar_app.services.connections import calendars
+from calendar_app.services.connections import queries as connection_queries
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components.connections import (
     ConnectionRow,
@@ -98,7 +103,7 @@ class CalendarsState(rx.State):
     async def sync_now(self, connection_id: str) -> Any:
         """Read the account's calendars again."""
         actor = await acting(self)
-        asked = await asyncio.to_thread(sync.request_for, actor, connection_id=connection_id)
+        asked = await asyncio.to_thread(sync_requests.request_for, actor, connection_id=connection_id)
         await self._read(actor)
         return notices.info(f"Reading {formats.count(len(asked), 'calendar')} again.")
 
@@ -107,7 +112,7 @@ class CalendarsState(rx.State):
         """Ask the provider which calendars there are; new ones are read, vanished ones go."""
         actor = await acting(self)
         try:
-            found = await asyncio.to_thread(connections.refresh, actor, connection_id)
+            found = await asyncio.to_thread(connection_check.refresh, actor, connection_id)
         except AlmanacError as error:
             await self._read(actor)
             return notices.error(error.detail)
@@ -118,7 +123,7 @@ class CalendarsState(rx.State):
     async def test(self, connection_id: str) -> Any:
         """Ask the provider something, now, and say how it went."""
         actor = await acting(self)
-        result = await asyncio.to_thread(connections.test, actor, connection_id)
+        result = await asyncio.to_thread(connection_check.test, actor, connection_id)
         await self._read(actor)
         return notices.success(result.message) if result.ok else notices.error(result.message)
 
@@ -152,7 +157,7 @@ class CalendarsState(rx.State):
         """Say that the events which vanished at the provider were really deleted."""
         actor = await acting(self)
         try:
-            await asyncio.to_thread(sync.accept_mass_delete, actor, calendar_id)
+            await asyncio.to_thread(sync_requests.accept_mass_delete, actor, calendar_id)
         except AlmanacError as error:
             return notices.error(error.detail)
         await self._read(actor)
@@ -163,7 +168,7 @@ class CalendarsState(rx.State):
         """Remove an imported calendar with its events."""
         actor = await acting(self)
         try:
-            await asyncio.to_thread(imports.delete_calendar, actor, calendar_id)
+            await asyncio.to_thread(ics_import.delete_calendar, actor, calendar_id)
         except AlmanacError as error:
             return notices.error(error.detail)
         await self._read(actor)
@@ -186,7 +191,7 @@ class CalendarsState(rx.State):
     async def _update(self, calendar_id: str, **changes: Any) -> Any:
         actor = await acting(self)
         try:
-            await asyncio.to_thread(calendar_service.update_calendar, actor, calendar_id, **changes)
+            await asyncio.to_thread(calendars.update_calendar, actor, calendar_id, **changes)
         except AlmanacError as error:
             await self._read(actor)
             return notices.error(error.detail)
@@ -202,12 +207,12 @@ class CalendarsState(rx.State):
         session = await self.get_state(SessionState)
         actor = await acting(self)
         try:
-            found = await asyncio.to_thread(connections.disconnect_preview, actor, connection_id)
+            found = await asyncio.to_thread(connection_disconnect.disconnect_preview, actor, connection_id)
         except AlmanacError as error:
             await self._read(actor)
             return notices.error(error.detail)
         self.preview = [booking_line(line, session.zone, session.hour12) for line in found.bookings]
-        titles = {kind.key: kind.title for kind in connections.providers()}
+        titles = {kind.key: kind.title for kind in connection_queries.providers()}
         self.targets = [
             Target(calendar.id, f"{calendar.name} ({titles.get(calendar.provider, calendar.provider)})")
             for calendar in found.move_targets
@@ -235,7 +240,11 @@ class CalendarsState(rx.State):
         yield
         try:
             result = await asyncio.to_thread(
-                connections.disconnect, actor, self.preview_of, bookings=self.choice, move_to=move_to
+                connection_disconnect.disconnect,
+                actor,
+                self.preview_of,
+                bookings=self.choice,
+                move_to=move_to,
             )
         except AlmanacError as error:
             yield notices.error(error.detail)
@@ -261,8 +270,8 @@ def booking_line(line: AffectedBooking, zone: str, hour12: bool) -> BookingLine:
 
 def _snapshot(actor: Actor) -> tuple[Any, Any, Any, dict[str, str]]:
     return (
-        connections.list_connections(actor),
-        calendar_service.list_calendars(actor),
-        connections.providers(),
-        disconnecting.running(actor),
+        connection_queries.list_connections(actor),
+        calendars.list_calendars(actor),
+        connection_queries.providers(),
+        connection_disconnect.running(actor),
     )

@@ -10,8 +10,8 @@ from typing import Any
 from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.intake import QuestionType
 from calendar_app.errors import InvalidInput
-from calendar_app.services.event_types import EventTypeView, HostView
-from calendar_app.services.members import ColleagueView
+from calendar_app.services.event_types.queries import EventTypeView, HostView
+from calendar_app.services.workspaces.members import ColleagueView
 from calendar_app.ui import formats
 
 TEXTS = ("title", "slug", "description", "location", "color", "category", "priority")

@@ -11,9 +11,10 @@ import reflex as rx
 
 from calendar_app.domain.intake import QuestionType
 from calendar_app.errors import AlmanacError
-from calendar_app.services import event_types as service
-from calendar_app.services import members
-from calendar_app.services.event_types import EventTypeView
+from calendar_app.services.event_types import commands as event_type_commands
+from calendar_app.services.event_types import queries as event_type_queries
+from calendar_app.services.event_types.queries import EventTypeView
+from calendar_app.services.workspaces import members
 from calendar_app.ui import notices
 from calendar_app.ui.pages.event_types.draft import (
     EventTypeDraft,
@@ -73,7 +74,7 @@ class EventTypesState(rx.State):
         await self._read()
 
     async def _read(self) -> None:
-        found = await asyncio.to_thread(service.list_event_types, await acting(self))
+        found = await asyncio.to_thread(event_type_queries.list_event_types, await acting(self))
         self.rows, self.loaded = [as_row(view) for view in found], True
 
     @rx.event
@@ -87,7 +88,7 @@ class EventTypesState(rx.State):
         colleagues = await asyncio.to_thread(members.list_colleagues, actor)
         view = None
         if event_type_id != NEW:
-            view = await asyncio.to_thread(service.get_event_type, actor, event_type_id)
+            view = await asyncio.to_thread(event_type_queries.get_event_type, actor, event_type_id)
         self.draft = as_draft(view, colleagues, actor.person_id)
         documents = view.questions if view else ()
         self.questions = question_drafts(documents)
@@ -141,27 +142,29 @@ class EventTypesState(rx.State):
         return notices.success("Saved.")
 
     def _save(self, actor: Any, form: Mapping[str, Any]) -> None:
-        view = None if self.editing == NEW else service.get_event_type(actor, self.editing)
+        view = None if self.editing == NEW else event_type_queries.get_event_type(actor, self.editing)
         fields = read_form(form)
         fields |= read_hosts(form, members.list_colleagues(actor), view.hosts if view else ())
         stored = {str(document["id"]): document for document in view.questions} if view else {}
         fields["questions"] = read_questions(form, self.questions, stored)
         if view is None:
-            service.create_event_type(actor, fields)
+            event_type_commands.create_event_type(actor, fields)
         else:
-            service.update_event_type(actor, view.id, fields)
+            event_type_commands.update_event_type(actor, view.id, fields)
 
     @rx.event
     async def set_active(self, event_type_id: str, value: bool) -> None:
         """Offer the event type to customers, or stop offering it."""
         actor = await acting(self)
-        await asyncio.to_thread(service.update_event_type, actor, event_type_id, {"is_active": value})
+        await asyncio.to_thread(
+            event_type_commands.update_event_type, actor, event_type_id, {"is_active": value}
+        )
         await self._read()
 
     @rx.event
     async def delete(self, event_type_id: str) -> Any:
         """Delete an event type that was never booked."""
-        await asyncio.to_thread(service.delete_event_type, await acting(self), event_type_id)
+        await asyncio.to_thread(event_type_commands.delete_event_type, await acting(self), event_type_id)
         await self._read()
         return notices.success("Deleted.")
 

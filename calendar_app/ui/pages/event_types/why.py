@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services import availability, event_types
-from calendar_app.services.availability import ExplanationView, HostVerdict
+from calendar_app.services.availability import slots as available_slots
+from calendar_app.services.availability.slots import ExplanationView, HostVerdict
+from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.ui import formats
 from calendar_app.ui.components.feedback import error_callout, warning_callout
 from calendar_app.ui.components.forms import field as labelled
@@ -80,7 +81,7 @@ class WhyState(rx.State):
         self.event_type_id, self.error, self.verdict = "", "", ""
         if not is_open:
             return
-        view = await asyncio.to_thread(event_types.get_event_type, await acting(self), event_type_id)
+        view = await asyncio.to_thread(event_type_queries.get_event_type, await acting(self), event_type_id)
         session = await self.get_state(SessionState)
         self.title, self.durations = view.title, [str(minutes) for minutes in view.durations]
         tomorrow = datetime.now(UTC).astimezone(ZoneInfo(session.zone)).date() + timedelta(days=1)
@@ -100,7 +101,7 @@ class WhyState(rx.State):
             return
         try:
             found = await asyncio.to_thread(
-                availability.explain,
+                available_slots.explain,
                 actor,
                 self.event_type_id,
                 datetime.combine(day, at.replace(tzinfo=None), ZoneInfo(session.zone)),
