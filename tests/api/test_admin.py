@@ -11,10 +11,9 @@ from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.job import Job
 
-from calendar_app import services
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, CalendarWrite, Channel, Mail
-from calendar_app.services.accounts import authentication
+from calendar_app.services.accounts import authentication, passwords
 from calendar_app.services.common import audit_log
 from calendar_app.services.common.permissions import Role
 from calendar_app.settings import Settings
@@ -32,7 +31,7 @@ def signed_in(team: Team) -> dict[str, str]:
     with transaction() as session:
         person = session.get(type(team.person), team.person.id)
         assert person is not None
-        person.password_hash = services.passwords.hashed("correct horse battery")
+        person.password_hash = passwords.hashed("correct horse battery")
     token, _ = authentication.issue_api_token(team.person.email, "correct horse battery")
     return {"Authorization": f"Bearer {token}"}
 

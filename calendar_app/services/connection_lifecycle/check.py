@@ -12,9 +12,7 @@ from calendar_app.providers.base import CalendarProvider, RemoteCalendar
 from calendar_app.services.calendar_sync import calendar_listing
 from calendar_app.services.common import change_events
 from calendar_app.services.common.permissions import Actor
-from calendar_app.services.connection_lifecycle.oauth import (
-    request_sync,
-)
+from calendar_app.services.connection_lifecycle.oauth import request_sync
 from calendar_app.services.connections import calendars
 from calendar_app.services.connections import queries as connection_queries
 from calendar_app.services.connections import tokens as connection_tokens
