@@ -12,6 +12,8 @@ import gc
 import runpy
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 
 
@@ -26,6 +28,16 @@ def step(seconds: float) -> None:
     attributes["now"] = classmethod(now)
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(datetime))
     time.time = lambda: real_time() + seconds
+
+
+@contextmanager
+def stepped(seconds: float) -> Iterator[None]:
+    """This process on a machine whose clock is wrong, for a while."""
+    step(seconds)
+    try:
+        yield
+    finally:
+        step(-seconds)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from calendar_app.domain.schedule import Schedule
 from calendar_app.domain.unread import Unread
 from calendar_app.errors import InvalidInput
 from calendar_app.providers.base import AppointmentType, Capability, ConsentRefusal, ProviderKind
+from calendar_app.services.accounts import passwords
 from calendar_app.services.bookings.queries import HistoryView
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.connection_lifecycle.disconnect_job import AffectedBooking
@@ -26,7 +28,7 @@ from calendar_app.ui.components.appointment import google_url
 from calendar_app.ui.components.connections import connection_rows
 from calendar_app.ui.components.month import add_months, month_cells
 from calendar_app.ui.components.questions import answers_of
-from calendar_app.ui.pages import appointments, dashboard, orders
+from calendar_app.ui.pages import appointments, dashboard, orders, security, sign_in
 from calendar_app.ui.pages.availability import rows as hours
 from calendar_app.ui.pages.bookings.rows import in_words, worst
 from calendar_app.ui.pages.calendars import state
@@ -404,3 +406,11 @@ def test_what_others_take_bookings_for_reads_as_a_line() -> None:
     seen: Any = Seen(NOW.replace(hour=23), NOW.replace(hour=23, minute=30), title="")
     row = appointments.appointment_row(seen, "Asia/Tokyo", False, NOW)
     assert (row.title, row.when) == ("(no title)", "Tomorrow, 08:00 – 08:30")
+
+
+def test_pages_ask_for_passwords_as_long_as_they_have_to_be() -> None:
+    """Signing up and changing a password name, and ask the browser for, the number that the service insists on."""
+    for page in (sign_in.signup(), security._password()):
+        drawn = str(page)
+        assert re.findall(r"minLength:(\d+)", drawn) == [str(passwords.SHORTEST)]
+        assert re.findall(r"At least (\d+) characters", drawn) == [str(passwords.SHORTEST)]

@@ -14,7 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from calendar_app.errors import InvalidInput
 
-SHORTEST, LONGEST = 10, 200
+SHORTEST, LONGEST = 12, 200
 """Length of a password, in characters."""
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from sqlmodel import Session
 
 from calendar_app.db.ids import new_id
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, EventType
 from calendar_app.domain import slots as engine
 from calendar_app.domain.booking import Status
@@ -245,7 +245,7 @@ def _book(session: Session, one: _Try, actor: Actor | None, now: datetime) -> Bo
     if wish.hold is not None:
         holds.drop(session, wish.hold)
     held = claims(session, snapshot, [h for h in hosts if h.id in chosen], wish.at, status)
-    booking = _new_booking(row, wish, slot, status)
+    booking = _new_booking(row, wish, slot, status, clock(session))
     session.add(booking)
     session.flush()
     for host_id in chosen:
@@ -283,7 +283,7 @@ def claims(
     return found | reservations.claim(session, snapshot.row.id, alone, snapshot.reserved(at), state)
 
 
-def _new_booking(row: EventType, wish: Wish, slot: Slot, status: Status) -> Booking:
+def _new_booking(row: EventType, wish: Wish, slot: Slot, status: Status, created_at: datetime) -> Booking:
     booking_id = new_id()
     priority = Priority(row.priority) if row.priority else Priority.NORMAL
     color = booking_color(row.color, row.category, priority).value
@@ -301,6 +301,7 @@ def _new_booking(row: EventType, wish: Wish, slot: Slot, status: Status) -> Book
         location=row.location,
         color=color if row.color or row.category or row.priority else "",
         order_id=wish.order_id,
+        created_at=created_at,
         uid=f"{booking_id}@{urlsplit(get_settings().public_url).hostname or 'almanac'}",
     )
 

@@ -151,7 +151,7 @@ def _set_hosts(session: Session, actor: Actor, row: EventType, wanted: object) -
         actor.require(Role.MANAGER)
     members = select(Membership).where(Membership.workspace_id == row.workspace_id)
     staff = {m.person_id for m in session.exec(members) if Role(m.role) >= Role.STAFF}
-    present = clock()
+    present = clock(session)
     hosts = session.exec(select(EventTypeHost).where(EventTypeHost.event_type_id == row.id))
     since = {(host.person_id, host.weight): host.share_since for host in hosts}
     session.execute(delete(EventTypeHost).where(col(EventTypeHost.event_type_id) == row.id))

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Text, cast, or_
 from sqlmodel import Session, col, select
 
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import (
     Booking,
     BookingHost,
@@ -346,6 +346,7 @@ def _booking(session: Session, found: _Found) -> tuple[Booking, EventType]:
         email=email,
         location=event.location[:500],
         sequence=event.sequence,
+        created_at=clock(session),
         uid=f"{booking_id}@{urlsplit(get_settings().public_url).hostname or 'almanac'}",
     )
     return booking, event_type

@@ -11,7 +11,7 @@ import reflex as rx
 
 from calendar_app.errors import AlmanacError
 from calendar_app.services.accounts import account_security as protection
-from calendar_app.services.accounts import authentication
+from calendar_app.services.accounts import authentication, passwords
 from calendar_app.services.accounts.account_security import TokenView
 from calendar_app.services.accounts.authentication import Identity, SessionView
 from calendar_app.ui import formats, notices
@@ -374,10 +374,14 @@ def _password() -> rx.Component:
                 field(
                     "New password",
                     text_input(
-                        "new", type="password", auto_complete="new-password", required=True, min_length=10
+                        "new",
+                        type="password",
+                        auto_complete="new-password",
+                        required=True,
+                        min_length=passwords.SHORTEST,
                     ),
                     for_="new",
-                    hint="At least 10 characters.",
+                    hint=f"At least {passwords.SHORTEST} characters.",
                 ),
                 rx.cond(
                     SecurityState.tokens.length() > 0,

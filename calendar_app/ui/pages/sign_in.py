@@ -11,6 +11,7 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
+from calendar_app.services.accounts import passwords
 from calendar_app.services.connection_lifecycle.oauth import local_path
 from calendar_app.services.workspaces import team
 from calendar_app.settings import get_settings
@@ -30,7 +31,7 @@ MESSAGES = {
     "rate_limited": "That were too many attempts. Wait a few minutes, then try again.",
     "email_taken": "There is already an account with this e-mail address: sign in instead.",
     "invalid_email": "That is not an e-mail address. It should look like name@example.com.",
-    "weak_password": "This password is too easy to guess. Use at least 12 characters.",
+    "weak_password": f"This password is too easy to guess. Use at least {passwords.SHORTEST} characters.",
     "unknown_timezone": "Your browser reported a time zone that we do not know.",
     "invalid_input": "Something is missing: please fill in every field.",
     "invitation_invalid": "This invitation is not valid any more. Ask whoever invited you for a new one.",
@@ -179,10 +180,15 @@ def signup() -> rx.Component:
         field(
             "Password",
             text_input(
-                "password", type="password", auto_complete="new-password", required=True, min_length=12
+                "password",
+                type="password",
+                auto_complete="new-password",
+                required=True,
+                min_length=passwords.SHORTEST,
             ),
             for_="password",
-            hint="At least 12 characters; a few unrelated words are easy to remember and hard to guess.",
+            hint=f"At least {passwords.SHORTEST} characters; a few unrelated words are easy to remember "
+            "and hard to guess.",
         ),
         rx.cond(
             SignInState.invitation != "",

@@ -92,7 +92,7 @@ def test_the_password_is_kept_as_argon2id(database: Database) -> None:
     ("change", "code"),
     [
         ({"email": "not an address"}, "invalid_email"),
-        ({"password": "nine char"}, "weak_password"),
+        ({"password": "eleven char"}, "weak_password"),
         ({"password": "x" * 201}, "weak_password"),
         ({"timezone": "Mars/Olympus"}, "unknown_timezone"),
         ({"name": "  "}, "invalid_input"),

@@ -47,6 +47,7 @@ from tests.support.scheduling import (
     reservations,
     writes,
 )
+from tests.support.stepped import stepped
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -444,6 +445,25 @@ def test_a_late_joiner_of_a_round_robin_starts_level(fake: FakeProvider) -> None
     share(place, {third: 1, first: 1, second: 1})  # another order is no change of shares
     assert place.book(place.at(15)).hosts[0].id == third
     assert place.book(place.at(15, 30)).hosts[0].id == first
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_shares_of_a_round_robin_follow_the_shared_clock(
+    fake: FakeProvider, database: Database, hours: int
+) -> None:
+    """What a web process books whose own clock is wrong counts from the same moment as everybody else's."""
+    if database.kind != "postgresql":
+        pytest.skip("processes on SQLite share one machine's clock")
+    place = bookable(fake, hosts=2, hosting="round_robin")
+    first, second = (person.id for person in place.people)
+    share(place, {first: 1})
+    with stepped(hours * 3600):
+        before = [place.book(place.at(9 + n)).hosts[0].id for n in range(4)]
+    share(place, {first: 1, second: 1})
+    with stepped(hours * 3600):
+        after = [place.book(place.at(13 + n)).hosts[0].id for n in range(4)]
+    assert before == [first] * 4
+    assert sorted(after) == sorted([first, second] * 2)
 
 
 def test_round_robin_turns_to_hosts_who_are_free_at_their_provider(fake: FakeProvider) -> None:
