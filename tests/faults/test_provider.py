@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from calendar_app.db import tables
-from calendar_app.db.session import reading
+from calendar_app.db.session import reading, transaction
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import GrantRevoked, SlotUnavailable
 from calendar_app.services.availability import slots as available_slots
@@ -356,6 +356,34 @@ def test_a_changed_event_is_merged(office: Office) -> None:
     event = office.ours()[booking]
     assert (event.title, event.start) == ("Mine, do not touch", office.place.at(21))
     reread(office)
+
+
+@everywhere(WRITERS)
+def test_a_title_of_the_owner_stays_over_two_moves(office: Office) -> None:
+    """Their title stands after a second move as after the first."""
+    booking = booked(office)
+    assert apply(office, booking) == "verified"
+    office.rename_outside(office.ours()[booking].id, "Mine, do not touch")
+    for hour in (21, 22):
+        booking_reschedule.reschedule(office.place.owner, booking, office.place.at(hour))
+        finish(office)
+    assert office.ours()[booking].title == "Mine, do not touch"
+
+
+@everywhere(WRITERS)
+def test_a_version_that_changes_by_itself_is_no_edit(office: Office) -> None:
+    """The event is saved outside as it was: when the booking changes, its new title is written."""
+    booking = booked(office)
+    assert apply(office, booking) == "verified"
+    event = office.ours()[booking]
+    office.rename_outside(event.id, event.title)
+    with transaction() as session:
+        row = session.get_one(tables.Booking, booking)
+        row.name = "Grace Murray"
+        session.add(row)
+    booking_reschedule.reschedule(office.place.owner, booking, office.place.at(21))
+    finish(office)
+    assert office.ours()[booking].title == "Intro call with Grace Murray"
 
 
 @everywhere(PUSHERS)

@@ -22,6 +22,7 @@ from calendar_app import errors
 from calendar_app.db import tables
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import (
+    Booking,
     Calendar,
     CalendarWrite,
     Connection,
@@ -245,6 +246,36 @@ def test_what_the_owner_wrote_into_our_event_stays(office: Office) -> None:
     (event,) = office.standing("Grace!")
     assert event["id"] == remote_id
     assert event["start"]["dateTime"].startswith(f"{later.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
+
+
+def test_what_exchange_rewrites_is_no_persons_edit(office: Office) -> None:
+    """Links through Safe Links, a Teams block, another version after each write: our newer text is written all the
+    same, once, beside the block without which the meeting would end; what a person wrote stays, over later writes."""
+    office.microsoft.stand_in.rules.switch("rewrites", on=True)
+    office.main_calendar()
+    booking = office.book(10)
+    carry_out()
+    (event,) = office.standing()
+    assert "safelinks.protection" in event["body"]["content"]
+    with transaction() as session:
+        row = session.get_one(Booking, booking.id)
+        row.name, row.location = "Grace & <Hopper>", "Room 7"
+        session.add(row)
+    booking_reschedule.reschedule(office.actor, booking.id, booking.start + timedelta(hours=2))
+    carry_out()
+    (event,) = office.standing("Intro call with Grace & <Hopper>")
+    content = event["body"]["content"]
+    assert "Grace &amp; &lt;Hopper&gt;" in content
+    assert content.count("Join the meeting now") == content.count("Time zone of the guest") == 1
+    assert event["isOnlineMeeting"]
+    assert event["location"]["displayName"].startswith("Room 7")
+    ok(office.outlook.patch(f"me/events/{event['id']}", json={"subject": "Grace!"}))
+    for hours in (3, 4):
+        booking_reschedule.reschedule(office.actor, booking.id, booking.start + timedelta(hours=hours))
+        carry_out()
+    (event,) = office.standing("Grace!")
+    assert event["body"]["content"] == content
+    assert write_of(booking.id).state == "verified"
 
 
 def test_entity_tags_that_change_by_themselves_are_no_change(office: Office) -> None:

@@ -14,6 +14,7 @@ from calendar_app.providers.microsoft.clouds import RESOURCES
 Json = Mapping[str, Any]
 
 _PREFER = 'outlook.timezone="UTC", outlook.body-content-type="text"'
+_PREFER_HTML = 'outlook.timezone="UTC", outlook.body-content-type="html"'
 
 
 class Graph:
@@ -37,9 +38,12 @@ class Graph:
         body: Json | None = None,
         match: str = "",
         page_size: int = 0,
+        html: bool = False,
     ) -> dict[str, Any]:
-        """One request; ``match`` is an etag for ``If-Match``, ``page_size`` the most items that we want at once."""
-        headers = {"prefer": f"odata.maxpagesize={page_size}, {_PREFER}" if page_size else _PREFER}
+        """One request; ``match`` is an etag for ``If-Match``, ``page_size`` the most items that we want at once,
+        ``html`` asks for bodies as they are kept, not as text."""
+        prefer = _PREFER_HTML if html else _PREFER
+        headers = {"prefer": f"odata.maxpagesize={page_size}, {prefer}" if page_size else prefer}
         if match:
             headers["if-match"] = match
         return self._http.json(method, path, query=query, body=body, headers=headers)

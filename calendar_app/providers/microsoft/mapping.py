@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from html import unescape
+from html import escape, unescape
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,7 @@ from calendar_app.domain.event import (
     Response,
     ShowAs,
 )
+from calendar_app.domain.event_texts import TEXTS_MARK, meeting_block, plain
 from calendar_app.providers.base import AccessRole, RemoteCalendar
 from calendar_app.providers.microsoft.recurrence import rule_from
 from calendar_app.providers.microsoft.zones import iana_zone, wall_time
@@ -36,7 +37,7 @@ _PROPERTY_SET = "String {6b8fd1a2-6c1e-4d0b-9f0e-5a3c7e1f2d94} Name "
 """Our named properties: a property set of our own (https://learn.microsoft.com/graph/api/resources/extended-properties-overview)."""
 KEY_PROPERTY = f"{_PROPERTY_SET}almanac_key"
 """Holds :attr:`EventDraft.key`, so that an event of ours is found when nobody recorded its id."""
-_MARKS = {name: f"{_PROPERTY_SET}{name}" for name in (BOOKING_MARK, ORIGIN_MARK)}
+_MARKS = {name: f"{_PROPERTY_SET}{name}" for name in (BOOKING_MARK, ORIGIN_MARK, TEXTS_MARK)}
 _WANTED = " or ".join(f"id eq '{name}'" for name in (KEY_PROPERTY, *_MARKS.values()))
 EXPAND_OWN = f"singleValueExtendedProperties($filter={_WANTED})"
 """``$expand``: our own properties, which Graph never sends unasked, and in a delta answer not at all."""
@@ -234,12 +235,33 @@ def merged_body(draft: EventDraft, current: Json) -> dict[str, Any]:
     return changes
 
 
+def body_beside_meeting(text: str, standing: Json, event: Json) -> dict[str, Any]:
+    """``{"body": …}`` with ``text`` before the block of the online meeting in the event's HTML body ``standing``.
+
+    Empty where there is a meeting's address and no such block around it: what would be lost is not known then.
+    """
+    kept = str(mapping(standing.get("body")).get("content") or "")
+    block = meeting_block(kept)
+    address = str(mapping(event.get("onlineMeeting")).get("joinUrl") or "teams.")
+    if block is None:
+        return {} if address in unescape(kept) else {"body": {"contentType": "text", "content": text}}
+    begin = kept.rfind("<", 0, block.start)
+    words = escape(text, quote=False).replace("\n", "<br>\r\n")
+    block_html = kept[max(begin, 0) : block.stop]
+    return {
+        "body": {
+            "contentType": "html",
+            "content": f"<html><body><div>{words}</div><br>{block_html}</body></html>",
+        }
+    }
+
+
 def _same(name: str, wanted: Any, current: Json) -> bool:
     present = current.get(name)
     if name in ("start", "end"):
         return bool(present) and not current.get("isAllDay") and _instant(wanted) == _instant(present or {})
     if name == "body":
-        return _words(str(wanted["content"])) == _words(body_text(present))
+        return plain(str(wanted["content"])) == plain(body_text(present))
     if name == "location":
         return bool(wanted["displayName"] == ((present or {}).get("displayName") or ""))
     if name == "singleValueExtendedProperties":
@@ -255,11 +277,6 @@ def _same(name: str, wanted: Any, current: Json) -> bool:
 def _instant(value: Json) -> datetime | None:
     time = time_from(value, "UTC", all_day=False)
     return time.value.replace(tzinfo=UTC) if time and isinstance(time.value, datetime) else None
-
-
-def _words(text: str) -> list[str]:
-    """Exchange keeps every body as HTML and lays it out anew: only the words stay the same."""
-    return text.split()
 
 
 def _with_guests(draft: EventDraft) -> str:

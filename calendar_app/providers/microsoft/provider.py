@@ -39,6 +39,7 @@ from calendar_app.providers.microsoft.listing import Listing
 from calendar_app.providers.microsoft.mapping import (
     EXPAND_OWN,
     KEY_PROPERTY,
+    body_beside_meeting,
     body_from,
     calendar_from,
     event_from,
@@ -128,6 +129,8 @@ class MicrosoftCalendar:
         if etag and current.get("@odata.etag") != etag:
             raise PreconditionFailed(reason="changed")
         changes = merged_body(draft, current)
+        if "body" in changes and current.get("isOnlineMeeting"):
+            changes |= self._body_beside_meeting(calendar_id, current, changes.pop("body"))
         if changes:
             current = self._graph.json(
                 "PATCH",
@@ -136,6 +139,16 @@ class MicrosoftCalendar:
                 match=str(current.get("@odata.etag") or "*"),
             )
         return _written(current)
+
+    def _body_beside_meeting(self, calendar_id: str, current: Json, body: Json) -> Json:
+        """The change of the body that keeps what people join its online meeting with; none where that is not found.
+
+        Without it the meeting ends (https://learn.microsoft.com/graph/api/event-update, "body property and online
+        meetings").
+        """
+        path = event_path(calendar_id, str(current["id"]))
+        standing = self._graph.json("GET", path, query={"$select": "body"}, html=True)
+        return body_beside_meeting(str(body["content"]), standing, current)
 
     def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
         """DELETE; 404 means that it is gone already. By our key, whatever was made with it."""

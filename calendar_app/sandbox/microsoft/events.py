@@ -27,6 +27,7 @@ from calendar_app.sandbox.microsoft.guests import copies
 from calendar_app.sandbox.microsoft.mailboxes import Calendar, Mailbox, Mailboxes
 from calendar_app.sandbox.microsoft.recurrence import Occurrence, Series
 from calendar_app.sandbox.microsoft.resource import Stored, etag
+from calendar_app.sandbox.microsoft.rewriting import without_meeting
 from calendar_app.sandbox.microsoft.zones import zone_named
 from calendar_app.sandbox.store import Store
 
@@ -114,7 +115,7 @@ class Events:
             return self._patch_whole(email, before, change)
 
     def _patch_whole(self, email: str, before: Stored, change: Json) -> Stored:
-        body = merged(before.body, change)
+        body = without_meeting(before.body, merged(before.body, change))
         starts, ends = bounds(body, self.mailboxes.get(email).zone)
         if before.kind == "master" and any(body[name] != before.body[name] for name in _PLACING):
             self._forget_exceptions(before.id)
@@ -222,10 +223,10 @@ class Events:
         )
         return [_stored(row) for row in rows]
 
-    def let_etag_change(self, event: Stored) -> None:
-        """Give the event another version without any other change, as Exchange does by itself."""
+    def touch(self, event: Stored, body: Json | None = None) -> None:
+        """Give the event another version, and maybe another body, as Exchange does by itself."""
         with self.store.writing():
-            self._save(event, "updated")
+            self._save(replace(event, body=body or event.body), "updated")
 
     def etag_of(self, own_id: str) -> str:
         """The ETag of a stored event, deleted or not."""

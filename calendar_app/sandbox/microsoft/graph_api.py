@@ -24,7 +24,8 @@ from calendar_app.sandbox.microsoft.graph_call import Answer, Call, Gate, Handle
 from calendar_app.sandbox.microsoft.mailboxes import COLORS, Calendar, Mailboxes, is_personal
 from calendar_app.sandbox.microsoft.odata import EXTENDED, Options, value_at, words
 from calendar_app.sandbox.microsoft.resource import Stored, Wishes, etag, resource
-from calendar_app.sandbox.microsoft.rules import ETAGS, PERSONAL, READ_SCOPE
+from calendar_app.sandbox.microsoft.rewriting import rewritten
+from calendar_app.sandbox.microsoft.rules import ETAGS, PERSONAL, READ_SCOPE, REWRITES
 from calendar_app.sandbox.microsoft.schedule import Schedules
 from calendar_app.sandbox.microsoft.subscriptions import Subscriptions
 from calendar_app.sandbox.rules import Rules
@@ -201,7 +202,7 @@ class GraphApi:
     def add_event(self, call: Call) -> Answer:
         made = self.events.insert(self._calendar(call), call.body)
         answer = self._shown(call, made, status=201)
-        self._let_etag_change(made)
+        self._exchange_touches(made)
         place = f"{call.place.rpartition('/me/')[0]}/me/events/{ids.shown(made.id)}"
         return Answer(201, answer.body, (*answer.headers, ("Location", place)))
 
@@ -210,7 +211,7 @@ class GraphApi:
         shown_id = call.request.path_params["event"]
         changed = self.events.patch(call.email, shown_id, call.body, call.if_match)
         answer = self._shown(call, changed)
-        self._let_etag_change(changed)
+        self._exchange_touches(changed)
         return answer
 
     def delete_event(self, call: Call) -> None:
@@ -292,9 +293,13 @@ class GraphApi:
         """Whether the mailbox has less of Exchange than those of organizations."""
         return PERSONAL in self.rules and is_personal(call.email)
 
-    def _let_etag_change(self, event: Stored) -> None:
-        if ETAGS in self.rules and event.kind in ("single", "master"):
-            self.events.let_etag_change(event)
+    def _exchange_touches(self, event: Stored) -> None:
+        if event.kind not in ("single", "master"):
+            return
+        if REWRITES in self.rules:
+            self.events.touch(event, rewritten(event.body))
+        elif ETAGS in self.rules:
+            self.events.touch(event)
 
     def _calendar(self, call: Call) -> Calendar:
         named = call.request.path_params.get("calendar")

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from calendar_app.sandbox.microsoft import ids
 from calendar_app.sandbox.microsoft.mailboxes import Mailbox
+from calendar_app.sandbox.microsoft.rewriting import JOIN
 from calendar_app.sandbox.microsoft.zones import instant_of, windows_name, written
 
 Json = dict[str, Any]
@@ -154,7 +155,7 @@ def resource(event: Stored, mailbox: Mailbox, wishes: Wishes, public_url: str) -
         "isDraft": False,
         "hideAttendees": body["hideAttendees"],
         "recurrence": _recurrence(body["recurrence"]) if event.kind == "master" else None,
-        "onlineMeeting": None,
+        "onlineMeeting": {"joinUrl": JOIN} if body["isOnlineMeeting"] else None,
         "responseStatus": {"response": response, "time": _NEVER},
         "body": _body(body["body"], text, wishes.text_body),
         "start": side(event, "start", wishes.zone),
@@ -170,11 +171,12 @@ def resource(event: Stored, mailbox: Mailbox, wishes: Wishes, public_url: str) -
 
 
 def plain_text(body: Json) -> str:
-    """The text of a body, whichever form it was written in."""
+    """The text of a body, whichever form it was written in; links are their words and ``<address>``."""
     content = body.get("content") or ""
     if str(body.get("contentType", "html")).lower() == "text":
         return content
     content = re.sub(r"(?is)<head.*?</head>|<style.*?</style>", "", content)
+    content = re.sub(r'(?is)<a\b[^>]*?href="([^"]*)"[^>]*>(.*?)</a>', r"\2&lt;\1&gt;", content)
     content = re.sub(r"(?i)<br\s*/?>|</p>|</div>", "\n", content)
     return html.unescape(re.sub(r"<[^>]*>", "", content)).strip()
 

@@ -11,6 +11,7 @@ APPROVAL = "approval"
 PERSONAL = "personal"
 ETAGS = "etags"
 READ_SCOPE = "read_scope"
+REWRITES = "rewrites"
 RULES = {
     # https://learn.microsoft.com/graph/api/subscription-post-subscriptions ("duplicate subscription behavior"). It is
     # not enforced everywhere: https://learn.microsoft.com/answers/questions/5600330.
@@ -37,5 +38,12 @@ RULES = {
     READ_SCOPE: Rule("Subscriptions need the permission Calendars.Read itself."),
     # microsoft-graph-docs issue 14632
     ETAGS: Rule("Entity tags change by themselves soon after each write.", strict=False),
+    # https://learn.microsoft.com/graph/api/event-update ("body property and online meetings"), and
+    # https://learn.microsoft.com/defender-office-365/safe-links-about
+    REWRITES: Rule(
+        "After each write Exchange lays the text out anew: addresses become links that lead through Safe Links, and "
+        "the event becomes a Teams meeting, which ends when a later write leaves its block out.",
+        strict=False,
+    ),
     APPROVAL: Rule("Where an administrator has to consent, people can send a request.", strict=False),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlmodel import Session, col, select
 
 from calendar_app.db.tables import (
@@ -15,6 +17,7 @@ from calendar_app.db.tables import (
 )
 from calendar_app.domain.colors import booking_color
 from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, EventDraft, write_key
+from calendar_app.domain.event_texts import TEXTS_MARK, texts_mark
 from calendar_app.services.common import installation
 from calendar_app.services.event_types.answers import answers_in_words
 from calendar_app.settings import get_settings
@@ -40,7 +43,7 @@ def draft(session: Session, row: CalendarWrite) -> EventDraft:
         .where(BookingHost.booking_id == booking.id, Person.id != owner.id)
         .order_by(col(Person.name))
     ).all()
-    return EventDraft(
+    wanted = EventDraft(
         remote_id=row.remote_id,
         key=write_key(booking.id, row.calendar_id),
         uid=booking.uid,
@@ -54,6 +57,7 @@ def draft(session: Session, row: CalendarWrite) -> EventDraft:
         sequence=booking.sequence,
         private={BOOKING_MARK: booking.id, ORIGIN_MARK: installation.mark(session, booking)},
     )
+    return replace(wanted, private={**wanted.private, TEXTS_MARK: texts_mark(wanted)})
 
 
 def _description(booking: Booking, event_type: EventType, others: object) -> str:

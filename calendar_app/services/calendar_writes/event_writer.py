@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventDraft
+from calendar_app.domain.event_texts import TEXTS, edited
 from calendar_app.domain.recurrence import wallclock
 from calendar_app.errors import EventNotFound, NotFound, PreconditionFailed, ProviderError
 from calendar_app.providers.base import CalendarProvider, WrittenEvent
@@ -27,20 +28,25 @@ class Seen(StrEnum):
 
 
 def put(api: CalendarProvider, calendar: str, draft: EventDraft, etag: str) -> WrittenEvent:
-    """Write, keeping what the calendar's owner changed since our last write."""
-    for _ in range(_MERGES):
+    """Write, keeping what the calendar's owner wrote into the event. ``etag``: that of our last write, if any.
+
+    The event is read first: its version alone does not tell whether a person changed it, nor does it remember what
+    was kept at an earlier write.
+    """
+    exists, tries = bool(etag), 0
+    while True:
         try:
-            return api.put_event(calendar, draft, etag=etag)
-        except EventNotFound:
-            draft, etag = replace(draft, remote_id=draft.key), ""
-        except PreconditionFailed:
-            try:
-                current = api.get_event(calendar, draft.remote_id)
-            except EventNotFound:  # what changed the version was its deletion
-                draft, etag = replace(draft, remote_id=draft.key), ""
-            else:
-                draft, etag = merged(draft, current), current.etag
-    return api.put_event(calendar, draft, etag=etag)
+            if not exists:
+                return api.put_event(calendar, draft)
+            current = api.get_event(calendar, draft.remote_id)
+            return api.put_event(calendar, merged(draft, current, etag), etag=current.etag)
+        except (EventNotFound, PreconditionFailed) as error:
+            tries += 1
+            if tries > _MERGES:
+                raise
+            exists = isinstance(error, PreconditionFailed)
+            if not exists:  # also where what changed the version was its deletion
+                draft = replace(draft, remote_id=draft.key)
 
 
 def remove(api: CalendarProvider, calendar: str, remote_id: str) -> None:
@@ -58,22 +64,20 @@ def remove(api: CalendarProvider, calendar: str, remote_id: str) -> None:
     api.delete_event(calendar, remote_id)
 
 
-def merged(draft: EventDraft, current: CalendarEvent) -> EventDraft:
+def merged(draft: EventDraft, current: CalendarEvent, etag: str) -> EventDraft:
     """``draft`` with what the owner of the calendar wrote into our event; time and place in the booking's life stay
     ours.
 
-    Title, description, location and colour are the owner's once they touched the event. Attendees are not written at
-    all, so those whom the owner added stay as they are, and so does the customer of an event that was written when
-    customers were attendees: providers change only what they are told to.
+    A title, description, location or colour that we did not write is the owner's and stays. Where an event does not
+    say what we wrote (it is older than that mark), all of them are the owner's once its version is not that of our last
+    write. Attendees are not written at all, so those whom the owner added stay as they are, and so does the customer of
+    an event that was written when customers were attendees: providers change only what they are told to.
     """
-    return replace(
-        draft,
-        summary=current.summary or draft.summary,
-        description=current.description or draft.description,
-        location=current.location or draft.location,
-        color=current.color or draft.color,
-        private={**current.private, **draft.private},
-    )
+    theirs = edited(current)
+    if theirs is None:
+        theirs = frozenset() if current.etag == etag else frozenset(TEXTS)
+    kept = {name: text for name in theirs if (text := getattr(current, name))}
+    return replace(draft, **kept, private={**current.private, **draft.private})
 
 
 def read_back(connection_id: str, calendar: str, remote_id: str, draft: EventDraft) -> Seen:

@@ -12,6 +12,7 @@ import pytest
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, Person, Workspace
 from calendar_app.domain.event import Attendee, CalendarEvent, EventStatus, Response, write_key
+from calendar_app.domain.event_texts import TEXTS_MARK
 from calendar_app.errors import (
     AuthExpired,
     EventNotFound,
@@ -405,6 +406,55 @@ def test_what_the_owner_changed_in_the_event_stays(fake: FakeProvider, place: Pl
     assert (after.summary, after.description) == ("VIP: Grace", "bring cake")
     assert {(a.email, a.response) for a in after.attendees} == {(a.email, a.response) for a in guests}
     assert _write(made.id).state == "verified"
+
+
+def test_what_the_owner_wrote_stays_over_later_changes(fake: FakeProvider, place: Place) -> None:
+    """Their title is kept at every write, not only at the first after it; a text that they left alone follows ours."""
+    made = place.book(place.at(10))
+    carry_out()
+    event = ours(fake, place.calendars)[made.id]
+    fake.change(place.calendars[0].remote_id, replace(event, summary="VIP: Grace"))
+    for hour, name in ((14, "Grace B"), (15, "Grace C")):
+        _change(Booking, made.id, name=name)
+        booking_reschedule.reschedule(place.owner, made.id, place.at(hour))
+        carry_out()
+    after = ours(fake, place.calendars)[made.id]
+    assert (after.summary, after.description.split(" <")[0]) == ("VIP: Grace", "Grace C")
+
+
+def test_a_version_that_changes_by_itself_keeps_nothing_old(fake: FakeProvider, place: Place) -> None:
+    """Nobody edited the event although its version is another: title and text become what the booking says now."""
+    made = place.book(place.at(10))
+    carry_out()
+    event = ours(fake, place.calendars)[made.id]
+    fake.change(place.calendars[0].remote_id, replace(event, attendees=(Attendee("boss@example.com"),)))
+    assert ours(fake, place.calendars)[made.id].etag != event.etag
+    _change(Booking, made.id, name="Grace Murray", location="Room 7")
+    booking_reschedule.reschedule(place.owner, made.id, place.at(14))
+    carry_out()
+    after = ours(fake, place.calendars)[made.id]
+    assert after.summary.endswith("with Grace Murray")
+    assert after.description.startswith("Grace Murray <")
+    assert after.location == "Room 7"
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_an_event_that_does_not_say_what_we_wrote(fake: FakeProvider, place: Place, touched: bool) -> None:
+    """One of an earlier release: its texts are its owner's once its version is not the one that we wrote."""
+    made = place.book(place.at(10))
+    carry_out()
+    remote = place.calendars[0].remote_id
+    event = ours(fake, place.calendars)[made.id]
+    marks = {name: value for name, value in event.private.items() if name != TEXTS_MARK}
+    fake.change(remote, replace(event, private=marks))
+    if not touched:
+        _change(CalendarWrite, _write(made.id).id, etag=ours(fake, place.calendars)[made.id].etag)
+    _change(Booking, made.id, name="Grace Murray")
+    booking_reschedule.reschedule(place.owner, made.id, place.at(14))
+    carry_out()
+    after = ours(fake, place.calendars)[made.id]
+    assert after.summary.endswith("Murray") is not touched
+    assert after.private[TEXTS_MARK]
 
 
 def test_an_event_deleted_outside_is_made_again_when_the_booking_moves(
