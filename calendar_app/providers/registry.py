@@ -37,7 +37,8 @@ from calendar_app.providers.http import ProviderHttp
 from calendar_app.providers.ics import provider as ics
 from calendar_app.providers.microsoft import provider as microsoft
 from calendar_app.providers.microsoft.errors import to_error as microsoft_error
-from calendar_app.providers.microsoft.oauth import ACCESS_PAGE, microsoft_oauth
+from calendar_app.providers.microsoft.oauth import access_page as microsoft_access_page
+from calendar_app.providers.microsoft.oauth import microsoft_oauth
 from calendar_app.providers.microsoft.push import read_push as microsoft_push
 from calendar_app.settings import Settings, get_settings
 
@@ -56,7 +57,7 @@ class _Entry:
     sign_in: SignIn = SignIn.OAUTH
     parallel: int = 0
     note: str = ""
-    access_page: str = ""
+    access_page: Callable[[Settings], str] = lambda _settings: ""
     not_proven: str = ""
     administrators: bool = False
     asks_addresses: bool = False
@@ -94,7 +95,7 @@ _ENTRIES: dict[str, _Entry] = {
         ),
         parallel=microsoft.PARALLEL,
         note=microsoft.NOTE,
-        access_page=ACCESS_PAGE,
+        access_page=microsoft_access_page,
         administrators=True,
     ),
     "caldav": _Entry(
@@ -236,7 +237,7 @@ def _kind(key: str, entry: _Entry, settings: Settings) -> ProviderKind:
         sign_in=entry.sign_in,
         parallel=entry.parallel,
         note=entry.note,
-        access_page=entry.access_page,
+        access_page=entry.access_page(settings),
         administrators=entry.administrators,
         asks_addresses=entry.asks_addresses,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
-from calendar_app.errors import GrantRevoked
+from calendar_app.errors import GrantRevoked, InvalidRequest
+from calendar_app.providers import registry
 from calendar_app.providers.base import ConsentRefusal, Grant
 from calendar_app.providers.microsoft.clouds import entra_of, resource_of
 from calendar_app.providers.microsoft.consent import administrators_address, refused
@@ -119,6 +121,39 @@ def test_names_follow_the_cloud() -> None:
         "Calendars.ReadWrite",
         "User.Read",
     )
+
+
+@pytest.mark.parametrize(
+    ("addresses", "page"),
+    [
+        (
+            {},
+            "https://myapps.microsoft.com (work or school) or https://account.live.com/consent/Manage (personal)",
+        ),
+        (CHINA, "https://myapps.windowsazure.cn"),
+        (
+            {"MICROSOFT_AUTH_URL": "https://login.chinacloudapi.cn/common/oauth2/v2.0/authorize"},
+            "https://myapps.windowsazure.cn",
+        ),
+        ({"MICROSOFT_API_URL": "https://dod-graph.microsoft.us/v1.0"}, "https://myapps.microsoft.us"),
+        (
+            {
+                "MICROSOFT_AUTH_URL": "https://proxy.example/authorize",
+                "MICROSOFT_API_URL": "https://proxy.example/graph",
+            },
+            "https://myapps.microsoft.com (work or school) or https://account.live.com/consent/Manage (personal)",
+        ),
+    ],
+)
+def test_where_people_end_our_access(
+    configure: Callable[..., Settings], addresses: dict[str, str], page: str
+) -> None:
+    """The page of the configured cloud, wherever it is named; personal accounts are in the global one only."""
+    settings = configure(MICROSOFT_CLIENT_ID="app", **addresses)
+    assert registry.kind("microsoft").access_page == page
+    with pytest.raises(InvalidRequest) as caught:
+        microsoft_oauth(settings).revoke("token")
+    assert f"at {page}." in caught.value.detail
 
 
 @pytest.mark.parametrize(

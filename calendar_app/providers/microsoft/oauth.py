@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from calendar_app.providers.base import Account, Grant, ScopeNeed
+from calendar_app.providers.microsoft import clouds
 from calendar_app.providers.microsoft.clouds import RESOURCES, entra_of, resource_of
 from calendar_app.providers.microsoft.consent import administrators_address, refused
 from calendar_app.providers.microsoft.errors import to_error
@@ -37,9 +38,11 @@ _CANONICAL = {need.scope.lower(): need.scope for need in SCOPES}
 _CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
 """The tenant of all personal accounts (https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference)."""
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-ACCESS_PAGE = (
-    "https://myapps.microsoft.com (work or school) or https://account.live.com/consent/Manage (personal)"
-)
+
+
+def access_page(settings: Settings) -> str:
+    """Where the owner of an account of the configured cloud ends our access."""
+    return clouds.access_page(settings.microsoft_authorize, settings.microsoft_api_url)
 
 
 def microsoft_oauth(settings: Settings, *, transport: httpx.BaseTransport | None = None) -> AuthorizationCode:
@@ -62,7 +65,8 @@ def microsoft_oauth(settings: Settings, *, transport: httpx.BaseTransport | None
         refused=refused,
         token=settings.microsoft_token,
         extra={"response_mode": "query", "prompt": "select_account"},
-        no_revocation=f"Microsoft lets only the account's owner end an application's access, at {ACCESS_PAGE}.",
+        no_revocation="Microsoft lets only the account's owner end an application's access, at "
+        f"{access_page(settings)}.",
         named=_named,
         account=f"{settings.microsoft_api_url}/me?$select=id,displayName,mail,userPrincipalName",
         account_of=_account,

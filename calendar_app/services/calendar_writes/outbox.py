@@ -14,7 +14,7 @@ retryable              again later: 5 s, doubling to an hour, with jitter; ``Ret
 ``UsageLimited``       again when the provider's limit may be over, about every hour; parked after two days
 ``GrantRevoked``       parked as ``needs_reconnect``; :func:`sweep` takes it up when the account is connected again
 ``PreconditionFailed`` 412, and 409 or 410 to a write: the event is read; what its owner changed is kept
-                       (:func:`event_writing.merged`), what is gone is made anew or done; else again later
+                       (:func:`event_writer.merged`), what is gone is made anew or done; else again later
 ``EventNotFound``      written anew
 ``PermissionDenied``,  parked, the calendar's owner is told once; taken up by itself when the calendar can be written
 ``CalendarNotFound``   again (:mod:`calendar_app.services.calendar_sync.calendar_listing`)
