@@ -125,6 +125,32 @@ def test_an_administrator_who_declines(api: httpx.Client, microsoft: Microsoft, 
     problem(api.get(CALLBACK, params=answer, headers=JSON), 400, "admin_consent_refused")
 
 
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("assigned", "not_assigned"),
+        ("conditional_access", "blocked_by_policy"),
+        ("managed_device", "blocked_by_policy"),
+    ],
+)
+def test_a_sign_in_that_a_rule_of_the_organization_blocks(
+    api: httpx.Client, microsoft: Microsoft, ada: User, rule: str, why: str
+) -> None:
+    """Not assigned, blocked by Conditional Access, or only when tokens are asked for: the page says which, and nothing
+    is connected; once the rule is gone the same person connects."""
+    microsoft.stand_in.rules.switch("administrator", on=False)
+    microsoft.stand_in.rules.switch(rule, on=True)
+    answer = microsoft.decide(email=OWNER, **start(api, ada))
+    assert where(api.get(CALLBACK, params=answer, headers=ada.cookie)) == f"/settings/calendars?error={why}"
+    answer = microsoft.decide(email=OWNER, **start(api, ada))
+    problem(api.get(CALLBACK, params=answer, headers=ada.cookie | JSON), 400, why)
+    with reading() as session:
+        assert session.exec(select(Connection)).all() == []
+    microsoft.stand_in.rules.switch(rule, on=False)
+    answer = microsoft.decide(email=OWNER, **start(api, ada))
+    assert api.get(CALLBACK, params=answer, headers=ada.cookie | JSON).status_code == 200
+
+
 def test_states_are_worth_nothing_elsewhere(api: httpx.Client, microsoft: Microsoft, ada: User) -> None:
     """No state, an unknown, a spent, an old, an ordinary one, one of another provider, one with a code: all refused."""
 

@@ -11,10 +11,10 @@ from tests.e2e.conftest import Product, Visitors
 from tests.e2e.test_providers import newcomer
 
 
-def switch(product: Product, *, on: bool) -> None:
+def switch(product: Product, *, on: bool, rule: str = "administrator") -> None:
     """The rule of the stand-in that makes it so."""
-    rule = f"{product.url}/sandbox/api/microsoft/rules/administrator"
-    httpx.put(rule, json={"on": on}, timeout=20).raise_for_status()
+    address = f"{product.url}/sandbox/api/microsoft/rules/{rule}"
+    httpx.put(address, json={"on": on}, timeout=20).raise_for_status()
 
 
 def try_to_connect(page: Page, email: str) -> None:
@@ -45,3 +45,19 @@ def test_an_administrator_agrees(product: Product, visitors: Visitors) -> None:
         staff.wait_for_url("**/settings/calendars?connected=*")
     finally:
         switch(product, on=False)
+
+
+def test_a_rule_of_the_organization_is_told(product: Product, visitors: Visitors) -> None:
+    """Somebody who is not assigned to the application, or on a device that is not managed, reads what to do."""
+    staff, _ = newcomer(visitors, "Vera")
+    for rule, words in (
+        ("assigned", "Ask your administrator to assign you to the application in Entra"),
+        ("conditional_access", "A sign-in rule of your organization blocked this"),
+        ("managed_device", "try from a device that your organization manages"),
+    ):
+        switch(product, on=True, rule=rule)
+        try:
+            try_to_connect(staff, "vera@office.example")
+            expect(staff.get_by_role("alert")).to_contain_text(words)
+        finally:
+            switch(product, on=False, rule=rule)

@@ -41,6 +41,8 @@ CHINA = {
         ("consent_required", "", "admin_consent_required"),
         ("access_denied", "AADSTS50105: not assigned to a role", "not_assigned"),
         ("invalid_grant", "AADSTS53003: Blocked by Conditional Access.", "blocked_by_policy"),
+        ("invalid_grant", "AADSTS530003: Your device is required to be managed.", "blocked_by_policy"),
+        ("access_denied", "AADSTS53000: Your device must be compliant.", "blocked_by_policy"),
         ("interaction_required", "", "sign_in_again"),
         ("interaction_required", "AADSTS50079: multi-factor", "sign_in_again"),
         ("invalid_grant", "AADSTS54005: OAuth2 Authorization code was already redeemed.", None),

@@ -29,7 +29,7 @@ from calendar_app.sandbox.microsoft.administrators import Administrators
 from calendar_app.sandbox.microsoft.grants import Grant, Grants
 from calendar_app.sandbox.microsoft.mailboxes import ADDRESS, TENANT_ID, Mailbox, Mailboxes
 from calendar_app.sandbox.microsoft.redirects import redirect
-from calendar_app.sandbox.microsoft.rules import APPROVAL
+from calendar_app.sandbox.microsoft.rules import APPROVAL, ASSIGNED, CONDITIONAL_ACCESS, MANAGED_DEVICE
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
 from calendar_app.sandbox.rules import Rules
 
@@ -63,6 +63,15 @@ class AuthRequest:
 
     def back(self, **answer: str) -> RedirectResponse:
         return redirect(self.redirect_uri, self.state, answer)
+
+
+_BLOCKED = {
+    ASSIGNED: "AADSTS50105: Your administrator has configured the application to block users unless they are "
+    "specifically granted ('assigned') access to the application.",
+    CONDITIONAL_ACCESS: "AADSTS53003: Access has been blocked by Conditional Access policies. The access policy does "
+    "not allow token issuance.",
+}
+"""What Entra says instead of letting anybody in, while such a rule is on."""
 
 
 class OAuth:
@@ -173,6 +182,9 @@ class OAuth:
         email = form.get("email", "").strip().lower() or form.get("account", "").strip().lower()
         if not ADDRESS.match(email):
             return self._consent_page(request, asked, problem="Enter an e-mail address to continue.")
+        for rule, refusal in _BLOCKED.items():
+            if rule in self.rules:
+                return asked.back(error="access_denied", error_description=refusal)
         if self.administrators.wanted(email, asked.scopes):
             return self.pages.render(
                 request,
@@ -300,6 +312,9 @@ class OAuth:
         return self._tokens(request, Grant(found.mailbox, found.tenant, tuple(dict.fromkeys(kept))), form)
 
     def _tokens(self, request: Request, grant: Grant, form: dict[str, str], nonce: str = "") -> Response:
+        if MANAGED_DEVICE in self.rules:
+            detail = "Your device is required to be managed to access this resource."
+            return self._error(400, "invalid_grant", 530003, detail)
         life = max(self.grants.access_token_life - 1, 0)
         answer: Json = {
             "token_type": "Bearer",

@@ -12,6 +12,9 @@ PERSONAL = "personal"
 ETAGS = "etags"
 READ_SCOPE = "read_scope"
 REWRITES = "rewrites"
+ASSIGNED = "assigned"
+CONDITIONAL_ACCESS = "conditional_access"
+MANAGED_DEVICE = "managed_device"
 RULES = {
     # https://learn.microsoft.com/graph/api/subscription-post-subscriptions ("duplicate subscription behavior"). It is
     # not enforced everywhere: https://learn.microsoft.com/answers/questions/5600330.
@@ -43,6 +46,16 @@ RULES = {
     REWRITES: Rule(
         "After each write Exchange lays the text out anew: addresses become links that lead through Safe Links, and "
         "the event becomes a Teams meeting, which ends when a later write leaves its block out.",
+        strict=False,
+    ),
+    # https://learn.microsoft.com/entra/identity-platform/reference-error-codes, for these three
+    ASSIGNED: Rule(
+        "Only people whom an administrator assigned to the application may use it (AADSTS50105), and nobody is.",
+        strict=False,
+    ),
+    CONDITIONAL_ACCESS: Rule("Conditional Access blocks every sign-in (AADSTS53003).", strict=False),
+    MANAGED_DEVICE: Rule(
+        "Conditional Access wants a managed device (AADSTS530003), which is found out only when tokens are asked for.",
         strict=False,
     ),
     APPROVAL: Rule("Where an administrator has to consent, people can send a request.", strict=False),
