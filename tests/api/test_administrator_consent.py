@@ -13,9 +13,9 @@ import pytest
 from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import AuditEntry, Connection, OAuthAttempt
+from calendar_app.db.tables import AuditEntry, Connection, Mail, OAuthAttempt
 from calendar_app.services.connection_lifecycle import administrator_consent
-from calendar_app.settings import Settings
+from calendar_app.settings import Settings, get_settings
 from tests.sandbox.microsoft.client import OWNER, Microsoft, redirected, running_microsoft
 from tests.support.databases import Database
 from tests.support.people import User, problem, user
@@ -73,6 +73,12 @@ def _form(page: httpx.Response) -> tuple[str, dict[str, str]]:
     return action[1], {"request": asked[1].replace("&amp;", "&")}
 
 
+def letters() -> list[Mail]:
+    """The emails that were queued because an administrator agreed."""
+    with reading() as session:
+        return list(session.exec(select(Mail).where(Mail.kind == "administrator_agreed")))
+
+
 def where(answer: httpx.Response) -> str:
     assert answer.status_code == 303, answer.text
     return answer.headers["location"]
@@ -94,6 +100,12 @@ def test_from_the_refusal_to_the_connection(api: httpx.Client, microsoft: Micros
     with reading() as session:
         assert "connection.administrator_agreed" in session.exec(select(AuditEntry.action)).all()
         assert session.exec(select(Connection)).all() == []
+    (letter,) = letters()
+    assert (letter.recipient, letter.subject) == (ada.identity.email, "You can connect Microsoft now")
+    assert f"{get_settings().public_url}/settings/calendars" in letter.body
+    again = administrator(microsoft, api.post(LINK, headers=ada.cookie).json()["url"])
+    assert where(api.get(CALLBACK, params=again)) == "/administrator/agreed"
+    assert len(letters()) == 1
     allowed = microsoft.decide(email=OWNER, **start(api, ada))
     body = api.get(CALLBACK, params=allowed, headers=ada.cookie | JSON).json()
     assert (body["success"], body["missing_features"]) == (True, [])
@@ -108,21 +120,23 @@ def test_personal_accounts_need_no_administrator(api: httpx.Client, microsoft: M
 def test_who_is_their_own_administrator_goes_on_at_once(
     api: httpx.Client, microsoft: Microsoft, ada: User
 ) -> None:
-    """In the browser of the person who asked, the answer leads back to the calendars."""
+    """In the browser of the person who asked, the answer leads back to the calendars; nobody has to email them."""
     answer = administrator(microsoft, api.post(LINK, headers=ada.cookie).json()["url"])
     assert (
         where(api.get(CALLBACK, params=answer, headers=ada.cookie)) == "/settings/calendars?agreed=microsoft"
     )
+    assert letters() == []
 
 
 def test_an_administrator_who_declines(api: httpx.Client, microsoft: Microsoft, ada: User) -> None:
-    """The page says that nothing changed; the link is spent, in JSON too."""
+    """The page says that nothing changed; the link is spent, in JSON too; nobody is told that they can connect."""
     answer = administrator(microsoft, api.post(LINK, headers=ada.cookie).json()["url"], "deny")
     assert answer["error"] == "access_denied"
     assert where(api.get(CALLBACK, params=answer)) == "/administrator/refused"
     assert where(api.get(CALLBACK, params=answer)) == "/administrator/again"
     answer = administrator(microsoft, api.post(LINK, headers=ada.cookie).json()["url"], "deny")
     problem(api.get(CALLBACK, params=answer, headers=JSON), 400, "admin_consent_refused")
+    assert letters() == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ A person who was refused gets an address and sends it to the administrator. The 
 callback, in another browser and perhaps days later, so its ``state`` lives longer than that of an attempt to connect
 and belongs to no browser; all other rules of :mod:`.connecting` hold: 256 random bits, one use, one provider, and the
 person who asked must still be staff. It opens nothing: a code that comes with it is refused, and so is an ordinary
-state that comes without one. All that an answer does is to say so on a page, and in the audit trail.
+state that comes without one. All that an answer does is to say so: on a page, in the audit trail, and by email to the
+person who asked, unless it is they who brought the answer.
 
 Source: https://learn.microsoft.com/entra/identity-platform/v2-admin-consent
 """
@@ -25,6 +26,7 @@ from calendar_app.services.accounts import authentication
 from calendar_app.services.common import audit_log
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connection_lifecycle import oauth as connection_oauth
+from calendar_app.services.connections import emails as connection_emails
 from calendar_app.services.connections.queries import title
 
 LINK_LIFE = timedelta(days=7)
@@ -123,7 +125,9 @@ def take_answer(
     """
     if code:
         raise StateInvalid("The provider's answer cannot be read. Ask for a new link.")
-    attempt = connection_oauth.spend(state or "", provider, [_ANYBODY], now or datetime.now(UTC))
+    now = now or datetime.now(UTC)
+    attempt = connection_oauth.spend(state or "", provider, [_ANYBODY], now)
+    own = connection_oauth.person_binding(attempt.person_id) in bindings
     if error in ("server_error", "temporarily_unavailable"):
         raise ProviderUnavailable(
             f"{title(provider)} cannot take your consent right now. Ask for a new link."
@@ -138,9 +142,13 @@ def take_answer(
             attempt.person_id,
             provider=provider,
         )
+        if not error and not own:
+            connection_emails.administrator_agreed(
+                session, attempt.workspace_id, attempt.person_id, provider, now
+            )
     if error:
         raise ConsentDenied(
             f"The administrator did not allow Almanac to use calendars at {title(provider)}.",
             code="admin_consent_refused",
         )
-    return Agreed(connection_oauth.person_binding(attempt.person_id) in bindings, attempt.next_path)
+    return Agreed(own, attempt.next_path)

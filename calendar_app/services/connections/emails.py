@@ -1,4 +1,5 @@
-"""Emails to the owner of a connection: that it ended or fails, and what of a calendar could not be read or written.
+"""Emails to the owner of a connection: that it can be made, ends, ended or fails, and what of a calendar could not be
+read or written.
 
 Everything here queues in the caller's transaction (:func:`calendar_app.services.mail.outbox.queue`): if that rolls
 back, nobody hears of what never happened.
@@ -113,6 +114,32 @@ def connection_abandoned(session: Session, connection: Connection, ends: datetim
         abandoned_occasion(connection),
         f"Your {provider} account {account} will be disconnected",
         body,
+    )
+
+
+def administrator_agreed(
+    session: Session, workspace_id: str, person_id: str, provider: str, now: datetime
+) -> bool:
+    """Tell a person who had asked for it that their organization's administrator has agreed, once a day at most."""
+    person = session.get_one(Person, person_id)
+    title = registry.kind(provider).title
+    body = (
+        f"Hello {person.name},\n\n"
+        f"your organization’s administrator has allowed Almanac to use calendars at {title}. "
+        "You can connect your account now: choose the account of your organization, and nobody has to be asked again."
+        f"\n\nConnect {title}:\n{get_settings().public_url}/settings/calendars\n"
+    )
+    return mail_outbox.queue(
+        session,
+        Draft(
+            workspace_id=workspace_id,
+            booking_id=None,
+            kind="administrator_agreed",
+            dedupe=f"{workspace_id}:{person_id}:administrator_agreed:{provider}:{now.date()}:{person.email}",
+            recipient=person.email,
+            subject=f"You can connect {title} now",
+            body=body,
+        ),
     )
 
 
