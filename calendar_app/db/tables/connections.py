@@ -40,8 +40,8 @@ class Connection(SQLModel, table=True):
     calendars). Tokens are encrypted; ``token_version`` rises with each saved refresh. After repeated failure nothing is
     asked of the provider before ``retry_at``. ``grant_ends_at``: when the provider ends the grant, where it said
     so. Its calendars are listed again at ``listing_due_at``, after
-    ``listing_tries`` that found one of them missing or not writable. ``addresses`` are the owner's at the
-    provider, as they gave them.
+    ``listing_tries``, the last at ``listing_tried_at``, that found one of them missing or not writable. ``addresses``
+    are the owner's at the provider, as they gave them.
     """
 
     __tablename__ = "connection"
@@ -68,6 +68,7 @@ class Connection(SQLModel, table=True):
     failures: int = 0
     retry_at: datetime | None = when(nullable=True)
     listing_due_at: datetime | None = when(nullable=True)
+    listing_tried_at: datetime | None = when(nullable=True)
     listing_tries: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     created_at: datetime = when()
     disconnected_at: datetime | None = when(nullable=True)

@@ -1,4 +1,8 @@
-"""What has to happen at providers and in mailboxes because of a booking, and how far each of it is."""
+"""What has to happen at providers and in mailboxes because of a booking, and how far each of it is.
+
+``next_attempt_at`` is not waited for where ``tried_at``, when the row was put off until then, lies in the future
+(:mod:`calendar_app.db.due`).
+"""
 
 from __future__ import annotations
 
@@ -37,6 +41,7 @@ class CalendarWrite(SQLModel, table=True):
     html_link: str = ""
     attempts: int = 0
     next_attempt_at: datetime | None = when(nullable=True)
+    tried_at: datetime | None = when(nullable=True)
     lease_until: datetime | None = when(nullable=True)
     fence: int = 0
     last_error_code: str = ""
@@ -71,6 +76,7 @@ class Deviation(SQLModel, table=True):
     resolution: str = Field(default="", max_length=16)
     attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     next_attempt_at: datetime | None = when(nullable=True)
+    tried_at: datetime | None = when(nullable=True)
 
 
 class Disconnection(SQLModel, table=True):
@@ -122,6 +128,7 @@ class Mail(SQLModel, table=True):
     state: str = Field(default="queued", max_length=16)
     attempts: int = 0
     next_attempt_at: datetime | None = when(nullable=True)
+    tried_at: datetime | None = when(nullable=True)
     lease_until: datetime | None = when(nullable=True)
     fence: int = 0
     last_error: str = text()

@@ -20,6 +20,7 @@ from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
 from calendar_app import queues
+from calendar_app.db.due import due
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.errors import CalendarNotFound, NotFound, PermissionDenied, ProviderError
@@ -118,16 +119,16 @@ def sweep(now: datetime | None = None) -> int:
     listing = [
         kind.key for kind in registry.kinds() if Capability.WRITE in kind.capabilities
     ]  # others have one each
-    due = (
+    query = (
         select(Connection.id)
         .where(col(Connection.status).in_(USABLE), col(Connection.provider).in_(listing))
-        .where(or_(col(Connection.retry_at).is_(None), col(Connection.retry_at) <= now))
-        .where(or_(col(Connection.listing_due_at).is_(None), col(Connection.listing_due_at) <= now))
+        .where(due(col(Connection.retry_at), col(Connection.last_error_at), now))
+        .where(due(col(Connection.listing_due_at), col(Connection.listing_tried_at), now))
         .order_by(col(Connection.listing_due_at).is_not(None), col(Connection.listing_due_at))
         .limit(_SWEEP_LIMIT)
     )
     with reading() as session:
-        ids = session.exec(due).all()
+        ids = session.exec(query).all()
     for connection_id in ids:
         queues.enqueue(queues.DEFAULT, "list_calendars", connection_id, job_id=f"calendars-{connection_id}")
     return len(ids)
@@ -157,6 +158,7 @@ def _postpone(session: Session, connection_id: str, now: datetime, *, again: boo
     if row is None:
         return
     row.listing_tries = row.listing_tries + 1 if again else 0
+    row.listing_tried_at = now
     if again:
         wait = min(_LONGEST, _FIRST * 2 ** min(row.listing_tries - 1, 10))
         row.listing_due_at = now + wait * random.uniform(0.9, 1.1)

@@ -17,12 +17,13 @@ from sqlalchemy import and_, or_, select, update
 from sqlmodel import col
 
 from calendar_app import queues
+from calendar_app.db.due import due, free, is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import GrantRevoked, NotFound
 from calendar_app.providers import registry
 from calendar_app.services.calendar_sync import suspension
-from calendar_app.services.calendar_sync.run import USABLE, Outcome, SyncResult, sync_once
+from calendar_app.services.calendar_sync.run import LEASE, USABLE, Outcome, SyncResult, sync_once
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections.calendars import MASS_DELETE, next_reading
 from calendar_app.settings import get_settings
@@ -197,7 +198,11 @@ def sweep(now: datetime | None = None) -> int:
         ),
     )
     abandoned = col(Calendar.sync_lease_until).is_not(None)
-    return _enqueue_due(now, or_(asked, abandoned, col(Calendar.sync_retry_at) <= now))
+    again = and_(
+        col(Calendar.sync_retry_at).is_not(None),
+        due(col(Calendar.sync_retry_at), col(Calendar.sync_started_at), now),
+    )
+    return _enqueue_due(now, or_(asked, abandoned, again))
 
 
 def poll(now: datetime | None = None) -> int:
@@ -236,17 +241,17 @@ def _enqueue_due(now: datetime, condition: Any) -> int:
             col(Calendar.removed_at).is_(None),
             col(Connection.status).in_(USABLE),
             col(Connection.provider).not_in(registry.unread()),
-            or_(col(Connection.retry_at).is_(None), col(Connection.retry_at) <= now),
-            or_(col(Calendar.sync_lease_until).is_(None), col(Calendar.sync_lease_until) <= now),
+            due(col(Connection.retry_at), col(Connection.last_error_at), now),
+            free(col(Calendar.sync_lease_until), LEASE, now),
         )
         .order_by(col(Calendar.synced_at))
     )
     with reading() as session:
-        due = session.scalars(statement).all()
-    for calendar_id in due:
+        found = session.scalars(statement).all()
+    for calendar_id in found:
         if not enqueue(calendar_id):
             break
-    return len(due)
+    return len(found)
 
 
 def status(actor: Actor, *, now: datetime | None = None) -> list[SyncStatus]:
@@ -269,7 +274,7 @@ def _status(calendar: Calendar, connection: Connection, channels: list[Channel],
     asked, started = calendar.sync_requested_at, calendar.sync_started_at
     waits = calendar.synced_at is None or (asked is not None and (started is None or asked > started))
     state = SyncState.IDLE
-    if usable and calendar.sync_lease_until is not None and calendar.sync_lease_until > now:
+    if usable and not is_free(calendar.sync_lease_until, LEASE, now):
         state = SyncState.SYNCING
     elif calendar.last_error or not usable:
         state = SyncState.ERROR

@@ -35,6 +35,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from calendar_app.db import mirror as rows
+from calendar_app.db.due import is_free
 from calendar_app.db.session import after_commit, clock, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.event import CalendarEvent
@@ -193,7 +194,7 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
             return Outcome.SKIPPED
         if connection.provider in registry.unread():
             return Outcome.SKIPPED
-        if row.sync_lease_until is not None and row.sync_lease_until > now:
+        if not is_free(row.sync_lease_until, LEASE, now):
             return Outcome.BUSY
         row.sync_fence += 1
         row.sync_lease_until = now + LEASE

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
+from calendar_app.db.due import is_due
 from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection
 from calendar_app.errors import AlmanacError, ProviderUnavailable, RateLimited, UsageLimited
@@ -35,7 +36,7 @@ _PASSING = (ProviderUnavailable.code, RateLimited.code, UsageLimited.code, "give
 
 def rests(row: Connection, now: datetime) -> bool:
     """Whether nothing is to be asked of the connection's provider now."""
-    return row.retry_at is not None and row.retry_at > now
+    return not is_due(row.retry_at, row.last_error_at, now)
 
 
 def failed(session: Session, connection_id: str, error: AlmanacError, now: datetime) -> None:

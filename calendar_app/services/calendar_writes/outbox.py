@@ -35,6 +35,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app import queues
+from calendar_app.db.due import due, free, is_due, is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import (
     Booking,
@@ -263,16 +264,16 @@ def sweep(now: datetime | None = None) -> int:
         .join(Calendar, col(Calendar.id) == col(write.calendar_id))
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .where(or_(behind, unverified, reconnected))
-        .where(or_(col(write.next_attempt_at).is_(None), col(write.next_attempt_at) <= now))
-        .where(or_(col(write.lease_until).is_(None), col(write.lease_until) <= now))
+        .where(due(col(write.next_attempt_at), col(write.tried_at), now))
+        .where(free(col(write.lease_until), LEASE, now))
         .order_by(col(write.created_at))
         .limit(_SWEEP_LIMIT)
     )
     with reading() as session:
-        due = session.exec(query).all()
-    for write_id, version in due:
+        found = session.exec(query).all()
+    for write_id, version in found:
         queues.enqueue(queues.WRITES, "apply_write", write_id, job_id=f"sweep-{write_id}-{version}")
-    return len(due)
+    return len(found)
 
 
 def _targets(session: Session, booking: Booking, hosts: Collection[str]) -> list[str]:
@@ -349,9 +350,7 @@ def _claim(write_id: str, now: datetime) -> _Claim | str:
         behind = row.applied_version < row.desired_version
         if not behind and not (row.state == WRITTEN and row.last_error_code != DIFFERS):
             return row.state
-        if row.lease_until is not None and row.lease_until > now:
-            return row.state
-        if row.next_attempt_at is not None and row.next_attempt_at > now:
+        if not is_free(row.lease_until, LEASE, now) or not is_due(row.next_attempt_at, row.tried_at, now):
             return row.state
         calendar, connection = _place(session, row)
         if row.state == FAILED:
@@ -476,7 +475,7 @@ def _succeeded(row: CalendarWrite, claim: _Claim, outcome: _Outcome, now: dateti
         row.state, row.last_error_code = WRITTEN, DIFFERS
         row.last_error = "The event was changed in the calendar since it was written."
     else:
-        row.state, row.next_attempt_at = WRITTEN, now + _VERIFY_AGAIN
+        row.state, row.tried_at, row.next_attempt_at = WRITTEN, now, now + _VERIFY_AGAIN
 
 
 def _agree(session: Session, row: CalendarWrite, calendar: Calendar, before: str, now: datetime) -> None:
@@ -500,6 +499,7 @@ def _failed(row: CalendarWrite, error: ProviderError, now: datetime) -> None:
         _park(row, error.code, error.detail)
         return
     row.state = QUEUED
+    row.tried_at = now
     row.next_attempt_at = now + timedelta(seconds=delay(row.attempts, getattr(error, "retry_after", None)))
 
 

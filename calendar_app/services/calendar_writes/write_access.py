@@ -49,7 +49,7 @@ def list_soon(session: Session, connection_id: str, now: datetime) -> None:
         update(Connection)
         .where(col(Connection.id) == connection_id, col(Connection.listing_tries) == 0)
         .where(or_(col(Connection.listing_due_at).is_(None), col(Connection.listing_due_at) > now + SOON))
-        .values(listing_due_at=now + SOON)
+        .values(listing_due_at=now + SOON, listing_tried_at=now)
     )
 
 

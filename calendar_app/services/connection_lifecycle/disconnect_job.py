@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app import queues
+from calendar_app.db.due import free, is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import (
     Booking,
@@ -158,7 +159,7 @@ def sweep(now: datetime | None = None) -> int:
     now = now or clock()
     query = select(Disconnection.id).where(
         Disconnection.state == RUNNING,
-        col(Disconnection.lease_until).is_(None) | (col(Disconnection.lease_until) <= now),
+        free(col(Disconnection.lease_until), LEASE, now),
     )
     with reading() as session:
         ids = session.exec(query.order_by(col(Disconnection.created_at))).all()
@@ -187,7 +188,7 @@ def _claim(disconnection_id: str, now: datetime, budget: float) -> _Work | None:
         row = session.exec(
             select(Disconnection).where(Disconnection.id == disconnection_id).with_for_update()
         ).first()
-        if row is None or row.state != RUNNING or (row.lease_until is not None and row.lease_until > now):
+        if row is None or row.state != RUNNING or not is_free(row.lease_until, LEASE, now):
             return None
         row.lease_until = until
         session.add(row)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
+from calendar_app.db.due import is_due
 from calendar_app.db.session import after_commit, reading, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.freebusy import StalePolicy
@@ -237,7 +238,9 @@ def next_reading(calendar: Calendar, connection: Connection, now: datetime) -> d
     if connection.status not in ("connected", "error") or connection.provider in registry.unread():
         return None
     due = calendar.sync_retry_at
-    if due is None and calendar.synced_at is not None and not calendar.failures:
+    if due is not None and is_due(due, calendar.sync_started_at, now):
+        due = now
+    elif due is None and calendar.synced_at is not None and not calendar.failures:
         due = calendar.synced_at + timedelta(minutes=get_settings().poll_minutes)
     return max(due, connection.retry_at or now, now) if due is not None else None
 

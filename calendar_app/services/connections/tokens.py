@@ -34,6 +34,7 @@ from typing import TypeVar
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
+from calendar_app.db.due import is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import AuthExpired, GrantRevoked, NotFound, ProviderError, ProviderUnavailable
@@ -272,7 +273,7 @@ def _claim(connection_id: str, version: int) -> _Access | _Claim | None:
         assert row is not None
         if access.version > version:
             return access
-        if row.refresh_lease_until is not None and row.refresh_lease_until > now:
+        if not is_free(row.refresh_lease_until, LEASE, now):
             return None
     with transaction() as session:
         row = _locked(session, connection_id)
@@ -280,7 +281,7 @@ def _claim(connection_id: str, version: int) -> _Access | _Claim | None:
         assert row is not None
         if access.version > version:
             return access
-        if row.refresh_lease_until is not None and row.refresh_lease_until > now:
+        if not is_free(row.refresh_lease_until, LEASE, now):
             return None
         if row.refresh_token is not None:
             row.refresh_lease_until = now + LEASE

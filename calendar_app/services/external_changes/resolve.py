@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlmodel import col, func, or_, select
+from sqlmodel import col, func, select
 
+from calendar_app.db.due import due, is_due
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import CalendarWrite, Deviation, Workspace
 from calendar_app.domain.external_change import (
@@ -109,7 +110,7 @@ def settle(deviation_id: str, *, now: datetime | None = None) -> str:
         case = find(session, deviation_id)
     if case is None or case.row.resolved_at is not None or not case.row.resolution:
         return case.row.resolution or "open" if case else ""
-    if case.row.next_attempt_at is not None and case.row.next_attempt_at > now:
+    if not is_due(case.row.next_attempt_at, case.row.tried_at, now):
         return "waiting"
     try:
         return _settle(case, now)
@@ -149,14 +150,14 @@ def sweep(now: datetime | None = None) -> int:
     query = (
         select(Deviation.id)
         .where(col(Deviation.resolved_at).is_(None), col(Deviation.resolution).in_((CHECKING, RECHECK)))
-        .where(or_(col(Deviation.next_attempt_at).is_(None), col(Deviation.next_attempt_at) <= now))
+        .where(due(col(Deviation.next_attempt_at), col(Deviation.tried_at), now))
         .order_by(since)
         .limit(_SWEEP_LIMIT)
     )
     with reading() as session:
-        due = session.exec(query).all()
-    mismatches.enqueue(*due)
-    return len(due)
+        found = session.exec(query).all()
+    mismatches.enqueue(*found)
+    return len(found)
 
 
 def _policy(case: Case, found: Found) -> str:

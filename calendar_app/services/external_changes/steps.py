@@ -245,6 +245,7 @@ def later(case: Case, now: datetime) -> str:
 
 def postpone(session: Session, row: Deviation, now: datetime) -> str:
     row.attempts += 1
+    row.tried_at = now
     row.next_attempt_at = now + timedelta(seconds=min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (row.attempts - 1)))
     session.add(row)
     return "waiting"

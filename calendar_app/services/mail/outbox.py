@@ -20,11 +20,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
-from sqlalchemy import or_, update
+from sqlalchemy import update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from calendar_app import queues
+from calendar_app.db.due import due, free, is_due, is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Booking, Mail
 from calendar_app.domain.booking import Status
@@ -116,7 +117,7 @@ def deliver(mail_id: str, *, now: datetime | None = None) -> str:
     except (ProviderUnavailable, ProviderNotConfigured) as error:
         delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(claim.attempts - 1, 10))
         again = now + timedelta(seconds=delay * random.uniform(0.75, 1.25))
-        _record(claim, QUEUED, last_error=error.detail, next_attempt_at=again)
+        _record(claim, QUEUED, last_error=error.detail, tried_at=now, next_attempt_at=again)
         log.warning("a letter waits", extra={"mail_id": mail_id, "reason": error.detail})
         return QUEUED
     except AlmanacError as error:
@@ -142,16 +143,16 @@ def retry(session: Session, mail_ids: Sequence[str]) -> list[str]:
 def sweep(*, now: datetime | None = None, limit: int = 500) -> int:
     """Queue a job for every letter that is due and not being sent; how many. May run at any time."""
     now = now or clock()
-    due = (
+    query = (
         select(Mail.id)
         .where(Mail.state == QUEUED)
-        .where(or_(col(Mail.next_attempt_at).is_(None), col(Mail.next_attempt_at) <= now))
-        .where(or_(col(Mail.lease_until).is_(None), col(Mail.lease_until) <= now))
+        .where(due(col(Mail.next_attempt_at), col(Mail.tried_at), now))
+        .where(free(col(Mail.lease_until), LEASE, now))
         .order_by(col(Mail.created_at))
         .limit(limit)
     )
     with reading() as session:
-        waiting = list(session.exec(due))
+        waiting = list(session.exec(query))
     for mail_id in waiting:
         _enqueue(mail_id)
     return len(waiting)
@@ -177,7 +178,7 @@ def _claim(mail_id: str, now: datetime) -> _Claim | None:
         row = session.exec(select(Mail).where(Mail.id == mail_id).with_for_update()).first()
         if row is None or row.state != QUEUED:
             return None
-        if (row.lease_until and row.lease_until > now) or (row.next_attempt_at and row.next_attempt_at > now):
+        if not is_free(row.lease_until, LEASE, now) or not is_due(row.next_attempt_at, row.tried_at, now):
             return None
         if row.kind == REMINDER and not _still_ahead(session, row, now):
             row.state, row.body, row.ics = DROPPED, "", ""

@@ -187,7 +187,7 @@ def test_a_worker_killed_after_the_server_took_the_letter(
     """Its lease runs out, another worker sends the letter again, and both copies bear one Message-ID."""
     mail_id = _queued(team)
     server.gate.clear()
-    command = f"from calendar_app.services import mails; mails.deliver({mail_id!r})"
+    command = f"from calendar_app.services.mail import outbox; outbox.deliver({mail_id!r})"
     worker = subprocess.Popen([sys.executable, "-c", command], cwd=ROOT)
     assert server.arrived.acquire(timeout=30)
     worker.kill()
