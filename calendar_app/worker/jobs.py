@@ -104,6 +104,11 @@ def refresh_tokens() -> int:
     return connection_tokens.refresh_due()
 
 
+def tell_ending_grants() -> int:
+    """Tell the owners of accounts whose grant ends within a day."""
+    return connection_expiry.tell_ending()
+
+
 def renew_channels() -> int:
     """Queue calendars whose push channel is missing or ends soon."""
     return push_channels.renew()

@@ -48,6 +48,7 @@ def test_schedule_is_read_by_rqs_own_cron(redis_server: Redis) -> None:
     assert found["sweep"].interval <= 60
     assert found["expire_holds"].interval == 60
     assert found["renew_channels"].interval == 3600
+    assert found["tell_ending_grants"].interval == 3600
     assert {name for name, job in found.items() if job.cron} == {
         "extend_window",
         "list_in_full",
@@ -123,6 +124,7 @@ def test_every_job_is_documented_and_takes_ids_only() -> None:
         "poll_calendars",
         "refresh_tokens",
         "renew_channels",
+        "tell_ending_grants",
         "expire_holds",
         "extend_window",
         "list_in_full",

@@ -1,4 +1,5 @@
-"""The weekly clean-up of dead connections: announced by letter after a month, disconnected two weeks later.
+"""Connections that end by themselves: owners are told a day before a grant of limited time ends, and a month after a
+connection died; two weeks later that one is disconnected.
 
 Their history stays, and so do the bookings and the events in their calendars.
 """
@@ -9,7 +10,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import and_, or_
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Connection, Disconnection, Mail
@@ -19,11 +20,63 @@ from calendar_app.services.common import audit_log
 from calendar_app.services.connection_lifecycle import disconnect_job
 from calendar_app.services.connection_lifecycle.disconnect_job import RUNNING
 from calendar_app.services.connections import emails as connection_emails
+from calendar_app.services.connections import tokens as connection_tokens
 
 log = logging.getLogger(__name__)
 
 DEAD_AFTER, NOTICE = timedelta(days=30), timedelta(days=14)
 """A connection that has not worked for this long is announced to be disconnected after this long."""
+
+
+ENDS_SOON = timedelta(days=1)
+"""How long before the end of a grant its owner is told."""
+_MOVED = timedelta(minutes=1)
+
+
+def tell_ending(now: datetime | None = None) -> int:
+    """Tell the owners of connections whose grant ends within a day, once for each grant; how many were told.
+
+    Each is refreshed first: an end that moves on with every refresh, as that of a token which lasts for some time
+    after its last use, is none. One that cannot be refreshed now is looked at again in the next run.
+    """
+    now = now or datetime.now(UTC)
+    with reading() as session:
+        due = session.exec(
+            select(Connection.id, Connection.grant_ends_at).where(
+                col(Connection.status).in_(("connected", "error")),
+                col(Connection.grant_ends_at) > now,
+                col(Connection.grant_ends_at) <= now + ENDS_SOON,
+            )
+        ).all()
+    return sum(_tell_ending(connection_id, ends, now) for connection_id, ends in due if ends is not None)
+
+
+def _tell_ending(connection_id: str, ends: datetime, now: datetime) -> bool:
+    with reading() as session:
+        if _told_of(session, session.get_one(Connection, connection_id), ends):
+            return False
+    try:
+        connection_tokens.refresh(connection_id)
+    except AlmanacError as error:
+        log.warning(
+            "a grant that ends was not refreshed", extra={"connection": connection_id, "code": error.code}
+        )
+        return False
+    with transaction() as session:
+        row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).one()
+        still = row.grant_ends_at
+        if still is None or still > ends + _MOVED or _told_of(session, row, still):
+            return False
+        return connection_emails.grant_ends_soon(session, row, still)
+
+
+def _told_of(session: Session, row: Connection, ends: datetime) -> bool:
+    """Whether an email about this end was queued. A provider may tell the same end as some seconds more or less."""
+    about = col(Mail.dedupe).startswith(connection_emails.ending_occasion(row))
+    return (
+        session.exec(select(Mail.id).where(about, col(Mail.created_at) > ends - 2 * ENDS_SOON)).first()
+        is not None
+    )
 
 
 def clean_up(now: datetime | None = None) -> int:

@@ -60,6 +60,34 @@ def connection_needs_reconnect(session: Session, connection: Connection) -> bool
     )
 
 
+def ending_occasion(connection: Connection) -> str:
+    """How the emails of :func:`grant_ends_soon` about a connection begin."""
+    return f"{connection.id}:grant_ends:"
+
+
+def grant_ends_soon(session: Session, connection: Connection, ends: datetime) -> bool:
+    """Tell the owner of a connection until when its provider lets us in, so that they can reconnect before."""
+    provider, account = _account(connection)
+    owner = session.get_one(Person, connection.person_id)
+    when = mail_rendering.long_time(ends, owner.timezone)
+    body = (
+        f"Hello {owner.name},\n\n"
+        f"{provider} lets us into the calendars of {account} until {when} ({owner.timezone}) only. "
+        "Connect the account again before then, and nothing is interrupted. After that, and until you do, bookings are "
+        "not written there, and changes you make there do not reach your booking pages.\n\n"
+        f"Reconnect:\n{get_settings().public_url}/settings/calendars\n"
+    )
+    return _to_owner(
+        session,
+        connection,
+        owner,
+        "grant_ends_soon",
+        f"{ending_occasion(connection)}{ends.isoformat()}",
+        f"Please reconnect your {provider} calendars soon ({account})",
+        body,
+    )
+
+
 def connection_failing(session: Session, connection: Connection, since: datetime, reason: str) -> bool:
     """Tell the owner of a connection, once for each time that it stops to work, that it has not worked for a day."""
     provider, account = _account(connection)
