@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Instant, Key
 from calendar_app.api.idempotency import Idempotent
-from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.calendar_sync import calendar_use, ics_import
 from calendar_app.services.connections import calendars
 from calendar_app.services.connections.calendar_time_zones import ZoneSource
 from calendar_app.services.connections.calendars import CalendarView
@@ -39,6 +39,9 @@ class UnreadOut(BaseModel):
 class CalendarOut(BaseModel):
     """A calendar. ``sync_progress`` counts the events that a running sync has read.
 
+    ``used``: it checks for conflicts, receives bookings or is shown on the dashboard, and so in ``/events``. One that
+    is not used is not read, and nothing of it is kept.
+
     ``stale_policy``: once it could not be read for a quarter of an hour, bookings wait for approval (``approve``, the
     default), its last known state counts (``keep``), its owner's times are closed (``close``), or it does not count
     (``ignore``).
@@ -63,6 +66,8 @@ class CalendarOut(BaseModel):
     is_primary: bool
     checks_conflicts: bool
     receives_bookings: bool
+    shown_on_dashboard: bool
+    used: bool
     stale_policy: str
     synced_at: datetime | None
     syncing: bool
@@ -118,6 +123,7 @@ class CalendarIn(BaseModel):
 
     checks_conflicts: bool | None = None
     receives_bookings: bool | None = None
+    shown_on_dashboard: bool | None = None
     stale_policy: Literal["keep", "close", "approve", "ignore"] | None = None
     timezone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     timezone_source: ZoneSource | None = None
@@ -213,15 +219,17 @@ def delete_calendar(calendar_id: Key, actor: CurrentActor) -> None:
 
 @router.patch("/{calendar_id}")
 def update_calendar(calendar_id: Key, actor: CurrentActor, body: CalendarIn) -> CalendarOut:
-    """Say whether the calendar blocks time, whether bookings are written into it, what it does to slots while it
-    cannot be read, and in which zone its dates and times without a zone are read."""
+    """Say whether the calendar blocks time, whether bookings are written into it, whether its events are shown, what it
+    does to slots while it cannot be read, and in which zone its dates and times without a zone are read. A calendar
+    that is used again is read at once, and counts as busy until then."""
     reset = "timezone" in body.model_fields_set and body.timezone is None and body.timezone_source is None
     return CalendarOut.of(
-        calendars.update_calendar(
+        calendar_use.update_calendar(
             actor,
             calendar_id,
             checks_conflicts=body.checks_conflicts,
             receives_bookings=body.receives_bookings,
+            shown_on_dashboard=body.shown_on_dashboard,
             stale_policy=body.stale_policy,
             timezone="" if reset else body.timezone,
             timezone_source=body.timezone_source,

@@ -78,7 +78,7 @@ def list_events(
     limit: Annotated[int, Query(ge=1, le=event_queries.MOST)] = event_queries.MOST,
     after: Annotated[str | None, Query(description="`next` of the previous page")] = None,
 ) -> EventList:
-    """Occurrences that overlap ``[start, end)``."""
+    """Occurrences that overlap ``[start, end)``, of calendars that are shown on the dashboard."""
     page = event_queries.between(
         actor,
         start or datetime.now(UTC),

@@ -33,6 +33,7 @@ class SyncAccepted(BaseModel):
 class SyncOut(BaseModel):
     """How a calendar's mirror stands. ``progress`` counts the events that a running sync has read.
 
+    A calendar that is not ``used`` (it checks for no conflicts, receives no bookings and is not shown) is not read.
     ``needs_confirmation``: most of the calendar vanished at the provider and is kept until somebody confirms it.
     """
 
@@ -43,6 +44,7 @@ class SyncOut(BaseModel):
     connection_id: str
     provider: str
     account_email: str
+    used: bool
     state: SyncState
     progress: int
     synced_at: datetime | None
@@ -65,7 +67,8 @@ class SyncList(BaseModel):
 
 @router.post("", status_code=202)
 def request_sync(actor: CurrentActor, body: SyncIn | None = None) -> SyncAccepted:
-    """Read calendars soon: all, those of ``connection_id``, or ``calendar_id``. 409 ``needs_reconnect``."""
+    """Read calendars soon: all, those of ``connection_id``, or ``calendar_id``. 409 ``needs_reconnect``,
+    or ``calendar_not_used`` where the calendar that is named is used for nothing."""
     chosen = body or SyncIn()
     return SyncAccepted(
         calendar_ids=sync_requests.request_for(

@@ -150,6 +150,12 @@ def delete_events(session: Session, event_ids: Collection[int]) -> None:
         session.execute(delete(Event).where(col(Event.id).in_(some)))
 
 
+def delete_all(session: Session, calendar_id: str) -> None:
+    """Delete everything that is mirrored of a calendar."""
+    session.execute(delete(Occurrence).where(col(Occurrence.calendar_id) == calendar_id))
+    session.execute(delete(Event).where(col(Event.calendar_id) == calendar_id))
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """An event together with its row's id, the booking it was written for, and what its row says was not understood."""

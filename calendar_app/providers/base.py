@@ -82,7 +82,8 @@ class ScopeNeed:
 @dataclass(frozen=True, slots=True)
 class RemoteCalendar:
     """A calendar as its provider lists it. ``color`` is ``#rrggbb``; ``timezone`` is the IANA name of the calendar's
-    own zone, empty where its provider names none."""
+    own zone, empty where its provider names none. ``is_selected``: its owner has it displayed at
+    the provider, where that says so."""
 
     remote_id: str
     name: str
@@ -90,6 +91,7 @@ class RemoteCalendar:
     access_role: AccessRole
     color: str = ""
     is_primary: bool = False
+    is_selected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

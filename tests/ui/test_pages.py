@@ -272,6 +272,8 @@ class OneCalendar:
     is_primary: bool = True
     checks_conflicts: bool = True
     receives_bookings: bool = False
+    shown_on_dashboard: bool = True
+    used: bool = True
     stale_policy: str = "keep"
     synced_at: datetime | None = NOW
     syncing: bool = False

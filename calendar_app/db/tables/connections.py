@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Text, UniqueConstraint
+from sqlalchemy import Column, Text, UniqueConstraint, true
 from sqlmodel import Field, SQLModel
 
 from calendar_app.db.tables.columns import json, ref, row_id, text, when
@@ -77,6 +77,10 @@ class Connection(SQLModel, table=True):
 class Calendar(SQLModel, table=True):
     """One calendar of a connection, with its mirror's cursor.
 
+    It is used, and so read, while it checks for conflicts, receives bookings or is shown on the dashboard
+    (:func:`calendar_app.services.connections.calendars.is_used`); ``used_since``: when that began
+    again, ``None`` if it never ended.
+
     ``sync_fence`` rises with each sync that starts; a sync may only commit while the fence is still its own.
     ``sync_requested_at`` later than ``sync_started_at`` means another sync is due. ``sync_progress`` counts events read
     by the running sync. After a failure nothing is tried before ``sync_retry_at`` (unless somebody asks); ``None`` with
@@ -109,6 +113,8 @@ class Calendar(SQLModel, table=True):
     is_primary: bool = False
     checks_conflicts: bool = True
     receives_bookings: bool = False
+    shown_on_dashboard: bool = Field(default=True, sa_column_kwargs={"server_default": true()})
+    used_since: datetime | None = when(nullable=True)
     stale_policy: str = Field(default="approve", max_length=16)
     sync_cursor: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     sync_fence: int = 0

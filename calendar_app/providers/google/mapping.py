@@ -47,7 +47,9 @@ _UNKNOWN_ZONE = "Its time zone “{}” is not known, so its repetitions may cou
 
 
 def calendar_from(item: Mapping[str, Any]) -> RemoteCalendar:
-    """A ``calendarList`` entry; ``summaryOverride`` is the name its owner gave it."""
+    """A ``calendarList`` entry; ``summaryOverride`` is the name its owner gave it. Its events are displayed where it is
+    ``selected``, unless it is ``hidden`` from the list
+    (https://developers.google.com/workspace/calendar/api/v3/reference/calendarList#resource)."""
     return RemoteCalendar(
         remote_id=str(item["id"]),
         name=str(item.get("summaryOverride") or item.get("summary") or item["id"]),
@@ -55,6 +57,7 @@ def calendar_from(item: Mapping[str, Any]) -> RemoteCalendar:
         access_role=_ACCESS.get(str(item.get("accessRole")), AccessRole.READER),
         color=str(item.get("backgroundColor") or ""),
         is_primary=bool(item.get("primary")),
+        is_selected=bool(item.get("selected")) and not item.get("hidden"),
     )
 
 

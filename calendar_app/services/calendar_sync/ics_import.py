@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from sqlmodel import Session, col, delete, func, select
+from sqlmodel import Session, col, func, select
 
 from calendar_app.db.ids import new_id
-from calendar_app.db.mirror import from_payload
+from calendar_app.db.mirror import delete_all, from_payload
 from calendar_app.db.session import after_commit, transaction
-from calendar_app.db.tables import Calendar, Connection, Event, Occurrence, Person
+from calendar_app.db.tables import Calendar, Connection, Event, Person
 from calendar_app.domain.event import CalendarEvent, time_lost
 from calendar_app.domain.ics import CalendarFile, CalendarFileError, Problem, TooLarge, read_calendar
 from calendar_app.domain.ics.density import Density
@@ -231,8 +231,7 @@ def _held(session: Session, calendar: Calendar) -> int:
 
 
 def _remove(session: Session, calendar: Calendar) -> None:
-    session.exec(delete(Occurrence).where(col(Occurrence.calendar_id) == calendar.id))
-    session.exec(delete(Event).where(col(Event.calendar_id) == calendar.id))
+    delete_all(session, calendar.id)
     session.delete(calendar)
     session.flush()
 

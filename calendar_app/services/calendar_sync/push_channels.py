@@ -43,6 +43,7 @@ from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_sync.channel_renewal import Renewal
 from calendar_app.services.calendar_sync.run import USABLE
 from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.connections.calendars import used
 from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -67,27 +68,35 @@ _OPENING = timedelta(minutes=10)
 def ensure(calendar_id: str, *, now: datetime | None = None) -> bool:
     """Prolong the calendar's channel if it ends soon, or open one and stop those it replaces; whether one is open now.
 
-    A refusal is no error for anybody: the calendar is polled.
+    A refusal is no error for anybody: the calendar is polled. One that is not used any more has its channels stopped.
     """
     now = now or clock()
     with reading() as session:
         found = session.execute(
-            select(col(Calendar.remote_id), col(Calendar.connection_id), col(Connection.provider))
+            select(
+                col(Calendar.remote_id),
+                col(Calendar.connection_id),
+                col(Connection.provider),
+                used().label("used"),
+            )
             .join(Connection, col(Connection.id) == col(Calendar.connection_id))
-            .where(col(Calendar.id) == calendar_id, _pushable())
+            .where(col(Calendar.id) == calendar_id, or_(_pushable(), ~used()))
         ).first()
         old = session.scalars(
             select(Channel).where(col(Channel.calendar_id) == calendar_id).order_by(col(Channel.created_at))
         ).all()
     if found is None:
         return False
-    if any(channel.stopped_at is None and not _ageing(channel, now) for channel in old):
+    live = [channel for channel in old if channel.stopped_at is None]
+    if not found.used:
+        _stop(live, found.connection_id)
+        return False
+    if any(not _ageing(channel, now) for channel in live):
         return True
     if any(
         channel.stopped_at and not channel.resource_id and channel.created_at > now - AGAIN for channel in old
     ):
         return False
-    live = [channel for channel in old if channel.stopped_at is None]
     if channel_renewal.renews(found.provider):
         for channel in (one for one in live if one.resource_id):
             renewal = channel_renewal.prolong(channel, found.connection_id, now + LIFE)
@@ -100,12 +109,18 @@ def ensure(calendar_id: str, *, now: datetime | None = None) -> bool:
 
 
 def renew(now: datetime | None = None) -> int:
-    """Enqueue every calendar that lacks a channel or whose channel ends soon; the hourly job."""
+    """Enqueue every calendar that lacks a channel or whose channel ends soon, and those that are not used any more and
+    have one; the hourly job."""
     now = now or clock()
     lasting = (
         select(col(Channel.id))
         .where(col(Channel.calendar_id) == col(Calendar.id), col(Channel.stopped_at).is_(None))
         .where(col(Channel.expires_at) > now + MARGIN)
+    )
+    standing = select(col(Channel.id)).where(
+        col(Channel.calendar_id) == col(Calendar.id),
+        col(Channel.stopped_at).is_(None),
+        col(Channel.expires_at) > now,
     )
     refused = (
         select(col(Channel.id))
@@ -115,12 +130,12 @@ def renew(now: datetime | None = None) -> int:
     statement = (
         select(col(Calendar.id))
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
-        .where(_pushable(), ~lasting.exists(), ~refused.exists())
+        .where(or_(and_(_pushable(), ~lasting.exists(), ~refused.exists()), and_(~used(), standing.exists())))
     )
     with reading() as session:
         due = session.scalars(statement).all()
     for calendar_id in due:
-        _enqueue(calendar_id)
+        enqueue(calendar_id)
     return len(due)
 
 
@@ -144,10 +159,11 @@ def reopen_for_connection(session: Session, connection_id: str, now: datetime) -
         col(Calendar.synced_at).is_not(None),
     )
     for calendar_id in session.scalars(known).all():
-        after_commit(session, partial(_enqueue, calendar_id))
+        after_commit(session, partial(enqueue, calendar_id))
 
 
-def _enqueue(calendar_id: str) -> None:
+def enqueue(calendar_id: str) -> None:
+    """Have :func:`ensure` done soon."""
     queues.enqueue(queues.DEFAULT, "open_channel", calendar_id, job_id=f"channel-{calendar_id}")
 
 
@@ -257,7 +273,7 @@ def pushed(channel_id: str, number: int, signal: str = PushSignal.CHANGED) -> No
     for other in channel_renewal.sharing(channel_id):
         if signal == PushSignal.ENDED:
             _end(other.id, signal)
-            _enqueue(other.calendar_id)
+            enqueue(other.calendar_id)
         sync_requests.request(other.calendar_id)
     if signal in _RENEWS:
         _end(channel_id, signal)
@@ -299,6 +315,7 @@ def _pushable() -> Any:
         col(Connection.status).in_(USABLE),
         col(Calendar.removed_at).is_(None),
         col(Calendar.synced_at).is_not(None),
+        used(),
     )
 
 
@@ -398,7 +415,7 @@ def _stop(channels: list[Channel], connection_id: str) -> None:
         except (ProviderError, NotFound) as error:
             log.info("a push channel ends by itself", extra={"channel": channel.id, "code": error.code})
         for other in sharing:
-            _enqueue(other.calendar_id)
+            enqueue(other.calendar_id)
 
 
 def _stop_at(channel: PushChannel, provider: CalendarProvider) -> None:

@@ -20,12 +20,12 @@ from calendar_app import queues
 from calendar_app.db.due import due, free, is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
-from calendar_app.errors import GrantRevoked, NotFound
+from calendar_app.errors import Conflict, GrantRevoked, NotFound
 from calendar_app.providers import registry
 from calendar_app.services.calendar_sync import suspension
 from calendar_app.services.calendar_sync.run import LEASE, USABLE, Outcome, SyncResult, sync_once
 from calendar_app.services.common.permissions import Actor, Role
-from calendar_app.services.connections.calendars import MASS_DELETE, next_reading
+from calendar_app.services.connections.calendars import MASS_DELETE, is_used, next_reading, used
 from calendar_app.settings import get_settings
 
 __all__ = ["MASS_DELETE", "Outcome", "SyncResult"]
@@ -34,6 +34,7 @@ FULL_EVERY = timedelta(hours=20)
 """A calendar is listed in full at night, unless that happened within this."""
 TIMEOUT_S = 1800
 """How long one sync may take."""
+NOT_USED = "This calendar is used for nothing, so it is not read."
 _TICK = timedelta(milliseconds=1)
 _PAGED = ("google", "microsoft")
 
@@ -49,7 +50,8 @@ class SyncState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SyncStatus:
-    """How a calendar's mirror stands. ``progress`` counts events read by the running sync.
+    """How a calendar's mirror stands. ``progress`` counts events read by the running sync. One that is not ``used`` is
+    not read.
 
     ``needs_confirmation``: see :func:`accept_mass_delete`. ``push``: changes arrive at once; if not,
     ``push_note`` says how they do.
@@ -60,6 +62,7 @@ class SyncStatus:
     connection_id: str
     provider: str
     account_email: str
+    used: bool
     state: SyncState
     progress: int
     synced_at: datetime | None
@@ -96,17 +99,21 @@ def is_delta(calendar_id: str) -> bool:
 
 
 def request(calendar_id: str, *, queue: bool = True, now: datetime | None = None) -> None:
-    """Have the calendar read soon; requests that come before it starts, or while it runs, are one.
+    """Have the calendar read soon, if it is used; requests that come before it starts, or while it runs, are one.
 
     ``queue`` false only notes it, for a caller who reads the calendar next.
     """
     asked = now or clock()
     with transaction() as session:
-        started = session.scalar(
-            select(col(Calendar.sync_started_at)).where(col(Calendar.id) == calendar_id).with_for_update()
-        )
-        if started is not None:  # by another machine's clock, which may be ahead of ours
-            asked = max(asked, started + _TICK)
+        row = session.execute(
+            select(col(Calendar.sync_started_at))
+            .where(col(Calendar.id) == calendar_id, used())
+            .with_for_update()
+        ).first()
+        if row is None:
+            return
+        if row.sync_started_at is not None:  # by another machine's clock, which may be ahead of ours
+            asked = max(asked, row.sync_started_at + _TICK)
         session.execute(
             update(Calendar).where(col(Calendar.id) == calendar_id).values(sync_requested_at=asked)
         )
@@ -118,12 +125,19 @@ def request_for(
     actor: Actor, *, connection_id: str | None = None, calendar_id: str | None = None
 ) -> list[str]:
     """Have all calendars the actor may work with read soon, or those of one connection, or one; returns their ids.
+    Those that are not used are left out.
 
     :raises NotFound: there is none of that id. :raises GrantRevoked: it has to be connected again first.
+    :raises Conflict: ``calendar_not_used``, the one that was named.
     """
     actor.require(Role.STAFF)
     statement = visible(
-        actor, col(Calendar.id), col(Connection.status), col(Connection.provider), col(Connection.id)
+        actor,
+        col(Calendar.id),
+        col(Connection.status),
+        col(Connection.provider),
+        col(Connection.id).label("connection"),
+        used().label("used"),
     )
     if connection_id:
         statement = statement.where(col(Connection.id) == connection_id)
@@ -131,14 +145,16 @@ def request_for(
         statement = statement.where(col(Calendar.id) == calendar_id)
     with reading() as session:
         found = session.execute(statement).all()
-    usable = [(one, provider) for one, status, provider, _ in found if status in USABLE]
-    chosen = [one for one, provider in usable if provider not in registry.unread()]
+    usable = [row for row in found if row.status in USABLE]
+    chosen = [row.id for row in usable if row.used and row.provider not in registry.unread()]
     if (connection_id or calendar_id) and not usable:
         if found:
             raise GrantRevoked("This account has to be connected again first.")
         raise NotFound("There is no such calendar.")
+    if calendar_id and not usable[0].used:
+        raise Conflict(NOT_USED, code="calendar_not_used")
     with transaction() as session:
-        for resting in {connection for one, _, _, connection in found if one in chosen}:
+        for resting in {row.connection for row in found if row.id in chosen}:
             suspension.try_now(session, resting)
     for one in chosen:
         request(one)
@@ -222,6 +238,7 @@ def request_full(now: datetime | None = None) -> int:
             update(Calendar)
             .where(
                 col(Calendar.removed_at).is_(None),
+                used(),
                 col(Calendar.connection_id).not_in(
                     select(col(Connection.id)).where(col(Connection.provider).in_(registry.unread()))
                 ),
@@ -238,6 +255,7 @@ def _enqueue_due(now: datetime, condition: Any) -> int:
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .where(
             condition,
+            used(),
             col(Calendar.removed_at).is_(None),
             col(Connection.status).in_(USABLE),
             col(Connection.provider).not_in(registry.unread()),
@@ -274,13 +292,15 @@ def _status(calendar: Calendar, connection: Connection, channels: list[Channel],
     asked, started = calendar.sync_requested_at, calendar.sync_started_at
     waits = calendar.synced_at is None or (asked is not None and (started is None or asked > started))
     state = SyncState.IDLE
+    if not is_used(calendar):
+        waits = False
     if usable and not is_free(calendar.sync_lease_until, LEASE, now):
         state = SyncState.SYNCING
     elif calendar.last_error or not usable:
         state = SyncState.ERROR
     elif waits:
         state = SyncState.QUEUED
-    pushed = any(
+    pushed = is_used(calendar) and any(
         channel.stopped_at is None and channel.expires_at > now and not channel.refusal
         for channel in channels
     )
@@ -290,6 +310,7 @@ def _status(calendar: Calendar, connection: Connection, channels: list[Channel],
         connection_id=connection.id,
         provider=connection.provider,
         account_email=connection.account_email,
+        used=is_used(calendar),
         state=state,
         progress=calendar.sync_progress,
         synced_at=calendar.synced_at,
@@ -300,14 +321,16 @@ def _status(calendar: Calendar, connection: Connection, channels: list[Channel],
         last_error=calendar.last_error or ("" if usable else connection.last_error),
         needs_confirmation=calendar.last_error_code == MASS_DELETE,
         push=pushed,
-        push_note="" if pushed else _note(connection.provider, is_read, channels),
+        push_note="" if pushed else _note(calendar, connection.provider, is_read, channels),
     )
 
 
-def _note(provider: str, is_read: bool, channels: Sequence[Channel]) -> str:
+def _note(calendar: Calendar, provider: str, is_read: bool, channels: Sequence[Channel]) -> str:
     """How changes arrive without a push, and why there is none, as far as the provider said."""
     if not is_read:
         return registry.kind(provider).note
+    if not is_used(calendar):
+        return NOT_USED
     newest = max(channels, key=lambda channel: channel.created_at, default=None)
     why = f"{newest.refusal} " if newest is not None and newest.refusal else ""
     return f"{why}Changes are looked for every {get_settings().poll_minutes} minutes."

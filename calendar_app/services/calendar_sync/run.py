@@ -58,7 +58,7 @@ from calendar_app.services.common import change_events
 from calendar_app.services.connections import calendar_time_zones
 from calendar_app.services.connections import emails as connection_emails
 from calendar_app.services.connections import tokens as connection_tokens
-from calendar_app.services.connections.calendars import MASS_DELETE
+from calendar_app.services.connections.calendars import MASS_DELETE, is_used
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +189,8 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
         row = session.scalars(statement).first()
         connection = session.get(Connection, row.connection_id) if row else None
         if row is None or connection is None or row.removed_at or connection.status not in USABLE:
+            return Outcome.SKIPPED
+        if not is_used(row):
             return Outcome.SKIPPED
         if suspension.rests(connection, now):
             return Outcome.SKIPPED

@@ -11,10 +11,11 @@ What stays dead is :mod:`calendar_app.services.connection_lifecycle.expiry`'s.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
-from sqlmodel import Session, col, select
+from sqlalchemy import ColumnElement, update
+from sqlmodel import Session, col, func, select
 
 from calendar_app.db.due import is_due
 from calendar_app.db.session import after_commit
@@ -23,6 +24,7 @@ from calendar_app.errors import AlmanacError, ProviderUnavailable, RateLimited, 
 from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.connections import emails as connection_emails
+from calendar_app.services.connections.calendars import used
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,8 @@ def failed(session: Session, connection_id: str, error: AlmanacError, now: datet
         return
     row.failures += 1
     session.add(row)
-    since = row.last_sync_at or row.created_at
+    used_since = session.scalar(select(func.min(Calendar.used_since)).where(*_used_calendars(row.id)))
+    since = max(filter(None, (row.last_sync_at or row.created_at, used_since)))
     if row.failures <= FAILURES or now - since < SILENCE:
         return
     row.retry_at = now + min(LONGEST, max(SHORTEST, (now - since) / 4))
@@ -92,6 +95,20 @@ def recovered(session: Session, connection_id: str, now: datetime) -> None:
     session.add(row)
 
 
+def dismiss_unused(session: Session, row: Connection) -> None:
+    """A calendar of the connection is not used any more: where none is, nothing is read, so that no success would ever
+    clear what is held against the connection."""
+    session.flush()
+    session.refresh(row, with_for_update=True)
+    if session.exec(select(Calendar.id).where(*_used_calendars(row.id))).first() is not None:
+        return
+    row.failures, row.retry_at = 0, None
+    if row.last_error_code == GIVEN_UP:
+        row.last_error_code, row.last_error = "", ""
+        row.status = "connected" if row.status == "error" else row.status
+    session.add(row)
+
+
 def try_now(session: Session, connection_id: str) -> None:
     """A person asks for the connection to be read: it has rested enough."""
     session.execute(update(Connection).where(col(Connection.id) == connection_id).values(retry_at=None))
@@ -109,6 +126,10 @@ def _take_up_writes(session: Session, connection_id: str) -> None:
         )
         .values(state=write_outbox.QUEUED, attempts=0, next_attempt_at=None)
     )
+
+
+def _used_calendars(connection_id: str) -> Sequence[ColumnElement[bool]]:
+    return col(Calendar.connection_id) == connection_id, col(Calendar.removed_at).is_(None), used()
 
 
 def _days(length: timedelta) -> str:

@@ -33,10 +33,11 @@ from calendar_app.errors import AlmanacError
 from calendar_app.providers import registry
 from calendar_app.providers.base import SignIn
 from calendar_app.services.bookings import transitions
-from calendar_app.services.calendar_sync import push_channels
+from calendar_app.services.calendar_sync import calendar_use, push_channels
 from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections.calendars import is_used
 
 log = logging.getLogger(__name__)
 
@@ -258,9 +259,12 @@ def _prepare_move(work: _Work) -> None:
         for calendar in session.exec(select(Calendar).where(Calendar.connection_id == work.connection_id)):
             calendar.receives_bookings = False
             session.add(calendar)
-        target = session.get_one(Calendar, work.move_to)
+        target = session.get_one(Calendar, work.move_to, with_for_update=True)
+        was_used = is_used(target)
         target.receives_bookings = True
         session.add(target)
+        home = session.get_one(Connection, target.connection_id)
+        calendar_use.follow_use(session, target, home, was_used=was_used)
 
     work.step(redirect)
 

@@ -1,4 +1,4 @@
-"""The calendars of connections: how they are listed, and what each is used for."""
+"""The calendars of connections: how they are listed, and what makes one used."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
 from calendar_app.db.due import is_due
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import after_commit, reading
 from calendar_app.db.tables import Calendar, Connection
-from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.domain.unread import Unread
-from calendar_app.errors import InvalidInput, NotFound
+from calendar_app.errors import NotFound
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, RemoteCalendar
 from calendar_app.services.calendar_mirror import unreadable
-from calendar_app.services.common import audit_log, change_events
+from calendar_app.services.common import change_events
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections import calendar_time_zones
 from calendar_app.services.connections.calendar_time_zones import ZoneSource
@@ -35,7 +35,7 @@ class CalendarView:
     person has to say whether that is meant. ``timezone_source``: see
     :class:`calendar_app.services.connections.calendar_time_zones.ZoneSource`; ``provider_timezone`` is the zone that
     the provider names, empty for none. ``unread`` names the first of ``unread_count`` things in it that could not be
-    read.
+    read. ``used``: see :func:`is_used`.
     """
 
     id: str
@@ -50,6 +50,8 @@ class CalendarView:
     is_primary: bool
     checks_conflicts: bool
     receives_bookings: bool
+    shown_on_dashboard: bool
+    used: bool
     stale_policy: str
     synced_at: datetime | None
     sync_progress: int
@@ -63,6 +65,18 @@ class CalendarView:
 
 MASS_DELETE = "mass_delete"
 """``last_error_code`` of a calendar whose listing lacked most of its future; see :func:`mirror.apply`."""
+
+
+def is_used(calendar: Calendar) -> bool:
+    """Whether the calendar is used for anything. One that is not is never read (docs/decisions/0017)."""
+    return calendar.checks_conflicts or calendar.receives_bookings or calendar.shown_on_dashboard
+
+
+def used() -> ColumnElement[bool]:
+    """:func:`is_used` as a condition of queries over :class:`Calendar`."""
+    return or_(
+        col(Calendar.checks_conflicts), col(Calendar.receives_bookings), col(Calendar.shown_on_dashboard)
+    )
 
 
 def list_calendars(
@@ -103,56 +117,6 @@ def get_calendar(actor: Actor, calendar_id: str, *, now: datetime | None = None)
         return view(calendar, connection, now or datetime.now(UTC))
 
 
-def update_calendar(
-    actor: Actor,
-    calendar_id: str,
-    *,
-    checks_conflicts: bool | None = None,
-    receives_bookings: bool | None = None,
-    stale_policy: str | None = None,
-    timezone: str | None = None,
-    timezone_source: str | None = None,
-    now: datetime | None = None,
-) -> CalendarView:
-    """Say what a calendar is used for, what it does to slots while it cannot be read
-    (:class:`calendar_app.domain.freebusy.StalePolicy`), and in which zone its dates and floating times are read
-    (:func:`calendar_app.services.connections.calendar_time_zones.choose`).
-
-    :raises NotFound: not there, or not the actor's. :raises InvalidInput: bookings into a read-only calendar, an
-        unknown policy or zone.
-    """
-    now = now or datetime.now(UTC)
-    with transaction() as session:
-        calendar, connection = owned_calendar(session, actor, calendar_id)
-        if receives_bookings and not AccessRole(calendar.access_role).can_write:
-            raise InvalidInput(
-                f"“{calendar.name}” is read-only: bookings cannot be written there.",
-                field="receives_bookings",
-                code="calendar_read_only",
-            )
-        if stale_policy is not None and stale_policy not in set(StalePolicy):
-            raise InvalidInput(f"stale_policy is one of {', '.join(StalePolicy)}.", field="stale_policy")
-        wanted = {
-            "checks_conflicts": checks_conflicts,
-            "receives_bookings": receives_bookings,
-            "stale_policy": stale_policy,
-        }
-        changes: dict[str, bool | str] = {}
-        for name, value in wanted.items():
-            if value is not None and value != getattr(calendar, name):
-                setattr(calendar, name, value)
-                changes[name] = value
-        if calendar_time_zones.choose(session, calendar, now, zone=timezone, source=timezone_source):
-            changes |= {"timezone": calendar.timezone, "timezone_source": calendar.timezone_source}
-        if changes:
-            session.add(calendar)
-            audit_log.record(
-                session, actor.workspace_id, actor, "calendar.updated", "calendar", calendar.id, **changes
-            )
-            after_commit(session, lambda: change_events.publish(actor.workspace_id, "connections"))
-        return view(calendar, connection, now)
-
-
 def owned_calendar(session: Session, actor: Actor, calendar_id: str) -> tuple[Calendar, Connection]:
     """A calendar that the actor may change, with its connection. :raises NotFound: there is none."""
     actor.require(Role.STAFF)
@@ -175,9 +139,8 @@ def store_listing(
 ) -> list[Calendar]:
     """Bring the connection's calendars to what its provider lists; returns those that stand, the primary first.
 
-    New ones check for conflicts if the account owns them, or if they are its primary one. The first calendar of a
-    person that can be written, the primary one by choice, receives bookings. A calendar that is gone is marked, and so
-    is its return.
+    What new ones are used for says :func:`add`. The first calendar of a person that can be written, the primary one by
+    choice, receives bookings. A calendar that is gone is marked, and so is its return.
     """
     rows = session.exec(select(Calendar).where(Calendar.connection_id == connection.id)).all()
     known = {row.remote_id: row for row in rows}
@@ -204,12 +167,15 @@ def store_listing(
 
 
 def add(session: Session, connection: Connection, remote: RemoteCalendar, now: datetime) -> Calendar:
-    """A calendar that we did not know. It checks for conflicts if the account owns it, or if it is its primary one."""
+    """A calendar that we did not know. It checks for conflicts if the account owns it, or if it is its primary one; it
+    is shown if it does, or if it is displayed at the provider."""
+    own = remote.access_role is AccessRole.OWNER or remote.is_primary
     row = Calendar(
         workspace_id=connection.workspace_id,
         connection_id=connection.id,
         remote_id=remote.remote_id,
-        checks_conflicts=remote.access_role is AccessRole.OWNER or remote.is_primary,
+        checks_conflicts=own,
+        shown_on_dashboard=own or remote.is_selected,
     )
     follow(session, row, remote, now)
     return row
@@ -237,6 +203,8 @@ def next_reading(calendar: Calendar, connection: Connection, now: datetime) -> d
     """When the calendar is read next by itself; ``None`` where that waits for somebody, or for its first reading."""
     if connection.status not in ("connected", "error") or connection.provider in registry.unread():
         return None
+    if not is_used(calendar):
+        return None
     due = calendar.sync_retry_at
     if due is not None and is_due(due, calendar.sync_started_at, now):
         due = now
@@ -247,6 +215,8 @@ def next_reading(calendar: Calendar, connection: Connection, now: datetime) -> d
 
 def syncing(calendar: Calendar, now: datetime) -> bool:
     """Whether a sync runs, or the first one has yet to."""
+    if not is_used(calendar):
+        return False
     running = calendar.sync_lease_until is not None and calendar.sync_lease_until > now
     return running or (calendar.synced_at is None and not calendar.last_error)
 
@@ -266,6 +236,8 @@ def view(calendar: Calendar, connection: Connection, now: datetime) -> CalendarV
         is_primary=calendar.is_primary,
         checks_conflicts=calendar.checks_conflicts,
         receives_bookings=calendar.receives_bookings,
+        shown_on_dashboard=calendar.shown_on_dashboard,
+        used=is_used(calendar),
         stale_policy=calendar.stale_policy,
         synced_at=calendar.synced_at,
         sync_progress=calendar.sync_progress,

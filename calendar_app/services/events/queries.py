@@ -1,6 +1,7 @@
 """What is on people's calendars: the mirrored occurrences that an actor may see, in order, page by page.
 
-Staff see the calendars that they have connected; managers and above see everybody's in the workspace.
+Staff see the calendars that they have connected; managers and above see everybody's in the workspace; both only those
+that their owners show on the dashboard.
 """
 
 from __future__ import annotations
@@ -86,10 +87,12 @@ def between(
     end: datetime | None = None,
     *,
     calendar_id: str | None = None,
+    hidden: bool = False,
     limit: int = MOST,
     after: str | None = None,
 ) -> Page:
-    """Occurrences that overlap ``[start, end)``, by start; without ``end``, those of the next 30 days.
+    """Occurrences that overlap ``[start, end)``, by start; without ``end``, those of the next 30 days. ``hidden``: also
+    of calendars that are not shown on the dashboard.
 
     :raises NotFound: no such calendar.
     :raises InvalidInput: the period is empty or over 400 days, ``limit`` is not 1 to 500, or ``after`` is not ours.
@@ -106,6 +109,8 @@ def between(
         calendars = _calendars(session, actor, calendar_id)
         if calendar_id and not calendars:
             raise NotFound("There is no such calendar.")
+        if not hidden:
+            calendars = {key: home for key, home in calendars.items() if home[0].shown_on_dashboard}
         if not calendars:
             return Page([], None)
         key = (col(Occurrence.starts), col(Occurrence.event_id), col(Occurrence.original))

@@ -36,7 +36,7 @@ from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections import queries as connection_queries
-from calendar_app.services.connections.calendars import HIDDEN_TOKENS
+from calendar_app.services.connections.calendars import HIDDEN_TOKENS, used
 from calendar_app.services.connections.queries import ConnectionView
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.operations import health
@@ -169,7 +169,7 @@ def channels(actor: Actor, *, now: datetime | None = None) -> list[ChannelState]
         .join(Calendar, col(Calendar.id) == col(Channel.calendar_id))
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .where(Calendar.workspace_id == actor.workspace_id, col(Calendar.removed_at).is_(None))
-        .where(Connection.status != "disconnected")
+        .where(Connection.status != "disconnected", used())
         .where(or_(col(Channel.stopped_at).is_(None), _was_refused(Channel)))
         .where(~and_(_was_refused(Channel), _superseded().exists()))
         .order_by(col(Channel.expires_at))

@@ -23,6 +23,7 @@ from calendar_app import queues
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Channel, Connection, Deviation, Mail
 from calendar_app.providers import registry
+from calendar_app.services.connections.calendars import used
 from calendar_app.services.operations import health
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ def _calendars(session: Session, now: datetime) -> Iterator[Metric]:
         select(Connection.provider, Calendar.synced_at, Calendar.last_error_code, Calendar.failures)
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .where(col(Connection.status).in_(("connected", "error")))
-        .where(col(Calendar.removed_at).is_(None))
+        .where(col(Calendar.removed_at).is_(None), used())
     ).all()
     lags: defaultdict[str, list[float]] = defaultdict(list)
     states: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -99,7 +100,9 @@ def _calendars(session: Session, now: datetime) -> Iterator[Metric]:
             lags[provider].append(_seconds(now, synced_at))
         states[provider, "failing" if code or failures else "never" if synced_at is None else "ok"] += 1
     yield _lag(lags)
-    yield _counted("almanac_calendars", "Connected calendars, by state", ("provider", "state"), states)
+    yield _counted(
+        "almanac_calendars", "Connected calendars that are used, by state", ("provider", "state"), states
+    )
 
 
 def _lag(lags: Mapping[str, Sequence[float]]) -> Metric:

@@ -27,7 +27,7 @@ class CalendarRow:
 
     ``progress`` is a sentence while its first sync runs; ``can_go_stale``: it is read again and again, so that a
     reading may fail; ``in_doubt``: somebody has to say whether its events were deleted; ``is_file``: it was imported,
-    and is removed by itself.
+    and is removed by itself; ``unused``: what it means that it is used for nothing, empty where it is used.
 
     ``timezone`` is the zone of its dates and floating times, ``zone_text`` for people; ``zone_origin`` says where that
     comes from (``zone_source``), ``named_zone`` is what the provider names.
@@ -41,6 +41,7 @@ class CalendarRow:
     can_write: bool
     checks_conflicts: bool
     receives_bookings: bool
+    shown_on_dashboard: bool
     stale_policy: str
     synced_at: str
     progress: str
@@ -48,6 +49,7 @@ class CalendarRow:
     can_go_stale: bool = True
     in_doubt: bool = False
     is_file: bool = False
+    unused: str = ""
     timezone: str = "UTC"
     zone_text: str = ""
     zone_source: str = "provider"
@@ -67,6 +69,7 @@ class ConnectionRow:
     something to read again; ``note``: what its provider cannot do,
     ``ending``: how far its disconnection is, ``appointments``: the calendar whose provider takes bookings itself,
     ``server``: where the account is, ``empty``: why it has no calendars,
+    ``unused``: none of its calendars is used, so that it has no age,
     ``lasts``: until when its provider lets us in, where that is not for ever,
     ``whose``: the colleague's name where it is not the viewer's own. ``person_id`` and ``person`` are its owner.
     ``asks_addresses``: its owner may give their ``addresses`` (one text, with commas), and should where none
@@ -90,6 +93,7 @@ class ConnectionRow:
     whose: str = ""
     server: str = ""
     empty: str = ""
+    unused: bool = False
     person_id: str = ""
     person: str = ""
     lasts: str = ""
@@ -128,6 +132,7 @@ def calendar_row(view: Any) -> CalendarRow:
         can_write=view.access_role in ("owner", "writer"),
         checks_conflicts=view.checks_conflicts,
         receives_bookings=view.receives_bookings,
+        shown_on_dashboard=view.shown_on_dashboard,
         stale_policy=view.stale_policy,
         synced_at=formats.rfc3339(view.synced_at),
         progress=f"Reading events: {view.sync_progress:,} so far" if first else "",
@@ -181,6 +186,13 @@ def _why_empty(view: Any) -> str:
     )
 
 
+def _unused(kind: Any) -> str:
+    """What becomes of a calendar that none of its switches asks for."""
+    if kind and not kind.reads:
+        return "Not used: it blocks no time and is not shown."
+    return "Not used: its events are not read. Switch one of these on to use it."
+
+
 def _lasts(view: Any) -> str:
     if view.grant_ends_at is None:
         return ""
@@ -203,6 +215,7 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
         account=view.account_email,
         server=view.server,
         empty=_why_empty(view) if not calendars else "",
+        unused=bool(calendars) and not any(calendar.used for calendar in calendars),
         status=view.status,
         last_sync=formats.rfc3339(view.last_sync_at),
         next_sync=formats.rfc3339(view.next_sync_at),
@@ -223,6 +236,7 @@ def _connection_row(view: Any, calendars: list[Any], kind: Any) -> ConnectionRow
             replace(
                 calendar_row(calendar),
                 can_go_stale=bool(kind) and kind.reads,
+                unused="" if calendar.used else _unused(kind),
                 is_file=bool(kind) and kind.sign_in == "file",
                 error=""
                 if lost or (above and calendar.last_error == view.last_error)
@@ -247,8 +261,11 @@ def freshness(row: ConnectionRow) -> rx.Component:
         rx.text(row.title, size="2", weight="medium"),
         rx.text(row.account, size="2", color_scheme="gray", class_name="clip"),
         rx.match(
-            rx.cond(row.can_sync, row.status, "file"),
+            rx.cond(
+                row.can_sync, rx.cond(row.unused & (row.status == "connected"), "unused", row.status), "file"
+            ),
             ("file", rx.text("imported", size="2", color_scheme="gray")),
+            ("unused", rx.text("not used", size="2", color_scheme="gray")),
             (
                 "connected",
                 rx.text(ago(instant=row.last_sync, prefix="synced"), size="2", color_scheme="gray"),

@@ -147,7 +147,7 @@ keep(AppointmentsState, "asking")
 
 
 def _coming(actor: Actor, calendar_id: str, now: datetime) -> tuple[str, list[OccurrenceView]]:
-    found = event_queries.between(actor, now, now + AHEAD, calendar_id=calendar_id).items
+    found = event_queries.between(actor, now, now + AHEAD, calendar_id=calendar_id, hidden=True).items
     name = next((one.name for one in calendars.list_calendars(actor) if one.id == calendar_id), "")
     return name, found
 

@@ -229,7 +229,7 @@ class DashboardView:
         upcoming = event_queries.upcoming(viewer, limit=SHOWN, days=AHEAD_DAYS, now=now)
         return {
             "connections": rows,
-            "legend": [calendar for row in rows for calendar in row.calendars],
+            "legend": [calendar for row in rows for calendar in row.calendars if calendar.shown_on_dashboard],
             "legend_providers": {calendar.id: calendar.provider for calendar in calendars_found},
             "providers": [provider_row(kind) for kind in kinds],
             "days": agenda_days(upcoming, self.zone, self.hour12, now.astimezone(ZoneInfo(self.zone)).date()),
@@ -307,7 +307,15 @@ def _agenda() -> rx.Component:
                     margin_bottom=space(4),
                 ),
             ),
-            rx.text("Nothing in the next seven days.", size="2", color_scheme="gray"),
+            rx.text(
+                rx.cond(
+                    DashboardState.legend.length() > 0,
+                    "Nothing in the next seven days.",
+                    "No calendar is shown here. Switch on “Show on the dashboard” for one under Calendars.",
+                ),
+                size="2",
+                color_scheme="gray",
+            ),
         ),
         aria_label="Coming up",
     )

@@ -17,6 +17,7 @@ from calendar_app.providers.http import ProviderHttp
 from calendar_app.settings import Settings
 from tests.providers.suite.harness import Harness, Series
 from tests.sandbox.server import REDIRECT_URI, Sandbox, SharedServer, running_sandbox
+from tests.support.clock import Clock
 
 OWNER = "suite@example.com"
 
@@ -108,6 +109,6 @@ def _time(moment: datetime) -> dict[str, str]:
 
 
 @contextmanager
-def google(server: SharedServer) -> Iterator[GoogleHarness]:
-    with running_sandbox(server=server, strict=True) as sandbox:
+def google(server: SharedServer, clock: Clock | None = None) -> Iterator[GoogleHarness]:
+    with running_sandbox(server=server, clock=clock, strict=True) as sandbox:
         yield GoogleHarness(sandbox)

@@ -23,6 +23,7 @@ from calendar_app.settings import Settings
 from tests.openapi_contract import GRAPH_DOCUMENT, ContractTransport, graph_contract
 from tests.providers.suite.harness import Harness, Series
 from tests.sandbox.server import PUBLIC_URL, Sandbox, SharedServer, running_sandbox, serving
+from tests.support.clock import Clock
 
 OWNER = "suite@example.com"
 REDIRECT_URI = f"{PUBLIC_URL}{MICROSOFT_CALLBACK_PATH}"
@@ -159,6 +160,6 @@ def _time(moment: datetime) -> dict[str, str]:
 
 
 @contextmanager
-def microsoft(server: SharedServer) -> Iterator[MicrosoftHarness]:
-    with running_sandbox(server=server, strict=True) as sandbox:
+def microsoft(server: SharedServer, clock: Clock | None = None) -> Iterator[MicrosoftHarness]:
+    with running_sandbox(server=server, clock=clock, strict=True) as sandbox:
         yield MicrosoftHarness(sandbox, server)

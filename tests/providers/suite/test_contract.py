@@ -7,7 +7,6 @@ is final, and nothing is sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -43,12 +42,6 @@ from tests.providers.suite.harnesses import HARNESSES, Counterparts, HarnessMake
 
 HALF_HOUR = timedelta(minutes=30)
 KEY = write_key("suite", "booking")
-
-
-@pytest.fixture(scope="module")
-def counterparts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counterparts]:
-    with ExitStack() as running:
-        yield Counterparts(tmp_path_factory.mktemp("counterparts"), running)
 
 
 @pytest.fixture(params=sorted(HARNESSES), scope="module")

@@ -13,8 +13,8 @@ from calendar_app.db.tables import Calendar
 from calendar_app.errors import InvalidInput, ProviderUnavailable, SlotUnavailable
 from calendar_app.services.availability import slots as available_slots
 from calendar_app.services.bookings import reschedule as booking_reschedule
+from calendar_app.services.calendar_sync import calendar_use
 from calendar_app.services.calendar_sync import requests as sync_requests
-from calendar_app.services.connections import calendars
 from calendar_app.settings import Settings
 from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem
@@ -32,7 +32,7 @@ def place(fake: FakeProvider) -> Place:
 
 def unreadable(place: Place, fake: FakeProvider, policy: str, *, hours: int = 5) -> None:
     """From now on the calendar's state is that old, and its provider answers no question."""
-    calendars.update_calendar(place.owner, place.calendars[0].id, stale_policy=policy)
+    calendar_use.update_calendar(place.owner, place.calendars[0].id, stale_policy=policy)
     with transaction() as session:
         row = session.get_one(Calendar, place.calendars[0].id)
         row.synced_at = datetime.now(UTC) - timedelta(hours=hours)
@@ -146,7 +146,7 @@ def test_ignore_leaves_the_calendar_out(fake: FakeProvider, place: Place) -> Non
 def test_a_fresh_calendar_counts_whatever_its_policy(fake: FakeProvider, place: Place) -> None:
     """Policies are about calendars that cannot be read: a fresh one is simply read."""
     for policy in ("close", "approve", "ignore", "keep"):
-        calendars.update_calendar(place.owner, place.calendars[0].id, stale_policy=policy)
+        calendar_use.update_calendar(place.owner, place.calendars[0].id, stale_policy=policy)
         assert hours(place) == [9, 11, 12, 13, 14, 15, 16]
     assert place.book(place.at(9)).status == "confirmed"
 
@@ -187,10 +187,10 @@ def test_a_calendar_that_was_never_read(fake: FakeProvider, place: Place) -> Non
     with transaction() as session:
         session.get_one(Calendar, place.calendars[0].id).synced_at = None
     for policy in ("keep", "approve", "close"):
-        calendars.update_calendar(place.owner, place.calendars[0].id, stale_policy=policy)
+        calendar_use.update_calendar(place.owner, place.calendars[0].id, stale_policy=policy)
         assert hours(place) == []
         assert "for the first time" in message(place)
-    calendars.update_calendar(place.owner, place.calendars[0].id, stale_policy="ignore")
+    calendar_use.update_calendar(place.owner, place.calendars[0].id, stale_policy="ignore")
     assert 9 in hours(place)
 
 
@@ -202,4 +202,4 @@ def test_the_policy_over_http(api: httpx.Client, place: Place) -> None:
     assert [item["stale_policy"] for item in listed] == ["close"]
     problem(api.patch(path, headers=headers, json={"stale_policy": "guess"}), 422, "invalid_input")
     with pytest.raises(InvalidInput):
-        calendars.update_calendar(place.owner, place.calendars[0].id, stale_policy="guess")
+        calendar_use.update_calendar(place.owner, place.calendars[0].id, stale_policy="guess")

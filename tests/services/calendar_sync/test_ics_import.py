@@ -15,13 +15,12 @@ from calendar_app.db.tables import Calendar, Connection, Event, Occurrence
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import Conflict, Forbidden, InvalidInput, NotFound
 from calendar_app.services.availability import conflict_calendars
-from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.calendar_sync import calendar_use, ics_import
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_sync import run as sync_run
 from calendar_app.services.common import rate_limits
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.connection_lifecycle import check as connection_check
-from calendar_app.services.connections import calendars
 from calendar_app.services.connections import queries as connection_queries
 from tests.support import factories
 from tests.support.databases import Database
@@ -63,7 +62,7 @@ def test_a_file_becomes_a_read_only_calendar_that_blocks_time(database: Database
     first = instant(SOON)
     assert busy(calendar.id) == [Span(first, first + 3600), Span(first + 7200, first + 10_800)]
     with pytest.raises(InvalidInput, match="read-only"):
-        calendars.update_calendar(team.actor, calendar.id, receives_bookings=True)
+        calendar_use.update_calendar(team.actor, calendar.id, receives_bookings=True)
 
 
 def test_importing_again_replaces_what_was_there(database: Database) -> None:

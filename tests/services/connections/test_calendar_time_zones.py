@@ -15,7 +15,7 @@ from calendar_app.domain.event import CalendarEvent, EventTime
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import InvalidInput
 from calendar_app.providers.base import AccessRole, RemoteCalendar
-from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.calendar_sync import calendar_use, ics_import
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.connections import calendar_time_zones, calendars
 from calendar_app.services.events import queries as event_queries
@@ -90,13 +90,13 @@ def test_a_file_that_names_its_zone_is_read_in_that(ada: Team) -> None:
 def test_a_person_sets_the_zone_and_takes_it_back(ada: Team) -> None:
     """Setting a zone places the stored events anew; importing again keeps it; taking it back restores the first."""
     view = ics_import.import_file(ada.actor, FILE).calendar
-    there = calendars.update_calendar(ada.actor, view.id, timezone="America/Lima")
+    there = calendar_use.update_calendar(ada.actor, view.id, timezone="America/Lima")
     assert (there.timezone, there.timezone_source) == ("America/Lima", "set")
     assert busy(view.id) == expected("America/Lima")
     again = ics_import.import_file(ada.actor, FILE, calendar_id=view.id).calendar
     assert (again.timezone, again.timezone_source) == ("America/Lima", "set")
     assert busy(view.id) == expected("America/Lima")
-    back = calendars.update_calendar(ada.actor, view.id, timezone="")
+    back = calendar_use.update_calendar(ada.actor, view.id, timezone="")
     assert (back.timezone, back.timezone_source) == (AUCKLAND, "owner")
     assert busy(view.id) == expected(AUCKLAND)
 
@@ -106,7 +106,7 @@ def test_the_owners_move_takes_calendars_along_that_follow_them(ada: Team) -> No
     follows = ics_import.import_file(ada.actor, FILE).calendar
     named = ics_import.import_file(ada.actor, ics(floating(), head="X-WR-TIMEZONE:Europe/Paris")).calendar
     given = ics_import.import_file(ada.actor, FILE).calendar
-    calendars.update_calendar(ada.actor, given.id, timezone="Asia/Tokyo")
+    calendar_use.update_calendar(ada.actor, given.id, timezone="Asia/Tokyo")
     with transaction() as session:
         session.get_one(Person, ada.person.id).timezone = BERLIN
         assert calendar_time_zones.follow_owner(session, ada.person.id, datetime.now(UTC)) == 1
@@ -120,14 +120,14 @@ def test_the_owners_zone_may_be_chosen_over_the_providers(ada: Team) -> None:
     """A feed with a wrong zone can be read in its owner's, and stays so when it is read again."""
     content = ics(floating(), head="X-WR-TIMEZONE:America/Lima")
     view = ics_import.import_file(ada.actor, content).calendar
-    calendars.update_calendar(ada.actor, view.id, timezone_source="owner")
+    calendar_use.update_calendar(ada.actor, view.id, timezone_source="owner")
     again = ics_import.import_file(ada.actor, content, calendar_id=view.id).calendar
     assert (again.timezone, again.timezone_source, again.provider_timezone) == (
         AUCKLAND,
         "owner",
         "America/Lima",
     )
-    back = calendars.update_calendar(ada.actor, view.id, timezone_source="provider")
+    back = calendar_use.update_calendar(ada.actor, view.id, timezone_source="provider")
     assert (back.timezone, back.timezone_source) == ("America/Lima", "provider")
     assert busy(view.id) == [span(DAY + timedelta(days=2), "America/Lima")]
 
@@ -146,7 +146,7 @@ def test_a_zone_that_cannot_be_is_refused_and_nothing_changes(ada: Team, wanted:
     """Unknown zones, and sources that have none to give, are clear errors."""
     view = ics_import.import_file(ada.actor, FILE).calendar
     with pytest.raises(InvalidInput) as refused:
-        calendars.update_calendar(ada.actor, view.id, **wanted)
+        calendar_use.update_calendar(ada.actor, view.id, **wanted)
     assert refused.value.field in ("timezone", "timezone_source")
     assert calendars.get_calendar(ada.actor, view.id).timezone == AUCKLAND
     assert busy(view.id) == expected(AUCKLAND)
@@ -208,7 +208,7 @@ def test_a_zone_that_the_provider_changes_places_old_events_anew(fake: FakeProvi
     fake.calendar(MAIN).zone = BERLIN
     assert not sync_requests.sync_calendar(team.calendar.id).full
     assert busy(team.calendar.id) == [span(DAY, BERLIN, 0, 24)]
-    calendars.update_calendar(team.actor, team.calendar.id, timezone="Asia/Tokyo")
+    calendar_use.update_calendar(team.actor, team.calendar.id, timezone="Asia/Tokyo")
     sync_requests.sync_calendar(team.calendar.id)
     assert busy(team.calendar.id) == [span(DAY, "Asia/Tokyo", 0, 24)]
     assert fake.count("event_pages") == 3
@@ -229,7 +229,7 @@ def test_days_are_shown_as_written_in_every_zone(ada: Team) -> None:
     """``GET /events`` tells the all-day event's date, whichever zone it is read in."""
     view = ics_import.import_file(ada.actor, ics(day_off(), head="X-A:b")).calendar
     for zone in (AUCKLAND, "America/Lima", "Pacific/Kiritimati"):
-        calendars.update_calendar(ada.actor, view.id, timezone=zone)
+        calendar_use.update_calendar(ada.actor, view.id, timezone=zone)
         start = datetime.combine(DAY - timedelta(days=2), time(), UTC)
         (shown,) = event_queries.between(ada.actor, start, start + timedelta(days=5)).items
         assert (shown.start_date, shown.end_date, shown.timezone) == (DAY, DAY + timedelta(days=1), zone)

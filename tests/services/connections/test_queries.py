@@ -12,6 +12,7 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Calendar, Connection
 from calendar_app.errors import Forbidden, InvalidInput, NotFound, ProviderUnavailable
 from calendar_app.providers.base import AccessRole
+from calendar_app.services.calendar_sync import calendar_use
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.connection_lifecycle import check as connection_check
@@ -133,7 +134,7 @@ CALLS: list[Callable[[factories.Team, str, str], object]] = [
     lambda team, connection, _: connection_oauth.start(
         team.actor, "fake", binding="b", connection_id=connection
     ),
-    lambda team, _, calendar: calendars.update_calendar(team.actor, calendar, checks_conflicts=False),
+    lambda team, _, calendar: calendar_use.update_calendar(team.actor, calendar, checks_conflicts=False),
 ]
 
 
@@ -211,7 +212,8 @@ def test_testing_a_connection_calls_the_provider(database: Database, fake: FakeP
 
 
 def test_refreshing_lists_the_calendars_again(database: Database, fake: FakeProvider) -> None:
-    """New calendars come and are read, renamed ones are renamed, vanished ones are marked, and choices stay."""
+    """New calendars come, and are read where they are used; renamed ones are renamed, vanished ones are marked, and
+    choices stay."""
     team, account = _team(fake)
     (remote,) = account.calendars
     _change(team.calendar, remote_id=remote, checks_conflicts=False, synced_at=datetime.now(UTC))
@@ -223,9 +225,10 @@ def test_refreshing_lists_the_calendars_again(database: Database, fake: FakeProv
         remote, "Renamed", "Asia/Kathmandu", AccessRole.OWNER, "#112233", is_primary=True
     )
     account.add_calendar("holidays", "Holidays", access_role=AccessRole.READER)
+    account.add_calendar("own", "Own")
     view = connection_check.refresh(team.actor, team.connection.id)
     assert fake.count("refresh") == 1
-    assert view.calendars_count == 2
+    assert view.calendars_count == 3
     with reading() as session:
         rows = {row.remote_id: row for row in session.exec(select(Calendar))}
     assert (rows[remote].name, rows[remote].timezone, rows[remote].color) == (
@@ -236,7 +239,8 @@ def test_refreshing_lists_the_calendars_again(database: Database, fake: FakeProv
     assert rows[remote].checks_conflicts is False
     assert rows["gone"].removed_at is not None
     assert (rows["holidays"].checks_conflicts, rows["holidays"].receives_bookings) == (False, False)
-    assert rows["holidays"].sync_requested_at is not None
+    assert rows["holidays"].sync_requested_at is None
+    assert rows["own"].sync_requested_at is not None
     assert rows[remote].sync_requested_at is None
     assert old.id not in [one.id for one in calendars.list_calendars(team.actor)]
     account.add_calendar("gone")
@@ -248,11 +252,11 @@ def test_refreshing_lists_the_calendars_again(database: Database, fake: FakeProv
 def test_calendars_are_told_what_they_are_for(database: Database, fake: FakeProvider) -> None:
     """Both switches are kept and audited; a change to the same value leaves no trace."""
     team, _ = _team(fake)
-    view = calendars.update_calendar(
+    view = calendar_use.update_calendar(
         team.actor, team.calendar.id, checks_conflicts=False, receives_bookings=True
     )
     assert (view.checks_conflicts, view.receives_bookings) == (False, True)
-    calendars.update_calendar(team.actor, team.calendar.id, checks_conflicts=False)
+    calendar_use.update_calendar(team.actor, team.calendar.id, checks_conflicts=False)
     with reading() as session:
         (entry,) = session.exec(select(AuditEntry)).all()
     assert (entry.action, entry.detail) == ("calendar.updated", {"checks_conflicts": False})
@@ -265,7 +269,7 @@ def test_bookings_are_not_sent_to_a_calendar_that_cannot_take_them(
     team, _ = _team(fake)
     reader = factories.calendar(team.connection, access_role="reader")
     with pytest.raises(InvalidInput) as refused:
-        calendars.update_calendar(team.actor, reader.id, receives_bookings=True)
+        calendar_use.update_calendar(team.actor, reader.id, receives_bookings=True)
     assert refused.value.code == "calendar_read_only"
 
 

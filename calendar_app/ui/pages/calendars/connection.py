@@ -48,7 +48,7 @@ def connection_card(row: ConnectionRow) -> rx.Component:
                         size="2",
                         color_scheme="gray",
                     ),
-                    rx.cond(row.can_sync, _times(row)),
+                    rx.cond(row.can_sync & ~row.unused, _times(row)),
                     column_gap=space(4),
                     wrap="wrap",
                 ),
@@ -179,6 +179,7 @@ def _calendar(row: CalendarRow) -> rx.Component:
             rx.text(row.detail, size="1", color_scheme="gray"),
             zone_line(row),
             unread_list(row),
+            rx.cond(row.unused != "", rx.text(row.unused, size="1", color_scheme="gray")),
             rx.cond(row.progress != "", rx.text(row.progress, size="1", color_scheme="gray", role="status")),
             rx.cond(
                 row.error != "",
@@ -192,6 +193,11 @@ def _calendar(row: CalendarRow) -> rx.Component:
             "Check for conflicts",
             row.checks_conflicts,
             lambda value: CalendarsState.set_conflicts(row.id, value),
+        ),
+        toggle(
+            "Show on the dashboard",
+            row.shown_on_dashboard,
+            lambda value: CalendarsState.set_shown(row.id, value),
         ),
         rx.cond(
             row.is_file,

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services.calendar_sync import ics_import
+from calendar_app.services.calendar_sync import calendar_use, ics_import
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.connection_lifecycle import check as connection_check
@@ -105,6 +105,8 @@ class CalendarsState(rx.State):
         actor = await acting(self)
         asked = await asyncio.to_thread(sync_requests.request_for, actor, connection_id=connection_id)
         await self._read(actor)
+        if not asked:
+            return notices.info("No calendar of this account is used, so none is read.")
         return notices.info(f"Reading {formats.count(len(asked), 'calendar')} again.")
 
     @rx.event
@@ -136,6 +138,11 @@ class CalendarsState(rx.State):
     async def set_bookings(self, calendar_id: str, value: bool) -> Any:
         """Write bookings into the calendar, or not."""
         return await self._update(calendar_id, receives_bookings=value)
+
+    @rx.event
+    async def set_shown(self, calendar_id: str, value: bool) -> Any:
+        """Show the calendar's events on the dashboard, or not."""
+        return await self._update(calendar_id, shown_on_dashboard=value)
 
     @rx.event
     async def set_policy(self, calendar_id: str, value: str) -> Any:
@@ -191,7 +198,7 @@ class CalendarsState(rx.State):
     async def _update(self, calendar_id: str, **changes: Any) -> Any:
         actor = await acting(self)
         try:
-            await asyncio.to_thread(calendars.update_calendar, actor, calendar_id, **changes)
+            await asyncio.to_thread(calendar_use.update_calendar, actor, calendar_id, **changes)
         except AlmanacError as error:
             await self._read(actor)
             return notices.error(error.detail)
