@@ -15,7 +15,6 @@ from calendar_app import logs
 from calendar_app.api.app import create_api
 from calendar_app.api.pages import MissingPages
 from calendar_app.edge import Edge, behind_proxies
-from calendar_app.sandbox.proxy import mount_proxy
 from calendar_app.services.operations import metrics
 from calendar_app.settings import get_settings
 from calendar_app.ui import stored
@@ -48,12 +47,9 @@ async def _watched() -> AsyncIterator[None]:
 
 
 def create_app() -> rx.App:
-    """Put the rooms together; settings are read, nothing is started."""
-    settings = get_settings()
-    api = create_api()
-    sandbox = mount_proxy(api, settings.sandbox_url) if settings.sandbox and settings.sandbox_url else None
+    """Put the rooms together; nothing is started."""
     app = rx.App(
-        api_transformer=[api, MissingPages, SealedSockets, _behind_the_edge],
+        api_transformer=[create_api(), MissingPages, SealedSockets, _behind_the_edge],
         html_lang="en",
         stylesheets=list(STYLESHEETS),
         backend_exception_handler=show,
@@ -64,14 +60,6 @@ def create_app() -> rx.App:
     app.app_wraps[(55, "ErrorBoundary")] = boundary
     app.app_wraps[(5, "Overlay")] = lambda stateful: offline() if stateful else None
     app.register_lifespan_task(_watched)
-    if sandbox is not None:
-
-        @contextlib.asynccontextmanager
-        async def close_sandbox_client() -> AsyncIterator[None]:
-            yield
-            await sandbox.aclose()
-
-        app.register_lifespan_task(close_sandbox_client)
     return app
 
 

@@ -11,13 +11,16 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from calendar_app.launcher.errors import LaunchError
 
 _OURS = range(20_000, 32_768)
 TOOLS = ("node", "npm", "reflex", "uvicorn", "rq")
+SANDBOX = ("calendar_app.sandbox", "aiosmtpd", "radicale")
+"""What the sandbox's processes import that production does not have."""
 
 
 def programs_path(given: Mapping[str, str]) -> str:
@@ -35,6 +38,19 @@ def require_tools(path: str) -> None:
         raise LaunchError(
             f"{' and '.join(missing)} cannot be found: run `make run`, which installs the requirements, "
             "or `pip install -r requirements.txt`."
+        )
+
+
+def require_sandbox(modules: Iterable[str] = SANDBOX) -> None:
+    """The sandbox and the packages that only it needs are installed.
+
+    :raises LaunchError: naming the missing ones.
+    """
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise LaunchError(
+            f"The sandbox is on, and {' and '.join(missing)} cannot be found: run `make run`, which installs "
+            "them, or start without it: ALMANAC_SANDBOX=off, or the credentials of a provider."
         )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
 from calendar_app.launcher import valkey
-from calendar_app.launcher.checks import free_port, is_free, programs_path
-from calendar_app.sandbox.environment import caldav_environment, sandbox_environment
+from calendar_app.launcher.checks import free_port, is_free, programs_path, require_sandbox
 from calendar_app.settings import Settings
 
 REFLEX_DATABASE = 1
@@ -18,6 +18,8 @@ def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
     """The environment of every process, from the settings and the operator's own variables, which win.
 
     Writes the embedded server's configuration if ``REDIS_URL`` is not given.
+
+    :raises LaunchError: if the sandbox is on and not installed.
     """
     data_dir = settings.data_dir.absolute()
     made = {
@@ -36,13 +38,23 @@ def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
     else:
         defaults["REFLEX_REDIS_URL"] = given["REDIS_URL"]
     if settings.sandbox:
-        sandbox_port = str(given.get("SANDBOX_PORT") or _kept_port(data_dir / "sandbox_port"))
-        made["SANDBOX_PORT"] = sandbox_port
-        smtp_port = int(given.get("SANDBOX_SMTP_PORT") or free_port())
-        made |= sandbox_environment(settings.public_url, f"http://127.0.0.1:{sandbox_port}", smtp_port)
-        caldav_port = int(given.get("SANDBOX_CALDAV_PORT") or _kept_port(data_dir / "caldav_port"))
-        made |= caldav_environment(caldav_port, int(sandbox_port), given.get("ALLOWED_PRIVATE_HOSTS", ""))
+        made |= _for_sandbox(settings, given)
     return {**defaults, **{name: value for name, value in given.items() if value}, **made}
+
+
+def _for_sandbox(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
+    """Where the sandbox is. It is imported here and not above, because production has none."""
+    require_sandbox()
+    sandbox = import_module("calendar_app.sandbox.environment")
+    data_dir = settings.data_dir.absolute()
+    port = int(given.get("SANDBOX_PORT") or _kept_port(data_dir / "sandbox_port"))
+    smtp_port = int(given.get("SANDBOX_SMTP_PORT") or free_port())
+    caldav_port = int(given.get("SANDBOX_CALDAV_PORT") or _kept_port(data_dir / "caldav_port"))
+    return {
+        "SANDBOX_PORT": str(port),
+        **sandbox.sandbox_environment(settings.public_url, f"http://127.0.0.1:{port}", smtp_port),
+        **sandbox.caldav_environment(caldav_port, port, given.get("ALLOWED_PRIVATE_HOSTS", "")),
+    }
 
 
 def _kept_port(file: Path) -> int:

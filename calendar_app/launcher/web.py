@@ -26,8 +26,10 @@ from calendar_app.launcher import frontend
 from calendar_app.launcher.checks import programs_path
 from calendar_app.launcher.errors import LaunchError
 from calendar_app.services.operations import health
+from calendar_app.settings import Settings, SettingsError, get_settings
 
-APPLICATION = "calendar_app.calendar_app"
+PRODUCT, WITH_SANDBOX = "calendar_app.calendar_app", "calendar_app.sandbox.web"
+"""The modules whose ``app`` is served, the second while the sandbox is on. Neither is imported before it is chosen."""
 STOP_S = 20
 """Seconds that requests under way get when the server is asked to stop; it ends with the last of them."""
 SERVED_BY_REFLEX = {
@@ -59,10 +61,15 @@ class DrainingServer(MPServer):
         timer.start()
 
 
-def server(environment: Mapping[str, str]) -> DrainingServer:
-    """The server at ``WEB_HOST`` and ``PORT`` with ``WEB_CONCURRENCY`` processes; one that dies is replaced."""
+def application(settings: Settings) -> str:
+    """The module to serve."""
+    return WITH_SANDBOX if settings.sandbox and settings.sandbox_url else PRODUCT
+
+
+def server(environment: Mapping[str, str], module: str = PRODUCT) -> DrainingServer:
+    """Serves ``module`` at ``WEB_HOST`` and ``PORT`` by ``WEB_CONCURRENCY`` processes; one that dies is replaced."""
     made = DrainingServer(
-        f"{APPLICATION}:app",
+        f"{module}:app",
         factory=True,
         interface=Interfaces.ASGI,
         address=environment.get("WEB_HOST") or "127.0.0.1",
@@ -77,11 +84,11 @@ def server(environment: Mapping[str, str]) -> DrainingServer:
     return made
 
 
-def preload() -> None:
+def preload(module: str = PRODUCT) -> None:
     """Import the application for the processes to be forked, where forking is the platform's way and safe."""
     if multiprocessing.get_start_method() != "fork":
         return
-    import_module(APPLICATION)
+    import_module(module)
     if threading.active_count() > 1:
         multiprocessing.set_start_method("spawn", force=True)
         return
@@ -93,16 +100,17 @@ def preload() -> None:
 def main() -> None:
     """Build if needed, then serve until asked to stop."""
     environment = {**os.environ, "PATH": programs_path(os.environ)}
+    os.environ.update(environment | SERVED_BY_REFLEX)
     try:
+        module = application(get_settings())
         frontend.ensure_built(environment)
-    except LaunchError as error:
+    except (LaunchError, SettingsError) as error:
         sys.exit(str(error))
     os.chdir(frontend.ROOT)
-    os.environ.update(environment | SERVED_BY_REFLEX)
     with tempfile.TemporaryDirectory(prefix="almanac-web-") as folder:
         os.environ[health.STOPPING] = str(Path(folder) / "stopping")
-        preload()
-        server(environment).serve()
+        preload(module)
+        server(environment, module).serve()
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def caldav_environment(port: int, sandbox_port: int, allowed: str = "") -> dict[
 def sandbox_environment(public_url: str, sandbox_url: str, smtp_port: int | None = None) -> dict[str, str]:
     """Environment variables of :mod:`calendar_app.settings` for the web process, the workers and the sandbox.
 
-    Browsers reach the consent page under ``public_url``, through :func:`calendar_app.sandbox.proxy.mount_proxy`;
+    Browsers reach the consent page under ``public_url``, through :mod:`calendar_app.sandbox.web`;
     servers talk straight to ``sandbox_url``. Both without a trailing slash. ``smtp_port`` is where the sandbox takes
     the application's e-mail; without it, the port after ``sandbox_url``'s.
     """

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import httpx
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()
 )
@@ -19,17 +17,27 @@ _OURS = frozenset((b"cookie", b"set-cookie", b"host"))
 """The stand-in is another party: it sees no session cookie of the application and sets none."""
 
 
-def mount_proxy(app: FastAPI, sandbox_url: str) -> httpx.AsyncClient:
-    """Forwards ``/sandbox`` and everything below it to ``sandbox_url``.
+class Proxy:
+    """ASGI application that forwards every request to ``sandbox_url``, under the path that it came with."""
 
-    :returns: the client in use, for the application's shutdown to close.
-    """
-    target = httpx.URL(sandbox_url)
-    client = httpx.AsyncClient(timeout=httpx.Timeout(60, connect=2), trust_env=False, follow_redirects=False)
+    def __init__(self, sandbox_url: str) -> None:
+        self._sandbox_url = sandbox_url
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(60, connect=2), trust_env=False, follow_redirects=False
+        )
 
-    async def forward(request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._forward(Request(scope, receive))
+        await answer(scope, receive, send)
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._client.aclose()
+
+    async def _forward(self, request: Request) -> Response:
         raw_path = request.scope.get("raw_path") or request.scope["path"].encode()
         query = request.scope["query_string"]
+        target = httpx.URL(self._sandbox_url)
         url = target.copy_with(raw_path=raw_path.partition(b"?")[0] + (b"?" + query if query else b""))
         headers = forwardable(request.headers.raw)
         headers += [
@@ -40,21 +48,17 @@ def mount_proxy(app: FastAPI, sandbox_url: str) -> httpx.AsyncClient:
         body = request.stream() if has_body else None
         outgoing = httpx.Request(request.method, url, headers=headers, content=body)
         try:
-            answer = await client.send(outgoing, stream=True)
+            answer = await self._client.send(outgoing, stream=True)
         except httpx.TransportError:
             return PlainTextResponse(
                 "The sandbox is not answering. Start it, or wait a moment and try again.\n", 502
             )
         response = StreamingResponse(_streamed(answer), answer.status_code)
         response.raw_headers = [
-            (name, _own_location(value, sandbox_url) if name.lower() == b"location" else value)
+            (name, _own_location(value, self._sandbox_url) if name.lower() == b"location" else value)
             for name, value in forwardable(answer.headers.raw)
         ]
         return response
-
-    for path in ("/sandbox", "/sandbox/{path:path}"):
-        app.router.routes.append(Route(path, forward, methods=_METHODS, include_in_schema=False))
-    return client
 
 
 async def _streamed(answer: httpx.Response) -> AsyncIterator[bytes]:

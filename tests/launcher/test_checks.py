@@ -108,3 +108,15 @@ def test_two_launchers_do_not_share_a_directory(tmp_path: Path) -> None:
         holder.stdout.close()
     with checks.sole_user(tmp_path):
         pass
+
+
+def test_a_sandbox_that_is_not_installed_is_named() -> None:
+    """A start with the sandbox on says which package is missing, how it comes, and how to do without."""
+    checks.require_sandbox()
+    with pytest.raises(LaunchError) as refused:
+        checks.require_sandbox(("calendar_app.sandbox", "a_mail_server_that_nobody_has"))
+    text = one_sentence(refused)
+    assert "a_mail_server_that_nobody_has cannot be found" in text
+    assert "calendar_app.sandbox" not in text
+    assert "`make run`" in text
+    assert "ALMANAC_SANDBOX=off" in text

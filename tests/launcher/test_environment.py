@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from calendar_app.launcher.environment import prepare
-from calendar_app.launcher.web import server
+from calendar_app.launcher.web import application, server
 from calendar_app.settings import Settings, load_settings
 
 SECRET = "x" * 40
@@ -85,3 +85,15 @@ def test_the_calendar_server_keeps_its_port(settings: Settings) -> None:
     ]
     with socket.create_server(("127.0.0.1", int(port))):
         assert prepare(settings, {})["SANDBOX_CALDAV_PORT"] != port
+
+
+def test_the_sandbox_stands_before_the_product_only_while_it_is_on(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """With the sandbox on, the launcher serves the module that wraps the product; without it the product's own."""
+    environment = prepare(settings, {})
+    known = {name: environment[name] for name in ("DATA_DIR", "ENCRYPTION_KEYS", "SANDBOX_URL")}
+    assert application(load_settings(ALMANAC_SANDBOX="on", **known)) == "calendar_app.sandbox.web"
+    assert application(load_settings(ALMANAC_SANDBOX="off", **known)) == "calendar_app.calendar_app"
+    assert server(environment, "calendar_app.sandbox.web").target == "calendar_app.sandbox.web:app"
+    assert server(environment).target == "calendar_app.calendar_app:app"

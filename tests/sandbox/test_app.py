@@ -17,7 +17,7 @@ from fastapi.responses import PlainTextResponse
 
 from calendar_app.sandbox.app import create_app
 from calendar_app.sandbox.environment import CLIENT_ID, sandbox_environment
-from calendar_app.sandbox.proxy import mount_proxy
+from calendar_app.sandbox.web import WithSandbox
 from calendar_app.settings import Settings, SettingsError
 from tests.sandbox.server import OWNER, Sandbox, SharedServer, running_sandbox, serving
 from tests.sandbox.test_events import EVENTS, timed
@@ -110,18 +110,8 @@ def test_middleware_may_answer_in_place_of_a_handler(server: SharedServer) -> No
 @pytest.fixture
 def fronted(sandbox: Sandbox) -> Iterator[str]:
     """An application that shows the sandbox under its own address."""
-    with serving(_application(sandbox.url)) as url:
+    with serving(WithSandbox(FastAPI(), sandbox.url)) as url:
         yield url
-
-
-def _application(sandbox_url: str) -> FastAPI:
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await client.aclose()
-
-    app = FastAPI(lifespan=asynccontextmanager(lifespan))
-    client = mount_proxy(app, sandbox_url)
-    return app
 
 
 def test_proxy_shows_pages_and_api(sandbox: Sandbox, fronted: str) -> None:
@@ -157,7 +147,7 @@ def test_proxy_keeps_the_applications_cookies_to_itself(server: SharedServer) ->
         names = ",".join(sorted(request.headers))
         return PlainTextResponse(names, headers=headers | {"X-Hop": "1", "X-Stays": "1"})
 
-    with serving(other) as target, serving(_application(target)) as url:
+    with serving(other) as target, serving(WithSandbox(FastAPI(), target)) as url:
         sent = {"Cookie": "session=secret", "X-Own": "1", "Connection": "x-gone", "X-Gone": "1"}
         answer = httpx.get(f"{url}/sandbox/echo", headers=sent)
     names = answer.text.split(",")
@@ -172,7 +162,40 @@ def test_proxy_keeps_the_applications_cookies_to_itself(server: SharedServer) ->
 
 def test_proxy_says_when_the_sandbox_is_down() -> None:
     """502 and a sentence."""
-    with serving(_application("http://127.0.0.1:9")) as url:
+    with serving(WithSandbox(FastAPI(), "http://127.0.0.1:9")) as url:
         answer = httpx.get(f"{url}/sandbox")
     assert answer.status_code == 502
     assert answer.text.startswith("The sandbox is not answering.")
+
+
+def test_only_the_sandboxes_paths_are_forwarded(sandbox: Sandbox) -> None:
+    """Every other request is the product's, also one whose path begins alike; both answer with security headers."""
+    product = FastAPI()
+
+    @product.get("/{path:path}")
+    async def own(path: str) -> PlainTextResponse:
+        return PlainTextResponse(f"product at /{path}")
+
+    with serving(WithSandbox(product, sandbox.url)) as url:
+        for path in ("/", "/dashboard", "/sandboxes", "/book/sandbox"):
+            assert httpx.get(url + path).text == f"product at {path}"
+        page = httpx.get(f"{url}/sandbox")
+    assert "Olivia Owner" in page.text
+    assert page.headers["x-frame-options"] == "DENY"
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_the_products_lifespan_goes_on_behind_the_sandbox(sandbox: Sandbox) -> None:
+    """What the product starts and ends with its server is started and ended."""
+    seen: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        seen.append("started")
+        yield
+        seen.append("ended")
+
+    with serving(WithSandbox(FastAPI(lifespan=lifespan), sandbox.url)) as url:
+        assert httpx.get(f"{url}/sandbox").status_code == 200
+        assert seen == ["started"]
+    assert seen == ["started", "ended"]
