@@ -37,9 +37,9 @@ $(SETUP): requirements-setup.txt | $(BIN)/python
 	@$(PIP) --require-hashes -r requirements-setup.txt
 	@touch $@
 
-$(RUN): requirements.txt $(SETUP)
+$(RUN): requirements.txt requirements-sandbox.txt $(SETUP)
 	@echo "installing requirements (once) ..."
-	@$(INSTALL) requirements.txt
+	@$(INSTALL) requirements.txt requirements-sandbox.txt
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUN)
@@ -100,6 +100,7 @@ bench: $(DEV)
 lock: $(SETUP)
 	$(COMPILE) requirements-setup.in -o requirements-setup.txt
 	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-sandbox.in -o requirements-sandbox.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 
 clean:

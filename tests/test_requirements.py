@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
+PRODUCT = ("requirements.txt",)
+WITH_SANDBOX = (*PRODUCT, "requirements-sandbox.txt")
+WITH_TESTS = (*WITH_SANDBOX, "requirements-dev.txt")
 
 
 def locked(*names: str) -> dict[str, set[str]]:
@@ -40,9 +44,7 @@ def wanted(name: str, extras: set[str]) -> list[Requirement]:
     ]
 
 
-@pytest.mark.parametrize(
-    "files", [("requirements.txt",), ("requirements.txt", "requirements-dev.txt")], ids=["run", "dev"]
-)
+@pytest.mark.parametrize("files", [PRODUCT, WITH_SANDBOX, WITH_TESTS], ids=["product", "sandbox", "dev"])
 def test_every_requirement_is_locked_with_its_extras(files: tuple[str, ...]) -> None:
     """Where `granian[reload]` is required, the lock says so: pip before 24 takes a line without the extra for
     another requirement, finds a newer release and refuses it, because that has no hash."""
@@ -61,7 +63,35 @@ def test_the_installer_itself_is_locked() -> None:
     assert list(locked("requirements-setup.txt")) == ["uv"]
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-setup.txt"])
+def releases(name: str) -> dict[str, set[str]]:
+    """Name -> every release that the file locks for some Python or system: its version and its hashes."""
+    found: dict[str, set[str]] = {}
+    for line, hashes in re.findall(r"^(\w.*)((?:\n    --hash=.*)+)", (ROOT / name).read_text(), re.M):
+        requirement = Requirement(line.removesuffix("\\"))
+        release = " ".join([str(requirement.specifier), *re.findall(r"sha256:\w+", hashes)])
+        found.setdefault(canonicalize_name(requirement.name), set()).add(release)
+    return found
+
+
+def test_files_that_are_installed_together_agree() -> None:
+    """A package that several files lock is locked in the same releases, with the same hashes."""
+    product, sandbox, tests = map(releases, WITH_TESTS)
+    assert product
+    assert sandbox
+    for name, locked_releases in [*sandbox.items(), *tests.items()]:
+        known = product.get(name) or sandbox.get(name) or locked_releases
+        assert locked_releases == known, name
+
+
+def test_production_installs_nothing_that_only_the_sandbox_needs() -> None:
+    """Stand-ins for a mail server and a CalDAV server are in a file of their own."""
+    product, sandbox = set(locked("requirements.txt")), set(locked("requirements-sandbox.txt"))
+    assert {"aiosmtpd", "radicale"} <= sandbox - product
+
+
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-sandbox.txt", "requirements-dev.txt", "requirements-setup.txt"]
+)
 def test_every_locked_release_has_a_hash(name: str) -> None:
     """`--require-hashes` works with each file alone."""
     lines = (ROOT / name).read_text().splitlines()

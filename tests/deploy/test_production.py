@@ -1,12 +1,23 @@
-"""Production is the product alone: nothing of the sandbox is loaded."""
+"""Production is the product alone: nothing of the sandbox is loaded, installed or copied."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
+import time
+from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from packaging.utils import canonicalize_name
+
+from calendar_app.launcher.checks import free_port
+from tests.support import databases
+from tests.support.servers import dying_with_parent
+from tests.test_requirements import locked
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCTION = {
@@ -26,11 +37,29 @@ PROCESSES = (
     "calendar_app.cli",
 )
 """What the lines of the Procfile, of deploy/ and of the operator import."""
-LOADED = """
-import importlib, json, sys
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in {modules}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+IMPORT = """
+import importlib
 for name in {names}:
     importlib.import_module(name)
-print(json.dumps(list(sys.modules)))
+print("imported")
+"""
+SERVE = """
+import os
+from calendar_app.launcher import web
+os.environ.update({name: value for name, value in web.SERVED_BY_REFLEX.items() if "MOUNT" not in name})
+module = web.application(web.get_settings())
+web.preload(module)
+web.server(os.environ, module).serve()
 """
 
 
@@ -40,18 +69,74 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
     return {**kept, **PRODUCTION, "DATA_DIR": str(folder), **variables}
 
 
-def test_production_loads_nothing_of_the_sandbox(tmp_path: Path) -> None:
-    """Every process of production can be imported, and has then loaded neither stand-ins nor what only they need."""
-    done = subprocess.run(
-        [sys.executable, "-c", LOADED.format(names=PROCESSES)],
+@pytest.fixture
+def sqlite_url(tmp_path: Path, _sqlite_template: Path) -> str:
+    """A database with the present tables."""
+    return databases.sqlite_copy(_sqlite_template, tmp_path / "almanac.db")
+
+
+def sandbox_modules() -> set[str]:
+    """Top-level modules of the packages that ``requirements-sandbox.txt`` adds to ``requirements.txt``."""
+    added = set(locked("requirements-sandbox.txt")) - set(locked("requirements.txt"))
+    return {
+        module
+        for module, distributions in packages_distributions().items()
+        if {canonicalize_name(name) for name in distributions} <= added
+    }
+
+
+def run_without(modules: set[str], code: str, **options: Any) -> subprocess.Popen[str]:
+    """``code`` in a Python that cannot import ``modules``, as if they were not installed."""
+    return subprocess.Popen(
+        dying_with_parent([sys.executable, "-c", WITHOUT.format(modules=modules) + code]),
         cwd=ROOT,
-        env=environment(tmp_path),
-        capture_output=True,
         text=True,
-        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        **options,
     )
-    assert done.returncode == 0, done.stderr
-    loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    assert set(PROCESSES) <= loaded
-    assert not {name for name in loaded if name.startswith("calendar_app.sandbox")}
-    assert not {"radicale", "aiosmtpd"} & loaded
+
+
+def test_production_loads_nothing_of_the_sandbox(tmp_path: Path) -> None:
+    """Every process of production can be imported where nothing of the sandbox is installed."""
+    missing = sandbox_modules()
+    assert {"radicale", "aiosmtpd"} <= missing
+    process = run_without(
+        {"calendar_app.sandbox", *missing}, IMPORT.format(names=PROCESSES), env=environment(tmp_path)
+    )
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert said.splitlines()[-1] == "imported"
+
+
+def test_the_product_starts_without_the_sandboxs_packages(tmp_path: Path, sqlite_url: str) -> None:
+    """With ALMANAC_SANDBOX=off the web processes come up and answer, and have no page of the sandbox."""
+    port = free_port()
+    given = environment(
+        tmp_path,
+        ALMANAC_ENV="development",
+        ALMANAC_SANDBOX="off",
+        BASE_URL=f"http://localhost:{port}",
+        PORT=str(port),
+        WEB_CONCURRENCY="1",
+        DATABASE_URL=sqlite_url,
+        REFLEX_STATES_WORKDIR=str(tmp_path / "states"),
+    )
+    process = run_without({"calendar_app.sandbox", *sandbox_modules()}, SERVE, env=given)
+    try:
+        assert _answer(process, port, "/api/v1/openapi.json") == 200
+        assert _answer(process, port, "/sandbox") == 404
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def _answer(process: subprocess.Popen[str], port: int, path: str) -> int:
+    deadline = time.monotonic() + 50
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}{path}").status_code
+        except httpx.TransportError:
+            time.sleep(0.05)
+    process.kill()
+    pytest.fail(f"the product did not start:\n{process.communicate()[0]}")

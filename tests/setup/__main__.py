@@ -4,7 +4,8 @@ In an empty folder with nothing but the tracked files, with an environment that 
 that this Python brings, and registries (:mod:`tests.setup.registries`) where everything has a newer release:
 
 1. ``make run`` installs with uv, builds, starts, answers and ends;
-2. plain ``pip install --require-hashes -r requirements.txt`` gives the same versions, and they start;
+2. plain ``pip install --require-hashes`` gives the same versions: ``requirements.txt`` alone starts the product,
+   ``requirements-sandbox.txt`` beside it the sandbox, too;
 3. the requirements of the tests install both ways, and the packages from npm;
 4. every version is the locked one, no newer release was asked for, and no tracked file was changed.
 
@@ -24,7 +25,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -149,8 +150,10 @@ class Place:
         }
 
     @contextmanager
-    def started(self, *command: str, port: int, variables: Mapping[str, str]) -> Iterator[None]:
-        """The product, ready; it is asked to stop afterwards.
+    def started(
+        self, *command: str, port: int, variables: Mapping[str, str], last_line: str = "password: "
+    ) -> Iterator[None]:
+        """The product, ready, which it is when it has printed ``last_line``; it is asked to stop afterwards.
 
         :raises Failed: if it ends, or is not ready in time.
         """
@@ -169,7 +172,7 @@ class Place:
             assert process.stdout is not None
             for line in process.stdout:
                 lines.append(line)
-                if line.startswith("password: "):
+                if line.startswith(last_line):
                     break
             else:
                 raise Failed(
@@ -221,8 +224,8 @@ def require_locked(what: str, installed: set[tuple[str, str]], lock: set[tuple[s
         raise Failed(f"{what}: not the locked versions: {installed - lock or 'nothing is installed'}")
 
 
-def require_answers(port: int) -> None:
-    for path in ("/health", "/login", "/book/demo/intro"):
+def require_answers(port: int, paths: Sequence[str] = ("/health", "/login", "/book/demo/intro")) -> None:
+    for path in paths:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             if answer.status != 200:
                 raise Failed(f"{path} answers {answer.status}")
@@ -248,12 +251,22 @@ def check(place: Place, registries: Registries) -> None:
         require_answers(port)
     say(f"  {megabytes(place.code)} MB in the folder, {registries.bytes_loaded // 1_000_000} MB loaded")
 
-    say("the same with pip")
+    say("the product alone, with pip")
     install = (other, "-m", "pip", "install", "--quiet", "--require-hashes")
+    launcher = (other, "-m", "calendar_app.launcher")
     place.run(*install, "--no-compile", "-r", "requirements.txt")
-    with place.started(other, "-m", "calendar_app.launcher", port=port, variables=variables):
+    product = locked(place.code / "requirements.txt")
+    require_locked("pip with requirements.txt alone", place.installed(other), product)
+    alone = {"PORT": str(port), "DATA_DIR": str(place.code / ".data-alone"), "ALMANAC_SANDBOX": "off"}
+    with place.started(*launcher, port=port, variables=alone, last_line="sign in: "):
+        require_answers(port, ("/health", "/login"))
+
+    say("the same as make run, with pip")
+    place.run(*install, "--no-compile", "-r", "requirements.txt", "-r", "requirements-sandbox.txt")
+    with place.started(*launcher, port=port, variables=variables):
         require_answers(port)
-    pins = locked(place.code / "requirements.txt") | locked(place.code / "requirements-setup.txt")
+    pins = product | locked(place.code / "requirements-sandbox.txt")
+    pins |= locked(place.code / "requirements-setup.txt")
     for each in (python, other):
         require_locked(each, place.installed(each), pins)
     require_locked(
