@@ -143,7 +143,7 @@ class Calendar(SQLModel, table=True):
 class Channel(SQLModel, table=True):
     """A push channel at a provider. ``id`` is the channel id we chose, ``secret`` what its notifications prove
     themselves with. ``resource_id`` is the provider's own name of it, empty while or because it was not granted; then
-    ``refusal`` says why, for people."""
+    ``refusal`` says why, for people. ``vouched_until``: when the access token ends with which it was last prolonged."""
 
     __tablename__ = "channel"
     id: str = row_id()
@@ -156,3 +156,4 @@ class Channel(SQLModel, table=True):
     last_push_at: datetime | None = when(nullable=True)
     created_at: datetime = when()
     stopped_at: datetime | None = when(nullable=True)
+    vouched_until: datetime | None = when(nullable=True)

@@ -52,14 +52,32 @@ def prolong(channel: Channel, connection_id: str, until: datetime) -> Renewal:
 
     try:
         connection_tokens.freshen(connection_id, FRESH)
+        with reading() as session:
+            token_ends = session.scalar(
+                select(Connection.access_expires_at).where(Connection.id == connection_id)
+            )
         granted = connection_tokens.call(connection_id, renew, ends_grant=False)
     except ProviderError as error:
         log.info("a push channel was not renewed", extra={"channel": channel.id, "code": error.code})
         if isinstance(error, EventNotFound):
             _note(channel.resource_id, stopped_at=datetime.now(UTC))
         return Renewal.LATER if error.retryable or isinstance(error, GrantRevoked) else Renewal.OVER
-    _note(channel.resource_id, expires_at=granted.expires_at)
+    _note(channel.resource_id, expires_at=granted.expires_at, vouched_until=token_ends)
     return Renewal.DONE
+
+
+def vouched_for(channel_id: str) -> bool:
+    """Whether the channel is open and the access token that last vouched for it still lives.
+
+    Until then nothing stops what the provider tells on it: at Graph, which warns before that token ends, delivery
+    pauses later (https://learn.microsoft.com/graph/change-notifications-lifecycle-events).
+    """
+    now = clock()
+    with reading() as session:
+        row = session.get(Channel, channel_id)
+    if row is None or row.stopped_at is not None or row.vouched_until is None:
+        return False
+    return min(row.expires_at, row.vouched_until) > now
 
 
 def relied_upon(resource_id: str, calendar_id: str) -> PushChannel | None:
@@ -99,7 +117,7 @@ def sharing(channel_id: str) -> Sequence[Channel]:
         ).all()
 
 
-def _note(resource_id: str, **values: datetime) -> None:
+def _note(resource_id: str, **values: datetime | None) -> None:
     with transaction() as session:
         session.exec(
             update(Channel)

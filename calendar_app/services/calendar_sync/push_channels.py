@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -260,9 +260,10 @@ def _take(provider: str, notice: PushNotice) -> bool:
 def pushed(channel_id: str, number: int, signal: str = PushSignal.CHANGED) -> None:
     """Do what a push was about; the job behind :func:`receive`.
 
-    A channel that ends or has ended is renewed first, so that what changes from then on is heard of; the calendar is
-    read in every case, as a provider that ended or paused a channel may have said less than there was. What did not
-    prove where it comes from is only noted, for people to see.
+    A channel that ends or has ended is renewed first, so that what changes from then on is heard of. Then the calendar
+    is read, as a provider that ended or paused a channel may have said less than there was, unless the channel was
+    prolonged in time (:func:`.channel_renewal.vouched_for`): then one request is all. What did not prove where it comes
+    from is only noted, for people to see.
     """
     if signal == PushSignal.UNPROVEN:
         _note_unproven(channel_id)
@@ -270,16 +271,25 @@ def pushed(channel_id: str, number: int, signal: str = PushSignal.CHANGED) -> No
     calendar_id = _note(channel_id, number)
     if calendar_id is None:
         return
-    for other in channel_renewal.sharing(channel_id):
-        if signal == PushSignal.ENDED:
-            _end(other.id, signal)
-            enqueue(other.calendar_id)
+    sharing = channel_renewal.sharing(channel_id)
+    if signal in _RENEWS and _renewed_in_time(channel_id, calendar_id, sharing, signal):
+        return
+    for other in sharing:
         sync_requests.request(other.calendar_id)
-    if signal in _RENEWS:
-        _end(channel_id, signal)
-        ensure(calendar_id)
     sync_requests.request(calendar_id, queue=False)
     sync_requests.sync_calendar(calendar_id)
+
+
+def _renewed_in_time(channel_id: str, calendar_id: str, sharing: Sequence[Channel], signal: str) -> bool:
+    """Renew what ends or has ended; whether it was prolonged before anything on it could go untold."""
+    in_time = signal == PushSignal.EXPIRING and channel_renewal.vouched_for(channel_id)
+    _end(channel_id, signal)
+    if signal == PushSignal.ENDED:
+        for other in sharing:
+            _end(other.id, signal)
+            enqueue(other.calendar_id)
+    ensure(calendar_id)
+    return in_time and channel_renewal.vouched_for(channel_id)
 
 
 def _note_unproven(channel_id: str) -> None:

@@ -80,6 +80,11 @@ class Mailbox:
         with reading() as session:
             return session.get_one(Connection, self.connection_id).status
 
+    def calendar(self) -> Calendar:
+        """The calendar as we have it."""
+        with reading() as session:
+            return session.get_one(Calendar, self.calendar_id)
+
     def titles(self) -> list[str]:
         """What all mirrors hold."""
         with reading() as session:
@@ -148,6 +153,35 @@ def test_a_subscription_that_has_to_be_authorized_anew_is_renewed(mailbox: Mailb
     mailbox.act(lambda: stand_in.add_event(calendar.id, "Heard of", start, start + timedelta(hours=1)))
     mailbox.work()
     assert "Heard of" in mailbox.titles()
+
+
+def test_a_subscription_that_is_renewed_in_time_costs_one_request(mailbox: Mailbox) -> None:
+    """While the token lives that vouched for it nothing goes untold, so that the calendar is not read for it. Asked too
+    late, or for the first time, it is: what Microsoft did not tell meanwhile is found."""
+
+    def warned() -> bool:
+        """Whether a warning had the calendar read."""
+        before = mailbox.calendar().synced_at
+        mailbox.say("reauthorizationRequired")
+        mailbox.work()
+        return bool(mailbox.calendar().synced_at != before)
+
+    assert warned()
+    assert [warned(), warned()] == [False, False]
+    assert mailbox.subscriptions() == mailbox.relied_upon()
+    stand_in = mailbox.microsoft.stand_in
+    mailbox.clock.ahead = timedelta(minutes=95)
+    calendar = next(one for one in stand_in.accounts() if one.email == OWNER).calendars[0]
+    start = datetime.now(UTC) + timedelta(days=1)
+    mailbox.act(lambda: stand_in.add_event(calendar.id, "Untold", start, start + timedelta(hours=1)))
+    with transaction() as session:  # as much time has passed here
+        row = session.get_one(Connection, mailbox.connection_id)
+        row.access_expires_at = datetime.now(UTC) - timedelta(minutes=5)
+        channel = session.exec(select(Channel)).one()
+        channel.vouched_until = row.access_expires_at
+    assert warned()
+    assert "Untold" in mailbox.titles()
+    assert not warned()
 
 
 def test_a_subscription_that_somebody_left_behind_gives_way(mailbox: Mailbox) -> None:
