@@ -350,6 +350,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             "tests/services/external_changes/test_orphaned_events.py",
             "tests/services/operations/test_backup.py",
+            "tests/faults/test_restore.py",
         ),
     ),
     59: (
