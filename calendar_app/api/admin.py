@@ -13,7 +13,7 @@ from calendar_app.api.fields import Key, Words
 from calendar_app.services.common import audit_log
 from calendar_app.services.common.audit_log import AuditPage
 from calendar_app.services.operations import dashboard as operations_dashboard
-from calendar_app.services.operations.dashboard import ChannelState, ConnectionState, DeadLetter, Retried
+from calendar_app.services.operations.dashboard import ChannelState, ConnectionState, FailedItem, Retried
 
 router = APIRouter(tags=["operations"])
 
@@ -35,7 +35,7 @@ class ChannelStates(BaseModel):
 class DeadLetters(BaseModel):
     """What gave up, latest first."""
 
-    items: list[DeadLetter]
+    items: list[FailedItem]
     next: str | None = None
 
 
@@ -114,7 +114,7 @@ def show_jobs(actor: CurrentActor) -> JobsOut:
 @router.get("/admin/dead-letters")
 def list_dead_letters(actor: CurrentActor) -> DeadLetters:
     """Calendar writes and letters that gave up, and for operators failed jobs; admins and owners."""
-    return DeadLetters(items=operations_dashboard.dead_letters(actor))
+    return DeadLetters(items=operations_dashboard.failed_items(actor))
 
 
 @router.post("/admin/dead-letters/retry")

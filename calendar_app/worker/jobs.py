@@ -44,7 +44,7 @@ def push(channel_id: str, number: int, signal: str) -> None:
 
 def list_calendars(connection_id: str) -> int:
     """See whether an account's calendars are there and may be written; how many that receive bookings may not."""
-    return len(calendar_listing.look(connection_id))
+    return len(calendar_listing.list_again(connection_id))
 
 
 def open_channel(calendar_id: str) -> bool:
@@ -59,7 +59,7 @@ def apply_write(write_id: str) -> str:
 
 def settle_deviation(deviation_id: str) -> str:
     """Look into what a sync saw of one of our events."""
-    return external_change_resolve.settle(deviation_id)
+    return external_change_resolve.examine(deviation_id)
 
 
 def check_drift(connection_id: str, begun: int, number: int) -> int:
@@ -121,7 +121,7 @@ def expire_holds() -> None:
 
 def extend_window() -> None:
     """Move every mirror's window to today."""
-    mirror.extend_all()
+    mirror.extend_all_windows()
 
 
 def list_in_full() -> int:

@@ -229,7 +229,7 @@ def reconnect(soak: Soak) -> None:
             fresh = tokens(soak.sandbox_url, row.provider, row.account_email)
             again = session.get_one(Connection, row.id)
             expires = None if row.provider == "caldav" else datetime.now(UTC) + timedelta(hours=1)
-            connection_tokens.save(
+            connection_tokens.save_tokens(
                 session, again, Grant(fresh["access_token"], fresh["refresh_token"], expires, ())
             )
             again.status, again.last_error, again.last_error_code = "connected", "", ""

@@ -45,7 +45,7 @@ def shown(office: Office) -> tuple[str, str]:
 
 def look(office: Office, now: datetime) -> list[str]:
     """What the listing says; calendars of the account that we did not know before are read, as a worker would."""
-    missing = calendar_listing.look(office.connection.id, now=now)
+    missing = calendar_listing.list_again(office.connection.id, now=now)
     for one in calendars.list_calendars(office.place.owner):
         if one.synced_at is None and one.id != office.calendar.id:
             sync_requests.sync_calendar(one.id)

@@ -57,7 +57,7 @@ def look(office: Office, *, later: timedelta = timedelta()) -> list[str]:
     assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     now = datetime.now(UTC) + later
     waiting = [row.id for row in rows() if row.resolved_at is None and row.resolution]
-    found = [external_change_resolve.settle(deviation, now=now) for deviation in waiting]
+    found = [external_change_resolve.examine(deviation, now=now) for deviation in waiting]
     return [one for one in found if one != VANISHED]
 
 
@@ -176,7 +176,7 @@ def test_a_sync_in_the_middle_of_our_own_write(office: Office, operation: str) -
     writer.start()
     wait_until(lambda: office.held(held))
     assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
-    early = [external_change_resolve.settle(row.id) for row in rows()]
+    early = [external_change_resolve.examine(row.id) for row in rows()]
     office.mend()
     writer.join(30)
     finish(office)

@@ -294,7 +294,7 @@ def test_entity_tags_that_change_by_themselves_are_no_change(office: Office) -> 
     assert write_of(booking.id).state == "verified"
     with reading() as session:
         suspected = session.exec(select(Deviation.id)).all()
-    assert {external_change_resolve.settle(one) for one in suspected} <= {
+    assert {external_change_resolve.examine(one) for one in suspected} <= {
         "vanished"
     }  # the provider was asked: nothing is wrong
     with reading() as session:
@@ -318,7 +318,7 @@ def test_the_last_look_before_a_booking(office: Office) -> None:
         calendars = [one for one in calendars_of(session, [person_id], when) if one.id == calendar_id]
     for first, busy in ((600, {person_id}), (3600, set())):
         span = Span(instant(when) + first, instant(when) + first + 600)
-        (seen,) = live_check.look([live_check.Question(calendars, span, {})], deadline=30)
+        (seen,) = live_check.ask_providers([live_check.Question(calendars, span, {})], deadline=30)
         assert (seen.busy_hosts, seen.unread) == (busy, frozenset())
 
 

@@ -79,7 +79,7 @@ def _reading(fake: FakeProvider) -> tuple[Callable[[datetime], int], Callable[[d
 
 def _listing(fake: FakeProvider) -> tuple[Callable[[datetime], int], Callable[[datetime], object]]:
     calendar = bookable(fake).calendars[0]
-    return calendar_listing.sweep, lambda now: calendar_listing.look(calendar.connection_id, now=now)
+    return calendar_listing.sweep, lambda now: calendar_listing.list_again(calendar.connection_id, now=now)
 
 
 WORK = {"write": _writing, "mail": _mailing, "change": _resolving, "sync": _reading, "listing": _listing}
@@ -110,8 +110,8 @@ def test_a_connection_that_rests_is_taken_up_when_the_clock_is_right(database: D
     with transaction() as session:
         row = session.get_one(Connection, team.connection.id)
         row.retry_at, row.last_error_at = now + AHEAD + timedelta(hours=1), now + AHEAD
-        assert not suspension.rests(row, now)
-        assert suspension.rests(row, now + AHEAD)
+        assert not suspension.is_paused(row, now)
+        assert suspension.is_paused(row, now + AHEAD)
         session.get_one(Calendar, team.calendar.id).sync_requested_at = now
         session.add(row)
     assert sync_requests.sweep(now) == 1

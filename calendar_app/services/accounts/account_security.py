@@ -150,7 +150,7 @@ def end_tokens_of(session: Session, person_id: str, *, but: str = "", all_of_the
 
 def _others(session: Session, identity: Identity) -> int:
     mine = (col(AuthSession.person_id) == identity.person_id) & (col(AuthSession.id) != identity.session_id)
-    return browser_sessions.end(session, mine)
+    return browser_sessions.end_sessions(session, mine)
 
 
 def _note(

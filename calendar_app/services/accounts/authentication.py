@@ -198,7 +198,7 @@ def sign_out(token: str) -> None:
     """End the browser session; an unknown one has ended already."""
     with transaction() as session:
         row = session.exec(select(AuthSession).where(AuthSession.token_hash == digest(token))).first()
-        if row is None or not browser_sessions.end(session, col(AuthSession.id) == row.id):
+        if row is None or not browser_sessions.end_sessions(session, col(AuthSession.id) == row.id):
             return
         _note(session, session.get_one(Person, row.person_id), "person.signed_out", row)
 
@@ -287,7 +287,7 @@ def revoke_session(identity: Identity, session_id: str) -> None:
         row = session.get(AuthSession, session_id)
         if row is None or row.person_id != identity.person_id:
             raise NotFound("There is no such session.")
-        browser_sessions.end(session, col(AuthSession.id) == row.id)
+        browser_sessions.end_sessions(session, col(AuthSession.id) == row.id)
         audit_log.record_everywhere(
             session, identity.actors(), "session.ended", "session", row.id, browser=row.user_agent[:100]
         )

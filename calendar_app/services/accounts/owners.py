@@ -70,7 +70,7 @@ def reset_password(email: str, password: str) -> int:
         person = session.exec(select(Person).where(Person.id == found).with_for_update()).one()
         person.password_hash = kept
         session.add(person)
-        ended = browser_sessions.end(session, col(AuthSession.person_id) == person.id)
+        ended = browser_sessions.end_sessions(session, col(AuthSession.person_id) == person.id)
         account_security.end_tokens_of(session, person.id)
         for workspace_id in session.exec(
             select(Membership.workspace_id).where(Membership.person_id == person.id)

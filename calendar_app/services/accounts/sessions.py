@@ -28,16 +28,16 @@ here: list[Callable[[Collection[str]], object]] = []
 """Called with the digests in the thread that ended the sessions: this process knows it without Redis."""
 
 
-def end(session: Session, which: ColumnElement[bool]) -> int:
+def end_sessions(session: Session, which: ColumnElement[bool]) -> int:
     """Delete the browser sessions that match, and tell of it once that is committed; how many there were."""
     rows = session.execute(delete(AuthSession).where(which).returning(col(AuthSession.token_hash)))
     ended = list(rows.scalars())
     if ended:
-        after_commit(session, partial(tell, ended))
+        after_commit(session, partial(publish_ended, ended))
     return len(ended)
 
 
-def tell(ended: Collection[str]) -> None:
+def publish_ended(ended: Collection[str]) -> None:
     """Name sessions that have ended. A dead Redis is logged, not raised: web processes also look for themselves."""
     for hear in here:
         hear(ended)

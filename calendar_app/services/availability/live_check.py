@@ -60,7 +60,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LiveAnswer:
     """What the providers said of one question.
 
     ``busy_hosts`` are ids of hosts who are busy then, or who have a calendar that closes their time when it cannot be
@@ -72,7 +72,7 @@ class Seen:
     unread: frozenset[str] = frozenset()
 
 
-def look(questions: Sequence[Question], *, deadline: float = DEADLINE) -> list[Seen]:
+def ask_providers(questions: Sequence[Question], *, deadline: float = DEADLINE) -> list[LiveAnswer]:
     """Ask the providers all questions at the same time, under one deadline. Call it outside of any transaction."""
     asked: dict[Future[Answer | None], tuple[int, list[CalendarState]]] = {}
     for number, question in enumerate(questions):
@@ -103,10 +103,10 @@ def look(questions: Sequence[Question], *, deadline: float = DEADLINE) -> list[S
     return [_seen(busy[number], unread[number]) for number in range(len(questions))]
 
 
-def _seen(busy: Sequence[CalendarState], unread: Sequence[CalendarState]) -> Seen:
+def _seen(busy: Sequence[CalendarState], unread: Sequence[CalendarState]) -> LiveAnswer:
     closing = [calendar for calendar in unread if policy(calendar) is StalePolicy.CLOSE]
     asking = [one for one in unread if one.freshness.stale and policy(one) is StalePolicy.APPROVE]
-    return Seen(
+    return LiveAnswer(
         frozenset(calendar.person_id for calendar in (*busy, *closing)),
         frozenset(calendar.person_id for calendar in asking),
         frozenset(calendar.id for calendar in unread),
@@ -153,7 +153,9 @@ def _ask(
         remotes = [calendar.remote_id for calendar in calendars]
         said = api.freebusy(remotes, span) if may_ask else dict.fromkeys(remotes)
         return {
-            calendar.id: _taken(api, calendar, span, said.get(calendar.remote_id), own.get(calendar.id, ()))
+            calendar.id: _busy_spans(
+                api, calendar, span, said.get(calendar.remote_id), own.get(calendar.id, ())
+            )
             for calendar in calendars
             if calendar.remote_id in said
         }
@@ -161,7 +163,7 @@ def _ask(
     return connection_tokens.call(connection_id, ask)
 
 
-def _taken(
+def _busy_spans(
     api: CalendarProvider, calendar: CalendarState, span: Span, said: BusyAnswer, own: Sequence[Span]
 ) -> list[Span] | ProviderError:
     """When the calendar is busy in ``span`` for others than our own events, by free/busy and by the events."""
@@ -178,7 +180,7 @@ def _taken(
         return taken or error
     with reading() as session:
         zone = owner_of(session, calendar.id).zone
-        behind = _behind(session, calendar.id)
+        behind = _events_behind(session, calendar.id)
     ours = [
         event for event in events if event.remote_id in behind or event.private.get(BOOKING_MARK) in behind
     ]
@@ -187,7 +189,7 @@ def _taken(
     return subtract([*subtract(taken, explained), *judged.busy], own)
 
 
-def _behind(session: Session, calendar_id: str) -> set[str]:
+def _events_behind(session: Session, calendar_id: str) -> set[str]:
     """Ids of our events that still have to be written or taken out, and of their bookings.
 
     Where such an event stands says nothing: its booking may have been moved since, and will have it moved along.

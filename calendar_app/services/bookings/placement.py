@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from sqlmodel import Session
 
 from calendar_app.db.ids import new_id
-from calendar_app.db.session import after_commit, clock, reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, EventType
 from calendar_app.domain import slots as engine
 from calendar_app.domain.booking import Status
@@ -201,7 +201,7 @@ def _ask_providers(tries: Sequence[_Try], now: datetime) -> None:
             calendars = calendars_of(session, one.team, now)
             own = live_check.own_spans(session, [calendar.id for calendar in calendars], span)
             questions.append(live_check.Question(calendars, span, own))
-    for one, seen in zip(tries, live_check.look(questions), strict=True):
+    for one, seen in zip(tries, live_check.ask_providers(questions), strict=True):
         lost = seen.busy_hosts & set(one.team)
         if lost and not one.turns:
             raise Refused(one.position, SlotUnavailable(TAKEN))
@@ -266,7 +266,7 @@ def _book(session: Session, one: _Try, actor: Actor | None, now: datetime) -> Bo
     booking_emails.booking_changed(
         session, booking, booking_emails.Occasion.BOOKED, by=by, actor=actor, now=now
     )
-    tell(session, row.workspace_id)
+    change_events.announce(session, row.workspace_id, "bookings")
     return booking
 
 
@@ -304,11 +304,6 @@ def _new_booking(row: EventType, wish: Wish, slot: Slot, status: Status, created
         created_at=created_at,
         uid=f"{booking_id}@{urlsplit(get_settings().public_url).hostname or 'almanac'}",
     )
-
-
-def tell(session: Session, workspace_id: str) -> None:
-    """Have open pages read bookings again, once the transaction has committed."""
-    after_commit(session, lambda: change_events.publish(workspace_id, "bookings"))
 
 
 @contextmanager

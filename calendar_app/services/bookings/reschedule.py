@@ -47,7 +47,7 @@ from calendar_app.services.bookings.transitions import (
 )
 from calendar_app.services.calendar_mirror import mirror
 from calendar_app.services.calendar_writes import outbox as write_outbox
-from calendar_app.services.common import audit_log, rate_limits, signed_links
+from calendar_app.services.common import audit_log, change_events, rate_limits, signed_links
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.event_types.validation import rules_of
 
@@ -124,7 +124,7 @@ def _reschedule(
     own = {calendar.id: [*own.get(calendar.id, ()), here] for calendar in calendars}
     if who.outside is not None and who.outside.calendar_id in own:
         own[who.outside.calendar_id].append(Span(at, at + move.rules.length))
-    (seen,) = live_check.look([live_check.Question(calendars, span, own)])
+    (seen,) = live_check.ask_providers([live_check.Question(calendars, span, own)])
     if seen.busy_hosts:
         raise SlotUnavailable(TAKEN)
     move.wary = bool(seen.wary_hosts)
@@ -199,7 +199,7 @@ class _Move:
                     self.who.outside.also(session)
                 return view(session, row, full=full)
             if self.who.outside:
-                mirror.set_aside(session, row.id)
+                mirror.stop_blocking(session, row.id)
             status, snapshot = self.check(session, row)
             before = row.start_at
             changes: dict[str, Any] = {
@@ -241,5 +241,5 @@ class _Move:
             )
             if self.who.outside:
                 self.who.outside.also(session)
-            placement.tell(session, row.workspace_id)
+            change_events.announce(session, row.workspace_id, "bookings")
             return view(session, row, full=full)

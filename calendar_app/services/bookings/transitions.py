@@ -22,11 +22,11 @@ from calendar_app.domain.booking import HOLDING, Status
 from calendar_app.domain.intake import clean_text
 from calendar_app.errors import StateChanged
 from calendar_app.services.bookings import emails as booking_emails
-from calendar_app.services.bookings import placement, reservations
+from calendar_app.services.bookings import reservations
 from calendar_app.services.bookings.queries import BookingView, owned, view
 from calendar_app.services.calendar_mirror import mirror
 from calendar_app.services.calendar_writes import outbox as write_outbox
-from calendar_app.services.common import audit_log, signed_links
+from calendar_app.services.common import audit_log, change_events, signed_links
 from calendar_app.services.common.permissions import Actor, Role
 
 _REASON_LENGTH = 1_000
@@ -170,7 +170,7 @@ def retry_sync(actor: Actor, booking_id: str) -> BookingView:
         audit_log.record(
             session, row.workspace_id, actor, "booking.sync_retried", "booking", row.id, writes=len(again)
         )
-        placement.tell(session, row.workspace_id)
+        change_events.announce(session, row.workspace_id, "bookings")
         return view(session, row, full=True)
 
 
@@ -248,7 +248,7 @@ def _enter(session: Session, row: Booking, target: Status, who: Who, now: dateti
         booking_emails.booking_changed(
             session, row, occasion, by=who.word, actor=who.actor, reason=reason, now=now
         )
-    placement.tell(session, row.workspace_id)
+    change_events.announce(session, row.workspace_id, "bookings")
 
 
 def locked(session: Session, booking_id: str) -> Booking:

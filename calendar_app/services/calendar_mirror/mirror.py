@@ -29,10 +29,10 @@ __all__ = [
     "apply",
     "booking_changed",
     "expand_again",
-    "extend",
-    "extend_all",
+    "extend_all_windows",
+    "extend_window",
     "recognise",
-    "set_aside",
+    "stop_blocking",
     "window_at",
 ]
 
@@ -76,7 +76,7 @@ def apply(
     return Applied(run.changed, run.removed, kept, tuple(run.sightings.values()))
 
 
-def extend(calendar_id: str, now: datetime) -> None:
+def extend_window(calendar_id: str, now: datetime) -> None:
     """Expand recurring events into the window of ``now``, and drop what has left it.
 
     An event whose time could not be read has no occurrence, and stays to be told.
@@ -118,14 +118,14 @@ def expand_again(session: Session, calendar_id: str, now: datetime) -> None:
     run.expand_series()
 
 
-def extend_all(now: datetime | None = None) -> None:
-    """:func:`extend` for every calendar; the nightly job. One failure does not stop the rest."""
+def extend_all_windows(now: datetime | None = None) -> None:
+    """:func:`extend_window` for every calendar; the nightly job. One failure does not stop the rest."""
     now = now or datetime.now(UTC)
     with reading() as session:
         ids = session.scalars(select(col(Calendar.id)).where(col(Calendar.removed_at).is_(None))).all()
     for calendar_id in ids:
         try:
-            extend(calendar_id, now)
+            extend_window(calendar_id, now)
         except SQLAlchemyError:
             log.exception("a mirror's window stays where it was", extra={"calendar": calendar_id})
 
@@ -171,7 +171,7 @@ def recognise(
     return event.etag not in ("", *etags) and not booking.is_at(event, owner.zone)
 
 
-def set_aside(session: Session, booking_id: str) -> None:
+def stop_blocking(session: Session, booking_id: str) -> None:
     """Let the booking's own events block nothing for the rest of the transaction, which ends by deciding anew
     (:func:`booking_changed`): a booking that follows its event must not find that event in its way."""
     own = select(col(Event.id)).where(col(Event.booking_id) == booking_id)

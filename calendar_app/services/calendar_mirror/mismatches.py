@@ -25,7 +25,7 @@ MASS_WINDOW = timedelta(hours=1)
 """Deletions within this count together: pushes spread one clean-up over several syncs."""
 
 
-def note(session: Session, calendar: Calendar, seen: Sequence[Sighting], now: datetime) -> None:
+def record_mismatches(session: Session, calendar: Calendar, seen: Sequence[Sighting], now: datetime) -> None:
     """Note what a sync saw, to be looked into after the commit."""
     if not seen:
         return
@@ -107,7 +107,9 @@ def is_open() -> ColumnElement[bool]:
     return col(Deviation.resolved_at).is_(None) & (col(Deviation.resolution) != CHECKING)
 
 
-def healed(session: Session, booking_id: str, calendar_id: str, resolution: str, now: datetime) -> None:
+def close_resolved(
+    session: Session, booking_id: str, calendar_id: str, resolution: str, now: datetime
+) -> None:
     """Booking and calendar agree: close what was open between them, in the caller's transaction.
 
     Strays are left: another event than the booking's own is not mended by that.

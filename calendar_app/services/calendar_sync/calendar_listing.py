@@ -21,7 +21,7 @@ from sqlmodel import Session, col, select
 
 from calendar_app import queues
 from calendar_app.db.due import due
-from calendar_app.db.session import after_commit, clock, reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.errors import CalendarNotFound, NotFound, PermissionDenied, ProviderError
 from calendar_app.providers import registry
@@ -42,7 +42,7 @@ _FIRST, _LONGEST = timedelta(minutes=1), timedelta(minutes=30)
 _SWEEP_LIMIT = 100
 
 
-def look(connection_id: str, *, now: datetime | None = None) -> list[str]:
+def list_again(connection_id: str, *, now: datetime | None = None) -> list[str]:
     """List the account's calendars and do what follows; ids of those that bookings cannot be written to.
 
     An account that cannot be asked is asked again later: its state is told elsewhere.
@@ -56,13 +56,13 @@ def look(connection_id: str, *, now: datetime | None = None) -> list[str]:
             _postpone(session, connection_id, now, again=True)
         return []
     with transaction() as session:
-        missing, unread = judge(session, connection_id, listing, now)
+        missing, unread = record_listing(session, connection_id, listing, now)
     for calendar_id in unread:
         sync_requests.request(calendar_id)
     return missing
 
 
-def judge(
+def record_listing(
     session: Session, connection_id: str, listing: Sequence[RemoteCalendar], now: datetime
 ) -> tuple[list[str], list[str]]:
     """Hold a listing against what we know: ids of calendars that receive bookings and cannot be written, and of those
@@ -88,13 +88,13 @@ def judge(
             if _is_back(row):
                 unread.append(row.id)
         if written and (error := _refusal(row, found)) is not None:
-            write_access.lost(session, row, error, now)
+            write_access.record_loss(session, row, error, now)
             missing.append(row.id)
         elif row.write_lost_at is not None:
             if row.write_error_code == CalendarNotFound.code:
                 write_outbox.remove_again(session, row.id, now)
             if not write_outbox.take_up_refused(session, row.id):
-                write_access.regained(session, row)  # else the write that succeeds says so
+                write_access.record_return(session, row)  # else the write that succeeds says so
     _postpone(session, connection_id, now, again=bool(missing or unread))
     return missing, unread + _add_new(session, connection_id, {row.remote_id for row in rows}, listing, now)
 
@@ -109,7 +109,7 @@ def _add_new(
     connection = session.get_one(Connection, connection_id)
     added = [calendars.add(session, connection, remote, now) for remote in new]
     session.flush()
-    after_commit(session, lambda: change_events.publish(connection.workspace_id, "connections"))
+    change_events.announce(session, connection.workspace_id, "connections")
     return [row.id for row in added]
 
 

@@ -79,7 +79,7 @@ def update_calendar(
                 session, actor.workspace_id, actor, "calendar.updated", "calendar", calendar.id, **changes
             )
             for topic in ["events"] * ("shown_on_dashboard" in changes) + ["connections"]:
-                after_commit(session, partial(change_events.publish, actor.workspace_id, topic))
+                change_events.announce(session, actor.workspace_id, topic)
         return calendars.view(calendar, connection, now)
 
 

@@ -51,7 +51,7 @@ def prolong(channel: Channel, connection_id: str, until: datetime) -> Renewal:
         return provider.renew_channel(held, until)
 
     try:
-        connection_tokens.freshen(connection_id, FRESH)
+        connection_tokens.refresh_if_ending(connection_id, FRESH)
         with reading() as session:
             token_ends = session.scalar(
                 select(Connection.access_expires_at).where(Connection.id == connection_id)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 
 from sqlmodel import Session, col, func, select
 
 from calendar_app.db.ids import new_id
 from calendar_app.db.mirror import delete_all, from_payload
-from calendar_app.db.session import after_commit, transaction
+from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Person
 from calendar_app.domain.event import CalendarEvent, time_lost
 from calendar_app.domain.ics import CalendarFile, CalendarFileError, Problem, TooLarge, read_calendar
@@ -107,7 +106,7 @@ def import_file(
             session, actor.workspace_id, actor, "calendar.imported", "calendar", calendar.id, events=held
         )
         for topic in ("connections", "events"):
-            after_commit(session, partial(change_events.publish, actor.workspace_id, topic))
+            change_events.announce(session, actor.workspace_id, topic)
         view = calendars.view(calendar, connection, now)
     problems = [*file.problems, *file.others]
     return ImportResult(
@@ -146,7 +145,7 @@ def delete_calendar(actor: Actor, calendar_id: str) -> None:
         if session.exec(others).first() is None:
             session.delete(connection)
         for topic in ("connections", "events"):
-            after_commit(session, partial(change_events.publish, actor.workspace_id, topic))
+            change_events.announce(session, actor.workspace_id, topic)
 
 
 def _read(content: bytes, email: str, now: datetime) -> CalendarFile:

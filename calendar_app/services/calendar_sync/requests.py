@@ -155,7 +155,7 @@ def request_for(
         raise Conflict(NOT_USED, code="calendar_not_used")
     with transaction() as session:
         for resting in {row.connection for row in found if row.id in chosen}:
-            suspension.try_now(session, resting)
+            suspension.end_pause(session, resting)
     for one in chosen:
         request(one)
     return chosen

@@ -25,7 +25,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from tempfile import TemporaryFile
 from typing import IO, Any
 
@@ -36,7 +35,7 @@ from sqlmodel import Session, col
 
 from calendar_app.db import mirror as rows
 from calendar_app.db.due import is_free
-from calendar_app.db.session import after_commit, clock, transaction
+from calendar_app.db.session import clock, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.domain.timespan import utc
@@ -192,7 +191,7 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
             return Outcome.SKIPPED
         if not is_used(row):
             return Outcome.SKIPPED
-        if suspension.rests(connection, now):
+        if suspension.is_paused(connection, now):
             return Outcome.SKIPPED
         if connection.provider in registry.unread():
             return Outcome.SKIPPED
@@ -255,9 +254,7 @@ def _progress(claim: _Claim, count: int) -> None:
         if (
             claim.cursor is None
         ):  # what changed since a cursor is read before anybody could follow its progress
-            after_commit(
-                session, lambda: change_events.publish(claim.workspace_id, "connections", claim.person_id)
-            )
+            change_events.announce(session, claim.workspace_id, "connections", claim.person_id)
 
 
 def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncResult, bool]:
@@ -273,7 +270,7 @@ def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncRes
             now=now,
             accept_removals=claim.removals_accepted,
         )
-        mismatches.note(session, row, applied.sightings, now)
+        mismatches.record_mismatches(session, row, applied.sightings, now)
         unreadable.note(session, row, listing.unread, full=full)
         connection_emails.tell_unread(session, row, now)
         row.sync_cursor = listing.cursor
@@ -289,10 +286,10 @@ def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncRes
         row.failures, row.sync_retry_at, row.sync_lease_until = 0, None, None
         again = row.sync_requested_at is not None and row.sync_requested_at > (row.sync_started_at or now)
         session.add(row)
-        suspension.recovered(session, claim.connection_id, now)
+        suspension.record_success(session, claim.connection_id, now)
         topics = ["events"] * bool(applied.changed or applied.removed) + ["connections"]
         for topic in topics:
-            after_commit(session, partial(change_events.publish, claim.workspace_id, topic, claim.person_id))
+            change_events.announce(session, claim.workspace_id, topic, claim.person_id)
     return SyncResult(Outcome.DONE, full, applied.changed, applied.removed, applied.kept), again
 
 
@@ -315,10 +312,8 @@ def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
         if error.code in write_access.LOST:
             write_access.list_soon(session, claim.connection_id, now)
         if not isinstance(error, GrantRevoked):
-            suspension.failed(session, claim.connection_id, error, now)
-        after_commit(
-            session, lambda: change_events.publish(claim.workspace_id, "connections", claim.person_id)
-        )
+            suspension.record_failure(session, claim.connection_id, error, now)
+        change_events.announce(session, claim.workspace_id, "connections", claim.person_id)
     log.warning("a calendar was not read", extra={"calendar": claim.calendar_id, "code": error.code})
     return SyncResult(Outcome.FAILED, error=error.detail)
 

@@ -18,7 +18,6 @@ from sqlalchemy import ColumnElement, update
 from sqlmodel import Session, col, func, select
 
 from calendar_app.db.due import is_due
-from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection
 from calendar_app.errors import AlmanacError, ProviderUnavailable, RateLimited, UsageLimited
 from calendar_app.services.calendar_writes import outbox as write_outbox
@@ -36,12 +35,12 @@ SHORTEST, LONGEST = timedelta(hours=1), timedelta(days=1)
 _PASSING = (ProviderUnavailable.code, RateLimited.code, UsageLimited.code, "given_up")
 
 
-def rests(row: Connection, now: datetime) -> bool:
+def is_paused(row: Connection, now: datetime) -> bool:
     """Whether nothing is to be asked of the connection's provider now."""
     return not is_due(row.retry_at, row.last_error_at, now)
 
 
-def failed(session: Session, connection_id: str, error: AlmanacError, now: datetime) -> None:
+def record_failure(session: Session, connection_id: str, error: AlmanacError, now: datetime) -> None:
     """A sync of the connection failed: count it, and switch the connection off if that has gone on for too long."""
     row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).first()
     if row is None or row.status not in ("connected", "error"):
@@ -70,10 +69,10 @@ def failed(session: Session, connection_id: str, error: AlmanacError, now: datet
         )
         connection_emails.connection_failing(session, row, since, error.detail)
         workspace_id = row.workspace_id
-        after_commit(session, lambda: change_events.publish(workspace_id, "connections"))
+        change_events.announce(session, workspace_id, "connections")
 
 
-def recovered(session: Session, connection_id: str, now: datetime) -> None:
+def record_success(session: Session, connection_id: str, now: datetime) -> None:
     """A sync succeeded, at ``now``: nothing is held against the connection any more."""
     row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).first()
     if row is None:
@@ -109,7 +108,7 @@ def dismiss_unused(session: Session, row: Connection) -> None:
     session.add(row)
 
 
-def try_now(session: Session, connection_id: str) -> None:
+def end_pause(session: Session, connection_id: str) -> None:
     """A person asks for the connection to be read: it has rested enough."""
     session.execute(update(Connection).where(col(Connection.id) == connection_id).values(retry_at=None))
 

@@ -362,7 +362,7 @@ def _claim(write_id: str, now: datetime) -> _Claim | str:
         ):  # workers died on it: nobody was left to record an error
             _park(row, "given_up", "Writing this event was tried many times and never came to an end.")
             session.add(row)
-            _tell(session, calendar.workspace_id)
+            change_events.announce(session, calendar.workspace_id, "bookings")
             return FAILED
         row.fence += 1
         row.attempts += behind
@@ -441,16 +441,16 @@ def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = Fal
         if outcome.error is not None:
             _failed(row, outcome.error, now)
             if outcome.error.code in write_access.LOST:
-                write_access.lost(session, calendar, outcome.error, now)
+                write_access.record_loss(session, calendar, outcome.error, now)
         else:
             _succeeded(row, claim, outcome, now)
             _agree(session, row, calendar, claim.etag, now)
             if outcome.written is not None and calendar.write_lost_at is not None:
-                write_access.regained(session, calendar)
+                write_access.record_return(session, calendar)
                 take_up_refused(session, calendar.id)
         session.add(row)
         if not keep:
-            _tell(session, calendar.workspace_id)
+            change_events.announce(session, calendar.workspace_id, "bookings")
         return True
 
 
@@ -486,10 +486,10 @@ def _agree(session: Session, row: CalendarWrite, calendar: Calendar, before: str
     if row.state == QUEUED or row.state == WRITTEN:
         versions = {before, row.etag}
         if mirror.recognise(session, calendar.id, row.remote_id, row.booking_id, versions):
-            mismatches.note(session, calendar, [Sighting(row.remote_id, gone=False)], now)
+            mismatches.record_mismatches(session, calendar, [Sighting(row.remote_id, gone=False)], now)
     elif row.state in (VERIFIED, REMOVED):
         how = external_change.RESTORED if row.state == VERIFIED else external_change.VANISHED
-        mismatches.healed(session, row.booking_id, row.calendar_id, how, now)
+        mismatches.close_resolved(session, row.booking_id, row.calendar_id, how, now)
 
 
 def _failed(row: CalendarWrite, error: ProviderError, now: datetime) -> None:
@@ -517,7 +517,3 @@ def delay(attempts: int, retry_after: float | None = None) -> float:
 def _park(row: CalendarWrite, code: str, reason: str) -> None:
     row.state, row.next_attempt_at, row.lease_until = FAILED, None, None
     row.last_error_code, row.last_error = code, reason
-
-
-def _tell(session: Session, workspace_id: str) -> None:
-    after_commit(session, lambda: change_events.publish(workspace_id, "bookings"))

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, update
 from sqlmodel import Session, col
 
-from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.errors import CalendarNotFound, PermissionDenied, ProviderError
 from calendar_app.services.common import change_events
@@ -24,7 +23,7 @@ SOON = timedelta(minutes=1)
 """How soon an account's calendars are listed again after one of them was lost."""
 
 
-def lost(session: Session, calendar: Calendar, error: ProviderError, now: datetime) -> None:
+def record_loss(session: Session, calendar: Calendar, error: ProviderError, now: datetime) -> None:
     """Bookings cannot be written into the calendar: note why, and tell its owner, once until it is written again."""
     calendar.write_error_code, calendar.write_error = error.code, error.detail
     session.add(calendar)
@@ -33,14 +32,14 @@ def lost(session: Session, calendar: Calendar, error: ProviderError, now: dateti
         connection = session.get_one(Connection, calendar.connection_id)
         connection_emails.calendar_not_writable(session, connection, calendar, now)
         list_soon(session, calendar.connection_id, now)
-    _tell(session, calendar)
+    change_events.announce(session, calendar.workspace_id, "connections")
 
 
-def regained(session: Session, calendar: Calendar) -> None:
+def record_return(session: Session, calendar: Calendar) -> None:
     """Bookings can be written into the calendar."""
     calendar.write_error_code, calendar.write_error, calendar.write_lost_at = "", "", None
     session.add(calendar)
-    _tell(session, calendar)
+    change_events.announce(session, calendar.workspace_id, "connections")
 
 
 def list_soon(session: Session, connection_id: str, now: datetime) -> None:
@@ -51,8 +50,3 @@ def list_soon(session: Session, connection_id: str, now: datetime) -> None:
         .where(or_(col(Connection.listing_due_at).is_(None), col(Connection.listing_due_at) > now + SOON))
         .values(listing_due_at=now + SOON, listing_tried_at=now)
     )
-
-
-def _tell(session: Session, calendar: Calendar) -> None:
-    workspace_id = calendar.workspace_id
-    after_commit(session, lambda: change_events.publish(workspace_id, "connections"))

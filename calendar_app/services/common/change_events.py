@@ -9,10 +9,13 @@ import json
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import NamedTuple
 
 from redis.exceptions import RedisError
+from sqlmodel import Session
 
+from calendar_app.db.session import after_commit
 from calendar_app.queues import redis as client
 from calendar_app.services.common.redis_messages import messages
 
@@ -55,6 +58,11 @@ async def listen() -> AsyncGenerator[Change, None]:
         async for message in heard:
             if found := Change(EVERYWHERE, EVERYWHERE) if message is None else _read(message):
                 yield found
+
+
+def announce(session: Session, workspace_id: str, topic: str, person_id: str = "") -> None:
+    """:func:`publish` once the caller's transaction has been committed, and never after a rollback."""
+    after_commit(session, partial(publish, workspace_id, topic, person_id))
 
 
 def _read(data: bytes) -> Change | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from calendar_app.db.session import after_commit, clock, reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.errors import ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, RemoteCalendar
@@ -47,8 +47,8 @@ def refresh(actor: Actor, connection_id: str) -> ConnectionView:
         row.retry_at = None  # the provider answers
         session.add(row)
         standing = calendars.store_listing(session, row, listing)
-        calendar_listing.judge(session, row.id, listing, now)
-        after_commit(session, lambda: change_events.publish(actor.workspace_id, "connections"))
+        calendar_listing.record_listing(session, row.id, listing, now)
+        change_events.announce(session, actor.workspace_id, "connections")
         unread = [calendar.id for calendar in standing if calendar.synced_at is None]
     request_sync(unread)
     return connection_queries.get_connection(actor, connection_id)

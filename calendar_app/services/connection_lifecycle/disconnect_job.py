@@ -19,7 +19,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app import queues
 from calendar_app.db.due import free, is_free
-from calendar_app.db.session import after_commit, clock, reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import (
     Booking,
     Calendar,
@@ -101,7 +101,7 @@ class _Work:
             if change is not None:
                 change(session, row)
             session.add(row)
-            after_commit(session, lambda: change_events.publish(self.workspace_id, "connections"))
+            change_events.announce(session, self.workspace_id, "connections")
 
 
 def affected(session: Session, connection_id: str, now: datetime) -> list[AffectedBooking]:
@@ -352,7 +352,7 @@ def _end(work: _Work) -> None:
             )
         shared = session.exec(others(row)).first()
         token = row.refresh_token or row.access_token
-        after_commit(session, lambda: change_events.publish(work.workspace_id, "connections"))
+        change_events.announce(session, work.workspace_id, "connections")
     # Providers end every grant of the application for an account at once: another connection to it must survive.
     revoked = shared is None and (token is None or _revoked(row.provider, token))
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlmodel import Session, col, delete, select
 
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Connection, Membership, OAuthAttempt, Person
 from calendar_app.errors import (
     Conflict,
@@ -354,10 +354,10 @@ def store(
         row.account_email = account.email or row.account_email
         row.status, row.scopes, row.disconnected_at, row.failures = "connected", list(grant.scopes), None, 0
         row.last_error_code, row.last_error, row.last_error_at, row.retry_at = "", "", None, None
-        connection_tokens.save(session, row, grant)
+        connection_tokens.save_tokens(session, row, grant)
         session.flush()
         standing = calendars.store_listing(session, row, listing)
-        calendar_listing.judge(session, row.id, listing, now)
+        calendar_listing.record_listing(session, row.id, listing, now)
         push_channels.reopen_for_connection(session, row.id, now)
         actor = Actor(person.id, attempt.workspace_id, Role.STAFF, person.email, person.name, person.timezone)
         audit_log.record(
@@ -370,7 +370,7 @@ def store(
             provider=provider,
             account=account.email,
         )
-        after_commit(session, lambda: change_events.publish(attempt.workspace_id, "connections"))
+        change_events.announce(session, attempt.workspace_id, "connections")
     request_sync([calendar.id for calendar in standing])
     missing = missing_features(provider, grant.scopes)
     with reading() as session:

@@ -55,7 +55,7 @@ def change(actor: Actor, connection_id: str, addresses: Iterable[str]) -> bool:
             row.id,
             count=len(wanted),
         )
-        after_commit(session, partial(change_events.publish, actor.workspace_id, "connections"))
+        change_events.announce(session, actor.workspace_id, "connections")
     return True
 
 

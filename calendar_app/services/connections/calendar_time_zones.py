@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 
 from sqlmodel import Session, col, select
 
-from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.errors import InvalidInput
 from calendar_app.services.accounts.authentication import zone as checked_zone
@@ -117,7 +115,7 @@ def _apply(session: Session, calendar: Calendar, now: datetime, *, chosen: str =
         mirror.expand_again(session, calendar.id, now)
         unreadable.note(session, calendar)
         for topic in ("connections", "events"):
-            after_commit(session, partial(change_events.publish, calendar.workspace_id, topic))
+            change_events.announce(session, calendar.workspace_id, topic)
     return changed
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
 from calendar_app.db.due import is_due
-from calendar_app.db.session import after_commit, reading
+from calendar_app.db.session import reading
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.unread import Unread
 from calendar_app.errors import NotFound
@@ -194,7 +194,7 @@ def follow(session: Session, row: Calendar, remote: RemoteCalendar, now: datetim
     row.name, row.color, row.access_role, row.is_primary = remote.name, remote.color, role, remote.is_primary
     if told != (row.name, row.color, row.access_role, row.is_primary):
         workspace_id = row.workspace_id
-        after_commit(session, lambda: change_events.publish(workspace_id, "connections"))
+        change_events.announce(session, workspace_id, "connections")
     calendar_time_zones.take_named(session, row, remote.timezone, now)
     session.add(row)
 

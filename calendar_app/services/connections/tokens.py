@@ -35,7 +35,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from calendar_app.db.due import is_free
-from calendar_app.db.session import after_commit, clock, reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.errors import AuthExpired, GrantRevoked, NotFound, ProviderError, ProviderUnavailable
 from calendar_app.providers import registry
@@ -117,7 +117,7 @@ def call(
         except AuthExpired:
             if not ends_grant:
                 raise
-            raise lost(connection_id, access.version) from None
+            raise mark_needs_reconnect(connection_id, access.version) from None
 
 
 def refresh(connection_id: str) -> None:
@@ -127,7 +127,7 @@ def refresh(connection_id: str) -> None:
         _refreshed(connection_id, access, rejected=True)
 
 
-def freshen(connection_id: str, lasting: timedelta) -> None:
+def refresh_if_ending(connection_id: str, lasting: timedelta) -> None:
     """Get a new access token if the present one ends within ``lasting``; errors as in :func:`call`."""
     access = _access(connection_id)
     if access.expires_at <= datetime.now(UTC) + lasting:
@@ -154,7 +154,7 @@ def refresh_due(*, now: datetime | None = None) -> int:
     return done
 
 
-def save(session: Session, row: Connection, grant: Grant) -> None:
+def save_tokens(session: Session, row: Connection, grant: Grant) -> None:
     """Put a grant's tokens into the row; a provider that sent no new refresh token means that the old one stays."""
     row.access_token = grant.access_token
     row.refresh_token = grant.refresh_token or row.refresh_token
@@ -166,7 +166,7 @@ def save(session: Session, row: Connection, grant: Grant) -> None:
     session.add(row)
 
 
-def lost(connection_id: str, version: int, detail: str | None = None) -> GrantRevoked:
+def mark_needs_reconnect(connection_id: str, version: int, detail: str | None = None) -> GrantRevoked:
     """Mark the connection as needing its person, unless it has newer tokens than ``version``; returns what to raise."""
     error = GrantRevoked(detail)
     with transaction() as session:
@@ -192,7 +192,7 @@ def lost(connection_id: str, version: int, detail: str | None = None) -> GrantRe
         _end_channels(session, row.id, row.last_error_at)
         connection_emails.connection_needs_reconnect(session, row)
         workspace_id = row.workspace_id
-        after_commit(session, lambda: change_events.publish(workspace_id, "connections"))
+        change_events.announce(session, workspace_id, "connections")
     return error
 
 
@@ -258,7 +258,7 @@ def _refreshed(connection_id: str, seen: _Access, *, rejected: bool = False) -> 
     with transaction() as session:
         row = _locked(session, connection_id)
         if row is not None and row.token_version == step.version and row.status != "disconnected":
-            save(session, row, grant)
+            save_tokens(session, row, grant)
             if row.last_error_code in (_REFRESH_FAILED, GrantRevoked.code):
                 row.status, row.last_error_code, row.last_error = "connected", "", ""
         return _usable(row)
@@ -287,7 +287,7 @@ def _claim(connection_id: str, version: int) -> _Access | _Claim | None:
             row.refresh_lease_until = now + LEASE
             session.add(row)
             return _Claim(row.provider, row.refresh_token, version, row.refresh_lease_until)
-    raise lost(connection_id, version)
+    raise mark_needs_reconnect(connection_id, version)
 
 
 def _after_refusal(connection_id: str, claim: _Claim, error: GrantRevoked) -> _Access:
@@ -296,7 +296,7 @@ def _after_refusal(connection_id: str, claim: _Claim, error: GrantRevoked) -> _A
         access = _usable(session.get(Connection, connection_id))
     if access.version > claim.version:
         return access
-    raise lost(connection_id, claim.version, error.detail)
+    raise mark_needs_reconnect(connection_id, claim.version, error.detail)
 
 
 def _release(connection_id: str, claim: _Claim, error: ProviderError | None) -> None:
@@ -310,7 +310,7 @@ def _release(connection_id: str, claim: _Claim, error: ProviderError | None) -> 
             row.status, row.last_error_code, row.last_error = "error", _REFRESH_FAILED, error.detail
             row.last_error_at = datetime.now(UTC)
             workspace_id = row.workspace_id
-            after_commit(session, lambda: change_events.publish(workspace_id, "connections"))
+            change_events.announce(session, workspace_id, "connections")
         session.add(row)
 
 

@@ -173,7 +173,7 @@ def _check_free(person_id: str, actor: Actor, span: Span, now: datetime) -> None
         own = live_check.own_spans(session, [calendar.id for calendar in calendars], span)
     reasons = [_words(source) for source in host.busy if any(span.overlaps(Span(*s)) for s in source.spans)]
     if not reasons:
-        (seen,) = live_check.look([live_check.Question(calendars, span, own)])
+        (seen,) = live_check.ask_providers([live_check.Question(calendars, span, own)])
         reasons = ["an event that has only just been added"] if person_id in seen.busy_hosts else []
     if reasons:
         raise SlotUnavailable(f"This time is taken by {', '.join(dict.fromkeys(reasons))}.", field="start")

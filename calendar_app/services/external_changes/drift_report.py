@@ -20,7 +20,7 @@ from sqlalchemy import and_, or_, update
 from sqlmodel import Session, col, func, select
 
 from calendar_app import queues
-from calendar_app.db.session import after_commit, clock, reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import (
     Booking,
     Calendar,
@@ -269,7 +269,7 @@ def _look(
             found.more, found.reason = True, "There are many events; the rest is looked at in a moment."
             return
         try:
-            seen = external_change_steps.look(
+            seen = external_change_steps.read_event(
                 connection_id, calendar.remote_id, write, booking, calendar.timezone
             )
         except ProviderError as error:
@@ -300,7 +300,7 @@ def _record(
 ) -> None:
     with transaction() as session:
         for calendar_id, odd in found.odd.items():
-            mismatches.note(session, calendars[calendar_id], odd, now)
+            mismatches.record_mismatches(session, calendars[calendar_id], odd, now)
         for write_id, version in found.healthy:
             session.execute(
                 update(CalendarWrite)
@@ -319,12 +319,12 @@ def _record(
             )
         )
         for booking_id, calendar_id in open_ones.intersection(found.agreed):
-            mismatches.healed(session, booking_id or "", calendar_id, external_change.VANISHED, now)
+            mismatches.close_resolved(session, booking_id or "", calendar_id, external_change.VANISHED, now)
         _note_missing(session, connection, list(calendars), now)
         _close_past(session, list(calendars), now)
         orphaned_events.close(session, list(calendars), now)
         _note_run(session, connection, found, number, now)
-        after_commit(session, lambda: change_events.publish(connection.workspace_id, "bookings"))
+        change_events.announce(session, connection.workspace_id, "bookings")
 
 
 def _note_run(session: Session, connection: Connection, found: _Run, number: int, now: datetime) -> None:

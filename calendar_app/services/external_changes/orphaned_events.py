@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Text, cast, or_
 from sqlmodel import Session, col, select
 
-from calendar_app.db.session import after_commit, clock, reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import (
     Booking,
     BookingHost,
@@ -121,7 +121,7 @@ def note(
                     found_at=now,
                 )
             )
-            after_commit(session, lambda: change_events.publish(connection.workspace_id, "bookings"))
+            change_events.announce(session, connection.workspace_id, "bookings")
 
 
 def close(session: Session, calendar_ids: Sequence[str], now: datetime) -> None:
@@ -231,7 +231,9 @@ def _together(case: Case, now: datetime) -> list[_Found]:
         ).all()
         same = [row.id for row in rows if row.detail.get("booking") == case.row.detail.get("booking")]
         cases = [
-            one for one in (external_change_steps.find(session, row_id) for row_id in same) if one is not None
+            one
+            for one in (external_change_steps.load_case(session, row_id) for row_id in same)
+            if one is not None
         ]
         hosts = {one.row.id: session.get_one(Person, one.connection.person_id) for one in cases}
     found: list[_Found] = []
@@ -274,7 +276,7 @@ def _write(found: Sequence[_Found], actor: Actor, now: datetime) -> None:
         audit_log.record(
             session, booking.workspace_id, actor, "booking.taken_in", "booking", booking.id, **place
         )
-        external_change_steps.tell(session, booking.workspace_id)
+        change_events.announce(session, booking.workspace_id, "bookings")
 
 
 def _receipt(one: _Found, booking: Booking, now: datetime) -> CalendarWrite:

@@ -1,7 +1,7 @@
 """Two-way: somebody moves or deletes a booking's event in their own calendar, and the booking follows, or is flagged,
 or the event is put back, as the workspace has chosen.
 
-A sync only notes what it saw (:mod:`calendar_app.services.calendar_mirror.mismatches`). :func:`settle` asks the
+A sync only notes what it saw (:mod:`calendar_app.services.calendar_mirror.mismatches`). :func:`examine` asks the
 provider how the event stands now, so that an old version of our own event which arrives late never counts, and neither
 does the echo of a write that is still under way. What is left is somebody's doing. :func:`sweep` finds sightings whose
 job was lost.
@@ -55,7 +55,7 @@ from calendar_app.errors import (
 )
 from calendar_app.services.calendar_mirror import mismatches
 from calendar_app.services.calendar_writes import outbox as write_outbox
-from calendar_app.services.common import audit_log
+from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections import emails as connection_emails
 from calendar_app.services.connections import tokens as connection_tokens
@@ -64,19 +64,18 @@ from calendar_app.services.external_changes import queries as external_change_qu
 from calendar_app.services.external_changes.queries import DeviationView
 from calendar_app.services.external_changes.steps import (
     Case,
-    Found,
+    EventState,
     close,
     end,
-    find,
     follow,
-    later,
-    look,
+    is_upcoming,
+    load_case,
     postpone,
+    read_event,
     remove_stray,
-    rest,
     restore,
-    stands,
-    tell,
+    stop_examining,
+    try_later,
 )
 
 MOVE_CHOICES = ("flag", "reschedule", "restore")
@@ -89,7 +88,7 @@ _SWEEP_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class OutsidePolicy:
+class ExternalChangePolicy:
     """What follows from changes at providers: one of :data:`MOVE_CHOICES` and one of :data:`DELETE_CHOICES`."""
 
     moves: str
@@ -99,7 +98,7 @@ class OutsidePolicy:
 # --- looking into sightings -------------------------------------------------------------------------------------------
 
 
-def settle(deviation_id: str, *, now: datetime | None = None) -> str:
+def examine(deviation_id: str, *, now: datetime | None = None) -> str:
     """Look into one sighting, or into an open deviation again, and do what the workspace wants.
 
     Returns what became of it: empty where there is none (any more), else ``waiting``, ``open`` or the resolution. Safe
@@ -107,40 +106,42 @@ def settle(deviation_id: str, *, now: datetime | None = None) -> str:
     """
     now = now or clock()
     with reading() as session:
-        case = find(session, deviation_id)
+        case = load_case(session, deviation_id)
     if case is None or case.row.resolved_at is not None or not case.row.resolution:
         return case.row.resolution or "open" if case else ""
     if not is_due(case.row.next_attempt_at, case.row.tried_at, now):
         return "waiting"
     try:
-        return _settle(case, now)
+        return _examine(case, now)
     except Exception:
-        later(case, now)  # whatever is wrong with it, the others are not kept waiting behind it
+        try_later(case, now)  # whatever is wrong with it, the others are not kept waiting behind it
         raise
 
 
-def _settle(case: Case, now: datetime) -> str:
+def _examine(case: Case, now: datetime) -> str:
     if case.row.kind in (STRAY, ORPHANED):
-        return _settle_stray(case, now)
+        return _examine_stray(case, now)
     write, booking = case.write, case.booking
-    if write is None or booking is None or not write.present or not stands(booking, now):
+    if write is None or booking is None or not write.present or not is_upcoming(booking, now):
         return close(case, VANISHED, now)
     if write.applied_version < write.desired_version:
         # Our own write comes first, and overwrites whatever is there; a failed one is shown on the receipt.
-        return rest(case) if write.state == write_outbox.FAILED else later(case, now)
+        return stop_examining(case) if write.state == write_outbox.FAILED else try_later(case, now)
     try:
-        found = look(case.connection.id, case.calendar.remote_id, write, booking, case.calendar.timezone)
+        found = read_event(
+            case.connection.id, case.calendar.remote_id, write, booking, case.calendar.timezone
+        )
     except ProviderError as error:
-        return later(case, now) if error.retryable else rest(case)
+        return try_later(case, now) if error.retryable else stop_examining(case)
     except NotFound:
-        return rest(case)
+        return stop_examining(case)
     if not found.kind:
         return close(case, VANISHED, now)
     if found.stale and now - case.row.found_at < _STALE_FOR:
-        return later(case, now)
+        return try_later(case, now)
     policy = _policy(case, found)
     opened = _open(case, found, acting=policy != "flag", now=now)
-    return _act(case, found, policy, now) if opened == "open" and policy != "flag" else opened
+    return _apply_policy(case, found, policy, now) if opened == "open" and policy != "flag" else opened
 
 
 def sweep(now: datetime | None = None) -> int:
@@ -160,7 +161,7 @@ def sweep(now: datetime | None = None) -> int:
     return len(found)
 
 
-def _policy(case: Case, found: Found) -> str:
+def _policy(case: Case, found: EventState) -> str:
     if case.row.detail.get("mass") or case.row.detail.get("tried") == _attempt(found):
         return "flag"
     if found.kind == MOVED:
@@ -168,12 +169,12 @@ def _policy(case: Case, found: Found) -> str:
     return case.workspace.outside_deletes if found.kind == DELETED else "flag"
 
 
-def _attempt(found: Found) -> str:
+def _attempt(found: EventState) -> str:
     """What the rule is tried on, so that it is tried once on each thing that was found."""
     return f"{found.kind}:{found.detail.get('start', '')}:{found.detail.get('end', '')}"
 
 
-def _open(case: Case, found: Found, *, acting: bool, now: datetime) -> str:
+def _open(case: Case, found: EventState, *, acting: bool, now: datetime) -> str:
     """Make the sighting a deviation that people see: ``open``, or empty if there is nothing (new) to see.
 
     ``acting``: the workspace's rule is about to settle it, and has to be run again if this process dies.
@@ -196,7 +197,7 @@ def _open(case: Case, found: Found, *, acting: bool, now: datetime) -> str:
                 Deviation.id != row.id,
             )
         ).all()
-        detail = _kept(row, found) | found.detail
+        detail = _kept_detail(row, found) | found.detail
         if any(_dismissed(one, found, write) for one in other):
             if row.resolution == CHECKING:
                 session.delete(row)
@@ -213,16 +214,16 @@ def _open(case: Case, found: Found, *, acting: bool, now: datetime) -> str:
         session.add(row)
         if detail.get("mass"):
             connection_emails.bookings_vanished(session, case.connection, case.calendar, str(detail["mass"]))
-        tell(session, row.workspace_id)
+        change_events.announce(session, row.workspace_id, "bookings")
         return "open"
 
 
-def _kept(row: Deviation, found: Found) -> dict[str, Any]:
+def _kept_detail(row: Deviation, found: EventState) -> dict[str, Any]:
     names = ("mass", "tried", "reason") if row.detail.get("tried") == _attempt(found) else ("mass",)
     return {name: row.detail[name] for name in names if row.detail.get(name)}
 
 
-def _dismissed(row: Deviation, found: Found, write: CalendarWrite) -> bool:
+def _dismissed(row: Deviation, found: EventState, write: CalendarWrite) -> bool:
     """Whether a person has said of exactly this that it may stay as it is, since we last wrote the event."""
     if row.resolution != DISMISSED or row.resolved_at is None or row.kind != found.kind:
         return False
@@ -230,11 +231,11 @@ def _dismissed(row: Deviation, found: Found, write: CalendarWrite) -> bool:
     return same and (write.written_at is None or row.resolved_at > write.written_at)
 
 
-def _act(case: Case, found: Found, policy: str, now: datetime) -> str:
+def _apply_policy(case: Case, found: EventState, policy: str, now: datetime) -> str:
     """Do what the workspace's rule says; a refusal leaves the deviation open, with the reason."""
     assert case.booking is not None
     try:
-        if _fought_over(case.booking.id, now):
+        if _changed_too_often(case.booking.id, now):
             raise StateChanged(
                 "The event was changed again and again today, so nothing follows by itself any more."
             )
@@ -248,11 +249,11 @@ def _act(case: Case, found: Found, policy: str, now: datetime) -> str:
                 row.resolution = ""
                 row.detail = {**row.detail, "reason": error.detail, "tried": _attempt(found)}
                 session.add(row)
-                tell(session, row.workspace_id)
+                change_events.announce(session, row.workspace_id, "bookings")
         return "open"
 
 
-def _fought_over(booking_id: str, now: datetime) -> bool:
+def _changed_too_often(booking_id: str, now: datetime) -> bool:
     query = (
         select(func.count())
         .select_from(Deviation)
@@ -269,7 +270,7 @@ def _fought_over(booking_id: str, now: datetime) -> bool:
 # --- strays -----------------------------------------------------------------------------------------------------------
 
 
-def _settle_stray(case: Case, now: datetime) -> str:
+def _examine_stray(case: Case, now: datetime) -> str:
     try:
         connection_tokens.call(
             case.connection.id, lambda api: api.get_event(case.calendar.remote_id, case.row.remote_id)
@@ -277,8 +278,8 @@ def _settle_stray(case: Case, now: datetime) -> str:
     except EventNotFound:
         return close(case, VANISHED, now)
     except (ProviderError, NotFound) as error:
-        return later(case, now) if getattr(error, "retryable", False) else rest(case)
-    return rest(case)
+        return try_later(case, now) if getattr(error, "retryable", False) else stop_examining(case)
+    return stop_examining(case)
 
 
 # --- what people do about one -----------------------------------------------------------------------------------------
@@ -302,7 +303,7 @@ def resolve(actor: Actor, deviation_id: str, how: str, *, now: datetime | None =
             raise InvalidInput(
                 f"Choose one of {', '.join(external_change_queries.choices(row))}.", field="how"
             )
-        case = find(session, row.id)
+        case = load_case(session, row.id)
     assert case is not None
     if how == KEEP:
         _dismiss(case, actor, now)
@@ -328,7 +329,7 @@ def resolve(actor: Actor, deviation_id: str, how: str, *, now: datetime | None =
 def _follow_now(case: Case, actor: Actor, now: datetime) -> None:
     assert case.write is not None
     assert case.booking is not None
-    found = look(
+    found = read_event(
         case.connection.id, case.calendar.remote_id, case.write, case.booking, case.calendar.timezone
     )
     if not found.kind:
@@ -353,18 +354,18 @@ def _dismiss(case: Case, actor: Actor, now: datetime) -> None:
                 case.row.booking_id,
                 calendar=case.calendar.name,
             )
-        tell(session, case.row.workspace_id)
+        change_events.announce(session, case.row.workspace_id, "bookings")
 
 
-def policy(actor: Actor) -> OutsidePolicy:
+def policy(actor: Actor) -> ExternalChangePolicy:
     """The workspace's rule."""
     actor.require(Role.STAFF)
     with reading() as session:
         row = session.get_one(Workspace, actor.workspace_id)
-        return OutsidePolicy(row.outside_moves, row.outside_deletes)
+        return ExternalChangePolicy(row.outside_moves, row.outside_deletes)
 
 
-def set_policy(actor: Actor, *, moves: str | None = None, deletes: str | None = None) -> OutsidePolicy:
+def set_policy(actor: Actor, *, moves: str | None = None, deletes: str | None = None) -> ExternalChangePolicy:
     """Change the workspace's rule. :raises Forbidden: only admins may. :raises InvalidInput: no such choice."""
     actor.require(Role.ADMIN)
     for name, value, allowed in (("moves", moves, MOVE_CHOICES), ("deletes", deletes, DELETE_CHOICES)):
@@ -374,9 +375,9 @@ def set_policy(actor: Actor, *, moves: str | None = None, deletes: str | None = 
         row = session.exec(
             select(Workspace).where(Workspace.id == actor.workspace_id).with_for_update()
         ).one()
-        before = OutsidePolicy(row.outside_moves, row.outside_deletes)
+        before = ExternalChangePolicy(row.outside_moves, row.outside_deletes)
         row.outside_moves, row.outside_deletes = moves or row.outside_moves, deletes or row.outside_deletes
-        found = OutsidePolicy(row.outside_moves, row.outside_deletes)
+        found = ExternalChangePolicy(row.outside_moves, row.outside_deletes)
         session.add(row)
         if found != before:
             audit_log.record(

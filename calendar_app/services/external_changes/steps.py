@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from calendar_app.db.session import after_commit, transaction
+from calendar_app.db.session import transaction
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, Deviation, Workspace
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.domain.external_change import (
@@ -50,7 +50,7 @@ _FIRST_DELAY, _LONGEST_DELAY, _MOST_TRIES = 30, 3600, 12
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EventState:
     """How an event stands at its provider. ``kind`` is a deviation's kind, or empty where it fits the booking.
 
     ``detail`` is JSON for the deviation; ``version`` is the etag, ``stale``: this may be older than our last write.
@@ -79,7 +79,9 @@ class Case:
         return f"changed in {title(self.connection.provider)} Calendar"
 
 
-def look(connection_id: str, calendar: str, write: CalendarWrite, booking: Booking, zone: str) -> Found:
+def read_event(
+    connection_id: str, calendar: str, write: CalendarWrite, booking: Booking, zone: str
+) -> EventState:
     """Ask the provider for the event of a booking. Call it outside of any transaction.
 
     :raises ProviderError: it could not be asked. :raises NotFound: the connection is gone.
@@ -87,31 +89,31 @@ def look(connection_id: str, calendar: str, write: CalendarWrite, booking: Booki
     try:
         event = connection_tokens.call(connection_id, lambda api: api.get_event(calendar, write.remote_id))
     except EventNotFound:
-        return Found(DELETED if write.written_at else MISSING, {})
-    return compare(event, write, booking, zone)
+        return EventState(DELETED if write.written_at else MISSING, {})
+    return compare_event(event, write, booking, zone)
 
 
-def compare(event: CalendarEvent, write: CalendarWrite, booking: Booking, zone: str) -> Found:
+def compare_event(event: CalendarEvent, write: CalendarWrite, booking: Booking, zone: str) -> EventState:
     """Hold an event against its booking; ``zone`` is the calendar's, for times that float."""
     start, end = wallclock.event_instant(event.start, zone), wallclock.event_instant(event.end, zone)
     all_day = event.start is not None and event.start.all_day
     detail: dict[str, Any] = {"all_day": all_day, "summary": event.summary[:200]}
     if event.etag and event.etag == write.etag:
-        return Found("", detail, version=event.etag)
+        return EventState("", detail, version=event.etag)
     if start is None or end is None or all_day:
-        return Found(MOVED, detail, version=event.etag)
+        return EventState(MOVED, detail, version=event.etag)
     detail |= {"start": start.isoformat(), "end": end.isoformat()}
     stale = bool(event.updated and write.written_at and event.updated < write.written_at - _SKEW)
     if (start, end) != (booking.start_at, booking.end_at):
-        return Found(MOVED, detail, Span(instant(start), instant(end)), event.etag, stale)
-    return Found(CHANGED if event.recurrence else "", detail, version=event.etag, stale=stale)
+        return EventState(MOVED, detail, Span(instant(start), instant(end)), event.etag, stale)
+    return EventState(CHANGED if event.recurrence else "", detail, version=event.etag, stale=stale)
 
 
-def stands(booking: Booking, now: datetime) -> bool:
+def is_upcoming(booking: Booking, now: datetime) -> bool:
     return booking.status == "confirmed" and booking.end_at > now
 
 
-def find(session: Session, deviation_id: str) -> Case | None:
+def load_case(session: Session, deviation_id: str) -> Case | None:
     row = session.get(Deviation, deviation_id)
     if row is None:
         return None
@@ -134,7 +136,7 @@ def _write_of(row: Deviation) -> Any:
     return query.where(CalendarWrite.remote_id == row.remote_id)
 
 
-def follow(case: Case, found: Found, actor: Actor | None, now: datetime) -> str:
+def follow(case: Case, found: EventState, actor: Actor | None, now: datetime) -> str:
     """The booking becomes what the calendar says."""
     assert case.booking is not None
     booking_id, calendar_id, deviation_id = case.booking.id, case.calendar.id, case.row.id
@@ -176,7 +178,7 @@ def restore(case: Case, actor: Actor | None, now: datetime) -> str:
             case.booking.id,
             calendar=case.calendar.name,
         )
-        tell(session, case.row.workspace_id)
+        change_events.announce(session, case.row.workspace_id, "bookings")
     return RESTORED
 
 
@@ -196,7 +198,7 @@ def remove_stray(case: Case, actor: Actor, now: datetime, resolution: str = REST
             case.calendar.id,
             event=remote_id[:100],
         )
-        tell(session, case.row.workspace_id)
+        change_events.announce(session, case.row.workspace_id, "bookings")
     return resolution
 
 
@@ -217,12 +219,12 @@ def close(case: Case, resolution: str, now: datetime) -> str:
         else:
             end(session, case.row.id, resolution, now)
         if case.booking is not None:
-            mismatches.healed(session, case.booking.id, case.calendar.id, resolution, now)
-        tell(session, case.row.workspace_id)
+            mismatches.close_resolved(session, case.booking.id, case.calendar.id, resolution, now)
+        change_events.announce(session, case.row.workspace_id, "bookings")
     return resolution
 
 
-def rest(case: Case) -> str:
+def stop_examining(case: Case) -> str:
     """It cannot be looked into: a sighting is forgotten, the night's drift report will see; an open one stays open."""
     with transaction() as session:
         row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
@@ -234,10 +236,10 @@ def rest(case: Case) -> str:
     return "" if case.row.resolution == CHECKING else "open"
 
 
-def later(case: Case, now: datetime) -> str:
+def try_later(case: Case, now: datetime) -> str:
     """It cannot be looked into now: again after a while, or never, after too many attempts."""
     if case.row.attempts >= _MOST_TRIES:
-        return rest(case)
+        return stop_examining(case)
     with transaction() as session:
         row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
         return postpone(session, row, now) if row is not None else ""
@@ -249,7 +251,3 @@ def postpone(session: Session, row: Deviation, now: datetime) -> str:
     row.next_attempt_at = now + timedelta(seconds=min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (row.attempts - 1)))
     session.add(row)
     return "waiting"
-
-
-def tell(session: Session, workspace_id: str) -> None:
-    after_commit(session, lambda: change_events.publish(workspace_id, "bookings"))

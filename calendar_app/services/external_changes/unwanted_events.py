@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import and_, or_
 from sqlmodel import Session, col, select
 
-from calendar_app.db.session import after_commit, transaction
+from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Deviation, Event, Occurrence
 from calendar_app.domain.external_change import DISMISSED, STRAY
 from calendar_app.domain.recurrence import wallclock
@@ -90,4 +90,4 @@ def note(
                     found_at=now,
                 )
             )
-            after_commit(session, lambda: change_events.publish(connection.workspace_id, "bookings"))
+            change_events.announce(session, connection.workspace_id, "bookings")

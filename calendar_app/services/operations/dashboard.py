@@ -95,7 +95,7 @@ class JobsState:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
+class FailedItem:
     """Something that gave up. ``id`` names its kind too; ``reason`` and ``advice`` are for people."""
 
     id: str
@@ -215,16 +215,16 @@ def jobs(actor: Actor) -> JobsState:
         raise ProviderUnavailable("Redis does not answer, so nobody can tell what is queued.") from None
 
 
-def dead_letters(actor: Actor) -> list[DeadLetter]:
+def failed_items(actor: Actor) -> list[FailedItem]:
     """What gave up: writes into calendars, letters, and for operators failed jobs; latest first.
 
     :raises Forbidden: admins and owners only.
     """
     actor.require(Role.ADMIN)
     with reading() as session:
-        found = [*_writes(session, actor), *_letters(session, actor)]
+        found = [*_failed_writes(session, actor), *_failed_emails(session, actor)]
     if operators.is_operator(actor):
-        found += _jobs()
+        found += _failed_jobs()
     oldest = datetime.min.replace(tzinfo=UTC)
     return sorted(found, key=lambda one: one.at or oldest, reverse=True)[:MOST]
 
@@ -237,7 +237,7 @@ def retry(actor: Actor, ids: Sequence[str] | None = None) -> Retried:
     actor.require(Role.ADMIN)
     if unknown := [one for one in ids or () if one.partition(":")[0] not in (WRITE, LETTER, JOB)]:
         raise InvalidInput(f"{unknown[0][:40]!r} is no id of a dead letter.", field="ids")
-    present = {letter.id: letter for letter in dead_letters(actor)}
+    present = {letter.id: letter for letter in failed_items(actor)}
     wanted = list(present) if ids is None else list(dict.fromkeys(ids))
     chosen: dict[str, list[str]] = {WRITE: [], LETTER: [], JOB: []}
     for one in wanted:
@@ -266,7 +266,7 @@ def retry(actor: Actor, ids: Sequence[str] | None = None) -> Retried:
     return Retried(sum(map(len, chosen.values())) - len(gone), missing)
 
 
-def _writes(session: Session, actor: Actor) -> list[DeadLetter]:
+def _failed_writes(session: Session, actor: Actor) -> list[FailedItem]:
     query = (
         select(CalendarWrite, Booking, Calendar, Connection)
         .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
@@ -283,7 +283,7 @@ def _writes(session: Session, actor: Actor) -> list[DeadLetter]:
         ).all()
     )
     return [
-        DeadLetter(
+        FailedItem(
             id=f"{WRITE}:{row.id}",
             kind=WRITE,
             title=f"{titles[booking.event_type_id]} with {booking.name}, {booking.start_at:%d %b %Y %H:%M} UTC",
@@ -298,7 +298,7 @@ def _writes(session: Session, actor: Actor) -> list[DeadLetter]:
     ]
 
 
-def _letters(session: Session, actor: Actor) -> list[DeadLetter]:
+def _failed_emails(session: Session, actor: Actor) -> list[FailedItem]:
     query = (
         select(Mail)
         .where(Mail.workspace_id == actor.workspace_id, Mail.state == mail_outbox.FAILED)
@@ -306,7 +306,7 @@ def _letters(session: Session, actor: Actor) -> list[DeadLetter]:
         .limit(MOST)
     )
     return [
-        DeadLetter(
+        FailedItem(
             id=f"{LETTER}:{row.id}",
             kind=LETTER,
             title=row.subject,
@@ -321,14 +321,14 @@ def _letters(session: Session, actor: Actor) -> list[DeadLetter]:
     ]
 
 
-def _jobs() -> list[DeadLetter]:
+def _failed_jobs() -> list[FailedItem]:
     try:
         with queues.probe(1.0) as client:
             failed = queues.failed_jobs(client)
     except (RedisError, OSError):
         return []
     return [
-        DeadLetter(
+        FailedItem(
             id=f"{JOB}:{one.id}",
             kind=JOB,
             title=one.job.replace("_", " ").capitalize(),

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session, select
 
-from calendar_app.db.session import after_commit, clock, reading, transaction
+from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Booking, CustomerOrder, EventType, OrderLine
 from calendar_app.domain.intake import clean_answers, clean_email, clean_name, clean_text, parse_questions
 from calendar_app.domain.timespan import instant
@@ -292,4 +292,4 @@ def _record(
         by=by,
         **detail,
     )
-    after_commit(session, lambda: change_events.publish(order.workspace_id, "bookings"))
+    change_events.announce(session, order.workspace_id, "bookings")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func
 from sqlmodel import Session, col, delete, select
 
-from calendar_app.db.session import after_commit, reading, transaction
+from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import (
     Booking,
     BookingHost,
@@ -291,7 +291,7 @@ def _join(session: Session, person: Person, token: str, now: datetime) -> str:
     joined = Actor(person.id, row.workspace_id, Role(row.role), person.email, person.name, person.timezone)
     audit_log.record(session, row.workspace_id, joined, "team.joined", "person", person.id, role=row.role)
     workspace_id = row.workspace_id
-    after_commit(session, lambda: change_events.publish(workspace_id, "team"))
+    change_events.announce(session, workspace_id, "team")
     return workspace_id
 
 
@@ -402,4 +402,4 @@ def _letter(workspace: Workspace, row: Invitation, actor: Actor, token: str) -> 
 
 def _record(session: Session, actor: Actor, action: str, kind: str, subject_id: str, **detail: str) -> None:
     audit_log.record(session, actor.workspace_id, actor, action, kind, subject_id, **detail)
-    after_commit(session, lambda: change_events.publish(actor.workspace_id, "team"))
+    change_events.announce(session, actor.workspace_id, "team")

@@ -73,7 +73,7 @@ def work(team: Team, now: datetime) -> int:
         + sync_requests.request_full(now)
         + push_channels.renew(now)
     )
-    mirror.extend_all(now)
+    mirror.extend_all_windows(now)
     sync_requests.sync_calendar(team.calendar.id)
     push_channels.ensure(team.calendar.id, now=now)
     drift_report.check_connection(team.connection.id, now=now)

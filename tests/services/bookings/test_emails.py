@@ -456,7 +456,7 @@ def test_an_ended_grant_writes_to_its_owner_once(fake: FakeProvider) -> None:
     grant = fake.grant(account)
     with transaction() as session:
         row = session.get_one(Connection, connection.id)
-        connection_tokens.save(session, row, grant)
+        connection_tokens.save_tokens(session, row, grant)
         row.status = "connected"
     lose_access()
     assert set(post.new()) == {kind}

@@ -158,7 +158,7 @@ def test_window_bounds_endless_series_and_moves_on(team: Team) -> None:
     first = starts(team)
     assert len(first) == 400 + 1
     later = NOW + timedelta(days=100)
-    mirror.extend_all(later)
+    mirror.extend_all_windows(later)
     assert stored(team) == {"daily"}
     assert len(starts(team)) == 400 + 35
     window = expansion.window_at(later)

@@ -186,7 +186,7 @@ def test_notes_follow_the_window(fake: FakeProvider, team: Team) -> None:
     fake.change(MAIN, replace(odd("swim"), start=None, end=None))
     sync_requests.sync_calendar(team.calendar.id)
     assert len(said(team)) == 2
-    mirror.extend_all(NOON + timedelta(days=100))
+    mirror.extend_all_windows(NOON + timedelta(days=100))
     assert said(team) == [("“Swim”", RULE)]
 
 

@@ -200,7 +200,7 @@ def test_a_suspended_account_without_used_calendars_is_no_trouble(fake: FakeProv
     for days in (0.1,) * 10 + (1.1,):
         with transaction() as session:
             now = datetime.now(UTC) + timedelta(days=days)
-            suspension.failed(session, first.connection_id, ProviderUnavailable(), now)
+            suspension.record_failure(session, first.connection_id, ProviderUnavailable(), now)
         assert connection_of(place).status == ("error" if days > 1 else "connected")
     assert connection_of(place).last_error.startswith("This account could not be read for a day")
 
@@ -310,7 +310,7 @@ def test_new_calendars_are_shown_where_people_expect_it(
         "new", "New", "Europe/Berlin", role, is_primary=primary, is_selected=selected
     )
     assert held.listed.remote_id in account.calendars
-    calendar_listing.look(place.calendars[0].connection_id)
+    calendar_listing.list_again(place.calendars[0].connection_id)
     (view,) = [one for one in calendars.list_calendars(place.owner) if one.name == "New"]
     assert (view.checks_conflicts, view.shown_on_dashboard) == expected
     assert sync_requests.sweep() == int(any(expected))

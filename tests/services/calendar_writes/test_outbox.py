@@ -375,7 +375,7 @@ def test_a_revoked_grant_parks_until_the_account_is_back(fake: FakeProvider, pla
     grant = fake.grant(account)
     with transaction() as session:
         row = session.get_one(Connection, place.calendars[0].connection_id)
-        connection_tokens.save(session, row, grant)
+        connection_tokens.save_tokens(session, row, grant)
         row.status = "connected"
     assert write_outbox.sweep() == 1
     assert write_outbox.apply(_write(made.id).id) == "verified"

@@ -42,7 +42,7 @@ def allow(fake: FakeProvider, place: Place, role: AccessRole) -> None:
 
 
 def look(place: Place, now: datetime = NOW) -> list[str]:
-    return calendar_listing.look(place.calendars[0].connection_id, now=now)
+    return calendar_listing.list_again(place.calendars[0].connection_id, now=now)
 
 
 def mails() -> list[str]:
@@ -180,7 +180,7 @@ def test_listings_are_spread_over_the_day(fake: FakeProvider, database: Database
         factories.calendar(_connection(connection_id), receives_bookings=receives, synced_at=NOW)
     with transaction() as session:
         for connection_id in ids:
-            calendar_listing.judge(session, connection_id, [_listed(session, connection_id)], NOW)
+            calendar_listing.record_listing(session, connection_id, [_listed(session, connection_id)], NOW)
     with reading() as session:
         due = sorted(session.get_one(Connection, one).listing_due_at or NOW for one in ids)
     period = timedelta(hours=6) if receives else timedelta(days=1)

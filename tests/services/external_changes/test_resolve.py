@@ -83,7 +83,7 @@ def look(place: Place, *, now: datetime | None = None) -> list[str]:
 
 def settle_all(*, now: datetime | None = None) -> list[str]:
     return [
-        external_change_resolve.settle(row.id, now=now)
+        external_change_resolve.examine(row.id, now=now)
         for row in rows()
         if row.resolved_at is None and row.resolution
     ]
@@ -196,7 +196,7 @@ def test_an_old_version_of_ours_that_arrives_late_never_counts(fake: FakeProvide
     with transaction() as session:
         calendar = session.get_one(Calendar, place.calendars[0].id)
         applied = mirror.apply(session, calendar.id, [old], full=False, now=datetime.now(UTC))
-        mismatches.note(session, calendar, applied.sightings, datetime.now(UTC))
+        mismatches.record_mismatches(session, calendar, applied.sightings, datetime.now(UTC))
     assert [row.resolution for row in rows()] == [CHECKING]
     assert external_change_queries.listed(place.owner) == []
     settle_all()
@@ -605,7 +605,7 @@ def test_one_that_cannot_be_settled_waits_its_turn(fake: FakeProvider, place: Pl
     now = datetime.now(UTC)
     fake.fail("get_event", ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
-        external_change_resolve.settle(row.id, now=now)
+        external_change_resolve.examine(row.id, now=now)
     assert external_change_resolve.sweep(now) == 0
     assert external_change_resolve.sweep(now + timedelta(minutes=2)) == 1
 

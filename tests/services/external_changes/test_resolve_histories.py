@@ -122,7 +122,7 @@ class Machine(RuleBasedStateMachine):
         with transaction() as session:
             calendar = session.get_one(Calendar, self.place.calendars[number].id)
             applied = mirror.apply(session, calendar.id, [event], full=False, now=datetime.now(UTC))
-            mismatches.note(session, calendar, applied.sightings, datetime.now(UTC))
+            mismatches.record_mismatches(session, calendar, applied.sightings, datetime.now(UTC))
 
     @rule(
         step=st.sampled_from(("put_event", "after_put", "get_event", "delete_event", "page")),
@@ -149,7 +149,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def settle(self) -> None:
         for row in self._deviations():
-            self._run(lambda key=row.id: external_change_resolve.settle(key, now=self.now))  # type: ignore[misc]
+            self._run(lambda key=row.id: external_change_resolve.examine(key, now=self.now))  # type: ignore[misc]
 
     @rule(pick=PICK, how=st.sampled_from(("follow", "restore", "keep")))
     def by_hand(self, pick: int, how: str) -> None:
@@ -207,7 +207,7 @@ class Machine(RuleBasedStateMachine):
                     session.add(row)
                 assert sync_requests.sync_calendar(calendar.id).outcome == "done"
             for row in self._deviations():
-                external_change_resolve.settle(row.id, now=now + timedelta(days=number, hours=1))
+                external_change_resolve.examine(row.id, now=now + timedelta(days=number, hours=1))
 
     def _check(self) -> None:
         """Every standing booking has exactly one event in each calendar, at its time, or a deviation says why not."""

@@ -13,7 +13,7 @@ from calendar_app.queues import QueueState, WorkerState
 from calendar_app.services.common.audit_log import AuditView
 from calendar_app.services.external_changes.drift_report import Unread
 from calendar_app.services.external_changes.queries import DeviationView
-from calendar_app.services.operations.dashboard import ChannelState, ConnectionState, DeadLetter
+from calendar_app.services.operations.dashboard import ChannelState, ConnectionState, FailedItem
 from calendar_app.services.operations.health import Check
 from calendar_app.ui import formats
 
@@ -203,7 +203,7 @@ def ran_item(job: str, at: datetime) -> RanItem:
     return RanItem(job.replace("_", " ").capitalize(), formats.rfc3339(at))
 
 
-def letter_item(view: DeadLetter) -> LetterItem:
+def letter_item(view: FailedItem) -> LetterItem:
     return LetterItem(
         id=view.id,
         kind=_KINDS.get(view.kind, view.kind),

@@ -178,7 +178,7 @@ def _jobs(actor: Actor, _zone: str, _hour12: bool) -> Found:
 
 
 def _letters(actor: Actor, _zone: str, _hour12: bool) -> Found:
-    found = [rows.letter_item(one) for one in operations_dashboard.dead_letters(actor)]
+    found = [rows.letter_item(one) for one in operations_dashboard.failed_items(actor)]
     return {"letters": found}
 
 
