@@ -23,6 +23,7 @@ from calendar_app.db.tables import (
     Mail,
 )
 from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, Attendee
+from calendar_app.domain.event_texts import TEXTS_MARK
 from calendar_app.errors import InvalidInput, SlotUnavailable
 from calendar_app.queues import DEFAULT
 from calendar_app.services.availability import slots as available_slots
@@ -88,14 +89,14 @@ def remark(fake: FakeProvider, place: Place, made: BookingView, **marks: str | N
 
 
 def test_events_say_where_they_come_from(fake: FakeProvider, place: Place) -> None:
-    """Beside the booking: the installation, the event type and the customer's zone, and nothing else of anybody."""
+    """Beside the booking: the installation, the event type and the customer's zone, and digests of what we wrote."""
     made = written(place)
     with reading() as session:
         own = session.exec(select(Installation)).one().id
-    assert event_of(fake, place, made).private == {
-        BOOKING_MARK: made.id,
-        ORIGIN_MARK: f"{own} {place.event_type.id} {ZONE}",
-    }
+    private = event_of(fake, place, made).private
+    assert set(private) == {BOOKING_MARK, ORIGIN_MARK, TEXTS_MARK}
+    assert (private[BOOKING_MARK], private[ORIGIN_MARK]) == (made.id, f"{own} {place.event_type.id} {ZONE}")
+    assert "Carla" not in private[TEXTS_MARK]
 
 
 def test_no_calendar_counts_as_read_after_a_restore(fake: FakeProvider, place: Place) -> None:
