@@ -270,6 +270,16 @@ def test_disconnecting_and_connecting_again(visitors: Visitors) -> None:
     page.wait_for_url("**/settings/calendars?connected=*")
     expect(page.get_by_role("region", name=re.compile("^Google account"))).to_have_count(1)
     expect(account.get_by_role("switch", name=re.compile("^Check for conflicts")).first).to_be_visible()
+    switches = [
+        account.get_by_role("switch", name=re.compile(f"^{label}")).first
+        for label in ("Check for conflicts", "Write bookings here", "Show on the dashboard")
+    ]
+    for switch in switches:
+        switch.click()
+        expect(switch).not_to_be_checked()
+    expect(account.get_by_text("Not used: its events are not read.")).to_have_count(1)
+    switches[-1].click()
+    expect(account.get_by_text("Not used: its events are not read.")).to_have_count(0)
 
 
 def test_working_hours_decide_what_is_offered(product: Product, visitors: Visitors, connected: Page) -> None:

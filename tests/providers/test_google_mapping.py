@@ -115,6 +115,20 @@ def test_a_calendars_own_name_wins() -> None:
     assert (calendar.name, calendar.access_role.can_write) == ("My team", True)
 
 
+@pytest.mark.parametrize(
+    ("item", "shown"),
+    [
+        ({}, False),
+        ({"selected": True}, True),
+        ({"selected": True, "hidden": True}, False),
+        ({"selected": False}, False),
+    ],
+)
+def test_a_calendar_is_displayed_where_it_is_selected(item: dict[str, Any], shown: bool) -> None:
+    """``selected`` is false where it is missing, and a calendar hidden from the list is displayed nowhere."""
+    assert calendar_from({"id": "c", "accessRole": "reader", **item}).is_selected == shown
+
+
 def test_a_draft_that_stands_needs_no_patch() -> None:
     """Reading back what was written gives an empty patch, whatever Google adds around it."""
     stored = {

@@ -299,6 +299,28 @@ def test_a_calendar_says_how_much_could_not_be_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reads", "said"), [(True, "Not used: its events are not read."), (False, "Not used: it blocks no time")]
+)
+def test_an_unused_calendar_says_so(reads: bool, said: str) -> None:
+    """It says what becomes of its events; an account of which none is used has no age to show."""
+    kind = SimpleNamespace(
+        key=Account().provider,
+        sign_in="oauth",
+        reads=reads,
+        note="",
+        takes_bookings=False,
+        asks_addresses=False,
+    )
+    unused = OneCalendar(used=False, shown_on_dashboard=False, checks_conflicts=False)
+    (row,) = connection_rows([Account()], [unused], [kind])
+    assert row.calendars[0].unused.startswith(said)
+    assert row.unused
+    (row,) = connection_rows([Account()], [unused, OneCalendar(id="d")], [kind])
+    assert [one.unused != "" for one in row.calendars] == [True, False]
+    assert not row.unused
+
+
+@pytest.mark.parametrize(
     ("source", "viewer", "said"),
     [
         ("owner", "ada", "your own zone"),

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, update
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 
 from calendar_app.db.due import is_due
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection
@@ -47,8 +47,7 @@ def record_failure(session: Session, connection_id: str, error: AlmanacError, no
         return
     row.failures += 1
     session.add(row)
-    used_since = session.scalar(select(func.min(Calendar.used_since)).where(*_used_calendars(row.id)))
-    since = max(filter(None, (row.last_sync_at or row.created_at, used_since)))
+    since = _unread_since(session, row)
     if row.failures <= FAILURES or now - since < SILENCE:
         return
     row.retry_at = now + min(LONGEST, max(SHORTEST, (now - since) / 4))
@@ -125,6 +124,14 @@ def _take_up_writes(session: Session, connection_id: str) -> None:
         )
         .values(state=write_outbox.QUEUED, attempts=0, next_attempt_at=None)
     )
+
+
+def _unread_since(session: Session, row: Connection) -> datetime:
+    """Since when the connection ought to have been read and was not: weeks in which none of its calendars was used are
+    no failure."""
+    last = row.last_sync_at or row.created_at
+    found = session.exec(select(Calendar.used_since).where(*_used_calendars(row.id)))
+    return max(last, min((since or last for since in found), default=last))
 
 
 def _used_calendars(connection_id: str) -> Sequence[ColumnElement[bool]]:

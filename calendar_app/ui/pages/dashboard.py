@@ -173,6 +173,8 @@ class DashboardState(rx.State):
         """Read every calendar again."""
         asked = await asyncio.to_thread(sync_requests.request_for, await acting(self))
         await self._read(await acting(self))
+        if not asked:
+            return notices.info("No calendar is used, so none is read.")
         return notices.info(
             f"Reading {formats.count(len(asked), 'calendar')} again. Changes appear by themselves."
         )

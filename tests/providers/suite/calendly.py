@@ -17,6 +17,7 @@ from tests.openapi_contract import CALENDLY_DOCUMENT, ContractTransport, calendl
 from tests.providers.suite.harness import Harness
 from tests.sandbox.calendly_server import REDIRECT_URI, RunningCalendly, running_calendly
 from tests.sandbox.server import SharedServer
+from tests.support.clock import Clock
 
 OWNER = "suite@example.com"
 
@@ -83,6 +84,6 @@ class CalendlyHarness(Harness):
 
 
 @contextmanager
-def calendly(server: SharedServer) -> Iterator[CalendlyHarness]:
-    with running_calendly(server) as running:
+def calendly(server: SharedServer, clock: Clock | None = None) -> Iterator[CalendlyHarness]:
+    with running_calendly(server, clock=clock) as running:
         yield CalendlyHarness(running)

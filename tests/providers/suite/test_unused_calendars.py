@@ -19,6 +19,7 @@ from calendar_app.services.calendar_sync import calendar_use, push_channels
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.external_changes import drift_report
 from calendar_app.settings import Settings
+from tests.providers.suite.calendly import calendly
 from tests.providers.suite.google import google
 from tests.providers.suite.harness import Harness
 from tests.providers.suite.harnesses import HARNESSES, Counterparts, HarnessMaker
@@ -30,6 +31,7 @@ from tests.support.factories import Team
 
 TODAY: dict[str, HarnessMaker] = HARNESSES | {
     "google": lambda at: google(at.sandbox, Clock()),
+    "calendly": lambda at: calendly(at.sandbox, Clock()),
     "microsoft": lambda at: microsoft(at.sandbox, Clock()),
 }
 """Counterparts in whose present we live, as the mirror does."""
@@ -37,7 +39,7 @@ NOTHING = {"checks_conflicts": False, "receives_bookings": False, "shown_on_dash
 HALF_HOUR = timedelta(minutes=30)
 
 
-@pytest.fixture(params=["google", "microsoft", "caldav-radicale", "ics"])
+@pytest.fixture(params=["google", "microsoft", "calendly", "caldav-radicale", "ics"])
 def harness(request: pytest.FixtureRequest, counterparts: Counterparts) -> Iterator[Harness]:
     with TODAY[request.param](counterparts) as made:
         yield made

@@ -205,6 +205,19 @@ def test_a_suspended_account_without_used_calendars_is_no_trouble(fake: FakeProv
     assert connection_of(place).last_error.startswith("This account could not be read for a day")
 
 
+def test_a_calendar_used_again_hides_no_failure_of_the_others(fake: FakeProvider, place: Place) -> None:
+    """An account of which one calendar has failed for a day is suspended, however often another is switched on."""
+    second = factories.calendar(connection_of(place), remote_id="second", **NOTHING)
+    calendar_use.update_calendar(place.owner, second.id, shown_on_dashboard=True)
+    now = datetime.now(UTC) + timedelta(minutes=5)
+    with transaction() as session:
+        session.get_one(Connection, second.connection_id).last_sync_at = now - timedelta(hours=25)
+    for _ in range(suspension.FAILURES + 1):
+        with transaction() as session:
+            suspension.failed(session, second.connection_id, ProviderUnavailable(), now)
+    assert connection_of(place).status == "error"
+
+
 def connection_of(place: Place) -> Connection:
     with reading() as session:
         return session.get_one(Connection, place.calendars[0].connection_id)
