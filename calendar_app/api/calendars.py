@@ -160,7 +160,8 @@ class AttendeeOut(BaseModel):
 
 
 class CreatedEventOut(BaseModel):
-    """The event as it was made at its provider, whose ``id`` it has."""
+    """The event as it was made at its provider, whose `id` it has. `attendees` are those whom the provider took; where
+    some are missing, `note` says so."""
 
     id: str
     calendar_id: str
@@ -174,6 +175,7 @@ class CreatedEventOut(BaseModel):
     end: datetime
     timezone: str
     attendees: list[AttendeeOut]
+    note: str
 
 
 @router.get("")

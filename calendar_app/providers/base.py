@@ -114,11 +114,12 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class WrittenEvent:
-    """What a provider says of an event that we just wrote."""
+    """What a provider says of an event that we just wrote. ``uninvited``: addresses of guests whom it did not take."""
 
     remote_id: str
     etag: str
     html_link: str = ""
+    uninvited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

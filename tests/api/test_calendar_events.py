@@ -64,6 +64,20 @@ def test_an_event_is_made_and_mirrored(api: httpx.Client, fake: FakeProvider, pl
     ]
 
 
+def test_guests_whom_the_provider_does_not_take_are_told(
+    api: httpx.Client, fake: FakeProvider, place: Place
+) -> None:
+    """At the account's usage limit an event is made without its guests, and the answer names whom to add later."""
+    (calendar,), headers = place.calendars, bearer(place.people[0])
+    wanted = body(place, attendees=["ada@example.org"])
+    made = api.post(path(calendar), headers=headers, json=wanted).json()
+    assert ([one["email"] for one in made["attendees"]], made["note"]) == (["ada@example.org"], "")
+    fake.takes_guests = False
+    made = api.post(path(calendar), headers=headers, json=wanted).json()
+    assert made["attendees"] == []
+    assert "The event stands without ada@example.org" in made["note"]
+
+
 def test_a_repeated_request_makes_one_event(api: httpx.Client, fake: FakeProvider, place: Place) -> None:
     """With one key there is one event, also when the first request failed after it was made; without one there are
     two."""

@@ -310,11 +310,12 @@ def test_reaching_the_usage_limit_costs_the_guests_not_the_event(
     sandbox.rule("no_invitations")
     written = google.put_event(OWNER, DRAFT)
     assert google.get_event(OWNER, DRAFT.remote_id).attendees == ()
+    assert written.uninvited == ("ada@example.org",)
     later = replace(DRAFT, start=DRAFT.start + timedelta(hours=1), end=DRAFT.end + timedelta(hours=1))
     google.put_event(OWNER, later, etag=written.etag)
     assert google.get_event(OWNER, DRAFT.remote_id).attendees == ()
     sandbox.rule("no_invitations", on=False)
-    google.put_event(OWNER, later)
+    assert google.put_event(OWNER, later).uninvited == ()
     assert [one.email for one in google.get_event(OWNER, DRAFT.remote_id).attendees] == ["ada@example.org"]
 
 

@@ -137,7 +137,7 @@ class FakeProvider:
     """The vendor: accounts, grants, calls made and failures to come. ``rotate``: each refresh retires its token.
 
     ``shorter``: by how much channels end before what was asked for. With ``Capability.RENEW`` each has an id of its
-    own, and a calendar may have one.
+    own, and a calendar may have one. Where it does not take guests (``takes_guests``), events are made without.
     """
 
     def __init__(self, key: str = "fake", *, rotate: bool = True, page_size: int = 100) -> None:
@@ -147,6 +147,7 @@ class FakeProvider:
         self.lifetime = timedelta(hours=1)
         self.grant_ends_at: datetime | None = None
         self.shorter = timedelta()
+        self.takes_guests = True
         self.capabilities = (
             Capability.READ | Capability.WRITE | Capability.FREEBUSY | Capability.DELTA | Capability.PUSH
         )
@@ -399,6 +400,8 @@ class FakeClient:
 
     def put_event(self, calendar_id: str, draft: EventDraft, *, etag: str = "") -> WrittenEvent:
         held = self._calendar("put_event", calendar_id)
+        uninvited = () if self._vendor.takes_guests else tuple(one.email for one in draft.attendees)
+        draft = replace(draft, attendees=() if uninvited else draft.attendees)
         with self._vendor._lock:
             current = held.events.get(draft.remote_id)
             if etag and (current is None or current.status is EventStatus.CANCELLED):
@@ -409,7 +412,8 @@ class FakeClient:
             if current is None or wanted != replace(current, etag="", updated=None):
                 current = held.save(wanted)
         self._vendor._called("after_put", calendar_id)
-        return WrittenEvent(current.remote_id, current.etag, f"https://fake.example/{current.remote_id}")
+        link = f"https://fake.example/{current.remote_id}"
+        return WrittenEvent(current.remote_id, current.etag, link, uninvited)
 
     def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
         held = self._calendar("delete_event", calendar_id)

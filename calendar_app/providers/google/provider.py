@@ -45,7 +45,7 @@ from calendar_app.providers.google.mapping import (
     rfc3339,
 )
 from calendar_app.providers.http import ProviderHttp, Query
-from calendar_app.providers.readable import readable, whole
+from calendar_app.providers.readable import objects, readable, whole
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ class GoogleCalendar:
                 if etag or current.get("status") != "cancelled":
                     raise
                 raise _CannotReturn(reason=error.reason) from None
-        return _written(current)
+        return _written(current, draft)
 
     def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
         """``events.delete``; 404 means that it is gone already, and so does 410, where reading it says the same.
@@ -290,7 +290,7 @@ class GoogleCalendar:
         body = body_from(draft) | {"id": draft.remote_id}
         path = _events_path(calendar_id)
         try:
-            return _written(self._write("POST", path, body))
+            return _written(self._write("POST", path, body), draft)
         except EventNotFound as error:
             raise CalendarNotFound(reason=error.reason) from None
 
@@ -341,9 +341,11 @@ def _next_id(remote_id: str) -> str:
     return f"{remote_id}r1"
 
 
-def _written(item: Mapping[str, Any]) -> WrittenEvent:
+def _written(item: Mapping[str, Any], draft: EventDraft) -> WrittenEvent:
+    taken = {str(person.get("email", "")).lower() for person in objects(item.get("attendees"))}
+    uninvited = tuple(one.email for one in draft.attendees if one.email.lower() not in taken)
     return WrittenEvent(
-        str(item.get("id") or ""), str(item.get("etag") or ""), str(item.get("htmlLink") or "")
+        str(item.get("id") or ""), str(item.get("etag") or ""), str(item.get("htmlLink") or ""), uninvited
     )
 
 

@@ -37,11 +37,16 @@ from calendar_app.settings import get_settings
 
 LONGEST = timedelta(days=31)
 MOST_ATTENDEES = 100
+_UNINVITED = (
+    "The event stands without {}: the calendar’s provider takes no more guests of this account for some hours, as its "
+    "usage limits are reached. Add them to the event later."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedEvent:
-    """An event as it was made. ``id`` is the provider's; ``start`` and ``end`` are UTC."""
+    """An event as it was made. ``id`` is the provider's; ``start`` and ``end`` are UTC. ``attendees`` are those whom
+    the provider took; where some are missing, ``note`` says so to people."""
 
     id: str
     calendar_id: str
@@ -55,6 +60,7 @@ class CreatedEvent:
     end: datetime
     timezone: str
     attendees: tuple[Attendee, ...]
+    note: str = ""
 
 
 def create_event(
@@ -128,7 +134,8 @@ def create_event(
         start=draft.start,
         end=draft.end,
         timezone=draft.zone,
-        attendees=draft.attendees,
+        attendees=tuple(one for one in draft.attendees if one.email not in written.uninvited),
+        note=_UNINVITED.format(", ".join(written.uninvited)) if written.uninvited else "",
     )
 
 
