@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from packaging.utils import canonicalize_name
 
+from calendar_app.launcher import frontend
 from calendar_app.launcher.checks import free_port
 from tests.support import databases
 from tests.support.servers import dying_with_parent
 from tests.test_requirements import locked
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text()
 PRODUCTION = {
     "ALMANAC_ENV": "production",
     "SECRET_KEY": "s" * 40,
@@ -47,19 +50,16 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 """
-IMPORT = """
-import importlib
-for name in {names}:
-    importlib.import_module(name)
-print("imported")
-"""
 SERVE = """
-import os
+import importlib, os
+for name in {names}:
+    module = importlib.import_module(name)
+    assert module.__file__.startswith({root!r}), module
 from calendar_app.launcher import web
-os.environ.update({name: value for name, value in web.SERVED_BY_REFLEX.items() if "MOUNT" not in name})
-module = web.application(web.get_settings())
-web.preload(module)
-web.server(os.environ, module).serve()
+os.environ.update({{name: value for name, value in web.SERVED_BY_REFLEX.items() if "MOUNT" not in name}})
+served = web.application(web.get_settings())
+web.preload(served)
+web.server(os.environ, served).serve()
 """
 
 
@@ -85,54 +85,94 @@ def sandbox_modules() -> set[str]:
     }
 
 
-def run_without(modules: set[str], code: str, **options: Any) -> subprocess.Popen[str]:
+def run_without(modules: set[str], code: str, *, cwd: Path, env: dict[str, str]) -> subprocess.Popen[str]:
     """``code`` in a Python that cannot import ``modules``, as if they were not installed."""
     return subprocess.Popen(
         dying_with_parent([sys.executable, "-c", WITHOUT.format(modules=modules) + code]),
-        cwd=ROOT,
+        cwd=cwd,
+        env=env,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        **options,
     )
 
 
-def test_production_loads_nothing_of_the_sandbox(tmp_path: Path) -> None:
-    """Every process of production can be imported where nothing of the sandbox is installed."""
-    missing = sandbox_modules()
+def image_files() -> list[str]:
+    """The files that ``COPY`` brings into the image, by the rules of Dockerfile.dockerignore.
+
+    A pattern leaves out a path and all below it; ``**`` stands for any number of folders
+    (docs.docker.com/build/concepts/context/#dockerignore-files).
+    """
+    copied = [line.split()[1:] for line in DOCKERFILE.splitlines() if line.startswith("COPY ")]
+    assert copied == [["requirements.txt", "./"], ["--chown=almanac:almanac", ".", "./"]]
+    patterns = (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines()
+    ignored = re.compile(
+        "|".join(
+            re.escape(line).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*")
+            for line in patterns
+            if line and not line.startswith("#")
+        )
+    )
+    found = []
+    for folder, folders, files in os.walk(ROOT):
+        here = Path(folder).relative_to(ROOT)
+        folders[:] = [name for name in folders if not ignored.fullmatch(str(here / name))]
+        found += [str(here / name) for name in files if not ignored.fullmatch(str(here / name))]
+    return found
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """The folder that an image of ``deploy/`` runs in, without the pages that its build adds."""
+    for name in image_files():
+        target = tmp_path / "image" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, target)
+    return tmp_path / "image"
+
+
+def test_an_image_holds_the_product_alone(image: Path) -> None:
+    """No tests, benchmarks or stand-ins, and no packages for them; everything that pages are made of is there."""
+    assert {path.name for path in image.iterdir()} >= {"alembic", "assets", "calendar_app", "rxconfig.py"}
+    for name in (
+        "tests",
+        "benchmarks",
+        "calendar_app/sandbox",
+        "requirements-sandbox.txt",
+        "requirements-dev.txt",
+    ):
+        assert not (image / name).exists(), name
+    assert re.findall(r"-r (\S+)", DOCKERFILE) == ["requirements.txt"]
+    assert frontend.fingerprint(image) == frontend.fingerprint(ROOT)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_production_runs_without_the_sandbox(image: Path, sqlite_url: str) -> None:
+    """Where neither stand-ins nor their packages are installed, every process of production can be imported, and the
+    web processes start and answer."""
+    missing = {"calendar_app.sandbox", *sandbox_modules()}
     assert {"radicale", "aiosmtpd"} <= missing
-    process = run_without(
-        {"calendar_app.sandbox", *missing}, IMPORT.format(names=PROCESSES), env=environment(tmp_path)
-    )
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, said
-    assert said.splitlines()[-1] == "imported"
-
-
-def test_the_product_starts_without_the_sandboxs_packages(tmp_path: Path, sqlite_url: str) -> None:
-    """With ALMANAC_SANDBOX=off the web processes come up and answer, and have no page of the sandbox."""
     port = free_port()
     given = environment(
-        tmp_path,
-        ALMANAC_ENV="development",
+        image.parent,
         ALMANAC_SANDBOX="off",
-        BASE_URL=f"http://localhost:{port}",
         PORT=str(port),
         WEB_CONCURRENCY="1",
         DATABASE_URL=sqlite_url,
-        REFLEX_STATES_WORKDIR=str(tmp_path / "states"),
+        REFLEX_STATES_WORKDIR=str(image.parent / "states"),
     )
-    process = run_without({"calendar_app.sandbox", *sandbox_modules()}, SERVE, env=given)
+    process = run_without(missing, SERVE.format(names=PROCESSES, root=str(image)), cwd=image, env=given)
     try:
         assert _answer(process, port, "/api/v1/openapi.json") == 200
         assert _answer(process, port, "/sandbox") == 404
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def _answer(process: subprocess.Popen[str], port: int, path: str) -> int:
-    deadline = time.monotonic() + 50
+    deadline = time.monotonic() + 200
     while process.poll() is None and time.monotonic() < deadline:
         try:
             return httpx.get(f"http://127.0.0.1:{port}{path}").status_code
