@@ -80,7 +80,8 @@ class Booking(SQLModel, table=True):
 class Hold(SQLModel, table=True):
     """A slot kept for one visitor while they fill in the form; its reservations are in state ``held``.
 
-    ``visitor`` is the SHA-256 of the secret in the visitor's cookie: only that visitor may book or drop the hold.
+    ``visitor`` is the SHA-256 of a secret: only who has it may book or drop the hold. ``booking_id`` is the booking
+    that was made with it.
     """
 
     __tablename__ = "hold"
@@ -91,6 +92,7 @@ class Hold(SQLModel, table=True):
     end_at: datetime = when()
     created_at: datetime = when()
     expires_at: datetime = when(index=True)
+    booking_id: str | None = Field(default=None, max_length=26)
 
 
 class HostReservation(SQLModel, table=True):

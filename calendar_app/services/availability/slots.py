@@ -6,7 +6,7 @@ asks it once more inside its transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, reduce
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading
-from calendar_app.db.tables import EventType, Schedule
+from calendar_app.db.tables import EventType, HostReservation, Schedule
 from calendar_app.domain import slots as engine
 from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.domain.hosting import EventRules, Host, Hosting, seats_left
@@ -145,13 +145,14 @@ def slots(
     *,
     zone: str = "UTC",
     duration: int | None = None,
+    own_holds: Collection[str] = (),
     actor: Actor | None = None,
     now: datetime | None = None,
 ) -> SlotsView:
     """Every slot that starts in ``[start, end)`` (aware, at most 366 days) and is open to be booked at ``now``.
 
-    ``duration`` is one of the event type's, in minutes; the first by default. Without ``actor`` only public event
-    types.
+    ``duration`` is one of the event type's, in minutes; the first by default. ``own_holds``: ids of the rows of the
+    visitor's own holds, whose time is theirs to choose. Without ``actor`` only public event types.
 
     :raises NotFound: no such event type for this viewer. :raises InvalidInput: window, zone or duration.
     :raises Conflict: the event type is switched off.
@@ -162,7 +163,8 @@ def slots(
     with reading() as session:
         row = slot_snapshot.event_type_for(session, event_type_id, actor)
         check_active(row)
-        snapshot = slot_snapshot.load(session, row, window, now, duration=duration or 0)
+        without = _claims_of(session, own_holds)
+        snapshot = slot_snapshot.load(session, row, window, now, duration=duration or 0, without=without)
     found = engine.find_slots(window, snapshot.rules, snapshot.hosts, instant(now), snapshot.hosting)
     return SlotsView(
         found,
@@ -173,6 +175,12 @@ def slots(
         row.workspace_id,
         _seats(found, snapshot),
     )
+
+
+def _claims_of(session: Session, holds: Collection[str]) -> Sequence[str]:
+    if not holds:
+        return ()
+    return session.exec(select(HostReservation.id).where(col(HostReservation.hold_id).in_(list(holds)))).all()
 
 
 def _seats(found: Sequence[engine.Slot], snapshot: Snapshot) -> dict[int, int]:

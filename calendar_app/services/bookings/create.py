@@ -38,14 +38,17 @@ def create_booking(
     hold_id: str | None = None,
     actor: Actor | None = None,
     client: str = "",
+    visitor: str = "",
     settle: Callable[[Session, BookingView], None] | None = None,
     now: datetime | None = None,
 ) -> BookingView:
     """Book ``start`` (aware) for a customer whose IANA zone is ``zone``; pending if it has to be approved first.
 
-    ``hold_id`` is the id that :func:`calendar_app.services.bookings.holds.create` gave this visitor. ``actor``: whoever
-    is signed in; one who works in the workspace books for the customer, may use event types that are not public, and is
-    not counted under ``client``, the visitor's address. ``settle`` runs last in the transaction, with the answer.
+    ``hold_id`` is the id that :func:`calendar_app.services.bookings.holds.create` gave this visitor; with one that
+    has been booked with, the answer is the booking that was made then. ``actor``: whoever is signed in; one who works in
+    the workspace books for the customer, may use event types that are not public, and is not counted under ``client``, the
+    visitor's address, and ``visitor``, their browser where it is known. ``settle`` runs last in the transaction, with
+    the answer.
 
     :raises InvalidInput: the zone, the person or the answers; or the time has passed (``in_the_past``).
     :raises SlotUnavailable: taken meanwhile, at a provider too, or not offered.
@@ -54,8 +57,10 @@ def create_booking(
     """
     with reading() as session:
         actor = slot_snapshot.colleague(session, event_type_id, actor)
+        if made_before := _booked_with(session, hold_id, event_type_id, start, actor):
+            return made_before
     if client and actor is None:
-        allow(client, email)
+        allow(client, email, visitor)
     now = now or clock()
     wish = _wish(event_type_id, start, zone, name, email, answers or {}, duration, hold_id, actor, now)
 
@@ -67,29 +72,52 @@ def create_booking(
 
     try:
         made = placement.place([wish], actor, now, finish=finish)
-    except placement.Refused as refused:
-        raise refused.reason from None
+    except (placement.Refused, holds.AlreadyUsed) as refused:
+        # The same request may have come twice: the time is then taken by the visitor's own booking.
+        with reading() as session:
+            if made_before := _booked_with(session, hold_id, event_type_id, start, actor):
+                return made_before
+        raise (refused.reason if isinstance(refused, placement.Refused) else refused) from None
     if client and actor is None:
-        booked(client, email)
+        booked(client, email, visitor=visitor)
     return made
 
 
-def allow(client: str, email: str) -> None:
-    """Let ``client`` try to book once more for whoever reads ``email``.
+def _booked_with(
+    session: Session, hold_id: str | None, event_type_id: str, start: datetime, actor: Actor | None
+) -> BookingView | None:
+    """The booking of this very time that was made with the hold before."""
+    if not hold_id or start.tzinfo is None:
+        return None
+    booking_id = holds.booked(session, hold_id, event_type_id, instant(start))
+    row = session.get(Booking, booking_id) if booking_id else None
+    return view(session, row, full=actor is not None) if row else None
+
+
+def allow(client: str, email: str, visitor: str = "") -> None:
+    """Let ``client`` try to book once more for whoever reads ``email``; ``visitor`` is a browser that is known by its
+    cookie: those behind one address are then counted each by itself, and all of them loosely.
 
     :raises TooManyRequests: it tries, or has booked, too often; or that person has got too many letters by visitors.
     """
     most = get_settings().bookings_per_minute
-    rate_limits.check("booking-tries", client, f"{10 * most}/minute")
-    rate_limits.peek("bookings", client, f"{most}/minute")
+    rate_limits.check("booking-tries", visitor or client, f"{10 * most}/minute")
+    for who, at_most in _counted(client, visitor, most):
+        rate_limits.peek("bookings", who, f"{at_most}/minute")
     rate_limits.peek("bookings-for", _inbox(email), f"{2 * most}/hour")
 
 
-def booked(client: str, email: str, count: int = 1) -> None:
-    """``client`` has made so many bookings for whoever reads ``email``."""
+def _counted(client: str, visitor: str, most: int) -> list[tuple[str, int]]:
+    """Whom bookings are counted for, each with how many of them a minute may be made."""
+    return [(visitor, most), (f"all of {client}", 10 * most)] if visitor else [(client, most)]
+
+
+def booked(client: str, email: str, count: int = 1, *, visitor: str = "") -> None:
+    """``client`` has made so many bookings for whoever reads ``email``; ``visitor`` as in :func:`allow`."""
     most = get_settings().bookings_per_minute
     for _ in range(count):
-        rate_limits.count("bookings", client, f"{most}/minute")
+        for who, at_most in _counted(client, visitor, most):
+            rate_limits.count("bookings", who, f"{at_most}/minute")
         rate_limits.count("bookings-for", _inbox(email), f"{2 * most}/hour")
 
 
@@ -125,4 +153,5 @@ def _wish(
             clean_email(email),
             clean_answers(parse_questions(row.questions), answers),
             holds.find(session, hold_id, row.id, at, now) if hold_id else None,
+            holds.row_id(session, hold_id, row.id, at) if hold_id else None,
         )

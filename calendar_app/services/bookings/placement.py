@@ -54,7 +54,8 @@ _ASKED_AT_ONCE = 3
 class Wish:
     """What a customer wants, checked.
 
-    ``at`` is the start's instant; ``duration`` in minutes, 0 for the first offered.
+    ``at`` is the start's instant; ``duration`` in minutes, 0 for the first offered. ``hold`` still keeps the time;
+    ``hold_row``: the id of the hold's row, whether or not it still keeps any.
     """
 
     event_type_id: str
@@ -65,6 +66,7 @@ class Wish:
     email: str
     answers: dict[str, Any]
     hold: holds.Held | None = None
+    hold_row: str | None = None
     order_id: str | None = None
 
 
@@ -102,6 +104,7 @@ def place(
     ``actor``: somebody of the workspace who books for the customer.
 
     :raises Refused: a wish cannot be had. :raises SlotUnavailable: too many people book at this moment.
+    :raises holds.AlreadyUsed: somebody has just booked with the same hold.
     """
     with reading() as session:
         kinds = [session.get_one(EventType, wish.event_type_id).hosting for wish in wishes]
@@ -233,6 +236,8 @@ def _write(
 def _book(session: Session, one: _Try, actor: Actor | None, now: datetime) -> Booking:
     wish = one.wish
     row = session.get_one(EventType, wish.event_type_id)
+    if wish.hold_row is not None:
+        holds.check_unused(session, wish.hold_row)
     check_active(row)
     snapshot = _snapshot(session, row, wish, now)
     slot, hosts = _offer(snapshot, wish.at, now, lambda host: host.id in one.team)
@@ -243,13 +248,15 @@ def _book(session: Session, one: _Try, actor: Actor | None, now: datetime) -> Bo
     wary = wary or not one.wary.isdisjoint(chosen)
     status = Status.PENDING if row.requires_approval or wary else Status.CONFIRMED
     if wish.hold is not None:
-        holds.drop(session, wish.hold)
+        holds.drop_claims(session, wish.hold.id)
     held = claims(session, snapshot, [h for h in hosts if h.id in chosen], wish.at, status)
     booking = _new_booking(row, wish, slot, status, clock(session))
     session.add(booking)
     session.flush()
     for host_id in chosen:
         session.add(BookingHost(booking_id=booking.id, person_id=host_id, reservation_id=held[host_id]))
+    if wish.hold_row is not None:
+        holds.use(session, wish.hold_row, booking.id)
     session.flush()
     write_outbox.plan(session, booking)
     by = "staff" if actor else "customer"
@@ -311,5 +318,7 @@ def _wish(position: int) -> Iterator[None]:
     """Whatever refuses a wish is said of that one."""
     try:
         yield
+    except holds.AlreadyUsed:
+        raise
     except AlmanacError as error:
         raise Refused(position, error) from error
