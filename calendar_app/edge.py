@@ -72,7 +72,8 @@ class Edge:
     """ASGI middleware for the whole application.
 
     ``static_dir`` is the built frontend; an absent one (tests, a backend without pages) only means no page rules.
-    ``https`` adds HSTS. A route may set its own header of any of these names; it is left alone.
+    ``https`` adds HSTS. A route may set its own header of any of these names; it is left alone, and an empty one of
+    ``X-Frame-Options``, which has no value that allows framing, is taken out.
     """
 
     def __init__(self, app: ASGIApp, static_dir: Path, *, https: bool = False) -> None:
@@ -105,6 +106,8 @@ class Edge:
     def _complete(self, headers: MutableHeaders, path: str) -> None:
         for name, value in self._headers.items():
             headers.setdefault(name, value)
+        if not headers["X-Frame-Options"]:
+            del headers["X-Frame-Options"]
         if headers.get("content-type", "").startswith("text/html"):
             headers.setdefault("Content-Security-Policy", self._policy)
             headers.setdefault("Cache-Control", "no-cache")

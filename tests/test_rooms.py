@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = "calendar_app"
 
-LEAVES = {"settings", "errors", "queues", "logs", "metering"}
+LEAVES = {"settings", "errors", "queues", "logs", "metering", "translations"}
 """Modules that every room may import."""
 ALLOWED = {
     "domain": {"errors"},
@@ -21,6 +21,7 @@ ALLOWED = {
     "errors": set(),
     "logs": {"settings"},
     "metering": set(),
+    "translations": set(),
     "queues": {"settings", "logs"},
     "cli": {"services", "db"} | LEAVES,
     "db": {"domain"} | LEAVES,
@@ -28,11 +29,12 @@ ALLOWED = {
     "services": {"db", "providers", "domain"} | LEAVES,
     "worker": {"services"} | LEAVES,
     "api": {"services", "domain"} | LEAVES,
+    "booking_site": {"services", "domain"} | LEAVES,
     "ui": {"services", "domain"} | LEAVES,
     "sandbox": {"settings", "calendar_app", "edge"},
     "launcher": {"services", "db"} | LEAVES,
     "edge": set(),
-    "calendar_app": {"ui", "api", "edge", "services"} | LEAVES,
+    "calendar_app": {"ui", "api", "booking_site", "edge", "services"} | LEAVES,
 }
 """Room -> rooms that it may import besides itself. Two put others together: the web application
 (`calendar_app.calendar_app`) and the launcher, which migrates and starts everything. Nobody imports the sandbox, which
@@ -44,7 +46,9 @@ LIBRARIES = {
     "httpx": {"providers", "sandbox"},
     "authlib": {"providers"},
     "rq": {"worker", "queues"},
-    "fastapi": {"api", "sandbox"},
+    "fastapi": {"api", "booking_site", "sandbox"},
+    "jinja2": {"api", "booking_site", "sandbox"},
+    "babel": {"booking_site", "translations"},
     "sqlmodel": {"db", "services"},
     "sqlalchemy": {"db", "services", "launcher", "cli"},
 }

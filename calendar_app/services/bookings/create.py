@@ -45,10 +45,10 @@ def create_booking(
     """Book ``start`` (aware) for a customer whose IANA zone is ``zone``; pending if it has to be approved first.
 
     ``hold_id`` is the id that :func:`calendar_app.services.bookings.holds.create` gave this visitor; with one that
-    has been booked with, the answer is the booking that was made then. ``actor``: whoever is signed in; one who works in
-    the workspace books for the customer, may use event types that are not public, and is not counted under ``client``, the
-    visitor's address, and ``visitor``, their browser where it is known. ``settle`` runs last in the transaction, with
-    the answer.
+    has been booked with, the answer is the booking that was made then. ``actor``: whoever is signed in; one who works
+    in the workspace books for the customer, may use event types that are not public, and is not counted under
+    ``client``, the visitor's address, and ``visitor``, their browser where it is known. ``settle`` runs last in the
+    transaction, with the answer.
 
     :raises InvalidInput: the zone, the person or the answers; or the time has passed (``in_the_past``).
     :raises SlotUnavailable: taken meanwhile, at a provider too, or not offered.

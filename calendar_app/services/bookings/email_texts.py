@@ -144,7 +144,7 @@ def for_host(news: News, facts: Facts, host: Attendee, zone: str, *, is_new: boo
     ]
     if facts.answers and news not in GONE:
         parts.append("\n".join(f"{question}\n  {_indented(answer)}" for question, answer in facts.answers))
-    if facts.reason and news in GONE:
+    if facts.reason and news is not News.CONFIRMED:
         parts.append(f"Reason given:\n  {_indented(facts.reason)}")
     what = "Approve or decline it" if news in WAITING else "Details"
     parts.append(f"{what}:\n{facts.staff_url}")

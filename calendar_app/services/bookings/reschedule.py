@@ -18,6 +18,7 @@ from calendar_app.domain import booking as lifecycle
 from calendar_app.domain import slots as engine
 from calendar_app.domain.booking import Status
 from calendar_app.domain.hosting import Hosting
+from calendar_app.domain.intake import clean_text
 from calendar_app.domain.slots import Rule
 from calendar_app.domain.timespan import Span, instant, utc
 from calendar_app.errors import SlotUnavailable
@@ -32,6 +33,7 @@ from calendar_app.services.bookings.placement import TAKEN
 from calendar_app.services.bookings.queries import BookingView, view
 from calendar_app.services.bookings.transitions import (
     CUSTOMER,
+    REASON_LENGTH,
     Find,
     Outside,
     Who,
@@ -68,15 +70,21 @@ def reschedule(
 
 
 def reschedule_by_token(
-    token: str, start: datetime, *, zone: str | None = None, now: datetime | None = None
+    token: str,
+    start: datetime,
+    *,
+    zone: str | None = None,
+    reason: str = "",
+    now: datetime | None = None,
 ) -> BookingView:
     """As :func:`reschedule`, for whoever has the manage link: only to a time that is offered, within the notice
-    limit, and so often.
+    limit, and so often. ``reason``: what the customer says about it, for the business.
 
     :raises TooManyRequests: each try asks the providers, and each move writes to everybody.
     """
     rate_limits.check("booking-moves", signed_links.booking_id(token), MOVES)
-    return _reschedule(by_link(token), start, CUSTOMER, zone, now)
+    reason = clean_text(reason, "reason", REASON_LENGTH, lines=True)
+    return _reschedule(by_link(token), start, CUSTOMER, zone, now, reason=reason)
 
 
 def move_as_outside(
@@ -107,6 +115,7 @@ def _reschedule(
     now: datetime | None,
     *,
     length: int = 0,
+    reason: str = "",
 ) -> BookingView:
     """``length`` in seconds, 0 for the booking's own."""
     now = now or clock()
@@ -115,7 +124,7 @@ def _reschedule(
         check_zone(zone)
     with reading() as session:
         row = find(session)
-        move = _Move(session, row, at, who, zone, now, length)
+        move = _Move(session, row, at, who, zone, now, length, reason)
         if who.outside is None:  # the event that the booking follows is in the mirror, and in the way for now
             move.check(session, row)
         span, calendars = move.span, calendars_of(session, move.host_ids, now)
@@ -143,8 +152,9 @@ class _Move:
         zone: str | None,
         now: datetime,
         length: int = 0,
+        reason: str = "",
     ) -> None:
-        self.at, self.who, self.zone, self.now = at, who, zone, now
+        self.at, self.who, self.zone, self.now, self.reason = at, who, zone, now, reason
         self.event_type_id = row.event_type_id
         length = length or int((row.end_at - row.start_at).total_seconds())
         self.minutes = max(1, length // 60)
@@ -228,7 +238,7 @@ class _Move:
                 "booking.rescheduled",
                 "booking",
                 row.id,
-                **{"by": self.who.by, "from": before.isoformat(), "to": row.start_at.isoformat()},
+                **self._detail(before, row.start_at),
             )
             booking_emails.booking_changed(
                 session,
@@ -237,9 +247,15 @@ class _Move:
                 by=self.who.word,
                 actor=self.who.actor,
                 before=before,
+                reason=self.reason,
                 now=self.now,
             )
             if self.who.outside:
                 self.who.outside.also(session)
             change_events.announce(session, row.workspace_id, "bookings")
             return view(session, row, full=full)
+
+    def _detail(self, before: datetime, after: datetime) -> dict[str, str]:
+        """For the audit trail."""
+        detail = {"by": self.who.by, "from": before.isoformat(), "to": after.isoformat()}
+        return detail | ({"reason": self.reason} if self.reason else {})

@@ -29,7 +29,7 @@ from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.common import audit_log, change_events, signed_links
 from calendar_app.services.common.permissions import Actor, Role
 
-_REASON_LENGTH = 1_000
+REASON_LENGTH = 1_000
 
 Find = Callable[[Session], Booking]
 
@@ -199,7 +199,7 @@ def by_link(token: str) -> Find:
 def _change(find: Find, target: Status, who: Who, now: datetime | None, reason: str = "") -> BookingView:
     """Bring a booking into ``target``, as one transaction."""
     now = now or clock()
-    reason = clean_text(reason, "reason", _REASON_LENGTH, lines=True)
+    reason = clean_text(reason, "reason", REASON_LENGTH, lines=True)
 
     def work() -> BookingView:
         with transaction() as session:

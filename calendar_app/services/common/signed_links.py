@@ -18,6 +18,7 @@ from calendar_app.settings import get_settings
 _LONGEST = 200
 _UNKNOWN = "This link does not lead to a booking. Use the link from your confirmation."
 _BOOKING, _ORDER = "almanac.manage-booking", "almanac.manage-order"
+_HOLD = "almanac.hold-page"
 
 
 def _serializer(salt: str) -> URLSafeSerializer:
@@ -38,6 +39,11 @@ def order_token(order_id: str) -> str:
     return str(_serializer(_ORDER).dumps(order_id))
 
 
+def hold_token(hold_row_id: str) -> str:
+    """As :func:`token`, of the page on which a hold is booked: it neither drops the hold nor opens its booking."""
+    return str(_serializer(_HOLD).dumps(hold_row_id))
+
+
 def url(booking_id: str) -> str:
     """The absolute address of the customer's page for a booking."""
     return f"{get_settings().public_url}/manage/{token(booking_id)}"
@@ -51,6 +57,11 @@ def booking_id(token: str) -> str:
 def order_id(token: str) -> str:
     """The order that a token was made for. :raises NotFound: as :func:`booking_id`."""
     return _opened(token, _ORDER)
+
+
+def hold_row_id(token: str) -> str:
+    """The hold that a token was made for. :raises NotFound: as :func:`booking_id`."""
+    return _opened(token, _HOLD)
 
 
 def _opened(token: str, salt: str) -> str:

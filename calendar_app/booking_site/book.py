@@ -1,0 +1,377 @@
+"""From a time to a booking: keep it, say who you are, confirm. Every step can be repeated.
+
+A time that is chosen is kept by a hold, and its form has an address of its own, in which a token names the hold. Who is
+sent that address can fill in the form, and nothing else: the token neither opens nor changes the booking that is made
+(docs/decisions/0017). The hold is the key of the booking, so a form that is sent twice, or again after an answer was
+lost, ends in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from calendar_app.booking_site import answers, facts, formats, forms, times, words, zones
+from calendar_app.booking_site.choose import closed
+from calendar_app.booking_site.forms import Posted
+from calendar_app.booking_site.visit import Visit, path_of
+from calendar_app.domain.intake import clean_text, parse_questions
+from calendar_app.errors import AlmanacError, InvalidInput, NotFound, SlotUnavailable, TooManyRequests
+from calendar_app.services.availability import slots as available_slots
+from calendar_app.services.bookings import create as booking_create
+from calendar_app.services.bookings import holds
+from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.common import signed_links
+from calendar_app.services.event_types import queries as event_type_queries
+from calendar_app.services.event_types.queries import PublicEventType
+
+router = APIRouter(include_in_schema=False)
+
+_OTHERS = 12
+"""Other times that are offered in the form when its own has been taken."""
+
+
+@dataclass
+class _Form:
+    """The form of one hold: what was typed, what is wrong, and what else is to be said."""
+
+    visit: Visit
+    offer: PublicEventType
+    token: str
+    hold_id: str
+    state: holds.HoldState
+    zone: str
+    typed: Mapping[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    trouble: str = ""
+    others: list[times.Time] = field(default_factory=list)
+    asks_approval: bool = False
+
+
+@router.post("/book/{workspace}/{kind}/hold")
+def keep(request: Request, workspace: str, kind: str, form: Posted) -> Response:
+    """Keep a time, and go on to its form."""
+    visit = Visit.of(request, form)
+    visit.params = {**visit.params, "hold": form.get("hold", "")}
+    offer = event_type_queries.public(workspace, kind)
+    path = path_of(offer.workspace_slug, offer.slug)
+    zone, start = visit.zone(offer.timezone), _moment(form.get("start", ""))
+    try:
+        held = _keep(visit, offer, start, zone, form.get("key", ""))
+    except holds.AlreadyUsed as used:
+        return _after(visit, path, booking_queries.by_token(signed_links.token(used.booking_id)))
+    except SlotUnavailable:
+        day = start.astimezone(ZoneInfo(zone)).date()
+        return answers.see_other(visit, visit.link(path, day=day.isoformat(), taken="1"))
+    token = signed_links.hold_token(held.id[:26])
+    visit.remember_hold(token, path)
+    return answers.see_other(visit, visit.link(f"{path}/hold/{token}"))
+
+
+def _keep(visit: Visit, offer: PublicEventType, start: datetime, zone: str, key: str) -> holds.HoldView:
+    """The hold; without keeping the time where this visitor or address keeps too many."""
+    earlier = [holds.hold_id(row) for row in visit.hold_rows]
+    visitor = visit.known_visitor()
+    for keep_time in (True, False):
+        try:
+            return holds.create(
+                offer.id,
+                start,
+                zone,
+                duration=visit.duration(offer.durations),
+                replaces=earlier,
+                key=key[:100],
+                keep=keep_time,
+                client=visit.client,
+                visitor=visitor,
+            )
+        except TooManyRequests:
+            if not keep_time:
+                raise
+    raise AssertionError
+
+
+@router.get("/book/{workspace}/{kind}/hold")
+def nothing_kept(request: Request, workspace: str, kind: str) -> Response:
+    """Who comes here without a time chooses one."""
+    visit = Visit.of(request)
+    return answers.see_other(visit, visit.link(path_of(workspace, kind)))
+
+
+@router.get("/book/{workspace}/{kind}/hold/{token}")
+def details(request: Request, workspace: str, kind: str, token: str) -> Response:
+    """The form of a time that is kept; once it has been used, the confirmation for the browser that booked."""
+    visit = Visit.of(request)
+    form = _opened(visit, workspace, kind, token)
+    if isinstance(form, Response):
+        return form
+    if form.state.booking_id:
+        if token in visit.holds:
+            view = booking_queries.by_token(signed_links.token(form.state.booking_id))
+            return _after(visit, path_of(workspace, kind), view)
+        return _used(form)
+    form.asks_approval = _asks_approval(form)
+    return _shown(form)
+
+
+@router.post("/book/{workspace}/{kind}/hold/{token}/again")
+def keep_again(request: Request, workspace: str, kind: str, token: str, posted: Posted) -> Response:
+    """Keep the time once more after it ran out, or another ``start`` in its place; what was typed stays."""
+    visit = Visit.of(request, posted)
+    form = _opened(visit, workspace, kind, token)
+    if isinstance(form, Response):
+        return form
+    form.typed = posted
+    asked = posted.get("start", "")
+    try:
+        start = _moment(asked) if asked else None
+        holds.renew(form.hold_id, start, client=visit.client, visitor=visit.known_visitor())
+        form.state = holds.state(form.hold_id)
+    except holds.AlreadyUsed:
+        return answers.see_other(visit, visit.link(visit.request.url.path.removesuffix("/again")))
+    except SlotUnavailable as error:
+        return _taken(form, error)
+    except TooManyRequests as error:
+        form.trouble = words.of_error(visit, error)
+        return _shown(form, 429)
+    form.asks_approval = _asks_approval(form)
+    return _shown(form)
+
+
+@router.post("/book/{workspace}/{kind}/hold/{token}")
+def confirm(request: Request, workspace: str, kind: str, token: str, posted: Posted) -> Response:
+    """Book the time that is kept; sent again, the same booking."""
+    visit = Visit.of(request, posted)
+    form = _opened(visit, workspace, kind, token, posted)
+    if isinstance(form, Response):
+        return form
+    form.typed = posted
+    if form.state.booking_id:
+        return _again(form)
+    if not posted.get("approval"):
+        form.asks_approval = _asks_approval(form)
+        if form.asks_approval:
+            return _shown(form, 409)
+    try:
+        view = _book(form)
+    except SlotUnavailable as error:
+        return _taken(form, error)
+    except InvalidInput as error:
+        return _wrong(form, error)
+    except AlmanacError as error:
+        form.trouble = words.of_error(visit, error)
+        return _shown(form, error.status)
+    path = path_of(form.offer.workspace_slug, form.offer.slug)
+    visit.remember_hold(token, path)
+    return _after(visit, path, view)
+
+
+@router.get("/book/{workspace}/{kind}/booked/{token}")
+def booked(request: Request, workspace: str, kind: str, token: str) -> Response:
+    """The confirmation, as often as it is loaded; what became of the booking since is on its own page."""
+    visit = Visit.of(request)
+    view = booking_queries.by_token(token)
+    if (view.workspace_slug, view.event_type_slug) != (workspace, kind):
+        raise NotFound("This link does not lead to a booking.")
+    shown = facts.of(visit, view)
+    if view.status not in ("pending", "confirmed"):
+        return answers.see_other(visit, shown.manage)
+    return answers.page(
+        visit, "booked.html", embeddable=True, secret=True, facts=shown, path=path_of(workspace, kind)
+    )
+
+
+def _opened(
+    visit: Visit, workspace: str, kind: str, token: str, posted: Mapping[str, str] | None = None
+) -> _Form | Response:
+    """The form of a hold, or the page that stands in its place.
+
+    A hold that ended long ago is made anew out of what the form says, so that what was typed can still be sent.
+    """
+    offer = event_type_queries.public(workspace, kind)
+    if not offer.is_active:
+        return closed(visit, offer)
+    hold_id = holds.hold_id(signed_links.hold_row_id(token))
+    try:
+        state = holds.state(hold_id)
+    except NotFound:
+        if not posted or not posted.get("start"):
+            back = visit.link(path_of(offer.workspace_slug, offer.slug))
+            return _page(visit, "ended.html", 410, offer=offer, back=back)
+        hold_id, state = _made_anew(visit, offer, token, posted)
+    if state.event_type_id != offer.id:
+        raise NotFound("This link does not lead to a booking.")
+    return _Form(visit, offer, token, hold_id, state, visit.zone(offer.timezone))
+
+
+def _made_anew(
+    visit: Visit, offer: PublicEventType, token: str, posted: Mapping[str, str]
+) -> tuple[str, holds.HoldState]:
+    """A hold in place of one that ended long ago; the same again for the same form."""
+    start, minutes = _moment(posted["start"]), visit.duration(offer.durations)
+    state = holds.HoldState(offer.id, start, start + timedelta(minutes=minutes), False, 0, None)
+    try:
+        held = holds.create(offer.id, start, duration=minutes, key=token, keep=False, client=visit.client)
+    except holds.AlreadyUsed as used:
+        return "", replace(state, booking_id=used.booking_id)
+    except SlotUnavailable:
+        return "", state
+    return held.id, holds.state(held.id)
+
+
+def _book(form: _Form) -> BookingView:
+    typed, visit, offer = form.typed, form.visit, form.offer
+    minutes = int((form.state.end - form.state.start) / timedelta(minutes=1))
+    return booking_create.create_booking(
+        offer.id,
+        form.state.start,
+        form.zone,
+        typed.get("name", ""),
+        typed.get("email", ""),
+        forms.answers(typed),
+        duration=minutes if minutes in offer.durations else visit.duration(offer.durations),
+        hold_id=form.hold_id or None,
+        client=visit.client,
+        visitor=visit.known_visitor(),
+    )
+
+
+def _after(visit: Visit, path: str, view: BookingView) -> Response:
+    return answers.see_other(visit, visit.link(f"{path}/booked/{view.manage_token}", duration=""))
+
+
+def _again(form: _Form) -> Response:
+    """The form came again after its booking was made: whoever sent it knows whom it is for."""
+    view = booking_queries.by_token(signed_links.token(form.state.booking_id or ""))
+    if form.typed.get("email", "").strip().casefold() == view.email.casefold():
+        return _after(form.visit, path_of(form.offer.workspace_slug, form.offer.slug), view)
+    return _used(form)
+
+
+def _used(form: _Form) -> Response:
+    back = form.visit.link(path_of(form.offer.workspace_slug, form.offer.slug))
+    return _page(form.visit, "used.html", 409, offer=form.offer, back=back)
+
+
+def _page(visit: Visit, template: str, status: int, **context: Any) -> Response:
+    return answers.page(visit, template, status=status, embeddable=True, secret=True, **context)
+
+
+def _wrong(form: _Form, error: InvalidInput) -> Response:
+    """Say everything that is wrong with the fields, not only the first thing."""
+    questions = parse_questions(form.offer.questions)
+    name, sentence = words.of_field(form.visit, error, questions)
+    if name:
+        form.errors[name] = sentence
+        for other in _other_errors(form):
+            found, text = words.of_field(form.visit, other, questions)
+            form.errors.setdefault(found, text)
+    else:
+        form.trouble = sentence
+    return _shown(form, 422)
+
+
+def _other_errors(form: _Form) -> list[InvalidInput]:
+    """What is wrong with name and address besides; answers are looked at once those are right."""
+    found = []
+    for name, most in (("name", 200), ("email", 320)):
+        try:
+            if not clean_text(form.typed.get(name, ""), name, most):
+                raise InvalidInput(field=name)
+        except InvalidInput as error:
+            found.append(error)
+    return found
+
+
+def _taken(form: _Form, error: SlotUnavailable) -> Response:
+    """The time is somebody else's by now: the form stays, with the other times of that day to choose from."""
+    form.trouble = words.of_error(form.visit, error)
+    form.others = _others(form)
+    return _shown(form, 409)
+
+
+def _others(form: _Form) -> list[times.Time]:
+    """Free times near the one that was wanted: of its day, or else the next ones."""
+    minutes = int((form.state.end - form.state.start) / timedelta(minutes=1))
+    local = form.state.start.astimezone(ZoneInfo(form.zone))
+    begin = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    locale, hour12 = form.visit.language.locale, form.visit.hour12
+    view = available_slots.slots(
+        form.offer.id,
+        begin,
+        begin + timedelta(days=8),
+        zone=form.zone,
+        duration=minutes if minutes in form.offer.durations else None,
+        own_holds=[signed_links.hold_row_id(form.token)],
+    )
+    same = [slot for slot in view.slots if slot.start.date() == local.date() and slot.start != local]
+    found = []
+    for slot in (same or [slot for slot in view.slots if slot.start != local])[:_OTHERS]:
+        label = formats.clock(slot.start, form.zone, locale, hour12)
+        if not same:
+            label = f"{formats.full_date(slot.start.date(), locale)}, {label}"
+        found.append(times.Time(times.rfc3339(slot.start), label))
+    return found
+
+
+def _asks_approval(form: _Form) -> bool:
+    """Whether the booking would wait for approval because a calendar could not be read: the customer is told first."""
+    if form.offer.requires_approval:
+        return False
+    here = form.state.start
+    view = available_slots.slots(form.offer.id, here, here + timedelta(minutes=1), zone=form.zone)
+    return view.freshness.needs_approval
+
+
+def _shown(form: _Form, status: int = 200) -> Response:
+    visit, state = form.visit, form.state
+    _ = visit.language.gettext
+    locale = visit.language.locale
+    path = path_of(form.offer.workspace_slug, form.offer.slug)
+    local = state.start.astimezone(ZoneInfo(form.zone))
+    end = max(state.end, state.start)
+    labels = {"name": _("Name"), "email": _("Email")}
+    return answers.page(
+        visit,
+        "details.html",
+        status=status,
+        embeddable=True,
+        secret=True,
+        offer=form.offer,
+        fields=forms.fields(labels, parse_questions(form.offer.questions), form.typed, form.errors),
+        trouble=form.trouble,
+        errors=form.errors,
+        others=form.others,
+        asks_approval=form.asks_approval or bool(form.typed.get("approval")),
+        kept=state.kept,
+        keeps=form.offer.seats == 1,
+        seconds=state.seconds,
+        until=formats.clock(visit.now + timedelta(seconds=state.seconds), form.zone, locale, visit.hour12),
+        start=times.rfc3339(state.start),
+        day=formats.full_date(local.date(), locale),
+        time=formats.span(state.start, end, form.zone, locale, visit.hour12),
+        zone=zones.described(form.zone, state.start, locale),
+        minutes=int((end - state.start) / timedelta(minutes=1)),
+        action=visit.link(f"{path}/hold/{form.token}"),
+        again=visit.link(f"{path}/hold/{form.token}/again"),
+        back=visit.link(path, day=local.date().isoformat(), hold=form.token),
+        path=path,
+    )
+
+
+def _moment(text: str) -> datetime:
+    """The start that a button stands for. :raises InvalidInput: it is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput("This is no time.", field="start") from None
+    if found.tzinfo is None:
+        raise InvalidInput("This is no time.", field="start")
+    return found

@@ -1,0 +1,104 @@
+"""A booking as its customer reads it, and the ways into the customer's own calendar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from calendar_app.booking_site import formats, zones
+from calendar_app.booking_site.visit import Visit
+from calendar_app.domain.booking import HOLDING
+from calendar_app.services.bookings.queries import BookingView
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """``status`` is that of the booking, and ``over`` once it has begun. ``zone``: the customer's, with its offset.
+
+    ``deadline``: until when the customer may change it, in words; empty where that is its start. ``changeable``: they
+    still may. Links are addresses of this site, but the two of calendars elsewhere.
+    """
+
+    title: str
+    business: str
+    status: str
+    over: bool
+    day: str
+    time: str
+    zone: str
+    hosts: str
+    name: str
+    email: str
+    location: str
+    manage: str
+    ics: str
+    google: str
+    outlook: str
+    deadline: str
+    changeable: bool
+
+
+def of(visit: Visit, view: BookingView) -> Facts:
+    """The booking in its customer's zone, or the one that the address names."""
+    zone = zone_of(visit, view)
+    locale, hour12 = visit.language.locale, visit.hour12
+    begins = view.start.astimezone(ZoneInfo(zone))
+    holds = view.status in HOLDING and visit.now < view.start
+    manage = f"/manage/{view.manage_token}"
+    return Facts(
+        title=view.title,
+        business=view.workspace_name,
+        status=view.status,
+        over=view.status in HOLDING and visit.now >= view.start,
+        day=formats.full_date(begins.date(), locale),
+        time=formats.span(view.start, view.end, zone, locale, hour12),
+        zone=zones.described(zone, view.start, locale),
+        hosts=", ".join(host.name for host in view.hosts),
+        name=view.name,
+        email=view.email,
+        location=view.location,
+        manage=visit.link(manage, tz="", duration=""),
+        ics=f"{manage}/booking.ics",
+        google=google_link(view.title, view.start, view.end, view.location),
+        outlook=outlook_link(view.title, view.start, view.end, view.location),
+        deadline=_deadline(visit, view, zone) if holds else "",
+        changeable=holds and visit.now <= view.change_deadline,
+    )
+
+
+def zone_of(visit: Visit, view: BookingView) -> str:
+    """The zone that the address names, else the one that the booking was made in."""
+    return zones.current(visit.params.get("tz", "")) or zones.current(view.timezone) or "UTC"
+
+
+def _deadline(visit: Visit, view: BookingView, zone: str) -> str:
+    if view.change_deadline == view.start:
+        return ""
+    day = view.change_deadline.astimezone(ZoneInfo(zone)).date()
+    clock = formats.clock(view.change_deadline, zone, visit.language.locale, visit.hour12)
+    return f"{formats.full_date(day, visit.language.locale)}, {clock}"
+
+
+def google_link(title: str, start: datetime, end: datetime, location: str) -> str:
+    """A link that opens Google Calendar with the event filled in (its TEMPLATE action, known from use)."""
+    stamps = (f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}" for at in (start, end))
+    query = {"action": "TEMPLATE", "text": title, "dates": "/".join(stamps)}
+    if location:
+        query["location"] = location
+    return f"https://calendar.google.com/calendar/render?{urlencode(query)}"
+
+
+def outlook_link(title: str, start: datetime, end: datetime, location: str) -> str:
+    """The same for Outlook on the web (its compose link, known from use)."""
+    query = {
+        "path": "/calendar/action/compose",
+        "rru": "addevent",
+        "subject": title,
+        "startdt": f"{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "enddt": f"{end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+    }
+    if location:
+        query["location"] = location
+    return f"https://outlook.live.com/calendar/0/deeplink/compose?{urlencode(query)}"

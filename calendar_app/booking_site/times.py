@@ -1,0 +1,182 @@
+"""A month of days and the times of one of them: what a page shows of the slots that a service found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from calendar_app.booking_site import formats, zones
+from calendar_app.booking_site.visit import Visit
+from calendar_app.domain.freebusy import StalePolicy
+from calendar_app.services.availability.slots import FreshnessView, SlotsView, SlotView
+
+Ask = Callable[[datetime, datetime], SlotsView]
+"""The slots that start in ``[start, end)``, in the visitor's zone."""
+LONGEST = timedelta(days=360)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A cell of the month. ``link`` is empty where there are no times."""
+
+    number: int
+    label: str
+    link: str = ""
+    today: bool = False
+    selected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """A start that can be chosen: its instant in RFC 3339, how it reads, and the seats left, if that counts."""
+
+    start: str
+    label: str
+    seats: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """``blanks``: cells before the first. ``day``: the chosen one, in words; empty: none. ``none``: why nothing is
+    shown, ``month``, ``day`` or ``ever``. ``previous``, ``following``, ``first_free`` are links, empty where they lead
+    nowhere."""
+
+    title: str
+    weekdays: tuple[tuple[str, str], ...]
+    blanks: int
+    days: tuple[Day, ...]
+    day: str
+    times: tuple[Time, ...]
+    none: str
+    previous: str
+    following: str
+    first_free: str
+    zone: str
+    zone_text: str
+    freshness: str
+    query: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What can be turned to, in the visitor's zone."""
+
+    zone: str
+    today: date
+    last: date
+
+    def midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time(), ZoneInfo(self.zone))
+
+
+def month(visit: Visit, path: str, ask: Ask, *, zone: str, horizon_days: int) -> Month:
+    """The month that the visit asks for, or the first that has times, and the times of the day that it asks for, or of
+    the first one. Links lead to ``path``."""
+    today = visit.now.astimezone(ZoneInfo(zone)).date()
+    frame = _Frame(zone, today, today + min(timedelta(days=horizon_days), LONGEST))
+    first, view = _found(visit, frame, ask)
+    days = _by_day(view)
+    shown = {day: slots for day, slots in days.items() if day.replace(day=1) == first}
+    chosen = visit.day if visit.day in shown else None
+    if chosen is None and visit.day is None and shown:
+        chosen = min(shown)
+    slots = shown.get(chosen, []) if chosen else []
+    before, after = add_months(first, -1), add_months(first, 1)
+    return Month(
+        title=formats.month_title(first, visit.language.locale),
+        weekdays=formats.weekdays(visit.language.locale),
+        blanks=(first.weekday() - visit.language.locale.first_week_day) % 7,
+        days=tuple(_cells(visit, path, first, shown, today, chosen)),
+        day=formats.full_date(chosen, visit.language.locale) if chosen else "",
+        times=tuple(_times(visit, slots, view, zone)),
+        none=_why_none(visit, days, shown, chosen),
+        previous=visit.link(path, month=f"{before:%Y-%m}") if first > today.replace(day=1) else "",
+        following=visit.link(path, month=f"{after:%Y-%m}") if after <= frame.last else "",
+        first_free=visit.link(path) if visit.month else "",
+        zone=zone,
+        zone_text=zones.described(zone, visit.now, visit.language.locale),
+        freshness=freshness(view.freshness),
+        query={
+            "month": f"{first:%Y-%m}",
+            "day": chosen.isoformat() if chosen else visit.params.get("day", ""),
+        },
+    )
+
+
+def _found(visit: Visit, frame: _Frame, ask: Ask) -> tuple[date, SlotsView]:
+    """The month to show, and slots that hold all of it."""
+    this, latest = frame.today.replace(day=1), frame.last.replace(day=1)
+    if visit.month:
+        wanted = min(max(visit.month, this), latest)
+        return wanted, ask(frame.midnight(wanted), frame.midnight(add_months(wanted, 1)))
+    begun = add_months(this, 2)
+    view = ask(visit.now, frame.midnight(begun))
+    if not view.found and begun <= frame.last:
+        view = ask(frame.midnight(begun), frame.midnight(frame.last + timedelta(days=1)))
+    first = view.slots[0].start.date().replace(day=1) if view.found else this
+    return first, view
+
+
+def _by_day(view: SlotsView) -> dict[date, list[SlotView]]:
+    days: dict[date, list[SlotView]] = {}
+    for slot in view.slots:
+        days.setdefault(slot.start.date(), []).append(slot)
+    return days
+
+
+def _cells(
+    visit: Visit, path: str, first: date, shown: dict[date, list[SlotView]], today: date, chosen: date | None
+) -> list[Day]:
+    cells, day, end = [], first, add_months(first, 1)
+    while day < end:
+        link = visit.link(path, month=f"{first:%Y-%m}", day=day.isoformat()) if day in shown else ""
+        label = formats.full_date(day, visit.language.locale)
+        cells.append(Day(day.day, label, link, day == today, day == chosen))
+        day += timedelta(days=1)
+    return cells
+
+
+def _times(visit: Visit, slots: list[SlotView], view: SlotsView, zone: str) -> list[Time]:
+    locale, hour12 = visit.language.locale, visit.hour12
+    return [
+        Time(
+            rfc3339(slot.start),
+            formats.clock(slot.start, zone, locale, hour12),
+            view.seats.get(int(slot.start.timestamp()), 0),
+        )
+        for slot in slots
+    ]
+
+
+def _why_none(
+    visit: Visit, days: dict[date, list[SlotView]], shown: dict[date, list[SlotView]], chosen: date | None
+) -> str:
+    if chosen:
+        return ""
+    if shown:
+        return "day"
+    return "month" if visit.month or days else "ever"
+
+
+def freshness(view: FreshnessView) -> str:
+    """How far the times can be trusted: ``closed`` (some times are not offered until a calendar can be read), ``asks``
+    (bookings wait for approval), ``old``, or empty."""
+    policies = {calendar.policy for calendar in view.calendars if calendar.stale}
+    if StalePolicy.CLOSE in policies:
+        return "closed"
+    if view.needs_approval:
+        return "asks"
+    return "old" if view.stale else ""
+
+
+def rfc3339(moment: datetime) -> str:
+    """``2026-12-03T09:30:00+01:00``, with the offset of the zone that it is in."""
+    return moment.isoformat()
+
+
+def add_months(day: date, months: int) -> date:
+    """The first of the month that lies so many months after that of ``day``."""
+    index = day.year * 12 + day.month - 1 + months
+    return date(index // 12, index % 12 + 1, 1)
