@@ -8,9 +8,10 @@ lost, ends in one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,7 @@ from calendar_app.booking_site import answers, facts, formats, forms, times, wor
 from calendar_app.booking_site.choose import closed
 from calendar_app.booking_site.forms import Posted
 from calendar_app.booking_site.visit import Visit, path_of
-from calendar_app.domain.intake import clean_text, parse_questions
+from calendar_app.domain.intake import clean_answers, clean_email, clean_name, parse_questions
 from calendar_app.errors import AlmanacError, InvalidInput, NotFound, SlotUnavailable, TooManyRequests
 from calendar_app.services.availability import slots as available_slots
 from calendar_app.services.bookings import create as booking_create
@@ -155,6 +156,9 @@ def confirm(request: Request, workspace: str, kind: str, token: str, posted: Pos
     form.typed = posted
     if form.state.booking_id:
         return _again(form)
+    _find_errors(form)
+    if form.errors:
+        return _shown(form, 422)
     if not posted.get("approval"):
         form.asks_approval = _asks_approval(form)
         if form.asks_approval:
@@ -265,29 +269,29 @@ def _page(visit: Visit, template: str, status: int, **context: Any) -> Response:
 
 
 def _wrong(form: _Form, error: InvalidInput) -> Response:
-    """Say everything that is wrong with the fields, not only the first thing."""
-    questions = parse_questions(form.offer.questions)
-    name, sentence = words.of_field(form.visit, error, questions)
+    """Say what a booking was refused for, beside its field if it has one."""
+    name, sentence = words.of_field(form.visit, error, parse_questions(form.offer.questions))
     if name:
         form.errors[name] = sentence
-        for other in _other_errors(form):
-            found, text = words.of_field(form.visit, other, questions)
-            form.errors.setdefault(found, text)
     else:
         form.trouble = sentence
     return _shown(form, 422)
 
 
-def _other_errors(form: _Form) -> list[InvalidInput]:
-    """What is wrong with name and address besides; answers are looked at once those are right."""
-    found = []
-    for name, most in (("name", 200), ("email", 320)):
+def _find_errors(form: _Form) -> None:
+    """Everything that is wrong with what was typed, at once, before anything is asked of a calendar."""
+    questions, given = parse_questions(form.offer.questions), forms.answers(form.typed)
+    checks: list[Callable[[], object]] = [
+        partial(clean_name, form.typed.get("name", "")),
+        partial(clean_email, form.typed.get("email", "")),
+        *(partial(clean_answers, (each,), {each.id: given.get(each.id)}) for each in questions),
+    ]
+    for check in checks:
         try:
-            if not clean_text(form.typed.get(name, ""), name, most):
-                raise InvalidInput(field=name)
+            check()
         except InvalidInput as error:
-            found.append(error)
-    return found
+            name, sentence = words.of_field(form.visit, error, questions)
+            form.errors[name] = sentence
 
 
 def _taken(form: _Form, error: SlotUnavailable) -> Response:
