@@ -59,7 +59,18 @@ class _SiteRoute(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if "\x00" in scope["path"]:  # which PostgreSQL cannot even look for
             scope = {**scope, "path": "/book"}
+        if scope["method"] == "HEAD":  # RFC 9110 section 9.3.2: as GET, without the content
+            scope, send = {**scope, "method": "GET"}, _without_content(send)
         await self.site(scope, receive, send)
+
+
+def _without_content(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head
 
 
 def static(request: Request, version: str, name: str) -> Response:

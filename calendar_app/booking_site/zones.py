@@ -21,6 +21,28 @@ from calendar_app.domain.zones import is_zone
 
 MOST = 60
 """Places that one search shows."""
+_NO_MATCH = 3
+_MORE_CITIES = {
+    "America/Chicago": "Houston, Dallas, Austin, Minneapolis",
+    "America/Los_Angeles": "San Francisco, Seattle, San Diego, Las Vegas, Portland",
+    "America/New_York": "Washington, Boston, Miami, Philadelphia, Atlanta",
+    "America/Sao_Paulo": "Rio de Janeiro, Brasilia",
+    "America/Toronto": "Montreal, Ottawa",
+    "Asia/Kolkata": "Mumbai, Delhi, Bangalore, Chennai, Hyderabad",
+    "Asia/Shanghai": "Beijing, Peking, Shenzhen, Guangzhou",
+    "Asia/Tokyo": "Osaka, Kyoto",
+    "Australia/Sydney": "Canberra",
+    "Europe/Berlin": "Munich, München, Hamburg, Cologne, Köln, Frankfurt, Stuttgart, Leipzig",
+    "Europe/Istanbul": "Ankara, Izmir",
+    "Europe/London": "Manchester, Birmingham, Edinburgh, Glasgow",
+    "Europe/Madrid": "Barcelona, Valencia, Sevilla",
+    "Europe/Paris": "Lyon, Marseille",
+    "Europe/Rome": "Milan, Mailand, Milano, Naples, Neapel",
+    "Europe/Vienna": "Graz, Salzburg, Linz",
+    "Europe/Warsaw": "Krakow",
+    "Europe/Zurich": "Geneva, Genf, Basel, Bern",
+}
+"""Large cities that give no zone its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +98,22 @@ def described(zone: str, at: datetime, locale: Locale) -> str:
 
 def search(text: str, locale: Locale) -> list[Place]:
     """Places whose city, country or zone begins with, or then contains, what was typed; all for an empty text."""
-    wanted = _plain(text[:100])
+    wanted = _plain(text[:100].replace("_", " "))
     if not wanted:
         return list(_all(locale))
-    ranked = []
-    for found in _all(locale):
-        names = _names(found.zone, locale)
-        if any(name.startswith(wanted) for name in names):
-            ranked.append((0, found))
-        elif any(wanted in name for name in names):
-            ranked.append((1, found))
-    ranked.sort(key=lambda entry: (entry[0], entry[1].city))
-    return [found for _, found in ranked[:MOST]]
+    ranked = [(_rank(wanted, _names(found.zone, locale)), found) for found in _all(locale)]
+    matching = [entry for entry in ranked if entry[0] < _NO_MATCH]
+    matching.sort(key=lambda entry: (entry[0], entry[1].city))
+    return [found for _, found in matching[:MOST]]
+
+
+def _rank(wanted: str, names: tuple[str, ...]) -> int:
+    """How well a text matches: 0 is a whole name."""
+    if wanted in names:
+        return 0
+    if any(name.startswith(wanted) for name in names):
+        return 1
+    return 2 if any(wanted in name for name in names) else _NO_MATCH
 
 
 @lru_cache(maxsize=16)
@@ -101,6 +127,8 @@ def _names(zone: str, locale: Locale) -> tuple[str, ...]:
     """What a zone can be found by, here and in English."""
     found = [place(zone, each) for each in (locale, Locale("en"))]
     texts = {zone.replace("_", " "), *(each.city for each in found), *(each.country for each in found)}
+    texts |= {old.rpartition("/")[2].replace("_", " ") for old, new in _renamed().items() if new == zone}
+    texts |= set(_MORE_CITIES.get(zone, "").split(", "))
     words = {word for text in texts for word in text.split()}
     return tuple(_plain(text) for text in texts | words if text)
 

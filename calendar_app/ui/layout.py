@@ -130,12 +130,11 @@ def times_in(before: rx.Var[str] | str = "") -> rx.Component:
 
 
 def public_page(
-    *content: rx.Component, on_ready: Any, on_change: Any = None, on_leave: Any = None, seconds: int = 0
+    *content: rx.Component, on_ready: Any, on_change: Any = None, seconds: int = 0
 ) -> rx.Component:
     """A page for people without an account: no navigation; ``on_change`` is called every ``seconds``."""
     changes: dict[str, Any] = {"socket": rx.State.router.session.session_id}
     changes |= {"on_change": on_change, "seconds": seconds} if on_change else {}
-    changes |= {"on_leave": on_leave} if on_leave else {}
     return rx.fragment(
         skip_link(),
         notices(),

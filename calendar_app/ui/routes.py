@@ -9,15 +9,12 @@ from calendar_app.ui.pages import (
     admin,
     appointments,
     availability,
-    book,
-    book_list,
     bookings,
     calendars,
     dashboard,
     event_types,
     join,
     landing,
-    manage,
     not_found,
     orders,
     security,
@@ -48,9 +45,6 @@ def add_pages(app: rx.App) -> None:
         (f"{appointments.PATH}/[taken_by]", appointments.appointments, "Appointments · Almanac"),
         *((f"{ADMINISTRATOR}/{name}", answer, "Almanac") for name, answer in ADMINISTRATOR_PAGES),
         ("/join/[invitation_token]", join.join, "Invitation · Almanac"),
-        ("/book/[workspace]", book_list.book_list, book_list.BookListState.title),
-        ("/book/[workspace]/[event_type]", book.book, book.BookState.page_title),
-        ("/manage/[booking_token]", manage.manage, "Your booking · Almanac"),
     ):
         app.add_page(component, route=path, title=title, description=DESCRIPTION, image="/favicon.svg")
     app.add_page(not_found.not_found, route="404", title="Page not found · Almanac", image="/favicon.svg")

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Product, Visitors
-from tests.e2e.test_story import open_day
+from tests.e2e.test_story import open_day, slots
 
 PUBLIC = {
     "/": "Bookings that land",
@@ -18,7 +18,7 @@ PUBLIC = {
     "/no/such/page": "Page not found",
     "/book/demo": "Demo",
     "/book/demo/intro": "Intro call",
-    "/manage/made-up": "No booking here",
+    "/manage/made-up": "Page not found",
 }
 PRIVATE = {
     "/dashboard": "Dashboard",
@@ -97,23 +97,29 @@ def test_dialogs_have_no_barriers_and_give_the_focus_back(visitors: Visitors, co
 
 
 def test_a_visitor_books_with_the_keyboard_alone(visitors: Visitors) -> None:
-    """Arrow keys walk through days and times; Enter chooses; the focus follows to each step's heading."""
+    """Arrow keys walk through days and times; Enter chooses; Tab reaches every field."""
     page = visitors.new()
-    settled(page, "/book/demo/intro", "Intro call")
     open_day(page, 5)
-    days = page.get_by_role("button", name=re.compile("times available$"))
+    days = page.get_by_role("link", name=re.compile("times available$"))
     days.first.focus()
-    for key, reached in (("End", days.last), ("Home", days.first), ("End", days.last)):
-        page.keyboard.press(key)
-        expect(reached).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(days.nth(1)).to_be_focused()
     page.keyboard.press("Enter")
-    expect(days.last).to_have_attribute("aria-pressed", "true")
-    time = page.get_by_role("group", name=re.compile("^Times on")).get_by_role("button")
-    time.first.focus()
+    expect(page.locator(".day[aria-current]")).to_have_count(1)
+    expect(slots(page).first).to_be_visible()
+    slots(page).first.focus()
     page.keyboard.press("ArrowDown")
-    expect(time.nth(1)).to_be_focused()
+    expect(slots(page).nth(1)).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Who is coming?")).to_be_focused()
+    expect(page.get_by_role("heading", name="Who is coming?")).to_be_visible()
+    page.get_by_role("link", name="Other times").focus()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Name")).to_be_focused()
+    page.keyboard.type("Kim Keyboard")
+    page.keyboard.press("Tab")
+    page.keyboard.type("kim@example.org")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="You are booked")).to_be_visible()
 
 
 def test_every_page_names_itself(product: Product, visitors: Visitors, connected: Page) -> None:
@@ -129,12 +135,13 @@ def test_every_page_names_itself(product: Product, visitors: Visitors, connected
     assert visitor.locator("html").get_attribute("lang") == "en"
 
 
-def test_the_public_page_loads_no_calendar_grid(visitors: Visitors) -> None:
-    """Visitors do not pay for the dashboard: no FullCalendar code travels to the booking page."""
+def test_the_public_page_loads_little(visitors: Visitors) -> None:
+    """Visitors do not pay for the staff's pages: four files of this site, and no websocket."""
     page = visitors.new()
-    scripts: list[str] = []
-    page.on("response", lambda answer: scripts.append(answer.url) if answer.url.endswith(".js") else None)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: asked.append(socket.url))
     settled(page, "/book/demo/intro", "Intro call")
-    assert scripts
-    bodies = [page.request.get(url).text() for url in scripts]
-    assert not [url for url, body in zip(scripts, bodies, strict=True) if "fc-breezy" in body]
+    page.wait_for_timeout(1_000)
+    assert len(asked) <= 5, asked
+    assert not [url for url in asked if "/assets/" in url or url.startswith("ws")]

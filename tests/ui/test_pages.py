@@ -24,10 +24,8 @@ from calendar_app.services.event_types.queries import HostView
 from calendar_app.services.orders.queries import OrderLineView, OrderView
 from calendar_app.services.workspaces.members import ColleagueView
 from calendar_app.ui import oauth, session
-from calendar_app.ui.components.appointment import google_url
 from calendar_app.ui.components.connections import connection_rows
 from calendar_app.ui.components.month import add_months, month_cells
-from calendar_app.ui.components.questions import answers_of
 from calendar_app.ui.pages import appointments, dashboard, orders, security, sign_in
 from calendar_app.ui.pages.availability import rows as hours
 from calendar_app.ui.pages.bookings.rows import in_words, worst
@@ -208,24 +206,11 @@ def test_the_history_reads_as_sentences() -> None:
     )
 
 
-def test_answers_are_the_fields_that_were_filled_in() -> None:
-    """Only the questions' own fields count, and empty ones are left out."""
-    form = {"name": "Ada", "answer-topic": "Engines", "answer-phone": "", "answer-ok": "true"}
-    assert answers_of(form) == {"topic": "Engines", "ok": "true"}
-
-
 def test_the_worst_receipt_stands_for_the_booking() -> None:
     """A failure anywhere is what staff must see first."""
     assert worst(["verified", "failed", "queued"]) == "failed"
     assert worst(["verified", "written"]) == "written"
     assert worst([]) == ""
-
-
-def test_the_google_link_carries_utc_instants() -> None:
-    """Dates go as UTC stamps, texts are encoded."""
-    url = google_url("A & B", NOW, NOW + timedelta(minutes=30), "Here")
-    assert "dates=20261121T120000Z%2F20261121T123000Z" in url
-    assert "text=A+%26+B" in url
 
 
 def test_a_booking_to_be_disconnected_stands_on_the_viewers_day() -> None:

@@ -86,15 +86,11 @@ function useReload({ load, owner, kept, restored, onReady, onRestore }) {
 }
 
 /* Tells the page's state what only the browser knows, once it stands; then of changes that were pushed, and the time. */
-export function Lifecycle({ told, shown, socket, seconds, leaveTo, onReady, onChange, onLeave, ...loads }) {
+export function Lifecycle({ told, shown, socket, seconds, leaveTo, onReady, onChange, ...loads }) {
   useReload({ ...loads, onReady });
   const asked = useRef(0);
   const last = useRef("");
   const token = useRef("");
-  useEffect(() => {
-    if (!onLeave) return undefined;
-    return () => onLeave();
-  }, []);
   useEffect(() => {
     if (visited) document.getElementById("main")?.focus({ preventScroll: true });
     visited = true;
@@ -189,47 +185,6 @@ export function Ago({ instant, prefix = "" }) {
     "time",
     { dateTime: instant, title: exact, suppressHydrationWarning: true },
     `${prefix}${prefix ? " " : ""}${relative(instant)}`,
-  );
-}
-
-const deadlines = new Map();
-
-/* "… for 9:32", ticking down the `seconds` that were left when `until` arrived, so that a wrong clock does not matter.
-   Screen readers hear of it when little is left, not every second. Closing the page deletes `resource`. */
-export function Countdown({ until, seconds, text, resource, onEnd }) {
-  const [, tick] = useState(0);
-  if (until && !deadlines.has(until)) deadlines.set(until, Date.now() + seconds * 1000);
-  const left = until ? Math.max(0, Math.ceil((deadlines.get(until) - Date.now()) / 1000)) : 0;
-  useEffect(() => {
-    if (!until) return undefined;
-    const timer = setInterval(() => {
-      tick((count) => count + 1);
-      if (Date.now() < deadlines.get(until)) return;
-      clearInterval(timer);
-      onEnd?.();
-    }, 1000);
-    return () => clearInterval(timer);
-  }, [until]);
-  useEffect(() => {
-    if (!resource) return undefined;
-    // The socket is gone by then, more often than not; a request with keepalive outlives the page.
-    const hide = () => fetch(resource, { method: "DELETE", keepalive: true });
-    const show = (event) => event.persisted && onEnd?.();
-    window.addEventListener("pagehide", hide);
-    window.addEventListener("pageshow", show);
-    return () => {
-      window.removeEventListener("pagehide", hide);
-      window.removeEventListener("pageshow", show);
-    };
-  }, [resource]);
-  if (!until) return null;
-  const clock = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-  const spoken = left > 120 || left === 0 ? "" : left > 60 ? "Two minutes left." : "One minute left.";
-  return createElement(
-    "span",
-    { className: "tabular" },
-    createElement("span", { role: "timer", "aria-live": "off", suppressHydrationWarning: true }, `${text} ${clock}`),
-    createElement("span", { className: "visually-hidden", "aria-live": "polite" }, spoken),
   );
 }
 

@@ -1,4 +1,4 @@
-"""What needs the browser itself: its zone and hour cycle, ticking times, countdowns, arrow keys. See ``browser.js``."""
+"""What needs the browser itself: its zone and hour cycle, ticking times, arrow keys. See ``browser.js``."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def _restored(
 
 
 class Lifecycle(rx.Component):
-    """Calls ``on_ready(zone, hour12)`` when the page stands, ``on_leave`` when another page of the application follows,
-    and ``on_change`` when the page should be read again: every ``seconds``, on another ``socket`` (``on_ready`` where
-    that came with a state of its own), and when it was ``told`` of something newer than is ``shown``.
+    """Calls ``on_ready(zone, hour12)`` when the page stands, and ``on_change`` when it should be read again: every
+    ``seconds``, on another ``socket`` (``on_ready`` where that came with a state of its own), and when it was ``told``
+    of something newer than is ``shown``.
 
     ``load`` is the number of the page's load, which goes with the stored state: without it the page is loaded again,
     and ``on_restore(owner, kept)`` hands in what it held before; once ``restored`` says that it is there, what was
@@ -51,7 +51,6 @@ class Lifecycle(rx.Component):
     on_restore: rx.EventHandler[_restored]
     on_ready: rx.EventHandler[_ready]
     on_change: rx.EventHandler[rx.event.no_args_event_spec]
-    on_leave: rx.EventHandler[rx.event.no_args_event_spec]
 
 
 class Notices(rx.Component):
@@ -71,21 +70,6 @@ class Ago(rx.Component):
     tag = "Ago"
     instant: rx.Var[str]
     prefix: rx.Var[str]
-
-
-class Countdown(rx.Component):
-    """``text`` and the minutes and seconds that are left; ``until`` (RFC 3339) tells one countdown from another.
-
-    Should the page be closed meanwhile, the browser deletes ``resource``, an address of the HTTP API.
-    """
-
-    library = _SOURCE.importable_path
-    tag = "Countdown"
-    until: rx.Var[str]
-    seconds: rx.Var[int]
-    text: rx.Var[str]
-    resource: rx.Var[str]
-    on_end: rx.EventHandler[rx.event.no_args_event_spec]
 
 
 class ZoneSelect(rx.Component):
@@ -111,6 +95,5 @@ class ArrowKeys(rx.Component):
 
 lifecycle = Lifecycle.create
 ago = Ago.create
-countdown = Countdown.create
 zone_select = ZoneSelect.create
 arrow_keys = ArrowKeys.create

@@ -5,6 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from calendar_app.settings import get_settings
+from calendar_app.ui.components import plain
 from calendar_app.ui.components.browser import lifecycle
 from calendar_app.ui.layout import brand, skip_link
 from calendar_app.ui.session import identify
@@ -99,7 +100,12 @@ def landing() -> rx.Component:
                     _link_button("Get started", "/signup"),
                     rx.cond(
                         LandingState.sandbox,
-                        _link_button("Book a demo call", "/book/demo/intro", variant="soft"),
+                        rx.button(
+                            plain.link("Book a demo call", href="/book/demo/intro"),
+                            as_child=True,
+                            size="3",
+                            variant="soft",
+                        ),
                     ),
                     spacing="3",
                     wrap="wrap",

@@ -7,6 +7,7 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.ui import notices
+from calendar_app.ui.components import plain
 from calendar_app.ui.components.feedback import empty_state, loading
 from calendar_app.ui.components.forms import confirm
 from calendar_app.ui.layout import page
@@ -118,7 +119,7 @@ def event_types() -> rx.Component:
                     rx.el.ul(rx.foreach(EventTypesState.rows, _row), class_name="plain list"),
                     rx.text(
                         "All of them on one page: ",
-                        rx.el.a(everything, href=everything, class_name="text-link"),
+                        plain.link(everything, href=everything, class_name="text-link"),
                         size="2",
                         color_scheme="gray",
                     ),
