@@ -2,7 +2,7 @@
 
 A time that is chosen is kept by a hold, and its form has an address of its own, in which a token names the hold. Who is
 sent that address can fill in the form, and nothing else: the token neither opens nor changes the booking that is made
-(docs/decisions/0017). The hold is the key of the booking, so a form that is sent twice, or again after an answer was
+(docs/decisions/0018). The hold is the key of the booking, so a form that is sent twice, or again after an answer was
 lost, ends in one.
 """
 
