@@ -210,8 +210,17 @@ class _Looks:
             while len(self._found) > _MOST_LOOKS:
                 del self._found[next(iter(self._found))]
 
+    def forget(self) -> None:
+        with self._lock:
+            self._found.clear()
+
 
 _looks = _Looks()
+
+
+def forget() -> None:
+    """Look again for whoever asks next."""
+    _looks.forget()
 
 
 def _look(visit: Visit, workspace: str, kind: str) -> _Look:
