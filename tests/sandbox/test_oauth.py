@@ -47,6 +47,18 @@ def test_code_flow_with_pkce_ends_with_a_working_token(sandbox: Sandbox) -> None
     assert sandbox.api(tokens["access_token"]).get("users/me/calendarList").status_code == 200
 
 
+def test_grants_of_an_application_in_testing_end_after_a_week(sandbox: Sandbox) -> None:
+    """Every answer says what is left of the grant; after seven days its refresh token is over."""
+    sandbox.rule("testing")
+    first = sandbox.tokens()
+    assert first["refresh_token_expires_in"] == 7 * 86_400
+    sandbox.clock.advance(days=6)
+    renewal = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+    assert sandbox.token(**renewal).json()["refresh_token_expires_in"] == 86_400
+    sandbox.clock.advance(days=1)
+    assert sandbox.token(**renewal).json()["error"] == "invalid_grant"
+
+
 def test_deny_redirects_with_access_denied(sandbox: Sandbox) -> None:
     """Deny carries an error and no code."""
     answer = sandbox.decide("deny")

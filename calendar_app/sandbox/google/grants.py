@@ -43,10 +43,11 @@ class CodeGrant:
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """The account and scopes behind a token."""
+    """The account and scopes behind a token; ``ends``: when it ends, in epoch milliseconds, ``None`` for never."""
 
     account: str
     scopes: tuple[str, ...]
+    ends: int | None = None
 
 
 class Grants:
@@ -101,14 +102,14 @@ class Grants:
         return CodeGrant(scopes=tuple(row["scopes"].split()), refreshable=bool(row["refreshable"]), **fields)
 
     def issue(self, kind: str, grant: TokenGrant) -> str:
-        """A new ``access`` or ``refresh`` token."""
+        """A new ``access`` or ``refresh`` token; the latter ends with the grant."""
         now = self.store.now_ms()
         token = (
             f"ya29.sandbox-{secrets.token_urlsafe(48)}"
             if kind == "access"
             else f"1//0{secrets.token_urlsafe(48)}"
         )
-        expires = now + self.access_token_life * 1000 if kind == "access" else None
+        expires = now + self.access_token_life * 1000 if kind == "access" else grant.ends
         with self.store.writing():
             self.store.db.execute("DELETE FROM token WHERE expires <= ?", (now - 86_400_000,))
             self.store.db.execute(
@@ -124,7 +125,7 @@ class Grants:
         ).fetchone()
         if row is None or (row["expires"] is not None and row["expires"] <= self.store.now_ms()):
             return None
-        return TokenGrant(row["account"], tuple(row["scopes"].split()))
+        return TokenGrant(row["account"], tuple(row["scopes"].split()), row["expires"])
 
     def withdraw(self, account: str) -> None:
         """Ends the account's consent with all its tokens and channels, as Google's "Remove access" does."""

@@ -25,7 +25,9 @@ from calendar_app.sandbox.google import scopes as known_scopes
 from calendar_app.sandbox.google.calendars import Account, Calendars
 from calendar_app.sandbox.google.grants import CodeGrant, Grants, TokenGrant
 from calendar_app.sandbox.google.resource import EMAIL
+from calendar_app.sandbox.google.rules import TESTING
 from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
+from calendar_app.sandbox.rules import Rules
 
 Json = dict[str, Any]
 
@@ -63,13 +65,23 @@ class AuthRequest:
         return RedirectResponse(f"{self.redirect_uri}{'&' if '?' in self.redirect_uri else '?'}{query}", 302)
 
 
+TESTING_LIFE_S = 7 * 86_400
+"""How long a grant lasts for an application whose publishing status is "Testing"."""
+
+
 class OAuth:
     """The endpoints; ``redirect_uris`` are the registered ones, compared exactly."""
 
     def __init__(
-        self, calendars: Calendars, grants: Grants, pages: Pages, redirect_uris: frozenset[str]
+        self,
+        calendars: Calendars,
+        grants: Grants,
+        pages: Pages,
+        redirect_uris: frozenset[str],
+        rules: Rules,
     ) -> None:
         self.calendars, self.grants, self.pages, self.redirect_uris = calendars, grants, pages, redirect_uris
+        self.rules = rules
         self._key: RSAKey | None = None
 
     def routes(self) -> list[Route]:
@@ -234,8 +246,9 @@ class OAuth:
         if not grant.proves(form.get("code_verifier", "")):
             missing = "Invalid code verifier." if form.get("code_verifier") else "Missing code verifier."
             return _token_error(400, "invalid_grant", missing)
+        ends = self.calendars.store.now_ms() + TESTING_LIFE_S * 1000 if TESTING in self.rules else None
         return self._tokens(
-            TokenGrant(grant.account, grant.scopes), refreshable=grant.refreshable, nonce=grant.nonce
+            TokenGrant(grant.account, grant.scopes, ends), refreshable=grant.refreshable, nonce=grant.nonce
         )
 
     def _tokens(self, grant: TokenGrant, *, refreshable: bool = False, nonce: str = "") -> Response:
@@ -245,6 +258,8 @@ class OAuth:
             "scope": " ".join(grant.scopes),
             "token_type": "Bearer",
         }
+        if grant.ends is not None:
+            answer["refresh_token_expires_in"] = (grant.ends - self.calendars.store.now_ms()) // 1000
         if refreshable:
             answer["refresh_token"] = self.grants.issue("refresh", grant)
         account = self.calendars.account(grant.account)

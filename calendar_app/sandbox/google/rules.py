@@ -10,6 +10,7 @@ HTML_DESCRIPTIONS = "html_descriptions"
 HIDDEN_CALENDARS = "hidden_calendars"
 PURGED_IDS = "purged_ids"
 NO_REVIVAL = "no_revival"
+TESTING = "testing"
 
 RULES = {
     # The reason is what clients of Calendar and Drive look at; the push guide names none.
@@ -28,6 +29,11 @@ RULES = {
     # https://developers.google.com/workspace/calendar/api/v3/reference/events#id: ids of deleted events stay taken;
     # how long a deleted event can be read or brought back is not documented.
     PURGED_IDS: Rule("Deleted events can no longer be read, but their ids stay taken.", strict=False),
+    # https://developers.google.com/identity/protocols/oauth2#expiration, and .../web-server#time-based-access
+    TESTING: Rule(
+        "The application is in testing: new grants end after seven days, and every answer with tokens says when.",
+        strict=False,
+    ),
     NO_REVIVAL: Rule(
         "Deleted events cannot be brought back: changing one is refused with 403.", strict=False
     ),

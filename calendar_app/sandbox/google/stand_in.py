@@ -78,7 +78,7 @@ class GoogleStandIn:
             Grants(store, access_token_seconds),
             Channels(store, send, push_retry_after, self.rules),
         )
-        self._oauth = OAuth(self.calendars, self.grants, pages, redirect_uris)
+        self._oauth = OAuth(self.calendars, self.grants, pages, redirect_uris, self.rules)
         plant(self.calendars, self.events)
         store.on_change = self.channels.changed
 
