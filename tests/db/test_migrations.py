@@ -222,6 +222,22 @@ def test_what_was_the_default_for_stale_calendars_becomes_the_new_one(engine: En
     assert found == {"1": "approve", "2": "keep", "3": "approve", "4": "close"}
 
 
+def test_calendars_stay_on_the_dashboard(engine: Engine) -> None:
+    """Those of before the switch are shown, whatever else they are used for, and so are those that older code adds."""
+    upgrade(engine, "0018")
+    with engine.begin() as connection:
+        before = tables(engine)
+        write(connection, before, 1)
+    upgrade(engine, "0019")
+    with engine.begin() as connection:
+        write(connection, before, 2)
+        calendar = next(table for table in tables(engine) if table.name == "calendar")
+        found = [
+            (row.shown_on_dashboard, row.checks_conflicts) for row in connection.execute(select(calendar))
+        ]
+    assert found == [(True, False), (True, False)]
+
+
 @pytest.mark.parametrize("in_use", [False, True])
 def test_only_an_upgrade_has_older_code_beside_it(engine: Engine, in_use: bool) -> None:
     """A database in which people work was served by the release before, which may go on for a day; a new one not."""
