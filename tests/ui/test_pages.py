@@ -18,6 +18,8 @@ from calendar_app.errors import InvalidInput
 from calendar_app.providers.base import AppointmentType, Capability, ConsentRefusal, ProviderKind
 from calendar_app.services.accounts import passwords
 from calendar_app.services.bookings.queries import HistoryView
+from calendar_app.services.calendar_sync import calendar_use
+from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.connection_lifecycle.disconnect_job import AffectedBooking
 from calendar_app.services.event_types.queries import HostView
@@ -31,6 +33,8 @@ from calendar_app.ui.pages.availability import rows as hours
 from calendar_app.ui.pages.bookings.rows import in_words, worst
 from calendar_app.ui.pages.calendars import state
 from calendar_app.ui.pages.event_types import draft
+from tests.support.fake_provider import FakeProvider
+from tests.support.scheduling import Place
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -423,3 +427,15 @@ def test_pages_ask_for_passwords_as_long_as_they_have_to_be() -> None:
         drawn = str(page)
         assert re.findall(r"minLength:(\d+)", drawn) == [str(passwords.SHORTEST)]
         assert re.findall(r"At least (\d+) characters", drawn) == [str(passwords.SHORTEST)]
+
+
+def test_appointments_of_a_calendar_that_is_not_shown_are_listed(fake: FakeProvider, place: Place) -> None:
+    """The page is about one calendar, on the dashboard or not; of one that is not used it knows that it is not read."""
+    calendar_id = place.calendars[0].id
+    fake.add_event(place.calendars[0].remote_id, place.at(10), place.at(11), summary="Fitting")
+    sync_requests.sync_calendar(calendar_id)
+    calendar_use.update_calendar(place.owner, calendar_id, shown_on_dashboard=False)
+    _, used, found = appointments.coming(place.owner, calendar_id, place.at(0))
+    assert (used, [one.title for one in found]) == (True, ["Fitting"])
+    calendar_use.update_calendar(place.owner, calendar_id, checks_conflicts=False, receives_bookings=False)
+    assert appointments.coming(place.owner, calendar_id, place.at(0))[1:] == (False, [])

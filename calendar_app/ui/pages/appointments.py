@@ -74,6 +74,7 @@ class AppointmentsState(rx.State):
     error: str = ""
     types_error: str = ""
     name: str = ""
+    used: bool = True
     types: list[TypeRow] = []  # noqa: RUF012 - Reflex copies defaults per session
     coming: list[AppointmentRow] = []  # noqa: RUF012
     asking: str = ""
@@ -106,7 +107,7 @@ class AppointmentsState(rx.State):
         session = await self.get_state(SessionState)
         now = datetime.now(UTC)
         try:
-            self.name, found = await asyncio.to_thread(_coming, actor, self._calendar, now)
+            self.name, self.used, found = await asyncio.to_thread(coming, actor, self._calendar, now)
         except AlmanacError as error:
             self.error, self.coming = error.detail, []
             return
@@ -146,10 +147,11 @@ class AppointmentsState(rx.State):
 keep(AppointmentsState, "asking")
 
 
-def _coming(actor: Actor, calendar_id: str, now: datetime) -> tuple[str, list[OccurrenceView]]:
+def coming(actor: Actor, calendar_id: str, now: datetime) -> tuple[str, bool, list[OccurrenceView]]:
+    """The calendar's name, whether it is used, and what is booked in it, on the dashboard or not."""
     found = event_queries.between(actor, now, now + AHEAD, calendar_id=calendar_id, hidden=True).items
-    name = next((one.name for one in calendars.list_calendars(actor) if one.id == calendar_id), "")
-    return name, found
+    calendar = calendars.get_calendar(actor, calendar_id)
+    return calendar.name, calendar.used, found
 
 
 def _type(row: TypeRow) -> rx.Component:
@@ -257,7 +259,16 @@ def _content() -> rx.Component:
             rx.cond(
                 state.coming.length() > 0,
                 rx.el.ul(rx.foreach(state.coming, _appointment), class_name="plain list"),
-                empty_state("calendar-check", "Nothing is booked there", "For the next 60 days."),
+                rx.cond(
+                    state.used,
+                    empty_state("calendar-check", "Nothing is booked there", "For the next 60 days."),
+                    empty_state(
+                        "calendar-check",
+                        "What is booked there is not read",
+                        "This calendar is used for nothing. Switch on “Check for conflicts” or “Show on the dashboard” "
+                        "for it under Calendars.",
+                    ),
+                ),
             ),
         ),
         direction="column",
