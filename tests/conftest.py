@@ -25,6 +25,7 @@ from redis import Redis
 
 from calendar_app import queues
 from calendar_app.providers import http
+from calendar_app.services.accounts import passwords
 from calendar_app.services.common import rate_limits
 from calendar_app.services.operations import health
 from calendar_app.settings import Settings, get_settings
@@ -32,6 +33,7 @@ from tests.support import databases, servers, web
 from tests.support.clock import Clock
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
+from tests.support.people import CHEAP
 from tests.support.scheduling import Place, bookable
 
 KINDS = ("sqlite", "postgresql")
@@ -65,6 +67,14 @@ def _never_in_the_repository(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     patch.setenv("DATA_DIR", str(tmp_path_factory.mktemp("data")))
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Hashing costs next to nothing in this process."""
+    passwords.use_cost(**CHEAP)
+    yield
+    passwords.use_cost(**passwords.COST)
 
 
 def _forget_settings() -> None:

@@ -14,6 +14,8 @@ from calendar_app.services.accounts.authentication import Identity
 from calendar_app.services.common.permissions import Role
 
 PASSWORD = "correct horse battery"
+CHEAP = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+"""The least that hashing a password can cost; nearly every test signs somebody up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,6 +39,11 @@ class RotatingServer:
     @staticmethod
     def start(path: Path, refresh_token: str) -> None:
         path.write_text(json.dumps({"current": refresh_token, "refreshes": 0}))
+
+    def installed(self) -> AbstractContextManager[None]:
+        """For the length of a ``with`` block, connections of the provider ``fake`` get their tokens here."""
+        vendor = FakeProvider()
+        return registry.override("fake", oauth=self, calendar=lambda token: FakeClient(vendor, token))
 
     def refresh(self, refresh_token: str) -> Grant:
         with self._path.open("r+") as file:
@@ -73,9 +79,7 @@ class RotatingServer:
 
 
 def main(connection_id: str, path: str, threads: str = "1", die: str = "") -> None:
-    vendor = FakeProvider()
-    server = RotatingServer(Path(path), deadly=bool(die))
-    with registry.override("fake", oauth=server, calendar=lambda token: FakeClient(vendor, token)):
+    with RotatingServer(Path(path), deadly=bool(die)).installed():
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         sys.stdin.readline()

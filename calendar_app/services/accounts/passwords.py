@@ -17,7 +17,10 @@ from calendar_app.errors import InvalidInput
 SHORTEST, LONGEST = 12, 200
 """Length of a password, in characters."""
 
-_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+COST = {"time_cost": 2, "memory_cost": 19_456, "parallelism": 1}
+"""Passes, KiB of memory, lanes; https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html."""
+
+_hasher = PasswordHasher(**COST)
 _at_once = threading.BoundedSemaphore(4)  # bounds the memory that a burst of sign-ins can take
 
 
@@ -48,6 +51,13 @@ def matches(kept: str | None, password: str) -> bool:
         except (VerificationError, InvalidHashError):
             return False
     return bool(kept)
+
+
+def use_cost(time_cost: int, memory_cost: int, parallelism: int) -> None:
+    """What hashing costs from now on in this process, for programs that make hundreds of accounts, such as tests."""
+    global _hasher  # noqa: PLW0603  # one for the process
+    _hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_cost, parallelism=parallelism)
+    _decoy.cache_clear()
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,12 +22,11 @@ from calendar_app.db.tables import (
 )
 from calendar_app.domain.schedule import Schedule as Hours
 from calendar_app.errors import Conflict, Forbidden, InvalidInput, NotFound, NotSignedIn, TooManyRequests
-from calendar_app.services.accounts import authentication
+from calendar_app.services.accounts import authentication, passwords
 from calendar_app.services.common import permissions, rate_limits
 from calendar_app.services.common.permissions import Role
 from tests.support.databases import Database
-
-PASSWORD = "correct horse battery"
+from tests.support.people import CHEAP, PASSWORD
 
 
 def _sign_up(email: str = "Ada@Example.com", **changes: str) -> authentication.SignedIn:
@@ -77,13 +76,21 @@ def test_signing_up_makes_an_owner_who_can_be_booked(database: Database) -> None
         assert actions == ["workspace.created", "person.signed_in"]
 
 
-def test_the_password_is_kept_as_argon2id(database: Database) -> None:
-    """Neither the password nor the session's secret stands in the database."""
+@pytest.fixture
+def full_cost() -> Iterator[None]:
+    """Passwords are hashed as the product hashes them; elsewhere in tests it is made cheap."""
+    passwords.use_cost(**passwords.COST)
+    yield
+    passwords.use_cost(**CHEAP)
+
+
+def test_the_password_is_kept_as_argon2id(database: Database, full_cost: None) -> None:
+    """Neither the password nor the session's secret stands in the database; a guess costs what OWASP asks for."""
     signed_in = _sign_up()
     with reading() as session:
         kept = session.exec(select(Person)).one().password_hash
         row = session.exec(select(AuthSession)).one()
-    assert kept.startswith("$argon2id$")
+    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert signed_in.token not in row.model_dump_json()
     assert len(signed_in.token) >= 43
 

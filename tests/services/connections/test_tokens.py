@@ -34,6 +34,9 @@ from tests.support.databases import Database
 from tests.support.fake_provider import FakeAccount, FakeProvider
 from tests.support.rotating_grant import RotatingServer
 
+PROCESSES = pytest.mark.timeout(180)
+"""For tests that start processes, which takes long while the machine is busy."""
+
 
 @pytest.fixture
 def fake() -> Iterator[FakeProvider]:
@@ -138,18 +141,20 @@ def _start(count: int, connection_id: str, state: Path, *options: str) -> list[s
     return children
 
 
+@PROCESSES
 def test_processes_share_one_refresh(database: Database, tmp_path: Path) -> None:
     """Twelve callers in three processes cause one refresh, though the server would end the grant at the second."""
     state = tmp_path / "server.json"
     RotatingServer.start(state, "refresh-0")
     team = factories.team(refresh_token="refresh-0", access_expires_at=datetime.now(UTC) - timedelta(hours=1))
     for child in _start(3, team.connection.id, state, "4"):
-        _, errors = child.communicate(timeout=40)
+        _, errors = child.communicate(timeout=120)
         assert child.returncode == 0, errors
     assert json.loads(state.read_text()) == {"current": "refresh-1", "refreshes": 1}
     assert _row(team.connection.id).refresh_token == "refresh-1"
 
 
+@PROCESSES
 def test_killed_between_the_answer_and_saving_it(database: Database, tmp_path: Path) -> None:
     """The one case that nobody can mend: the server has retired our token and its successor died with the process.
 
@@ -160,17 +165,17 @@ def test_killed_between_the_answer_and_saving_it(database: Database, tmp_path: P
     RotatingServer.start(state, "refresh-0")
     team = factories.team(refresh_token="refresh-0", access_expires_at=datetime.now(UTC) - timedelta(hours=1))
     (child,) = _start(1, team.connection.id, state, "1", "die")
-    child.communicate(timeout=40)
+    child.communicate(timeout=120)
     assert child.returncode == -signal.SIGKILL
     row = _row(team.connection.id)
     assert (row.refresh_token, row.status) == ("refresh-0", "connected")
     assert row.refresh_lease_until is not None
     with transaction() as session:
         session.get_one(Connection, team.connection.id).refresh_lease_until = datetime.now(UTC)
-    for _ in range(2):
-        (child,) = _start(1, team.connection.id, state)
-        _, errors = child.communicate(timeout=40)
-        assert "GrantRevoked" in errors
+    with RotatingServer(state).installed():
+        for _ in range(2):
+            with pytest.raises(GrantRevoked):
+                grants.call(team.connection.id, _names)
     assert json.loads(state.read_text()) == {"current": None, "refreshes": 1}
     assert _row(team.connection.id).status == "needs_reconnect"
     with reading() as session:
