@@ -148,7 +148,8 @@ def database(
 ) -> Iterator[Database]:
     """An empty, migrated database that the services use; on SQLite and on PostgreSQL."""
     if database_kind == "sqlite":
-        url = databases.sqlite_copy(request.getfixturevalue("_sqlite_template"), tmp_path / "almanac.db")
+        template: Path = request.getfixturevalue("_sqlite_template")
+        url = databases.sqlite_copy(template, template.with_name("almanac.db"))
     else:
         url = databases.emptied(request.getfixturevalue("_postgres_url"))
     configure(DATABASE_URL=url)

@@ -39,7 +39,8 @@ def database(
     """As everywhere, but on one kind in the short form."""
     kind = "postgresql" if request.node.get_closest_marker("serial") and not LONG else request.param
     if kind == "sqlite":
-        url = databases.sqlite_copy(request.getfixturevalue("_sqlite_template"), tmp_path / "almanac.db")
+        template: Path = request.getfixturevalue("_sqlite_template")
+        url = databases.sqlite_copy(template, template.with_name("almanac.db"))
     else:
         url = databases.emptied(request.getfixturevalue("_postgres_url"))
     configure(DATABASE_URL=url)

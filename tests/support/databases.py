@@ -1,4 +1,7 @@
-"""Databases for tests: migrated once per session, then copied (SQLite) or emptied (PostgreSQL) for each test."""
+"""Databases for tests: migrated once per session, then copied (SQLite) or emptied (PostgreSQL) for each test.
+
+The place stays the same, so that an engine serves all of them.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlmodel import SQLModel
 
 import calendar_app.db.tables  # noqa: F401  # registers every table on the metadata
@@ -47,7 +51,9 @@ def sqlite_template(folder: Path) -> Path:
 
 
 def sqlite_copy(template: Path, target: Path) -> str:
-    """The URL of a fresh copy of the template."""
+    """The URL of a fresh copy of the template, in place of what is there."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        target.with_name(target.name + suffix).unlink(missing_ok=True)
     shutil.copyfile(template, target)
     return f"sqlite:///{target}"
 
@@ -72,10 +78,19 @@ def emptied(url: str) -> str:
     return url
 
 
+@cache
+def _engine(url: str) -> Engine:
+    """One engine for all tests of a URL, since it keeps what statements compile to. SQLite does not sync either."""
+    engine = make_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    return engine
+
+
 @contextmanager
 def in_use(kind: str, url: str) -> Iterator[Database]:
-    """Make the database the process's own for the length of a ``with`` block."""
-    engine = make_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    """Make the database the process's own for the length of a ``with`` block; its connections end with it."""
+    engine = _engine(url)
     use_engine(engine)
     try:
         yield Database(kind, url, engine)
