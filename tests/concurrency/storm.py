@@ -11,8 +11,6 @@ import random
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +22,7 @@ from typing import Any
 import httpx
 
 from calendar_app.domain.timespan import Span, instant
+from tests.support.forks import Fork
 from tests.support.scheduling import ZONE
 
 _TLS = ssl.create_default_context()
@@ -34,7 +33,7 @@ class Web:
     """A web process of the product on a loopback port."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Fork
 
     def kill(self) -> None:
         """As ``kill -9`` does."""
@@ -54,11 +53,10 @@ def web_processes(count: int, *, steps: Sequence[int] = ()) -> Iterator[list[Web
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = probe.getsockname()[1]
-            command = [sys.executable, "-m"]
-            command += ["tests.support.stepped", str(steps[number])] if number < len(steps) else []
+            command = ["tests.support.stepped", str(steps[number])] if number < len(steps) else []
             command += ["uvicorn", "--factory", "calendar_app.api.app:create_api"]
             command += ["--port", str(port), "--log-level", "warning"]
-            running.append(Web(f"http://127.0.0.1:{port}", subprocess.Popen(command, env=dict(os.environ))))
+            running.append(Web(f"http://127.0.0.1:{port}", Fork(command, os.environ)))
         for web in running:
             _wait(web)
         yield running

@@ -62,7 +62,7 @@ def _worker(step: int, log: Path) -> Iterator[Process]:
         "--config",
         "calendar_app.worker.config",
     ]
-    process = Process(command, {}, log)
+    process = Process(command, {}, log, forked=True)
     try:
         yield process
     finally:

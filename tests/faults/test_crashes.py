@@ -89,7 +89,7 @@ class Marked:
 
 @pytest.fixture
 def a_worker(tmp_path: Path) -> Callable[[], AbstractContextManager[Process]]:
-    return lambda: worker({}, tmp_path / "worker.log")
+    return lambda: worker({}, tmp_path / "worker.log", forked=True)
 
 
 Workers = Callable[[], AbstractContextManager[Process]]

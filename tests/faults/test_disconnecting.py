@@ -183,7 +183,7 @@ def test_workers_killed_between_two_bookings(
         pytest.skip("row locks are PostgreSQL's")
     made, target, before = booked(office), moved_to(office), tokens(office)
     work = begun(office, choice, target.calendar.id if choice == "move" else None)
-    with worker({}, tmp_path / "first.log") as first, psycopg.connect(database.url) as lock:
+    with worker({}, tmp_path / "first.log", forked=True) as first, psycopg.connect(database.url) as lock:
         lock.execute("SELECT 1 FROM booking WHERE id = %s FOR UPDATE", (made[1],))
         taken_up(redis_server, work)
         wait_until(lambda: view(office).done == 1, 60)
@@ -191,14 +191,14 @@ def test_workers_killed_between_two_bookings(
         lock.rollback()
     assert (view(office).state, view(office).done) == ("running", 1)
     gone = office.fault("hold", "delete", after=True, times=None, seconds=60)
-    with worker({}, tmp_path / "second.log") as second:
+    with worker({}, tmp_path / "second.log", forked=True) as second:
         taken_up(redis_server, work)
         wait_until(lambda: office.held(gone) and view(office).done == 3, 60)
         second.kill()
     office.mend()
     assert view(office).state == "running"
     assert tokens(office) == before
-    with worker({}, tmp_path / "third.log") as third:
+    with worker({}, tmp_path / "third.log", forked=True) as third:
         office.pass_time()
         taken_up(redis_server, work)
 

@@ -76,7 +76,10 @@ def test_what_stops_is_named_and_comes_back(
             wait_until(lambda: missing() == set(names), 30)
 
         until("workers", "cron")
-        with worker({}, tmp_path / "worker.log") as jobs, cron({}, tmp_path / "cron.log") as clock:
+        with (
+            worker({}, tmp_path / "worker.log", forked=True) as jobs,
+            cron({}, tmp_path / "cron.log") as clock,
+        ):
             until()
             with silent(valkey):
                 until("redis", "workers", "cron", "traffic")  # Redis is who knows of the other two

@@ -98,7 +98,7 @@ def test_database_and_provider_tell_the_same_story(
             states = {row.state for row in session.exec(select(CalendarWrite))}
         return states <= {"verified", "removed"}
 
-    with web_processes(2) as webs, worker({}, tmp_path / "worker.log") as process:
+    with web_processes(2) as webs, worker({}, tmp_path / "worker.log", forked=True) as process:
         storm = Storm(webs)
         storm.run(CLIENTS, work)
         storm.check_answers()

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.forks import Fork
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -41,20 +43,31 @@ def signal_session(leader: int, number: signal.Signals) -> None:
             continue
 
 
-class Process:
-    """A running program with all its children."""
+def _started(arguments: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+
+def _forked(arguments: list[str], environment: dict[str, str], log: Path) -> Fork:
+    log.touch()
+    return Fork(arguments, environment, log)
+
+
+class Process:
+    """A running program with all its children; ``forked``: from a process that has imported what it needs."""
+
+    def __init__(
+        self, arguments: list[str], environment: dict[str, str], log: Path, *, forked: bool = False
+    ) -> None:
         self._log = log
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                cwd=ROOT,
-                env={**os.environ, **environment},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._process = (_forked if forked else _started)(arguments, {**os.environ, **environment}, log)
 
     @property
     def output(self) -> str:
@@ -97,11 +110,11 @@ class Process:
 
 
 @contextmanager
-def worker(environment: dict[str, str], log: Path) -> Iterator[Process]:
+def worker(environment: dict[str, str], log: Path, *, forked: bool = False) -> Iterator[Process]:
     """``rq worker`` as the Procfile starts it."""
     arguments = ["rq.cli", "worker", "--worker-class", "calendar_app.worker.runner.Worker"]
     arguments += ["--config", "calendar_app.worker.config"]
-    process = Process(arguments, environment, log)
+    process = Process(arguments, environment, log, forked=forked)
     try:
         yield process
     finally:
