@@ -175,7 +175,7 @@ def test_killed_between_the_answer_and_saving_it(database: Database, tmp_path: P
     with RotatingServer(state).installed():
         for _ in range(2):
             with pytest.raises(GrantRevoked):
-                grants.call(team.connection.id, _names)
+                connection_tokens.call(team.connection.id, _names)
     assert json.loads(state.read_text()) == {"current": None, "refreshes": 1}
     assert _row(team.connection.id).status == "needs_reconnect"
     with reading() as session:
