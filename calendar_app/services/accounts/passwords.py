@@ -20,7 +20,12 @@ SHORTEST, LONGEST = 12, 200
 COST = {"time_cost": 2, "memory_cost": 19_456, "parallelism": 1}
 """Passes, KiB of memory, lanes; https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html."""
 
-_hasher = PasswordHasher(**COST)
+
+def _hashing(time_cost: int, memory_cost: int, parallelism: int) -> PasswordHasher:
+    return PasswordHasher(time_cost=time_cost, memory_cost=memory_cost, parallelism=parallelism)
+
+
+_hasher = _hashing(**COST)
 _at_once = threading.BoundedSemaphore(4)  # bounds the memory that a burst of sign-ins can take
 
 
@@ -56,7 +61,7 @@ def matches(kept: str | None, password: str) -> bool:
 def use_cost(time_cost: int, memory_cost: int, parallelism: int) -> None:
     """What hashing costs from now on in this process, for programs that make hundreds of accounts, such as tests."""
     global _hasher  # noqa: PLW0603  # one for the process
-    _hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_cost, parallelism=parallelism)
+    _hasher = _hashing(time_cost, memory_cost, parallelism)
     _decoy.cache_clear()
 
 
