@@ -19,6 +19,7 @@ from calendar_app.providers.base import AccessRole
 from calendar_app.providers.microsoft.mapping import (
     EXPAND_OWN,
     KEY_PROPERTY,
+    body_beside_meeting,
     body_from,
     body_text,
     calendar_from,
@@ -371,3 +372,24 @@ def test_an_undocumented_pattern_costs_the_rule_and_no_more() -> None:
 
 def _fields(draft: EventDraft) -> dict[str, Any]:
     return {name: getattr(draft, name) for name in draft.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    ("kept", "content"),
+    [
+        (
+            f"<html><body><div>Old</div><div><span>{'_' * 80}</span></div><b>Microsoft Teams</b><p>{'_' * 80}</p>"
+            "</body></html>",
+            f"<html><body><div>A &lt;a@x&gt;<br>\r\nB</div><br><span>{'_' * 80}</span></div><b>Microsoft Teams</b><p>"
+            f"{'_' * 80}</body></html>",
+        ),
+        ("<html><body>Join: <a href='https://meet.example/1?a=1&amp;b=2'>here</a></body></html>", None),
+        ("<html><body>Old</body></html>", "A <a@x>\nB"),
+    ],
+)
+def test_a_body_beside_an_online_meeting(kept: str, content: str | None) -> None:
+    """Our text goes before the meeting's block; where the meeting stands in no such block the body is left alone; where
+    its block was taken out there is nothing to keep."""
+    meeting = {"onlineMeeting": {"joinUrl": "https://meet.example/1?a=1&b=2"}}
+    change = body_beside_meeting("A <a@x>\nB", {"body": {"contentType": "html", "content": kept}}, meeting)
+    assert change.get("body", {}).get("content") == content
