@@ -39,6 +39,7 @@ from benchmarks.answers import require
 from benchmarks.sync import sandbox
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, Calendar, CalendarWrite, EventType, Person
+from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.event import BOOKING_MARK
 from calendar_app.services.calendar_writes import outbox as write_outbox
 from tests.sandbox.server import OWNER, Sandbox
@@ -156,7 +157,7 @@ class Office:
         return [
             f"{row.booking_id}: {row.state}, {marks[row.booking_id]} events"
             for row in rows
-            if row.state != write_outbox.VERIFIED or marks[row.booking_id] != 1
+            if row.state != WriteState.VERIFIED or marks[row.booking_id] != 1
         ]
 
     def _booking(self, session: Session, start: datetime) -> Booking:

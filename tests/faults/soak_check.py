@@ -12,6 +12,7 @@ from sqlmodel import col, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, Event, Mail, Workspace
+from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.event import CalendarEvent, EventStatus
 from calendar_app.domain.recurrence import wallclock
 from calendar_app.errors import AlmanacError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 SETTLE_S = 1_800
 _NAME = re.compile(r"Soaked [0-9a-f]{8}")
-HELD = (write_outbox.VERIFIED, write_outbox.REMOVED)
+HELD = (WriteState.VERIFIED, WriteState.REMOVED)
 
 
 def backlog() -> int:
@@ -79,7 +80,7 @@ def _hurry() -> set[str]:
         waiting = select(CalendarWrite).where(col(CalendarWrite.state).in_(("queued", "written")))
         for row in session.exec(waiting.with_for_update()):
             row.next_attempt_at = None
-            if row.state == write_outbox.WRITTEN:
+            if row.state == WriteState.WRITTEN:
                 row.last_error_code = ""
             session.add(row)
         for mail in session.exec(select(Mail).where(Mail.state == mail_outbox.QUEUED, Mail.attempts > 0)):

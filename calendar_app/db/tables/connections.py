@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 
 from calendar_app.db.tables.columns import json, ref, row_id, text, when
 from calendar_app.db.types import EncryptedText
+from calendar_app.domain.connection import ConnectionStatus
 
 
 class OAuthAttempt(SQLModel, table=True):
@@ -52,7 +53,7 @@ class Connection(SQLModel, table=True):
     provider: str = Field(max_length=32)
     account_id: str
     account_email: str = ""
-    status: str = Field(default="connected", max_length=16, index=True)
+    status: str = Field(default=ConnectionStatus.CONNECTED, max_length=16, index=True)
     scopes: list[str] = json(list)
     addresses: list[str] = json(list)
     access_token: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True))

@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session, SQLModel
 
 import calendar_app.db.tables  # noqa: F401  # registers the tables
+from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.freebusy import Freshness, StalePolicy, freshness, needs_approval
 from calendar_app.providers import registry
 from calendar_app.settings import get_settings
@@ -36,7 +37,7 @@ _CALENDARS = (
         _K.status,
     )
     .join(_K.id.table, _K.id == _C.connection_id)
-    .where(_K.person_id.in_(bindparam("people", expanding=True)), _K.status != "disconnected")
+    .where(_K.person_id.in_(bindparam("people", expanding=True)), _K.status != ConnectionStatus.DISCONNECTED)
     .where(_C.checks_conflicts, _C.removed_at.is_(None))
     .order_by(_C.id)
 )
@@ -71,7 +72,7 @@ def calendars_of(session: Session, person_ids: Collection[str], now: datetime) -
     for row in session.execute(_CALENDARS, {"people": list(person_ids)}):
         age_counts = row.provider not in never_read
         state = freshness(row.id, row.synced_at, now if age_counts else row.synced_at or now, max_age)
-        failing = bool(row.last_error_code) or row.status != "connected"
+        failing = bool(row.last_error_code) or row.status != ConnectionStatus.CONNECTED
         unread = row.synced_at is None
         late = ("error" if failing else "old") if state.stale else ""
         trouble = "never_synced" if unread else late

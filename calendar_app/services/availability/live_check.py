@@ -25,6 +25,7 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, CalendarWrite, Connection
 from calendar_app.domain.booking import HOLDING
+from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.event import BOOKING_MARK
 from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.domain.timespan import Span, instant, subtract, utc
@@ -123,7 +124,7 @@ def own_spans(session: Session, calendar_ids: Collection[str], span: Span) -> di
         .where(
             or_(
                 and_(col(CalendarWrite.present).is_(True), col(Booking.status).in_(HOLDING)),
-                and_(col(CalendarWrite.present).is_(False), col(CalendarWrite.state) != "removed"),
+                and_(col(CalendarWrite.present).is_(False), col(CalendarWrite.state) != WriteState.REMOVED),
             )
         )
     )

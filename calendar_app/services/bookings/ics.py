@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from calendar_app.domain.booking import HOLDING, Status
+from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.event import Attendee, EventStatus
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
 from calendar_app.services.bookings.queries import BookingView
@@ -31,11 +32,11 @@ _STATES = {
     Status.CANCELLED: EventStatus.CANCELLED,
     Status.DECLINED: EventStatus.CANCELLED,
 }
-_WRITTEN = {
-    "written": "is in",
-    "verified": "is in",
-    "removed": "was taken out of",
-    "failed": "could not be put into",
+_WRITTEN: dict[str, str] = {
+    WriteState.WRITTEN: "is in",
+    WriteState.VERIFIED: "is in",
+    WriteState.REMOVED: "was taken out of",
+    WriteState.FAILED: "could not be put into",
 }
 
 

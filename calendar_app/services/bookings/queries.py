@@ -29,6 +29,7 @@ from calendar_app.db.tables import (
     Workspace,
 )
 from calendar_app.domain.booking import Status, change_deadline
+from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.services.availability.slots import check_moment
@@ -257,7 +258,7 @@ def _hosted_by(person_id: str) -> ColumnElement[bool]:
 
 
 def _given_up(now: datetime) -> ColumnElement[bool]:
-    parked = select(CalendarWrite.booking_id).where(CalendarWrite.state == "failed")
+    parked = select(CalendarWrite.booking_id).where(CalendarWrite.state == WriteState.FAILED)
     return and_(col(Booking.end_at) > now, col(Booking.id).in_(parked))
 
 

@@ -23,11 +23,11 @@ from calendar_app import queues
 from calendar_app.db.due import due
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Connection
+from calendar_app.domain.connection import USABLE
 from calendar_app.errors import CalendarNotFound, NotFound, PermissionDenied, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, Capability, RemoteCalendar
 from calendar_app.services.calendar_sync import requests as sync_requests
-from calendar_app.services.calendar_sync.run import USABLE
 from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.calendar_writes import write_access
 from calendar_app.services.common import change_events

@@ -17,10 +17,10 @@ from sqlmodel import col, select
 
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
+from calendar_app.domain.connection import USABLE
 from calendar_app.errors import EventNotFound, GrantRevoked, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Capability, PushChannel, RenewsChannels
-from calendar_app.services.calendar_sync.run import USABLE
 from calendar_app.services.connections import tokens as connection_tokens
 
 log = logging.getLogger(__name__)

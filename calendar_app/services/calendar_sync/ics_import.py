@@ -15,6 +15,7 @@ from calendar_app.db.ids import new_id
 from calendar_app.db.mirror import delete_all, from_payload
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Person
+from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.event import CalendarEvent, time_lost
 from calendar_app.domain.ics import CalendarFile, CalendarFileError, Problem, TooLarge, read_calendar
 from calendar_app.domain.ics.density import Density
@@ -177,10 +178,10 @@ def _connection(session: Session, actor: Actor) -> Connection:
         .where(Connection.workspace_id == actor.workspace_id, Connection.person_id == actor.person_id)
         .where(Connection.provider == _PROVIDER, Connection.account_id == _ACCOUNT)
     ).first()
-    if row is not None and row.status == "disconnected":
+    if row is not None and row.status == ConnectionStatus.DISCONNECTED:
         for calendar in session.exec(select(Calendar).where(Calendar.connection_id == row.id)).all():
             _remove(session, calendar)
-        row.status, row.disconnected_at = "connected", None
+        row.status, row.disconnected_at = ConnectionStatus.CONNECTED, None
     row = row or Connection(
         workspace_id=actor.workspace_id,
         person_id=actor.person_id,

@@ -27,6 +27,7 @@ from calendar_app import queues
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
+from calendar_app.domain.connection import USABLE
 from calendar_app.errors import AuthExpired, ChannelExists, Forbidden, GrantRevoked, NotFound, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import (
@@ -41,7 +42,6 @@ from calendar_app.providers.base import (
 from calendar_app.services.calendar_sync import channel_renewal
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_sync.channel_renewal import Renewal
-from calendar_app.services.calendar_sync.run import USABLE
 from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.services.connections.calendars import used
 from calendar_app.settings import get_settings

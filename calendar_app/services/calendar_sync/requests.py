@@ -20,10 +20,11 @@ from calendar_app import queues
 from calendar_app.db.due import due, free, is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
+from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.errors import Conflict, GrantRevoked, NotFound
 from calendar_app.providers import registry
 from calendar_app.services.calendar_sync import suspension
-from calendar_app.services.calendar_sync.run import LEASE, USABLE, Outcome, SyncResult, sync_once
+from calendar_app.services.calendar_sync.run import LEASE, Outcome, SyncResult, sync_once
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections.calendars import MASS_DELETE, is_used, next_reading, used
 from calendar_app.settings import get_settings
@@ -169,7 +170,7 @@ def visible(actor: Actor, *columns: Any) -> Any:
         .where(
             col(Calendar.workspace_id) == actor.workspace_id,
             col(Calendar.removed_at).is_(None),
-            col(Connection.status) != "disconnected",
+            col(Connection.status) != ConnectionStatus.DISCONNECTED,
         )
         .order_by(col(Calendar.connection_id), col(Calendar.is_primary).desc(), col(Calendar.name))
     )

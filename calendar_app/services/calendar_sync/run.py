@@ -37,6 +37,7 @@ from calendar_app.db import mirror as rows
 from calendar_app.db.due import is_free
 from calendar_app.db.session import clock, transaction
 from calendar_app.db.tables import Calendar, Connection
+from calendar_app.domain.connection import USABLE
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.domain.timespan import utc
 from calendar_app.domain.unread import Unread
@@ -63,8 +64,6 @@ log = logging.getLogger(__name__)
 
 LEASE, BEAT_S = timedelta(seconds=45), 10.0
 """How long a sync may be silent before it is thought dead, and how often it says that it is not."""
-USABLE = ("connected", "error")
-"""States of a connection whose calendars can be read."""
 _FIRST_DELAY, _LONGEST_DELAY, _LONGEST_WAIT = 30.0, 3600.0, 86_400.0
 _FIRST_REFUSED, _LONGEST_REFUSED = 3600.0, 21_600.0
 

@@ -19,8 +19,9 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.due import is_due
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection
+from calendar_app.domain.calendar_write import WriteState
+from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.errors import AlmanacError, ProviderUnavailable, RateLimited, UsageLimited
-from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.connections import emails as connection_emails
 from calendar_app.services.connections.calendars import used
@@ -43,7 +44,7 @@ def is_paused(row: Connection, now: datetime) -> bool:
 def record_failure(session: Session, connection_id: str, error: AlmanacError, now: datetime) -> None:
     """A sync of the connection failed: count it, and switch the connection off if that has gone on for too long."""
     row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).first()
-    if row is None or row.status not in ("connected", "error"):
+    if row is None or row.status not in USABLE:
         return
     row.failures += 1
     session.add(row)
@@ -53,7 +54,7 @@ def record_failure(session: Session, connection_id: str, error: AlmanacError, no
     row.retry_at = now + min(LONGEST, max(SHORTEST, (now - since) / 4))
     row.last_error_at = now
     first = row.last_error_code != GIVEN_UP
-    row.status, row.last_error_code = "error", GIVEN_UP
+    row.status, row.last_error_code = ConnectionStatus.ERROR, GIVEN_UP
     row.last_error = f"This account could not be read for {_days(now - since)}: {error.detail}"
     if first:
         audit_log.record(
@@ -79,7 +80,7 @@ def record_success(session: Session, connection_id: str, now: datetime) -> None:
     row.last_sync_at, row.failures, row.retry_at = now, 0, None
     if row.last_error_code == GIVEN_UP:
         row.last_error_code, row.last_error = "", ""
-        row.status = "connected" if row.status == "error" else row.status
+        row.status = ConnectionStatus.CONNECTED if row.status == ConnectionStatus.ERROR else row.status
         _take_up_writes(session, row.id)
         audit_log.record(
             session,
@@ -103,7 +104,7 @@ def dismiss_unused(session: Session, row: Connection) -> None:
     row.failures, row.retry_at = 0, None
     if row.last_error_code == GIVEN_UP:
         row.last_error_code, row.last_error = "", ""
-        row.status = "connected" if row.status == "error" else row.status
+        row.status = ConnectionStatus.CONNECTED if row.status == ConnectionStatus.ERROR else row.status
     session.add(row)
 
 
@@ -119,10 +120,10 @@ def _take_up_writes(session: Session, connection_id: str) -> None:
         update(CalendarWrite)
         .where(
             col(CalendarWrite.calendar_id).in_(here),
-            col(CalendarWrite.state) == write_outbox.FAILED,
+            col(CalendarWrite.state) == WriteState.FAILED,
             col(CalendarWrite.last_error_code).in_(_PASSING),
         )
-        .values(state=write_outbox.QUEUED, attempts=0, next_attempt_at=None)
+        .values(state=WriteState.QUEUED, attempts=0, next_attempt_at=None)
     )
 
 

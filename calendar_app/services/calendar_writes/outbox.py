@@ -48,6 +48,8 @@ from calendar_app.db.tables import (
 )
 from calendar_app.domain import external_change
 from calendar_app.domain.booking import Status
+from calendar_app.domain.calendar_write import WriteState
+from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.event import EventDraft, write_key
 from calendar_app.errors import (
     EventNotFound,
@@ -78,7 +80,6 @@ _FIRST_DELAY, _LONGEST_DELAY = 5.0, 3600.0
 _VERIFY_AGAIN, _VERIFY_WITHIN = timedelta(minutes=2), timedelta(days=1)
 _SWEEP_LIMIT = 500
 
-QUEUED, WRITTEN, VERIFIED, FAILED, REMOVED = "queued", "written", "verified", "failed", "removed"
 STANDING = frozenset({Status.CONFIRMED, Status.COMPLETED, Status.NO_SHOW})
 """States of a booking whose event stands in the calendars; a pending one is not written before it is approved."""
 DIFFERS = "event_differs"
@@ -167,12 +168,12 @@ def take_up_refused(session: Session, calendar_id: str) -> list[str]:
     """
     query = select(CalendarWrite).where(
         CalendarWrite.calendar_id == calendar_id,
-        CalendarWrite.state == FAILED,
+        CalendarWrite.state == WriteState.FAILED,
         col(CalendarWrite.last_error_code).in_(write_access.LOST),
     )
     rows = session.exec(query.order_by(col(CalendarWrite.id)).with_for_update()).all()
     for row in rows:
-        row.state, row.next_attempt_at = QUEUED, None
+        row.state, row.next_attempt_at = WriteState.QUEUED, None
         session.add(row)
     ids = [row.id for row in rows]
     after_commit(session, lambda: _enqueue(*ids))
@@ -184,7 +185,11 @@ def remove_again(session: Session, calendar_id: str, now: datetime) -> None:
     query = (
         select(CalendarWrite)
         .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
-        .where(CalendarWrite.calendar_id == calendar_id, CalendarWrite.state == REMOVED, Booking.end_at > now)
+        .where(
+            CalendarWrite.calendar_id == calendar_id,
+            CalendarWrite.state == WriteState.REMOVED,
+            Booking.end_at > now,
+        )
     )
     rows = session.exec(query.order_by(col(CalendarWrite.id)).with_for_update()).all()
     for row in rows:
@@ -221,7 +226,7 @@ def adopt(session: Session, booking_id: str, calendar_id: str, etag: str, now: d
     if row is None or not row.present or (row.lease_until is not None and row.lease_until > now):
         return
     row.applied_version, row.etag = row.desired_version, etag
-    row.state, row.attempts, row.next_attempt_at, row.verified_at = VERIFIED, 0, None, now
+    row.state, row.attempts, row.next_attempt_at, row.verified_at = WriteState.VERIFIED, 0, None, now
     session.add(row)
 
 
@@ -248,16 +253,18 @@ def sweep(now: datetime | None = None) -> int:
     """Enqueue every row that is behind and due; how many. It is safe to run it as often as one likes."""
     now = now or clock()
     write = CalendarWrite
-    behind = and_(col(write.applied_version) < col(write.desired_version), col(write.state) != FAILED)
+    behind = and_(
+        col(write.applied_version) < col(write.desired_version), col(write.state) != WriteState.FAILED
+    )
     unverified = and_(
-        col(write.state) == WRITTEN,
+        col(write.state) == WriteState.WRITTEN,
         col(write.last_error_code) != DIFFERS,
         col(write.written_at) > now - _VERIFY_WITHIN,
     )
     reconnected = and_(
-        col(write.state) == FAILED,
+        col(write.state) == WriteState.FAILED,
         col(write.last_error_code) == GrantRevoked.code,
-        col(Connection.status) == "connected",
+        col(Connection.status) == ConnectionStatus.CONNECTED,
     )
     query = (
         select(write.id, write.desired_version)
@@ -284,7 +291,7 @@ def _targets(session: Session, booking: Booking, hosts: Collection[str]) -> list
         .join(Workspace, col(Workspace.id) == col(Calendar.workspace_id))
         .where(Calendar.workspace_id == booking.workspace_id, col(Connection.person_id).in_(hosts))
         .where(col(Calendar.receives_bookings).is_(True))
-        .where(Connection.status != "disconnected")
+        .where(Connection.status != ConnectionStatus.DISCONNECTED)
         .where(col(Workspace.auto_sync_bookings).is_(True), col(Person.calendar_sync_enabled).is_(True))
     )
     writable = {kind.key for kind in registry.kinds() if Capability.WRITE in kind.capabilities}
@@ -312,7 +319,7 @@ def _rows_in(workspace_id: str) -> SelectOfScalar[CalendarWrite]:
 
 def _take_up(session: Session, rows: SelectOfScalar[CalendarWrite]) -> list[str]:
     """Queue those of the rows that are parked; ids of them."""
-    parked = session.exec(rows.where(CalendarWrite.state == FAILED).with_for_update()).all()
+    parked = session.exec(rows.where(CalendarWrite.state == WriteState.FAILED).with_for_update()).all()
     for row in parked:
         _requeue(row)
         session.add(row)
@@ -322,7 +329,7 @@ def _take_up(session: Session, rows: SelectOfScalar[CalendarWrite]) -> list[str]
 
 
 def _requeue(row: CalendarWrite) -> None:
-    row.state, row.attempts, row.next_attempt_at = QUEUED, 0, None
+    row.state, row.attempts, row.next_attempt_at = WriteState.QUEUED, 0, None
     row.last_error_code, row.last_error, row.verified_at = "", "", None
     row.applied_version = min(row.applied_version, row.desired_version - 1)
 
@@ -348,13 +355,13 @@ def _claim(write_id: str, now: datetime) -> _Claim | str:
         if row is None:
             return ""
         behind = row.applied_version < row.desired_version
-        if not behind and not (row.state == WRITTEN and row.last_error_code != DIFFERS):
+        if not behind and not (row.state == WriteState.WRITTEN and row.last_error_code != DIFFERS):
             return row.state
         if not is_free(row.lease_until, LEASE, now) or not is_due(row.next_attempt_at, row.tried_at, now):
             return row.state
         calendar, connection = _place(session, row)
-        if row.state == FAILED:
-            if row.last_error_code != GrantRevoked.code or connection.status != "connected":
+        if row.state == WriteState.FAILED:
+            if row.last_error_code != GrantRevoked.code or connection.status != ConnectionStatus.CONNECTED:
                 return row.state
             row.attempts = 0
         if row.attempts >= _most_attempts(
@@ -363,11 +370,11 @@ def _claim(write_id: str, now: datetime) -> _Claim | str:
             _park(row, "given_up", "Writing this event was tried many times and never came to an end.")
             session.add(row)
             change_events.announce(session, calendar.workspace_id, "bookings")
-            return FAILED
+            return WriteState.FAILED
         row.fence += 1
         row.attempts += behind
         row.lease_until = now + LEASE
-        row.state = row.state if not behind else QUEUED
+        row.state = row.state if not behind else WriteState.QUEUED
         session.add(row)
         draft = event_draft.draft(session, row) if row.present else None
         return _Claim(
@@ -430,8 +437,8 @@ def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = Fal
         if row.fence != claim.fence:
             row.desired_version += 1  # also what the present holder of the claim records is then behind
             row.verified_at = None
-            if row.state != FAILED:
-                row.state = QUEUED
+            if row.state != WriteState.FAILED:
+                row.state = WriteState.QUEUED
             session.add(row)
             after_commit(session, lambda: _enqueue(claim.write_id))
             return False
@@ -464,18 +471,18 @@ def _succeeded(row: CalendarWrite, claim: _Claim, outcome: _Outcome, now: dateti
     if row.applied_version < row.desired_version:
         row.attempts = 0
     elif claim.draft is None:
-        row.state, row.etag, row.html_link, row.attempts = REMOVED, "", "", 0
+        row.state, row.etag, row.html_link, row.attempts = WriteState.REMOVED, "", "", 0
         row.remote_id = write_key(row.booking_id, row.calendar_id)
     elif outcome.seen is Seen.SAME:
-        row.state, row.verified_at, row.attempts = VERIFIED, now, 0
+        row.state, row.verified_at, row.attempts = WriteState.VERIFIED, now, 0
     elif outcome.seen is Seen.MISSING:
         row.applied_version -= 1
         _failed(row, EventNotFound("The event was written, but the calendar does not show it."), now)
     elif outcome.seen is Seen.OTHER:
-        row.state, row.last_error_code = WRITTEN, DIFFERS
+        row.state, row.last_error_code = WriteState.WRITTEN, DIFFERS
         row.last_error = "The event was changed in the calendar since it was written."
     else:
-        row.state, row.tried_at, row.next_attempt_at = WRITTEN, now, now + _VERIFY_AGAIN
+        row.state, row.tried_at, row.next_attempt_at = WriteState.WRITTEN, now, now + _VERIFY_AGAIN
 
 
 def _agree(session: Session, row: CalendarWrite, calendar: Calendar, before: str, now: datetime) -> None:
@@ -483,12 +490,12 @@ def _agree(session: Session, row: CalendarWrite, calendar: Calendar, before: str
 
     ``before`` is the etag that the event had before the write.
     """
-    if row.state == QUEUED or row.state == WRITTEN:
+    if row.state == WriteState.QUEUED or row.state == WriteState.WRITTEN:
         versions = {before, row.etag}
         if mirror.recognise(session, calendar.id, row.remote_id, row.booking_id, versions):
             mismatches.record_mismatches(session, calendar, [Sighting(row.remote_id, gone=False)], now)
-    elif row.state in (VERIFIED, REMOVED):
-        how = external_change.RESTORED if row.state == VERIFIED else external_change.VANISHED
+    elif row.state in (WriteState.VERIFIED, WriteState.REMOVED):
+        how = external_change.RESTORED if row.state == WriteState.VERIFIED else external_change.VANISHED
         mismatches.close_resolved(session, row.booking_id, row.calendar_id, how, now)
 
 
@@ -498,7 +505,7 @@ def _failed(row: CalendarWrite, error: ProviderError, now: datetime) -> None:
     if not again or row.attempts >= _most_attempts(error.code):
         _park(row, error.code, error.detail)
         return
-    row.state = QUEUED
+    row.state = WriteState.QUEUED
     row.tried_at = now
     row.next_attempt_at = now + timedelta(seconds=delay(row.attempts, getattr(error, "retry_after", None)))
 
@@ -515,5 +522,5 @@ def delay(attempts: int, retry_after: float | None = None) -> float:
 
 
 def _park(row: CalendarWrite, code: str, reason: str) -> None:
-    row.state, row.next_attempt_at, row.lease_until = FAILED, None, None
+    row.state, row.next_attempt_at, row.lease_until = WriteState.FAILED, None, None
     row.last_error_code, row.last_error = code, reason

@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Booking, Calendar, Channel, Connection, Installation
+from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.providers import registry
 
 _PARTS = 3
@@ -88,10 +89,10 @@ def after_restore(*, as_copy: bool = False, now: datetime | None = None) -> int:
 
 
 def _give_up_accounts(session: Session) -> None:
-    working = update(Connection).where(col(Connection.status).in_(("connected", "error")))
+    working = update(Connection).where(col(Connection.status).in_(USABLE))
     session.execute(
         working.values(
-            status="needs_reconnect",
+            status=ConnectionStatus.NEEDS_RECONNECT,
             access_token=None,
             refresh_token=None,
             last_error="This is a copy of another installation: connect the account again.",

@@ -15,6 +15,7 @@ from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Disconnection
+from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, SignIn
@@ -113,7 +114,7 @@ def disconnect(
         work = session.exec(_of(connection_id).where(Disconnection.state == RUNNING)).first()
         if (
             work is None
-            and row.status == "disconnected"
+            and row.status == ConnectionStatus.DISCONNECTED
             and row.refresh_token is None
             and row.access_token is None
         ):
@@ -210,7 +211,7 @@ def _targets(row: Connection) -> Select[Calendar, Connection]:
         .where(Calendar.workspace_id == row.workspace_id)
         .where(Connection.person_id == row.person_id)
         .where(Connection.id != row.id)
-        .where(col(Connection.status).in_(("connected", "error")))
+        .where(col(Connection.status).in_(USABLE))
         .where(col(Calendar.removed_at).is_(None))
         .where(col(Calendar.access_role).in_([role.value for role in AccessRole if role.can_write]))
         .order_by(col(Calendar.is_primary).desc(), col(Calendar.name))

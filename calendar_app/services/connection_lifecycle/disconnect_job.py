@@ -29,6 +29,8 @@ from calendar_app.db.tables import (
     EventType,
     Person,
 )
+from calendar_app.domain.calendar_write import WriteState
+from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.errors import AlmanacError
 from calendar_app.providers import registry
 from calendar_app.providers.base import SignIn
@@ -280,7 +282,7 @@ def _move(session: Session, row: Disconnection, work: _Work, booking_id: str) ->
     )
     for write in session.exec(writes):
         write.present, write.desired_version = False, write.desired_version + 1
-        write.state, write.attempts, write.next_attempt_at = write_outbox.QUEUED, 0, None
+        write.state, write.attempts, write.next_attempt_at = WriteState.QUEUED, 0, None
         session.add(write)
     audit_log.record(
         session,
@@ -311,13 +313,13 @@ def _there_still(work: _Work) -> SelectOfScalar[str]:
 def _take_out(work: _Work, now: datetime) -> datetime | None:
     """Remove what no longer belongs there while we still may; a time to go on at if that has to be tried again."""
     with reading() as session:
-        ids = session.exec(_there_still(work).where(CalendarWrite.state != write_outbox.FAILED)).all()
+        ids = session.exec(_there_still(work).where(CalendarWrite.state != WriteState.FAILED)).all()
     behind = 0
     for write_id in ids:
         if work.is_late:
             return None
         try:
-            behind += write_outbox.apply(write_id, now=now) == write_outbox.QUEUED
+            behind += write_outbox.apply(write_id, now=now) == WriteState.QUEUED
         except AlmanacError as error:
             log.warning("an event was left behind", extra={"write": write_id, "code": error.code})
         work.step()
@@ -332,7 +334,7 @@ def _end(work: _Work) -> None:
     """Stop using the grant, tell the provider, forget the tokens."""
     with transaction() as session:
         row = _connection(session, work)
-        first = row.status != "disconnected"
+        first = row.status != ConnectionStatus.DISCONNECTED
         row.status, row.disconnected_at = (
             "disconnected",
             row.disconnected_at if not first else datetime.now(UTC),
@@ -358,7 +360,7 @@ def _end(work: _Work) -> None:
 
     def finish(session: Session, done: Disconnection) -> None:
         fresh = _connection(session, work)
-        if fresh.status == "disconnected":
+        if fresh.status == ConnectionStatus.DISCONNECTED:
             fresh.access_token = fresh.refresh_token = fresh.access_expires_at = None
             session.add(fresh)
         if left := len(session.exec(_there_still(work)).all()):
@@ -376,7 +378,7 @@ def others(row: Connection) -> SelectOfScalar[str]:
     return (
         select(Connection.id)
         .where(Connection.provider == row.provider, Connection.account_id == row.account_id)
-        .where(Connection.id != row.id, Connection.status != "disconnected")
+        .where(Connection.id != row.id, Connection.status != ConnectionStatus.DISCONNECTED)
     )
 
 

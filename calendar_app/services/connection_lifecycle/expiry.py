@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Connection, Disconnection, Mail
+from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.errors import AlmanacError
 from calendar_app.services.calendar_sync.suspension import GIVEN_UP
 from calendar_app.services.common import audit_log
@@ -43,7 +44,7 @@ def tell_ending(now: datetime | None = None) -> int:
     with reading() as session:
         due = session.exec(
             select(Connection.id, Connection.grant_ends_at).where(
-                col(Connection.status).in_(("connected", "error")),
+                col(Connection.status).in_(USABLE),
                 col(Connection.grant_ends_at) > now,
                 col(Connection.grant_ends_at) <= now + ENDS_SOON,
             )
@@ -88,8 +89,12 @@ def clean_up(now: datetime | None = None) -> int:
         col(Connection.last_sync_at) < before,
         and_(col(Connection.last_sync_at).is_(None), col(Connection.created_at) < before),
     )
-    given_up = and_(col(Connection.status) == "error", col(Connection.last_error_code) == GIVEN_UP, silent)
-    needy = and_(col(Connection.status) == "needs_reconnect", col(Connection.last_error_at) < before)
+    given_up = and_(
+        col(Connection.status) == ConnectionStatus.ERROR, col(Connection.last_error_code) == GIVEN_UP, silent
+    )
+    needy = and_(
+        col(Connection.status) == ConnectionStatus.NEEDS_RECONNECT, col(Connection.last_error_at) < before
+    )
     with reading() as session:
         ids = session.exec(select(Connection.id).where(or_(given_up, needy))).all()
     ended = 0

@@ -18,6 +18,7 @@ from sqlmodel import Session, col, delete, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Connection, Membership, OAuthAttempt, Person
+from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.errors import (
     Conflict,
     ConsentDenied,
@@ -311,7 +312,9 @@ def _give_back(oauth: OAuthClient, provider: str, grant: Grant, account: Account
     except ProviderError as error:
         log.warning("a grant that is not used was left alone", extra={"code": error.code})
         return
-    query = select(Connection.id).where(Connection.provider == provider, Connection.status != "disconnected")
+    query = select(Connection.id).where(
+        Connection.provider == provider, Connection.status != ConnectionStatus.DISCONNECTED
+    )
     query = query.where(Connection.account_id == account.account_id)
     with reading() as session:
         in_use = session.exec(query).first()
@@ -352,7 +355,12 @@ def store(
             account_id=account.account_id,
         )
         row.account_email = account.email or row.account_email
-        row.status, row.scopes, row.disconnected_at, row.failures = "connected", list(grant.scopes), None, 0
+        row.status, row.scopes, row.disconnected_at, row.failures = (
+            ConnectionStatus.CONNECTED,
+            list(grant.scopes),
+            None,
+            0,
+        )
         row.last_error_code, row.last_error, row.last_error_at, row.retry_at = "", "", None, None
         connection_tokens.save_tokens(session, row, grant)
         session.flush()
@@ -398,7 +406,7 @@ def _standing(session: Session, attempt: Attempt, provider: str, account: Accoun
 
 def _moved(session: Session, attempt: Attempt, holder: Connection | None, account: Account) -> Connection:
     """The attempt's connection under its new account, which ``holder`` gives up if it is history."""
-    if holder is not None and holder.status != "disconnected":
+    if holder is not None and holder.status != ConnectionStatus.DISCONNECTED:
         raise Conflict(
             f"{account.email} is connected already, beside this one: disconnect one of the two.",
             code="already_connected",

@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 from calendar_app.db.due import is_due
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Calendar, Connection
+from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.domain.unread import Unread
 from calendar_app.errors import NotFound
 from calendar_app.providers import registry
@@ -93,7 +94,7 @@ def list_calendars(
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .where(Calendar.workspace_id == actor.workspace_id)
         .where(col(Calendar.removed_at).is_(None))
-        .where(Connection.status != "disconnected")
+        .where(Connection.status != ConnectionStatus.DISCONNECTED)
         .order_by(
             col(Connection.created_at),
             col(Connection.id),
@@ -126,7 +127,7 @@ def owned_calendar(session: Session, actor: Actor, calendar_id: str) -> tuple[Ca
         .where(Calendar.id == calendar_id)
         .where(Calendar.workspace_id == actor.workspace_id)
         .where(col(Calendar.removed_at).is_(None))
-        .where(Connection.status != "disconnected")
+        .where(Connection.status != ConnectionStatus.DISCONNECTED)
         .options(*HIDDEN_TOKENS)
     ).first()
     if found is None or (found[1].person_id != actor.person_id and actor.role < Role.MANAGER):
@@ -201,7 +202,7 @@ def follow(session: Session, row: Calendar, remote: RemoteCalendar, now: datetim
 
 def next_reading(calendar: Calendar, connection: Connection, now: datetime) -> datetime | None:
     """When the calendar is read next by itself; ``None`` where that waits for somebody, or for its first reading."""
-    if connection.status not in ("connected", "error") or connection.provider in registry.unread():
+    if connection.status not in USABLE or connection.provider in registry.unread():
         return None
     if not is_used(calendar):
         return None
@@ -241,7 +242,7 @@ def view(calendar: Calendar, connection: Connection, now: datetime) -> CalendarV
         stale_policy=calendar.stale_policy,
         synced_at=calendar.synced_at,
         sync_progress=calendar.sync_progress,
-        syncing=connection.status in ("connected", "error") and syncing(calendar, now),
+        syncing=connection.status in USABLE and syncing(calendar, now),
         last_error=" ".join(filter(None, (calendar.last_error, calendar.write_error))),
         connection_status=connection.status,
         in_doubt=calendar.last_error_code == MASS_DELETE,
@@ -257,7 +258,7 @@ def _receives(session: Session, connection: Connection) -> bool:
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .where(Calendar.workspace_id == connection.workspace_id)
         .where(Connection.person_id == connection.person_id)
-        .where(Connection.status != "disconnected")
+        .where(Connection.status != ConnectionStatus.DISCONNECTED)
         .where(col(Calendar.removed_at).is_(None))
         .where(col(Calendar.receives_bookings).is_(True))
     )

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Calendar, Connection, Person
+from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.errors import NotFound, ProviderNotConfigured
 from calendar_app.providers import registry
 from calendar_app.providers.base import Capability, ProviderKind, SignIn
@@ -121,13 +122,13 @@ def _server(row: Connection) -> str:
 
 
 def _view(row: Connection, calendars: list[Calendar], name: str, now: datetime) -> ConnectionView:
-    live = row.status in ("connected", "error")
+    live = row.status in USABLE
     failed = next((text for one in calendars for text in (one.last_error, one.write_error) if text), "")
     status = row.status
     if live and not row.last_error and any(syncing(one, now) for one in calendars):
-        status = "syncing"
+        status = ConnectionStatus.SYNCING
     elif live and failed:
-        status = "error"
+        status = ConnectionStatus.ERROR
     synced = [one.synced_at for one in calendars if one.synced_at is not None]
     due = [at for one in calendars if (at := next_reading(one, row, now)) is not None]
     return ConnectionView(
@@ -173,7 +174,7 @@ def list_connections(actor: Actor, *, now: datetime | None = None) -> list[Conne
     query = (
         select(Connection)
         .where(Connection.workspace_id == actor.workspace_id)
-        .where(Connection.status != "disconnected")
+        .where(Connection.status != ConnectionStatus.DISCONNECTED)
         .order_by(col(Connection.created_at), col(Connection.id))
         .options(*HIDDEN_TOKENS)
     )
@@ -191,7 +192,7 @@ def to_reconnect(actor: Actor) -> list[str]:
         select(Connection.provider, Connection.account_email)
         .where(Connection.workspace_id == actor.workspace_id)
         .where(Connection.person_id == actor.person_id)
-        .where(Connection.status == "needs_reconnect")
+        .where(Connection.status == ConnectionStatus.NEEDS_RECONNECT)
         .order_by(col(Connection.created_at), col(Connection.id))
     )
     with reading() as session:
@@ -216,7 +217,7 @@ def provider_status(actor: Actor, provider: str) -> ProviderStatus:
             .where(Connection.workspace_id == actor.workspace_id)
             .where(Connection.person_id == actor.person_id)
             .where(Connection.provider == provider)
-            .where(col(Connection.status).in_(("connected", "error")))
+            .where(col(Connection.status).in_(USABLE))
             .order_by(col(Connection.created_at))
         ).all()
     return ProviderStatus(bool(accounts), list(accounts))

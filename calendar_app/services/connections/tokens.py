@@ -37,6 +37,7 @@ from sqlmodel import Session, col, select
 from calendar_app.db.due import is_free
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
+from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.errors import AuthExpired, GrantRevoked, NotFound, ProviderError, ProviderUnavailable
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Grant
@@ -140,7 +141,7 @@ def refresh_due(*, now: datetime | None = None) -> int:
     with reading() as session:
         ids = session.exec(
             select(Connection.id)
-            .where(col(Connection.status).in_(("connected", "error")))
+            .where(col(Connection.status).in_(USABLE))
             .where(col(Connection.access_expires_at) < due)
             .order_by(col(Connection.access_expires_at))
         ).all()
@@ -171,9 +172,9 @@ def mark_needs_reconnect(connection_id: str, version: int, detail: str | None = 
     error = GrantRevoked(detail)
     with transaction() as session:
         row = _locked(session, connection_id)
-        if row is None or row.token_version != version or row.status not in ("connected", "error"):
+        if row is None or row.token_version != version or row.status not in USABLE:
             return error
-        row.status = "needs_reconnect"
+        row.status = ConnectionStatus.NEEDS_RECONNECT
         row.last_error_code = error.code
         row.last_error = (
             f"Access to {row.account_email or 'this account'} was withdrawn or has ended: connect it again."
@@ -215,9 +216,11 @@ def _access(connection_id: str) -> _Access:
 def _usable(row: Connection | None) -> _Access:
     if row is None:
         raise NotFound("There is no such connection.")
-    if row.status not in ("connected", "error"):
+    if row.status not in USABLE:
         raise GrantRevoked(
-            row.last_error if row.status == "needs_reconnect" else "This account is disconnected."
+            row.last_error
+            if row.status == ConnectionStatus.NEEDS_RECONNECT
+            else "This account is disconnected."
         )
     expires = row.access_expires_at or (_ALWAYS if row.refresh_token else NEVER)
     return _Access(
@@ -257,10 +260,14 @@ def _refreshed(connection_id: str, seen: _Access, *, rejected: bool = False) -> 
         raise
     with transaction() as session:
         row = _locked(session, connection_id)
-        if row is not None and row.token_version == step.version and row.status != "disconnected":
+        if (
+            row is not None
+            and row.token_version == step.version
+            and row.status != ConnectionStatus.DISCONNECTED
+        ):
             save_tokens(session, row, grant)
             if row.last_error_code in (_REFRESH_FAILED, GrantRevoked.code):
-                row.status, row.last_error_code, row.last_error = "connected", "", ""
+                row.status, row.last_error_code, row.last_error = ConnectionStatus.CONNECTED, "", ""
         return _usable(row)
 
 
@@ -307,7 +314,11 @@ def _release(connection_id: str, claim: _Claim, error: ProviderError | None) -> 
             return
         row.refresh_lease_until = None
         if error is not None and not error.retryable:
-            row.status, row.last_error_code, row.last_error = "error", _REFRESH_FAILED, error.detail
+            row.status, row.last_error_code, row.last_error = (
+                ConnectionStatus.ERROR,
+                _REFRESH_FAILED,
+                error.detail,
+            )
             row.last_error_at = datetime.now(UTC)
             workspace_id = row.workspace_id
             change_events.announce(session, workspace_id, "connections")

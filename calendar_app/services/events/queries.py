@@ -17,6 +17,7 @@ from sqlmodel import Session, col
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence, Person
+from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.event import ShowAs
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.domain.zones import is_zone
@@ -145,7 +146,7 @@ def _calendars(session: Session, actor: Actor, calendar_id: str | None) -> dict[
         .where(
             col(Calendar.workspace_id) == actor.workspace_id,
             col(Calendar.removed_at).is_(None),
-            col(Connection.status) != "disconnected",
+            col(Connection.status) != ConnectionStatus.DISCONNECTED,
         )
     )
     if actor.role < Role.MANAGER:

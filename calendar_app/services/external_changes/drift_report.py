@@ -30,13 +30,13 @@ from calendar_app.db.tables import (
     DriftRun,
 )
 from calendar_app.domain import external_change
+from calendar_app.domain.calendar_write import WriteState
+from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.domain.external_change import DISMISSED, MISSING, STRAY
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import NotFound, ProviderError
 from calendar_app.services.calendar_mirror import mismatches
 from calendar_app.services.calendar_mirror.own_events import Sighting
-from calendar_app.services.calendar_sync.run import USABLE
-from calendar_app.services.calendar_writes.outbox import FAILED, VERIFIED, WRITTEN
 from calendar_app.services.common import change_events, installation
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections import calendars
@@ -126,7 +126,7 @@ def _unread(
     )
     rows = session.exec(
         select(Connection)
-        .where(Connection.workspace_id == workspace_id, Connection.status != "disconnected")
+        .where(Connection.workspace_id == workspace_id, Connection.status != ConnectionStatus.DISCONNECTED)
         .order_by(col(Connection.created_at))
         .options(*calendars.HIDDEN_TOKENS)
     )
@@ -244,7 +244,7 @@ def _due(
         .where(col(CalendarWrite.calendar_id).in_(calendar_ids), col(CalendarWrite.present).is_(True))
         .where(Booking.status == "confirmed", col(Booking.end_at) > now)
         .where(
-            col(CalendarWrite.state).in_((WRITTEN, VERIFIED)),
+            col(CalendarWrite.state).in_((WriteState.WRITTEN, WriteState.VERIFIED)),
             col(CalendarWrite.applied_version) == col(CalendarWrite.desired_version),
             or_(col(CalendarWrite.verified_at).is_(None), col(CalendarWrite.verified_at) < since),
         )
@@ -309,7 +309,7 @@ def _record(
                     col(CalendarWrite.desired_version) == version,
                     col(CalendarWrite.applied_version) == version,
                 )
-                .values(state=VERIFIED, verified_at=now, last_error="", last_error_code="")
+                .values(state=WriteState.VERIFIED, verified_at=now, last_error="", last_error_code="")
             )
         open_ones = set(
             session.exec(
@@ -346,7 +346,9 @@ def _note_missing(
         select(CalendarWrite)
         .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
         .where(col(CalendarWrite.calendar_id).in_(calendar_ids), col(CalendarWrite.present).is_(True))
-        .where(CalendarWrite.state == FAILED, Booking.status == "confirmed", col(Booking.end_at) > now)
+        .where(
+            CalendarWrite.state == WriteState.FAILED, Booking.status == "confirmed", col(Booking.end_at) > now
+        )
     ).all()
     for write in given_up:
         known = select(Deviation.id).where(

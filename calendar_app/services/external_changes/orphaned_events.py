@@ -32,6 +32,7 @@ from calendar_app.db.tables import (
     Occurrence,
     Person,
 )
+from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, CalendarEvent
 from calendar_app.domain.external_change import DISMISSED, ORPHANED, REMOVED, TAKEN_IN, VANISHED
 from calendar_app.domain.recurrence import wallclock
@@ -40,7 +41,6 @@ from calendar_app.domain.zones import is_zone
 from calendar_app.errors import EventNotFound, InvalidInput, NotFound, ProviderError, StateChanged
 from calendar_app.services.bookings import reservations
 from calendar_app.services.calendar_mirror import mirror
-from calendar_app.services.calendar_writes.outbox import VERIFIED
 from calendar_app.services.common import audit_log, change_events, installation
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.connections import tokens as connection_tokens
@@ -287,7 +287,7 @@ def _receipt(one: _Found, booking: Booking, now: datetime) -> CalendarWrite:
         remote_id=one.event.remote_id,
         desired_version=booking.version,
         applied_version=booking.version,
-        state=VERIFIED,
+        state=WriteState.VERIFIED,
         etag=one.event.etag,
         html_link=one.event.html_link,
         written_at=now,

@@ -28,6 +28,7 @@ from sqlmodel import col, func, select
 from calendar_app.db.due import due, is_due
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import CalendarWrite, Deviation, Workspace
+from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.external_change import (
     CHECKING,
     DELETED,
@@ -54,7 +55,6 @@ from calendar_app.errors import (
     StateChanged,
 )
 from calendar_app.services.calendar_mirror import mismatches
-from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections import emails as connection_emails
@@ -126,7 +126,7 @@ def _examine(case: Case, now: datetime) -> str:
         return close(case, VANISHED, now)
     if write.applied_version < write.desired_version:
         # Our own write comes first, and overwrites whatever is there; a failed one is shown on the receipt.
-        return stop_examining(case) if write.state == write_outbox.FAILED else try_later(case, now)
+        return stop_examining(case) if write.state == WriteState.FAILED else try_later(case, now)
     try:
         found = read_event(
             case.connection.id, case.calendar.remote_id, write, booking, case.calendar.timezone

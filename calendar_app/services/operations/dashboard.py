@@ -29,6 +29,8 @@ from calendar_app.db.tables import (
     Mail,
     Person,
 )
+from calendar_app.domain.calendar_write import WriteState
+from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.errors import InvalidInput, ProviderUnavailable
 from calendar_app.queues import QueueState, WorkerState
 from calendar_app.services.accounts import operators
@@ -155,7 +157,13 @@ def connections(actor: Actor, *, now: datetime | None = None) -> list[Connection
         )
         for row, view in zip(rows, views, strict=True)
     ]
-    urgency = {"needs_reconnect": 0, "error": 1, "syncing": 2, "connected": 2, "disconnected": 3}
+    urgency: dict[str, int] = {
+        ConnectionStatus.NEEDS_RECONNECT: 0,
+        ConnectionStatus.ERROR: 1,
+        ConnectionStatus.SYNCING: 2,
+        ConnectionStatus.CONNECTED: 2,
+        ConnectionStatus.DISCONNECTED: 3,
+    }
     return sorted(found, key=lambda one: urgency.get(one.connection.status, 2))
 
 
@@ -169,7 +177,7 @@ def channels(actor: Actor, *, now: datetime | None = None) -> list[ChannelState]
         .join(Calendar, col(Calendar.id) == col(Channel.calendar_id))
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .where(Calendar.workspace_id == actor.workspace_id, col(Calendar.removed_at).is_(None))
-        .where(Connection.status != "disconnected", used())
+        .where(Connection.status != ConnectionStatus.DISCONNECTED, used())
         .where(or_(col(Channel.stopped_at).is_(None), _was_refused(Channel)))
         .where(~and_(_was_refused(Channel), _superseded().exists()))
         .order_by(col(Channel.expires_at))
@@ -272,7 +280,7 @@ def _failed_writes(session: Session, actor: Actor) -> list[FailedItem]:
         .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
         .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
-        .where(Booking.workspace_id == actor.workspace_id, CalendarWrite.state == write_outbox.FAILED)
+        .where(Booking.workspace_id == actor.workspace_id, CalendarWrite.state == WriteState.FAILED)
         .options(*HIDDEN_TOKENS)
         .order_by(col(CalendarWrite.created_at).desc())
         .limit(MOST)
@@ -364,7 +372,7 @@ _ADVICE = {
 
 
 def _token(row: Connection, now: datetime) -> str:
-    if row.status not in ("connected", "error"):
+    if row.status not in USABLE:
         return "none"
     if row.access_expires_at is None:
         return "lasting"

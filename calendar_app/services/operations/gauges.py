@@ -22,6 +22,8 @@ from sqlmodel import Session, col, func, select
 from calendar_app import queues
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Channel, Connection, Deviation, Mail
+from calendar_app.domain.calendar_write import WriteState
+from calendar_app.domain.connection import USABLE
 from calendar_app.providers import registry
 from calendar_app.services.connections.calendars import used
 from calendar_app.services.operations import health
@@ -90,7 +92,7 @@ def _calendars(session: Session, now: datetime) -> Iterator[Metric]:
     rows = session.exec(
         select(Connection.provider, Calendar.synced_at, Calendar.last_error_code, Calendar.failures)
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
-        .where(col(Connection.status).in_(("connected", "error")))
+        .where(col(Connection.status).in_(USABLE))
         .where(col(Calendar.removed_at).is_(None), used())
     ).all()
     lags: defaultdict[str, list[float]] = defaultdict(list)
@@ -141,9 +143,11 @@ def _connections(session: Session, now: datetime) -> Iterator[Metric]:
 
 def _writes(session: Session, now: datetime) -> Iterator[Metric]:
     write = CalendarWrite
-    behind = (col(write.applied_version) < col(write.desired_version)) & (col(write.state) != "failed")
+    behind = (col(write.applied_version) < col(write.desired_version)) & (
+        col(write.state) != WriteState.FAILED
+    )
     number, since = session.exec(select(func.count(), func.min(col(write.created_at))).where(behind)).one()
-    failed = session.exec(select(func.count()).where(write.state == "failed")).one()
+    failed = session.exec(select(func.count()).where(write.state == WriteState.FAILED)).one()
     numbers = {("behind",): number, ("failed",): failed}
     yield _counted("almanac_calendar_writes", "Calendars that lag behind bookings", ("state",), numbers)
     oldest = GaugeMetricFamily(

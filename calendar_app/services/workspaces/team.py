@@ -28,6 +28,7 @@ from calendar_app.db.tables import (
     Workspace,
 )
 from calendar_app.domain.booking import Status
+from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.errors import Conflict, Forbidden, InvalidInput, NotFound
 from calendar_app.services.accounts import authentication, new_workspace
 from calendar_app.services.accounts.authentication import Identity, SignedIn
@@ -84,7 +85,9 @@ def members(actor: Actor, *, now: datetime | None = None) -> list[MemberView]:
     now = now or datetime.now(UTC)
     accounts_of = (
         select(Connection.person_id, func.count())
-        .where(Connection.workspace_id == actor.workspace_id, Connection.status != "disconnected")
+        .where(
+            Connection.workspace_id == actor.workspace_id, Connection.status != ConnectionStatus.DISCONNECTED
+        )
         .group_by(col(Connection.person_id))
     )
     people = (
@@ -251,7 +254,7 @@ def remove(actor: Actor, person_id: str, *, now: datetime | None = None) -> None
             select(Connection.id).where(
                 Connection.workspace_id == actor.workspace_id,
                 Connection.person_id == person_id,
-                Connection.status != "disconnected",
+                Connection.status != ConnectionStatus.DISCONNECTED,
             )
         ).first()
         if connected is not None:
