@@ -16,7 +16,7 @@ from sqlmodel import col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, Deviation, Mail
-from calendar_app.domain.external_change import VANISHED
+from calendar_app.domain.external_change import ChangeResolution
 from calendar_app.services.bookings import reschedule as booking_reschedule
 from calendar_app.services.bookings import transitions
 from calendar_app.services.calendar_sync import requests as sync_requests
@@ -58,7 +58,7 @@ def look(office: Office, *, later: timedelta = timedelta()) -> list[str]:
     now = datetime.now(UTC) + later
     waiting = [row.id for row in rows() if row.resolved_at is None and row.resolution]
     found = [external_change_resolve.examine(deviation, now=now) for deviation in waiting]
-    return [one for one in found if one != VANISHED]
+    return [one for one in found if one != ChangeResolution.VANISHED]
 
 
 def rows() -> list[Deviation]:
@@ -180,7 +180,7 @@ def test_a_sync_in_the_middle_of_our_own_write(office: Office, operation: str) -
     office.mend()
     writer.join(30)
     finish(office)
-    assert set(early) <= {"waiting", VANISHED, ""}
+    assert set(early) <= {"waiting", ChangeResolution.VANISHED, ""}
     assert look(office, later=timedelta(minutes=5)) == []
     assert rows() == []
     assert booking(made).status == ("cancelled" if operation == "delete" else "confirmed")

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, func, select
 from calendar_app import queues
 from calendar_app.db.session import after_commit
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Deviation
-from calendar_app.domain.external_change import CHECKING, DELETED, RECHECK, SIGHTED, STRAY
+from calendar_app.domain.external_change import ChangeKind, ChangeResolution
 from calendar_app.services.calendar_mirror.own_events import Sighting
 
 MASS_COUNT, MASS_SHARE = 5, 0.5
@@ -47,12 +47,12 @@ def record_mismatches(session: Session, calendar: Calendar, seen: Sequence[Sight
                 workspace_id=calendar.workspace_id,
                 calendar_id=calendar.id,
                 remote_id=one.remote_id,
-                kind=SIGHTED,
-                resolution=CHECKING,
+                kind=ChangeKind.SIGHTED,
+                resolution=ChangeResolution.CHECKING,
                 found_at=now,
             )
-        elif row.resolution != CHECKING:
-            row.resolution = RECHECK
+        elif row.resolution != ChangeResolution.CHECKING:
+            row.resolution = ChangeResolution.RECHECK
         row.detail = {**row.detail, "gone": one.gone}
         row.next_attempt_at = None
         session.add(row)
@@ -76,10 +76,10 @@ def _fuse(session: Session, calendar_id: str, now: datetime) -> None:
         select(Deviation).where(
             Deviation.calendar_id == calendar_id,
             col(Deviation.found_at) > now - MASS_WINDOW,
-            col(Deviation.kind).in_((SIGHTED, DELETED)),
+            col(Deviation.kind).in_((ChangeKind.SIGHTED, ChangeKind.DELETED)),
         )
     ).all()
-    gone = [row for row in recent if row.kind == DELETED or row.detail.get("gone")]
+    gone = [row for row in recent if row.kind == ChangeKind.DELETED or row.detail.get("gone")]
     ended = sum(1 for row in gone if row.resolved_at is not None)
     if len(gone) <= max(MASS_COUNT, MASS_SHARE * (_standing(session, calendar_id, now) + ended)):
         return
@@ -104,7 +104,7 @@ def _standing(session: Session, calendar_id: str, now: datetime) -> int:
 
 def is_open() -> ColumnElement[bool]:
     """The condition on deviations that people are to see."""
-    return col(Deviation.resolved_at).is_(None) & (col(Deviation.resolution) != CHECKING)
+    return col(Deviation.resolved_at).is_(None) & (col(Deviation.resolution) != ChangeResolution.CHECKING)
 
 
 def close_resolved(
@@ -119,7 +119,7 @@ def close_resolved(
         .where(
             col(Deviation.booking_id) == booking_id,
             col(Deviation.calendar_id) == calendar_id,
-            col(Deviation.kind) != STRAY,
+            col(Deviation.kind) != ChangeKind.STRAY,
             col(Deviation.resolved_at).is_(None),
         )
         .values(resolved_at=now, resolution=resolution)

@@ -46,11 +46,11 @@ from calendar_app.db.tables import (
     Person,
     Workspace,
 )
-from calendar_app.domain import external_change
 from calendar_app.domain.booking import Status
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.event import EventDraft, write_key
+from calendar_app.domain.external_change import ChangeResolution
 from calendar_app.errors import (
     EventNotFound,
     GrantRevoked,
@@ -495,7 +495,7 @@ def _agree(session: Session, row: CalendarWrite, calendar: Calendar, before: str
         if mirror.recognise(session, calendar.id, row.remote_id, row.booking_id, versions):
             mismatches.record_mismatches(session, calendar, [Sighting(row.remote_id, gone=False)], now)
     elif row.state in (WriteState.VERIFIED, WriteState.REMOVED):
-        how = external_change.RESTORED if row.state == WriteState.VERIFIED else external_change.VANISHED
+        how = ChangeResolution.RESTORED if row.state == WriteState.VERIFIED else ChangeResolution.VANISHED
         mismatches.close_resolved(session, row.booking_id, row.calendar_id, how, now)
 
 

@@ -29,10 +29,9 @@ from calendar_app.db.tables import (
     Deviation,
     DriftRun,
 )
-from calendar_app.domain import external_change
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.connection import USABLE, ConnectionStatus
-from calendar_app.domain.external_change import DISMISSED, MISSING, STRAY
+from calendar_app.domain.external_change import ChangeKind, ChangeResolution
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import NotFound, ProviderError
 from calendar_app.services.calendar_mirror import mismatches
@@ -287,9 +286,7 @@ def _look(
             return
         found.looked, found.left = found.looked + 1, found.left - 1
         if seen.kind:
-            found.odd[calendar.id].append(
-                Sighting(write.remote_id, gone=seen.kind == external_change.DELETED)
-            )
+            found.odd[calendar.id].append(Sighting(write.remote_id, gone=seen.kind == ChangeKind.DELETED))
         else:
             found.healthy.append((write.id, write.desired_version))
             found.agreed.append((booking.id, calendar.id))
@@ -319,7 +316,7 @@ def _record(
             )
         )
         for booking_id, calendar_id in open_ones.intersection(found.agreed):
-            mismatches.close_resolved(session, booking_id or "", calendar_id, external_change.VANISHED, now)
+            mismatches.close_resolved(session, booking_id or "", calendar_id, ChangeResolution.VANISHED, now)
         _note_missing(session, connection, list(calendars), now)
         _close_past(session, list(calendars), now)
         orphaned_events.close(session, list(calendars), now)
@@ -356,7 +353,10 @@ def _note_missing(
             Deviation.calendar_id == write.calendar_id,
             or_(
                 col(Deviation.resolved_at).is_(None),
-                and_(col(Deviation.resolution) == DISMISSED, col(Deviation.kind) == MISSING),
+                and_(
+                    col(Deviation.resolution) == ChangeResolution.DISMISSED,
+                    col(Deviation.kind) == ChangeKind.MISSING,
+                ),
             ),
         )
         if session.exec(known).first() is None:
@@ -366,7 +366,7 @@ def _note_missing(
                     booking_id=write.booking_id,
                     calendar_id=write.calendar_id,
                     remote_id=write.remote_id,
-                    kind=MISSING,
+                    kind=ChangeKind.MISSING,
                     detail={"reason": write.last_error},
                     found_at=now,
                 )
@@ -381,8 +381,8 @@ def _close_past(session: Session, calendar_ids: Sequence[str], now: datetime) ->
         .where(
             col(Deviation.calendar_id).in_(calendar_ids),
             col(Deviation.resolved_at).is_(None),
-            col(Deviation.kind) != STRAY,
+            col(Deviation.kind) != ChangeKind.STRAY,
             col(Deviation.booking_id).in_(over),
         )
-        .values(resolved_at=now, resolution=external_change.VANISHED)
+        .values(resolved_at=now, resolution=ChangeResolution.VANISHED)
     )

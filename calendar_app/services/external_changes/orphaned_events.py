@@ -34,7 +34,7 @@ from calendar_app.db.tables import (
 )
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, CalendarEvent
-from calendar_app.domain.external_change import DISMISSED, ORPHANED, REMOVED, TAKEN_IN, VANISHED
+from calendar_app.domain.external_change import ChangeKind, ChangeResolution
 from calendar_app.domain.recurrence import wallclock
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.domain.zones import is_zone
@@ -71,7 +71,7 @@ def find(session: Session, calendar_ids: Sequence[str], now: datetime) -> list[E
     settled = select(Deviation.id).where(
         col(Deviation.calendar_id) == col(Event.calendar_id),
         col(Deviation.remote_id) == col(Event.remote_id),
-        or_(col(Deviation.resolved_at).is_(None), col(Deviation.resolution) == DISMISSED),
+        or_(col(Deviation.resolved_at).is_(None), col(Deviation.resolution) == ChangeResolution.DISMISSED),
     )
     written = select(CalendarWrite.id).where(
         col(CalendarWrite.calendar_id) == col(Event.calendar_id),
@@ -116,7 +116,7 @@ def note(
                     workspace_id=connection.workspace_id,
                     calendar_id=calendar.id,
                     remote_id=event.remote_id,
-                    kind=ORPHANED,
+                    kind=ChangeKind.ORPHANED,
                     detail=detail,
                     found_at=now,
                 )
@@ -129,14 +129,14 @@ def close(session: Session, calendar_ids: Sequence[str], now: datetime) -> None:
     rows = session.exec(
         select(Deviation).where(
             col(Deviation.calendar_id).in_(calendar_ids),
-            Deviation.kind == ORPHANED,
+            Deviation.kind == ChangeKind.ORPHANED,
             col(Deviation.resolved_at).is_(None),
         )
     ).all()
     for row in rows:
         ended = row.detail.get("end") and datetime.fromisoformat(str(row.detail["end"])) <= now
         if ended or session.get(Booking, str(row.detail.get("booking"))) is not None:
-            row.resolved_at, row.resolution = now, VANISHED
+            row.resolved_at, row.resolution = now, ChangeResolution.VANISHED
             session.add(row)
 
 
@@ -197,13 +197,13 @@ def remove(case: Case, actor: Actor, now: datetime) -> None:
     try:
         seen = _ask(case.connection.id, case.calendar.remote_id, case.row.remote_id)
     except EventNotFound:
-        external_change_steps.close(case, VANISHED, now)
+        external_change_steps.close(case, ChangeResolution.VANISHED, now)
         return
     with reading() as session:
         ours = _is_ours(session, seen.private)
     if not ours:
         raise InvalidInput("This event does not say that this installation wrote it.", field="how")
-    external_change_steps.remove_stray(case, actor, now, REMOVED)
+    external_change_steps.remove_stray(case, actor, now, ChangeResolution.REMOVED)
 
 
 def take_in(case: Case, actor: Actor, now: datetime) -> None:
@@ -225,7 +225,7 @@ def _together(case: Case, now: datetime) -> list[_Found]:
         rows = session.exec(
             select(Deviation).where(
                 Deviation.workspace_id == case.row.workspace_id,
-                Deviation.kind == ORPHANED,
+                Deviation.kind == ChangeKind.ORPHANED,
                 col(Deviation.resolved_at).is_(None),
             )
         ).all()
@@ -241,7 +241,7 @@ def _together(case: Case, now: datetime) -> list[_Found]:
         try:
             event = _ask(one.connection.id, one.calendar.remote_id, one.row.remote_id)
         except EventNotFound:
-            external_change_steps.close(one, VANISHED, now)
+            external_change_steps.close(one, ChangeResolution.VANISHED, now)
             if one.row.id == case.row.id:
                 raise StateChanged("The event is not in the calendar any more.") from None
             continue
@@ -271,7 +271,7 @@ def _write(found: Sequence[_Found], actor: Actor, now: datetime) -> None:
             mirror.recognise(
                 session, one.case.calendar.id, one.case.row.remote_id, booking.id, (one.event.etag,)
             )
-            external_change_steps.end(session, one.case.row.id, TAKEN_IN, now)
+            external_change_steps.end(session, one.case.row.id, ChangeResolution.TAKEN_IN, now)
         place = {"calendar": first.case.calendar.name}
         audit_log.record(
             session, booking.workspace_id, actor, "booking.taken_in", "booking", booking.id, **place

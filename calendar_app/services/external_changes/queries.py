@@ -1,10 +1,10 @@
 """Where a booking and a calendar do not say the same: what was found, what people see of it, and what closes it.
 
-A deviation begins as a *sighting* (:data:`CHECKING`): a sync read something about an event of ours that does not fit,
-which may also be an old version of it that arrived late. Nobody is shown a sighting; a worker asks the provider and
-either opens the deviation or forgets it (:mod:`calendar_app.services.external_changes.resolve`). While a row is a
-sighting it names the calendar and the event only: a sync holds rows of the mirror that bookings wait for, so it must
-not lock a booking.
+A deviation begins as a *sighting* (:attr:`ChangeResolution.CHECKING`): a sync read something about an event of ours
+that does not fit, which may also be an old version of it that arrived late. Nobody is shown a sighting; a worker asks
+the provider and either opens the deviation or forgets it (:mod:`calendar_app.services.external_changes.resolve`).
+While a row is a sighting it names the calendar and the event only: a sync holds rows of the mirror that bookings wait
+for, so it must not lock a booking.
 """
 
 from __future__ import annotations
@@ -19,33 +19,20 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, Calendar, Connection, Deviation, EventType
-from calendar_app.domain.external_change import (
-    CHANGED,
-    CHECKING,
-    DELETED,
-    FOLLOW,
-    KEEP,
-    MISSING,
-    MOVED,
-    ORPHANED,
-    REMOVE,
-    RESTORE,
-    STRAY,
-    TAKE_IN,
-)
+from calendar_app.domain.external_change import ChangeChoice, ChangeKind, ChangeResolution
 from calendar_app.errors import NotFound
 from calendar_app.services.bookings.queries import visible_to
 from calendar_app.services.calendar_mirror.mismatches import is_open
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections.queries import title
 
-_CHOICES = {
-    MOVED: (FOLLOW, RESTORE, KEEP),
-    DELETED: (FOLLOW, RESTORE, KEEP),
-    MISSING: (FOLLOW, RESTORE, KEEP),
-    CHANGED: (RESTORE, KEEP),
-    STRAY: (RESTORE, KEEP),
-    ORPHANED: (TAKE_IN, REMOVE, KEEP),
+_CHOICES: dict[str, tuple[ChangeChoice, ...]] = {
+    ChangeKind.MOVED: (ChangeChoice.FOLLOW, ChangeChoice.RESTORE, ChangeChoice.KEEP),
+    ChangeKind.DELETED: (ChangeChoice.FOLLOW, ChangeChoice.RESTORE, ChangeChoice.KEEP),
+    ChangeKind.MISSING: (ChangeChoice.FOLLOW, ChangeChoice.RESTORE, ChangeChoice.KEEP),
+    ChangeKind.CHANGED: (ChangeChoice.RESTORE, ChangeChoice.KEEP),
+    ChangeKind.STRAY: (ChangeChoice.RESTORE, ChangeChoice.KEEP),
+    ChangeKind.ORPHANED: (ChangeChoice.TAKE_IN, ChangeChoice.REMOVE, ChangeChoice.KEEP),
 }
 
 
@@ -53,8 +40,8 @@ _CHOICES = {
 class DeviationView:
     """One deviation. Times are aware UTC; ``found_start`` is ``None`` where there is no event, or an all-day one.
 
-    ``choices`` are those of :data:`FOLLOW`, :data:`RESTORE`, :data:`KEEP`, :data:`TAKE_IN` and :data:`REMOVE` that make
-    sense; ``reason`` is a sentence why the workspace's rule did not settle it; ``resolution`` is empty while open.
+    ``choices`` are those of :class:`ChangeChoice` that make sense; ``reason`` is a sentence why the
+    workspace's rule did not settle it; ``resolution`` is empty while open.
     """
 
     id: str
@@ -111,7 +98,9 @@ def owned(session: Session, actor: Actor, deviation_id: str) -> Deviation:
     actor.require(Role.STAFF)
     row = session.exec(
         select(Deviation).where(
-            Deviation.id == deviation_id, col(Deviation.resolution) != CHECKING, visible(actor)
+            Deviation.id == deviation_id,
+            col(Deviation.resolution) != ChangeResolution.CHECKING,
+            visible(actor),
         )
     ).first()
     if row is None:
@@ -130,11 +119,11 @@ def bookings_with_one(actor: Actor, booking_ids: Collection[str]) -> set[str]:
 
 def choices(row: Deviation) -> tuple[str, ...]:
     """What can be done about it."""
-    found = _CHOICES.get(row.kind, (KEEP,))
-    if row.kind == MOVED and not row.detail.get("start"):
-        return tuple(choice for choice in found if choice != FOLLOW)
-    if row.kind == ORPHANED and not row.detail.get("ours"):
-        return tuple(choice for choice in found if choice != REMOVE)
+    found = _CHOICES.get(row.kind, (ChangeChoice.KEEP,))
+    if row.kind == ChangeKind.MOVED and not row.detail.get("start"):
+        return tuple(choice for choice in found if choice != ChangeChoice.FOLLOW)
+    if row.kind == ChangeKind.ORPHANED and not row.detail.get("ours"):
+        return tuple(choice for choice in found if choice != ChangeChoice.REMOVE)
     return found
 
 
@@ -196,14 +185,15 @@ def moment(row: Deviation, name: str) -> datetime | None:
 
 def _sentence(row: Deviation, calendar: str, provider: str) -> str:
     where = f"“{calendar}” at {provider}"
-    if row.kind == MOVED and row.detail.get("all_day"):
+    if row.kind == ChangeKind.MOVED and row.detail.get("all_day"):
         return f"The event was made an all-day event in {where}."
-    return {
-        MOVED: f"The event was moved in {where}.",
-        DELETED: f"The event was deleted in {where}.",
-        CHANGED: f"The event was turned into a series in {where}.",
-        MISSING: f"The event is not in {where}.",
-        ORPHANED: f"An event of a booking stands in {where}, and there is no such booking: it was probably made after "
-        "the backup that was put back.",
-        STRAY: f"An event of ours stands in {where} for which there is no booking any more.",
-    }.get(row.kind, f"Booking and event differ in {where}.")
+    sentences: dict[str, str] = {
+        ChangeKind.MOVED: f"The event was moved in {where}.",
+        ChangeKind.DELETED: f"The event was deleted in {where}.",
+        ChangeKind.CHANGED: f"The event was turned into a series in {where}.",
+        ChangeKind.MISSING: f"The event is not in {where}.",
+        ChangeKind.ORPHANED: f"An event of a booking stands in {where}, and there is no such booking: it was probably "
+        "made after the backup that was put back.",
+        ChangeKind.STRAY: f"An event of ours stands in {where} for which there is no booking any more.",
+    }
+    return sentences.get(row.kind, f"Booking and event differ in {where}.")

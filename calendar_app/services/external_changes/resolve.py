@@ -29,23 +29,7 @@ from calendar_app.db.due import due, is_due
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import CalendarWrite, Deviation, Workspace
 from calendar_app.domain.calendar_write import WriteState
-from calendar_app.domain.external_change import (
-    CHECKING,
-    DELETED,
-    DISMISSED,
-    FOLLOWED,
-    KEEP,
-    MISSING,
-    MOVED,
-    ORPHANED,
-    RECHECK,
-    REMOVE,
-    RESTORE,
-    RESTORED,
-    STRAY,
-    TAKE_IN,
-    VANISHED,
-)
+from calendar_app.domain.external_change import ChangeChoice, ChangeKind, ChangeResolution
 from calendar_app.errors import (
     AlmanacError,
     EventNotFound,
@@ -119,11 +103,11 @@ def examine(deviation_id: str, *, now: datetime | None = None) -> str:
 
 
 def _examine(case: Case, now: datetime) -> str:
-    if case.row.kind in (STRAY, ORPHANED):
+    if case.row.kind in (ChangeKind.STRAY, ChangeKind.ORPHANED):
         return _examine_stray(case, now)
     write, booking = case.write, case.booking
     if write is None or booking is None or not write.present or not is_upcoming(booking, now):
-        return close(case, VANISHED, now)
+        return close(case, ChangeResolution.VANISHED, now)
     if write.applied_version < write.desired_version:
         # Our own write comes first, and overwrites whatever is there; a failed one is shown on the receipt.
         return stop_examining(case) if write.state == WriteState.FAILED else try_later(case, now)
@@ -136,7 +120,7 @@ def _examine(case: Case, now: datetime) -> str:
     except NotFound:
         return stop_examining(case)
     if not found.kind:
-        return close(case, VANISHED, now)
+        return close(case, ChangeResolution.VANISHED, now)
     if found.stale and now - case.row.found_at < _STALE_FOR:
         return try_later(case, now)
     policy = _policy(case, found)
@@ -150,7 +134,10 @@ def sweep(now: datetime | None = None) -> int:
     since = func.coalesce(col(Deviation.next_attempt_at), col(Deviation.found_at))
     query = (
         select(Deviation.id)
-        .where(col(Deviation.resolved_at).is_(None), col(Deviation.resolution).in_((CHECKING, RECHECK)))
+        .where(
+            col(Deviation.resolved_at).is_(None),
+            col(Deviation.resolution).in_((ChangeResolution.CHECKING, ChangeResolution.RECHECK)),
+        )
         .where(due(col(Deviation.next_attempt_at), col(Deviation.tried_at), now))
         .order_by(since)
         .limit(_SWEEP_LIMIT)
@@ -164,9 +151,9 @@ def sweep(now: datetime | None = None) -> int:
 def _policy(case: Case, found: EventState) -> str:
     if case.row.detail.get("mass") or case.row.detail.get("tried") == _attempt(found):
         return "flag"
-    if found.kind == MOVED:
+    if found.kind == ChangeKind.MOVED:
         return case.workspace.outside_moves
-    return case.workspace.outside_deletes if found.kind == DELETED else "flag"
+    return case.workspace.outside_deletes if found.kind == ChangeKind.DELETED else "flag"
 
 
 def _attempt(found: EventState) -> str:
@@ -199,18 +186,18 @@ def _open(case: Case, found: EventState, *, acting: bool, now: datetime) -> str:
         ).all()
         detail = _kept_detail(row, found) | found.detail
         if any(_dismissed(one, found, write) for one in other):
-            if row.resolution == CHECKING:
+            if row.resolution == ChangeResolution.CHECKING:
                 session.delete(row)
             else:
-                row.resolved_at, row.resolution = now, DISMISSED
+                row.resolved_at, row.resolution = now, ChangeResolution.DISMISSED
                 session.add(row)
             return ""
-        if row.resolution == CHECKING:
+        if row.resolution == ChangeResolution.CHECKING:
             for one in other:
                 if one.resolved_at is None:
                     session.delete(one)  # the newer one says how it is
         row.booking_id, row.kind, row.remote_id = write.booking_id, found.kind, write.remote_id
-        row.detail, row.resolution = detail, RECHECK if acting else ""
+        row.detail, row.resolution = detail, ChangeResolution.RECHECK if acting else ""
         session.add(row)
         if detail.get("mass"):
             connection_emails.bookings_vanished(session, case.connection, case.calendar, str(detail["mass"]))
@@ -225,7 +212,7 @@ def _kept_detail(row: Deviation, found: EventState) -> dict[str, Any]:
 
 def _dismissed(row: Deviation, found: EventState, write: CalendarWrite) -> bool:
     """Whether a person has said of exactly this that it may stay as it is, since we last wrote the event."""
-    if row.resolution != DISMISSED or row.resolved_at is None or row.kind != found.kind:
+    if row.resolution != ChangeResolution.DISMISSED or row.resolved_at is None or row.kind != found.kind:
         return False
     same = all(row.detail.get(name) == found.detail.get(name) for name in ("start", "end", "all_day"))
     return same and (write.written_at is None or row.resolved_at > write.written_at)
@@ -259,7 +246,7 @@ def _changed_too_often(booking_id: str, now: datetime) -> bool:
         .select_from(Deviation)
         .where(
             Deviation.booking_id == booking_id,
-            col(Deviation.resolution).in_((FOLLOWED, RESTORED)),
+            col(Deviation.resolution).in_((ChangeResolution.FOLLOWED, ChangeResolution.RESTORED)),
             col(Deviation.resolved_at) > now - timedelta(days=1),
         )
     )
@@ -276,7 +263,7 @@ def _examine_stray(case: Case, now: datetime) -> str:
             case.connection.id, lambda api: api.get_event(case.calendar.remote_id, case.row.remote_id)
         )
     except EventNotFound:
-        return close(case, VANISHED, now)
+        return close(case, ChangeResolution.VANISHED, now)
     except (ProviderError, NotFound) as error:
         return try_later(case, now) if getattr(error, "retryable", False) else stop_examining(case)
     return stop_examining(case)
@@ -305,17 +292,17 @@ def resolve(actor: Actor, deviation_id: str, how: str, *, now: datetime | None =
             )
         case = load_case(session, row.id)
     assert case is not None
-    if how == KEEP:
+    if how == ChangeChoice.KEEP:
         _dismiss(case, actor, now)
-    elif how == TAKE_IN:
+    elif how == ChangeChoice.TAKE_IN:
         orphaned_events.take_in(case, actor, now)
-    elif how == REMOVE:
+    elif how == ChangeChoice.REMOVE:
         orphaned_events.remove(case, actor, now)
-    elif case.row.kind == STRAY:
+    elif case.row.kind == ChangeKind.STRAY:
         remove_stray(case, actor, now)
     elif case.write is None or case.booking is None or not case.write.present:
-        close(case, VANISHED, now)
-    elif how == RESTORE:
+        close(case, ChangeResolution.VANISHED, now)
+    elif how == ChangeChoice.RESTORE:
         restore(case, actor, now)
     else:
         _follow_now(case, actor, now)
@@ -333,8 +320,8 @@ def _follow_now(case: Case, actor: Actor, now: datetime) -> None:
         case.connection.id, case.calendar.remote_id, case.write, case.booking, case.calendar.timezone
     )
     if not found.kind:
-        close(case, VANISHED, now)
-    elif found.kind != case.row.kind and MISSING not in (found.kind, case.row.kind):
+        close(case, ChangeResolution.VANISHED, now)
+    elif found.kind != case.row.kind and ChangeKind.MISSING not in (found.kind, case.row.kind):
         mismatches.enqueue(case.row.id)
         raise StateChanged("The event was changed once more in the calendar. Please look at it again.")
     else:
@@ -343,7 +330,7 @@ def _follow_now(case: Case, actor: Actor, now: datetime) -> None:
 
 def _dismiss(case: Case, actor: Actor, now: datetime) -> None:
     with transaction() as session:
-        end(session, case.row.id, DISMISSED, now)
+        end(session, case.row.id, ChangeResolution.DISMISSED, now)
         if case.row.booking_id is not None:
             audit_log.record(
                 session,

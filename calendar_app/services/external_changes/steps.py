@@ -15,17 +15,7 @@ from sqlmodel import Session, select
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, Deviation, Workspace
 from calendar_app.domain.event import CalendarEvent
-from calendar_app.domain.external_change import (
-    CANCELLED,
-    CHANGED,
-    CHECKING,
-    DELETED,
-    FOLLOWED,
-    MISSING,
-    MOVED,
-    RESTORED,
-    STRAY,
-)
+from calendar_app.domain.external_change import ChangeKind, ChangeResolution
 from calendar_app.domain.recurrence import wallclock
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import (
@@ -89,7 +79,7 @@ def read_event(
     try:
         event = connection_tokens.call(connection_id, lambda api: api.get_event(calendar, write.remote_id))
     except EventNotFound:
-        return EventState(DELETED if write.written_at else MISSING, {})
+        return EventState(ChangeKind.DELETED if write.written_at else ChangeKind.MISSING, {})
     return compare_event(event, write, booking, zone)
 
 
@@ -101,12 +91,12 @@ def compare_event(event: CalendarEvent, write: CalendarWrite, booking: Booking, 
     if event.etag and event.etag == write.etag:
         return EventState("", detail, version=event.etag)
     if start is None or end is None or all_day:
-        return EventState(MOVED, detail, version=event.etag)
+        return EventState(ChangeKind.MOVED, detail, version=event.etag)
     detail |= {"start": start.isoformat(), "end": end.isoformat()}
     stale = bool(event.updated and write.written_at and event.updated < write.written_at - _SKEW)
     if (start, end) != (booking.start_at, booking.end_at):
-        return EventState(MOVED, detail, Span(instant(start), instant(end)), event.etag, stale)
-    return EventState(CHANGED if event.recurrence else "", detail, version=event.etag, stale=stale)
+        return EventState(ChangeKind.MOVED, detail, Span(instant(start), instant(end)), event.etag, stale)
+    return EventState(ChangeKind.CHANGED if event.recurrence else "", detail, version=event.etag, stale=stale)
 
 
 def is_upcoming(booking: Booking, now: datetime) -> bool:
@@ -131,7 +121,7 @@ def load_case(session: Session, deviation_id: str) -> Case | None:
 
 def _write_of(row: Deviation) -> Any:
     query = select(CalendarWrite).where(CalendarWrite.calendar_id == row.calendar_id)
-    if row.booking_id is not None and row.kind != STRAY:
+    if row.booking_id is not None and row.kind != ChangeKind.STRAY:
         return query.where(CalendarWrite.booking_id == row.booking_id)
     return query.where(CalendarWrite.remote_id == row.remote_id)
 
@@ -140,26 +130,26 @@ def follow(case: Case, found: EventState, actor: Actor | None, now: datetime) ->
     """The booking becomes what the calendar says."""
     assert case.booking is not None
     booking_id, calendar_id, deviation_id = case.booking.id, case.calendar.id, case.row.id
-    if found.kind == MOVED:
+    if found.kind == ChangeKind.MOVED:
         if found.span is None:
             raise InvalidInput("The event is an all-day event now: choose a time for the booking yourself.")
 
         def adopt(session: Session) -> None:
             write_outbox.adopt(session, booking_id, calendar_id, found.version, now)
-            end(session, deviation_id, FOLLOWED, now)
+            end(session, deviation_id, ChangeResolution.FOLLOWED, now)
 
         booking_reschedule.move_as_outside(
             booking_id, found.span, Outside(calendar_id, case.by, adopt), actor=actor, now=now
         )
-        return FOLLOWED
+        return ChangeResolution.FOLLOWED
 
     def settled(session: Session) -> None:
-        end(session, deviation_id, CANCELLED, now)
+        end(session, deviation_id, ChangeResolution.CANCELLED, now)
 
     transitions.cancel_as_outside(
         booking_id, Outside(calendar_id, case.by, settled), CANCEL_REASON, actor=actor, now=now
     )
-    return CANCELLED
+    return ChangeResolution.CANCELLED
 
 
 def restore(case: Case, actor: Actor | None, now: datetime) -> str:
@@ -168,7 +158,7 @@ def restore(case: Case, actor: Actor | None, now: datetime) -> str:
     with transaction() as session:
         if not write_outbox.rewrite(session, case.booking.id, case.calendar.id):
             raise StateChanged("This calendar no longer takes the booking.")
-        end(session, case.row.id, RESTORED, now)
+        end(session, case.row.id, ChangeResolution.RESTORED, now)
         audit_log.record(
             session,
             case.row.workspace_id,
@@ -179,10 +169,10 @@ def restore(case: Case, actor: Actor | None, now: datetime) -> str:
             calendar=case.calendar.name,
         )
         change_events.announce(session, case.row.workspace_id, "bookings")
-    return RESTORED
+    return ChangeResolution.RESTORED
 
 
-def remove_stray(case: Case, actor: Actor, now: datetime, resolution: str = RESTORED) -> str:
+def remove_stray(case: Case, actor: Actor, now: datetime, resolution: str = ChangeResolution.RESTORED) -> str:
     remote_id = case.row.remote_id
     connection_tokens.call(
         case.connection.id, lambda api: event_writer.remove(api, case.calendar.remote_id, remote_id)
@@ -212,9 +202,9 @@ def end(session: Session, deviation_id: str, resolution: str, now: datetime) -> 
 def close(case: Case, resolution: str, now: datetime) -> str:
     """There is nothing (any more): a sighting is forgotten, an open deviation is history."""
     with transaction() as session:
-        if case.row.resolution == CHECKING:
+        if case.row.resolution == ChangeResolution.CHECKING:
             row = session.get(Deviation, case.row.id)
-            if row is not None and row.resolution == CHECKING:
+            if row is not None and row.resolution == ChangeResolution.CHECKING:
                 session.delete(row)
         else:
             end(session, case.row.id, resolution, now)
@@ -228,12 +218,12 @@ def stop_examining(case: Case) -> str:
     """It cannot be looked into: a sighting is forgotten, the night's drift report will see; an open one stays open."""
     with transaction() as session:
         row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
-        if row is not None and row.resolution == CHECKING:
+        if row is not None and row.resolution == ChangeResolution.CHECKING:
             session.delete(row)
         elif row is not None and row.resolved_at is None:
             row.resolution = ""
             session.add(row)
-    return "" if case.row.resolution == CHECKING else "open"
+    return "" if case.row.resolution == ChangeResolution.CHECKING else "open"
 
 
 def try_later(case: Case, now: datetime) -> str:

@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Deviation, Event, Occurrence
-from calendar_app.domain.external_change import DISMISSED, STRAY
+from calendar_app.domain.external_change import ChangeKind, ChangeResolution
 from calendar_app.domain.recurrence import wallclock
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import EventNotFound, NotFound, ProviderError
@@ -43,7 +43,7 @@ def find(session: Session, calendar_ids: Sequence[str], now: datetime) -> list[E
     settled = select(Deviation.id).where(
         col(Deviation.calendar_id) == col(Event.calendar_id),
         col(Deviation.remote_id) == col(Event.remote_id),
-        or_(col(Deviation.resolved_at).is_(None), col(Deviation.resolution) == DISMISSED),
+        or_(col(Deviation.resolved_at).is_(None), col(Deviation.resolution) == ChangeResolution.DISMISSED),
     )
     query = (
         select(Event)
@@ -81,7 +81,7 @@ def note(
                     booking_id=event.booking_id,
                     calendar_id=calendar.id,
                     remote_id=event.remote_id,
-                    kind=STRAY,
+                    kind=ChangeKind.STRAY,
                     detail={
                         "summary": seen.summary[:200],
                         "start": start.isoformat() if start else "",

@@ -22,7 +22,7 @@ from calendar_app.db.tables import (
     Occurrence,
 )
 from calendar_app.domain.event import CalendarEvent, EventTime
-from calendar_app.domain.external_change import CHECKING
+from calendar_app.domain.external_change import ChangeResolution
 from calendar_app.errors import (
     Forbidden,
     InvalidInput,
@@ -197,7 +197,7 @@ def test_an_old_version_of_ours_that_arrives_late_never_counts(fake: FakeProvide
         calendar = session.get_one(Calendar, place.calendars[0].id)
         applied = mirror.apply(session, calendar.id, [old], full=False, now=datetime.now(UTC))
         mismatches.record_mismatches(session, calendar, applied.sightings, datetime.now(UTC))
-    assert [row.resolution for row in rows()] == [CHECKING]
+    assert [row.resolution for row in rows()] == [ChangeResolution.CHECKING]
     assert external_change_queries.listed(place.owner) == []
     settle_all()
     assert rows() == []
@@ -586,12 +586,12 @@ def test_what_waits_does_not_hide_what_is_due(place: Place) -> None:
                 Deviation(
                     **columns,
                     remote_id=f"waits{number}",
-                    resolution=CHECKING,
+                    resolution=ChangeResolution.CHECKING,
                     found_at=now - timedelta(days=1),
                     next_attempt_at=now + timedelta(minutes=5),
                 )
             )
-        session.add(Deviation(**columns, remote_id="due", resolution=CHECKING, found_at=now))
+        session.add(Deviation(**columns, remote_id="due", resolution=ChangeResolution.CHECKING, found_at=now))
     assert external_change_resolve.sweep(now) == 1
     assert external_change_resolve.sweep(now + timedelta(minutes=5)) == 500
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from calendar_app.domain.external_change import FOLLOW, KEEP, REMOVE, RESTORE, TAKE_IN
+from calendar_app.domain.external_change import ChangeChoice
 from calendar_app.queues import QueueState, WorkerState
 from calendar_app.services.common.audit_log import AuditView
 from calendar_app.services.external_changes.drift_report import Unread
@@ -255,9 +255,11 @@ def drift_item(view: DeviationView, zone: str, hour12: bool) -> DriftItem:
         times = f"booked {_moment(view.booked_start, zone, hour12)}"
         times += f", found {_moment(view.found_start, zone, hour12)}" if view.found_start else ""
     gone = view.found_start is None
-    follow = ("Cancel the booking" if gone else "Move the booking") if FOLLOW in view.choices else ""
+    follow = (
+        ("Cancel the booking" if gone else "Move the booking") if ChangeChoice.FOLLOW in view.choices else ""
+    )
     restore = ""
-    if RESTORE in view.choices:
+    if ChangeChoice.RESTORE in view.choices:
         restore = (
             "Remove the event"
             if view.kind == "stray"
@@ -276,9 +278,9 @@ def drift_item(view: DeviationView, zone: str, hour12: bool) -> DriftItem:
         found_at=formats.rfc3339(view.found_at),
         follow=follow,
         restore=restore,
-        take_in="Take it into the bookings" if TAKE_IN in view.choices else "",
-        remove="Remove it" if REMOVE in view.choices else "",
-        keep=KEEP in view.choices,
+        take_in="Take it into the bookings" if ChangeChoice.TAKE_IN in view.choices else "",
+        remove="Remove it" if ChangeChoice.REMOVE in view.choices else "",
+        keep=ChangeChoice.KEEP in view.choices,
     )
 
 
