@@ -22,7 +22,7 @@ from tests.support.databases import Database
 from tests.support.factories import Team
 from tests.support.mirrored import busy_spans
 
-CASES = Path(__file__).parent.parent / "data" / "cases"
+CASES = Path(__file__).parents[2] / "data" / "cases"
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
 YEAR = Span(instant(datetime(2027, 1, 1, tzinfo=UTC)), instant(datetime(2028, 1, 1, tzinfo=UTC)))
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
