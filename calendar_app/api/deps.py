@@ -23,6 +23,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from calendar_app.errors import Forbidden, NotSignedIn
 from calendar_app.services.accounts import authentication
 from calendar_app.services.accounts.authentication import Identity
+from calendar_app.services.bookings import customers
 from calendar_app.services.common import rate_limits
 from calendar_app.services.common.permissions import Actor
 from calendar_app.settings import get_settings
@@ -32,6 +33,12 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _bearer = HTTPBearer(auto_error=False, description="An API token from `POST /auth/token`.")
 _cookie = APIKeyCookie(
     name=authentication.SESSION_COOKIE, auto_error=False, description="The session of a signed-in browser."
+)
+_customer = APIKeyCookie(
+    name=customers.COOKIE,
+    scheme_name="CustomerCookie",
+    auto_error=False,
+    description="The session of a customer who signed in by a link that was sent to them: their own bookings only.",
 )
 
 
@@ -80,6 +87,7 @@ def optional_caller(
     request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     cookie: Annotated[str | None, Depends(_cookie)],
+    customer: Annotated[str | None, Depends(_customer)],
 ) -> Caller | None:
     """Whoever calls, if they say so. :raises NotSignedIn: with credentials that are worth nothing."""
     if bearer is not None or "authorization" in request.headers:
@@ -89,6 +97,8 @@ def optional_caller(
         require_scope(request, identity)
         return Caller(identity, by_token=True)
     identity = authentication.identify(cookie) if cookie else None
+    if identity is None and customer:
+        identity = customers.identity(customer)
     if identity is None:
         return None
     require_same_origin(request)

@@ -104,7 +104,11 @@ async def _of_request(
         Header(max_length=idempotency.LONGEST, description="Makes a repetition harmless for a day"),
     ] = None,
 ) -> Idempotency:
-    who = caller.identity.person_id if caller else _visitor(request, idempotency_key or "")
+    who = (
+        (caller.identity.person_id or caller.identity.session_id)
+        if caller
+        else _visitor(request, idempotency_key or "")
+    )
     return Idempotency(idempotency_key, f"{who} {request.method} {request.url.path}", await request.body())
 
 

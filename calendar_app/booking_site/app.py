@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from calendar_app.booking_site import answers, book, choose, manage, words
+from calendar_app.booking_site import answers, book, choose, manage, my, words
 from calendar_app.booking_site.visit import Visit
 from calendar_app.errors import AlmanacError, NotFound, TooManyRequests
 from calendar_app.services.common.outages import DATABASE_AWAY
@@ -30,7 +30,7 @@ _YEAR = "public, max-age=31536000, immutable"
 def create_site() -> FastAPI:
     """The application of the customers' pages."""
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    for room in (choose, book, manage):
+    for room in (choose, book, manage, my):
         site.include_router(room.router)
     site.get(f"{answers.STATIC}/{{version}}/{{name}}", include_in_schema=False)(static)
     _install_errors(site)

@@ -23,6 +23,7 @@ from calendar_app.db.tables.outbound import CalendarWrite, Deviation, Disconnect
 from calendar_app.db.tables.people import (
     ApiToken,
     AuthSession,
+    CustomerSession,
     Feed,
     Invitation,
     Membership,
@@ -42,6 +43,7 @@ __all__ = [
     "Channel",
     "Connection",
     "CustomerOrder",
+    "CustomerSession",
     "Deviation",
     "Disconnection",
     "DriftRun",

@@ -82,6 +82,20 @@ class Membership(SQLModel, table=True):
     created_at: datetime = when()
 
 
+class CustomerSession(SQLModel, table=True):
+    """A customer's sign-in by a link that was sent to ``email`` (lower case): the link's secret and then the cookie's,
+    each as its SHA-256. ``token_hash`` and ``expires_at`` are ``None`` until the link has been used."""
+
+    __tablename__ = "customer_session"
+    id: str = row_id()
+    email: str = Field(max_length=320)
+    link_hash: str = Field(unique=True, max_length=64)
+    link_expires_at: datetime = when()
+    token_hash: str | None = Field(default=None, unique=True, max_length=64)
+    created_at: datetime = when()
+    expires_at: datetime | None = when(nullable=True)
+
+
 class Invitation(SQLModel, table=True):
     """Somebody asked to join a workspace by e-mail; ``token_hash`` is the SHA-256 of the link's secret."""
 

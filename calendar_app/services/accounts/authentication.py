@@ -60,7 +60,8 @@ class WorkspaceRef:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is signed in. ``session_id`` is the id of the browser session, or of the API token.
+    """Who is signed in. ``session_id`` is the id of the browser session, or of the API token. ``person_id`` is empty
+    for customers without an account, who signed in by a link that was sent to them.
 
     ``scopes`` are those of the token, ``token`` its name; a browser session may do everything.
     """

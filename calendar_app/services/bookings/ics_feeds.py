@@ -20,7 +20,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, Feed, Membership, Person, Workspace
 from calendar_app.domain.ics.writer import Method, calendar_text
-from calendar_app.errors import NotFound
+from calendar_app.errors import Forbidden, NotFound
 from calendar_app.services.accounts.authentication import digest
 from calendar_app.services.bookings import ics as booking_ics
 from calendar_app.services.bookings import queries as booking_queries
@@ -65,7 +65,9 @@ def get(actor: Actor) -> FeedView | None:
 
 
 def create(actor: Actor, *, now: datetime | None = None) -> FeedView:
-    """A feed at a new address; an earlier one of the actor's ends."""
+    """A feed at a new address; an earlier one of the actor's ends. :raises Forbidden: they have no account."""
+    if not actor.person_id:
+        raise Forbidden("A calendar feed needs an account.")
     secret = secrets.token_urlsafe(24)
     with transaction() as session:
         replaced = _end(session, actor, now or datetime.now(UTC))
@@ -84,6 +86,8 @@ def create(actor: Actor, *, now: datetime | None = None) -> FeedView:
 
 def revoke(actor: Actor, *, now: datetime | None = None) -> None:
     """End the actor's feed; none is success."""
+    if not actor.person_id:
+        return
     with transaction() as session:
         if _end(session, actor, now or datetime.now(UTC)):
             audit_log.record(session, actor.workspace_id, actor, "feed.revoked", "person", actor.person_id)
@@ -139,7 +143,11 @@ def _file(
 def _bookings(session: Session, feed: Feed, person: Person, role: Role, today: datetime) -> Sequence[Booking]:
     """The person's bookings in the window: what they host, or for customers what they booked."""
     hosted = select(BookingHost.booking_id).where(BookingHost.person_id == person.id)
-    mine = col(Booking.id).in_(hosted) if role >= Role.STAFF else col(Booking.email) == person.email
+    mine = (
+        col(Booking.id).in_(hosted)
+        if role >= Role.STAFF
+        else func.lower(col(Booking.email)) == person.email.lower()
+    )
     gone = col(Booking.status).in_(("cancelled", "declined"))
     return session.exec(
         select(Booking)

@@ -249,7 +249,7 @@ def visible_to(actor: Actor) -> ColumnElement[bool]:
         return here
     if actor.role >= Role.STAFF:
         return and_(here, _hosted_by(actor.person_id))
-    return and_(here, col(Booking.email) == actor.email) if actor.email else false()
+    return and_(here, func.lower(col(Booking.email)) == actor.email.lower()) if actor.email else false()
 
 
 def _hosted_by(person_id: str) -> ColumnElement[bool]:

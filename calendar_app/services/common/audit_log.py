@@ -70,7 +70,7 @@ def record(
     session.add(
         AuditEntry(
             workspace_id=workspace_id,
-            person_id=actor.person_id if isinstance(actor, Actor) else None,
+            person_id=(actor.person_id or None) if isinstance(actor, Actor) else None,
             actor=actor.email if isinstance(actor, Actor) else actor.value,
             actor_kind=_kind(actor),
             token=actor.token[:100] if isinstance(actor, Actor) else "",

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_
+from sqlalchemy import ColumnElement, and_, false, func, or_
 from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading
@@ -137,7 +137,8 @@ def visible_to(actor: Actor) -> ColumnElement[bool]:
         others = select(OrderLine.order_id).where(col(OrderLine.event_type_id).not_in(hosted))
         taken = col(CustomerOrder.taken_by) == actor.person_id
         return and_(here, or_(col(CustomerOrder.id).not_in(others), taken))
-    return and_(here, col(CustomerOrder.email) == actor.email) if actor.email else false()
+    mine = func.lower(col(CustomerOrder.email)) == actor.email.lower()
+    return and_(here, mine) if actor.email else false()
 
 
 def by_link(token: str) -> Find:
