@@ -53,10 +53,14 @@ class Letter:
     reply_to: str = ""
 
 
+class MayHaveArrived(ProviderUnavailable):
+    """The connection broke while the letter was handed over: whether the server took it is not known."""
+
+
 def send(letter: Letter, settings: Settings) -> None:
     """Hand ``letter`` to the mail server; returns when the server has taken it.
 
-    :raises ProviderUnavailable: try again later.
+    :raises ProviderUnavailable: try again later; :class:`MayHaveArrived` where the letter may be out all the same.
     :raises ProviderNotConfigured: nothing can be sent before an operator corrects ``SMTP_URL`` or ``MAIL_FROM``.
     :raises InvalidRequest: this letter or its recipient is refused for good.
     """
@@ -217,7 +221,8 @@ def _trouble(*, before_the_letter: bool) -> Iterator[None]:
             ) from None
         raise InvalidRequest("The mail server cannot write to this address.") from None
     except (OSError, smtplib.SMTPException) as error:
-        raise ProviderUnavailable("The mail server cannot be reached.", reason=type(error).__name__) from None
+        kind = ProviderUnavailable if before_the_letter else MayHaveArrived
+        raise kind("The mail server cannot be reached.", reason=type(error).__name__) from None
 
 
 def _refused(code: int, before_the_letter: bool) -> AlmanacError:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from calendar_app.services.bookings import holds, transitions
+from calendar_app.services.bookings.emails import BookingWriter
 from calendar_app.services.calendar_mirror import mirror
 from calendar_app.services.calendar_sync import calendar_listing, push_channels
 from calendar_app.services.calendar_sync import requests as sync_requests
@@ -79,7 +80,7 @@ def carry_on_disconnection(disconnection_id: str) -> str:
 
 def send_mail(mail_id: str) -> str:
     """Send one letter."""
-    return mail_outbox.deliver(mail_id)
+    return mail_outbox.deliver(mail_id, BookingWriter())
 
 
 def sweep() -> None:

@@ -13,6 +13,7 @@ from calendar_app.db.session import reading
 from calendar_app.db.tables import Mail
 from calendar_app.errors import TooManyRequests
 from calendar_app.services.bookings import transitions
+from calendar_app.services.bookings.emails import BookingWriter
 from calendar_app.services.event_types import commands as event_type_commands
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.workspaces import team
@@ -50,7 +51,7 @@ def test_letters_that_are_out_keep_no_links(place: Place, server: MailServer) ->
     later = place.at(10) - timedelta(days=1)
     transitions.cancel(place.owner, booked.id, now=later)
     for letter in _letters():
-        mail_outbox.deliver(letter.id, now=later)
+        mail_outbox.deliver(letter.id, BookingWriter(), now=later)
     assert {letter.state for letter in _letters()} == {mail_outbox.SENT, mail_outbox.DROPPED}
     assert not [letter for letter in _letters() if letter.body or letter.ics]
     assert any("/join/" in one.text for one in server.received)

@@ -13,11 +13,12 @@ import httpx
 import pytest
 from icalendar import Calendar as ICalendar
 from redis import Redis
-from sqlmodel import select
+from sqlmodel import col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Mail
 from calendar_app.domain.event import BOOKING_MARK
+from calendar_app.services.bookings.emails import BookingWriter
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.settings import Settings
 from tests.support.databases import Database
@@ -131,9 +132,9 @@ def _letters(configure: Callable[..., Settings]) -> None:
     with mail_server() as server:
         configure(SMTP_URL=server.url)
         with reading() as session:
-            rows = list(session.exec(select(Mail).where(Mail.state == "queued")))
+            rows = list(session.exec(select(Mail).where(col(Mail.state).in_(mail_outbox.WAITING))))
         for row in rows:
-            mail_outbox.deliver(row.id)
+            mail_outbox.deliver(row.id, BookingWriter())
         assert server.received
         for got in server.received:
             assert got.message["Bcc"] is None

@@ -41,8 +41,10 @@ def backlog() -> int:
 
 def _letters_waiting() -> int:
     with reading() as session:
-        due = select(Mail.id).where(Mail.state == mail_outbox.QUEUED, col(Mail.next_attempt_at).is_(None))
-        tried = select(Mail.id).where(Mail.state == mail_outbox.QUEUED, Mail.attempts > 0)
+        due = select(Mail.id).where(
+            col(Mail.state).in_(mail_outbox.WAITING), col(Mail.next_attempt_at).is_(None)
+        )
+        tried = select(Mail.id).where(col(Mail.state).in_(mail_outbox.WAITING), Mail.attempts > 0)
         return len(session.exec(due).all()) + len(session.exec(tried).all())
 
 
@@ -83,7 +85,9 @@ def _hurry() -> set[str]:
             if row.state == WriteState.WRITTEN:
                 row.last_error_code = ""
             session.add(row)
-        for mail in session.exec(select(Mail).where(Mail.state == mail_outbox.QUEUED, Mail.attempts > 0)):
+        for mail in session.exec(
+            select(Mail).where(col(Mail.state).in_(mail_outbox.WAITING), Mail.attempts > 0)
+        ):
             mail.next_attempt_at = None
             session.add(mail)
     write_outbox.sweep()

@@ -30,6 +30,7 @@ from tests.sandbox.microsoft.client import Microsoft
 from tests.sandbox.server import OWNER
 from tests.support import factories
 from tests.support.scheduling import ZONE
+from tests.support.sent_emails import send_due
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("quick")]
 
@@ -39,7 +40,7 @@ TITLE = "Intro call with"
 
 @dataclass
 class Letter:
-    """A queued e-mail's invitation."""
+    """An e-mail's invitation."""
 
     method: str
     ics: str
@@ -52,6 +53,7 @@ def accounts_of_customer(office: Office) -> None:
 
 
 def invitations(address: str) -> dict[str, filed.Entry]:
+    send_due()
     with reading() as session:
         rows = session.exec(select(Mail).where(Mail.recipient == address).order_by(col(Mail.id))).all()
     return filed.entries(Letter(row.ics_method, row.ics) for row in rows)

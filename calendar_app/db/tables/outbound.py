@@ -9,10 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Column, Index, UniqueConstraint, false
 from sqlmodel import Field, SQLModel
 
 from calendar_app.db.tables.columns import json, ref, row_id, text, when
+from calendar_app.db.types import NullableJson
 
 
 class CalendarWrite(SQLModel, table=True):
@@ -107,8 +108,12 @@ class Mail(SQLModel, table=True):
     """A message that must go out once, queued in the transaction that made it due; also the sandbox's local mailbox.
 
     ``dedupe`` is unique (``booking id:kind:sequence:recipient``), so the same occasion can never queue twice.
-    ``state``: ``queued``, ``sent``, ``failed``, ``dropped`` (a reminder that was overtaken). ``reply_to``: whom an
-    answer should reach, if not the sender. ``fence`` and ``lease_until`` as in :class:`CalendarWrite`.
+    ``state``: ``due`` (written when it is sent, from ``facts``), ``queued`` (its text stands in the row), ``sent``,
+    ``failed``, ``dropped`` (overtaken, or nothing to tell). ``reply_to``: whom an answer should reach, if not the
+    sender. ``fence`` and ``lease_until`` as in :class:`CalendarWrite`.
+
+    ``facts``: what an email about a booking tells of it as it was at ``version`` and ``sequence``, the booking's own
+    then. ``may_have_arrived``: a try to send it ended in a way that leaves open whether the mail server took it.
     """
 
     __tablename__ = "mail"
@@ -120,11 +125,15 @@ class Mail(SQLModel, table=True):
     dedupe: str = Field(unique=True)
     recipient: str = Field(max_length=320)
     reply_to: str = Field(default="", max_length=320, sa_column_kwargs={"server_default": ""})
-    subject: str
+    subject: str = ""
     body: str = text()
     ics: str = text()
     ics_method: str = Field(default="", max_length=16)
     message_id: str = ""
+    facts: dict[str, Any] | None = Field(default=None, sa_column=Column(NullableJson, nullable=True))
+    version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    sequence: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    may_have_arrived: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     state: str = Field(default="queued", max_length=16)
     attempts: int = 0
     next_attempt_at: datetime | None = when(nullable=True)

@@ -1,19 +1,24 @@
-"""Which letter goes to whom on which occasion.
+"""Which email goes to whom on which occasion, and what it says.
 
-Everything here queues in the caller's transaction (:func:`calendar_app.services.mail.outbox.queue`): if that rolls
-back, nobody hears of what never happened. The invitation that comes with the e-mail is the one entry in a customer's
-calendar: customers are attendees of no event that we write (docs/decisions/0015). Whoever has a calendar into which the
-product writes the booking, a host or a member who booked, gets no invitation, because two ways into one calendar make
-two events.
-Whoever was sent an invitation is sent its updates and its cancellation, whatever changed meanwhile.
+:func:`booking_changed` queues what is due in the caller's transaction: if that rolls back, nobody hears of what never
+happened. A row says who is told what of which version of the booking; :class:`BookingWriter` writes it when it is sent,
+with the times, the SEQUENCE and the DTSTAMP of its version. What the booking has left behind by then is not sent: the
+later version has a row of its own. Whoever never heard of a booking is not told that it is off, and an invitation is
+withdrawn wherever it may have arrived.
+
+The invitation that comes with the e-mail is the one entry in a customer's calendar: customers are attendees of no event
+that we write (docs/decisions/0015). Whoever has a calendar into which the product writes the booking, a host or a
+member who booked, gets no invitation, because two ways into one calendar make two events. Whoever was sent an
+invitation is sent its updates and its cancellation, whatever changed meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlmodel import Session, col, select
 
@@ -31,13 +36,14 @@ from calendar_app.db.tables import (
 from calendar_app.domain.booking import Status, change_deadline
 from calendar_app.domain.event import Attendee, EventStatus, Response
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
+from calendar_app.domain.timespan import instant, utc
 from calendar_app.services.bookings import email_texts
-from calendar_app.services.bookings.email_texts import Facts, News, Text
+from calendar_app.services.bookings.email_texts import Facts, News
 from calendar_app.services.common import signed_links
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.event_types import answers as event_type_answers
 from calendar_app.services.mail import outbox as mail_outbox
-from calendar_app.services.mail.outbox import Draft
+from calendar_app.services.mail.outbox import Due, Written
 from calendar_app.settings import get_settings
 
 
@@ -67,162 +73,187 @@ _NEWS = {
 """What to tell, and what while the booking is pending."""
 
 
+@dataclass(frozen=True, slots=True)
+class HostAddress:
+    """A host, and where their emails go."""
+
+    id: str
+    email: str
+
+
 def booking_changed(
     session: Session,
     booking: Booking,
     occasion: Occasion,
     *,
+    hosts: Iterable[HostAddress] | None = None,
     by: str = "customer",
     actor: Actor | None = None,
     reason: str = "",
     before: datetime | None = None,
     now: datetime | None = None,
-) -> int:
-    """Queue every letter that ``occasion`` calls for, and keep the reminders in step; how many letters are new.
+) -> None:
+    """Queue every email that ``occasion`` calls for, and keep the reminders in step.
 
-    Call it in the transaction that changed the booking, after its calendar writes were planned. ``by``: ``customer``,
-    ``staff`` or ``system``; ``actor``: the member who did it, who is not told of it. ``reason``: what was
-    said about a cancellation or refusal; ``before``: the start that a moved booking had.
+    Call it in the transaction that changed the booking. ``hosts``: the booking's, where the caller knows them. ``by``:
+    ``customer``, ``staff`` or ``system``; ``actor``: the member who did it, who is not told of it. ``reason``: what
+    was said about a cancellation or refusal; ``before``: the start that a moved booking had.
     """
     now = now or datetime.now(UTC)
     news = _NEWS[occasion][booking.status == Status.PENDING]
-    event_type = session.get_one(EventType, booking.event_type_id)
-    hosts = _hosts(session, booking)
-    facts = _facts(session, booking, event_type, hosts, by=by, reason=reason, before=before, now=now)
-    change = _Change(session, booking, facts, news)
-    count = int(_to_customer(change))
-    for host in hosts:
+    facts: dict[str, Any] = {
+        "news": news.value,
+        "status": booking.status,
+        "start": instant(booking.start_at),
+        "end": instant(booking.end_at),
+        "zone": booking.timezone,
+        "now": instant(now),
+        "by": by,
+    }
+    facts |= {"reason": reason} if reason else {}
+    facts |= {"before": instant(before)} if before else {}
+    due = [_due(booking, f"customer_{news}", booking.email, facts)]
+    for host in _hosts(session, booking) if hosts is None else hosts:
         told = actor is None or actor.person_id != host.id
-        count += _to_host(change, host, told=told, is_new=occasion is Occasion.BOOKED)
+        is_new = occasion is Occasion.BOOKED and news is News.CONFIRMED
+        due.append(
+            _due(
+                booking,
+                f"host_{news}",
+                host.email,
+                facts | {"host": host.id, "told": told, "is_new": is_new},
+            )
+        )
     if occasion is not Occasion.BOOKED:
         mail_outbox.drop_reminders(session, booking.id)
     if booking.status == Status.CONFIRMED:
-        count += _reminders(change, event_type.reminders)
-    return count
+        reminders = session.get_one(EventType, booking.event_type_id).reminders
+        due += _reminders(booking, facts | {"news": News.REMINDER.value}, reminders, now)
+    mail_outbox.queue_due(session, due)
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """One change of one booking, to be told to several people."""
-
-    session: Session
-    booking: Booking
-    facts: Facts
-    news: News
-
-    def queue(
-        self,
-        kind: str,
-        recipient: str,
-        text: Text,
-        invitation: _Invitation | None = None,
-        *,
-        reply_to: str = "",
-        detail: str = "",
-        at: datetime | None = None,
-    ) -> bool:
-        occasion = f"{kind}{detail}:{self.booking.sequence}"
-        return mail_outbox.queue(
-            self.session,
-            Draft(
-                workspace_id=self.booking.workspace_id,
-                booking_id=self.booking.id,
-                kind=kind,
-                dedupe=f"{self.booking.id}:{occasion}:{recipient}",
-                recipient=recipient,
-                subject=text.subject,
-                body=text.body,
-                ics=invitation.ics if invitation else "",
-                ics_method=invitation.method if invitation else "",
-                reply_to=reply_to,
-                at=at,
-            ),
-        )
-
-    def invitation(
-        self, recipient: str, summary: str, description: str, url: str, *, wanted: bool
-    ) -> _Invitation | None:
-        """The iTIP message that keeps the recipient's calendar in step, or ``None`` where nothing is to be done.
-
-        ``wanted``: a recipient who was sent none yet gets one, if the booking stands.
-        """
-        known = select(Mail.id).where(
-            Mail.booking_id == self.booking.id, Mail.recipient == recipient, Mail.ics_method == Method.REQUEST
-        )
-        stands = self.booking.status == Status.CONFIRMED
-        if not (wanted and stands) and self.session.exec(known).first() is None:
-            return None
-        status = EventStatus.CONFIRMED if stands else EventStatus.TENTATIVE
-        gone = self.news in email_texts.GONE
-        method = Method.CANCEL if gone else Method.REQUEST
-        facts = self.facts
-        appointment = Appointment(
-            uid=self.booking.uid,
-            sequence=self.booking.sequence,
-            status=EventStatus.CANCELLED if gone else status,
-            start=facts.start,
-            end=facts.end,
-            stamp=facts.now,
-            summary=summary,
-            description=description,
-            location=facts.location,
-            url=url,
-            organizer=facts.hosts[0] if facts.hosts else None,
-            attendees=(facts.customer, *facts.hosts),
-        )
-        return _Invitation(calendar_text((appointment,), method), method) if facts.hosts else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Invitation:
-    ics: str
-    method: Method
-
-
-def _to_customer(change: _Change) -> bool:
-    facts, url = change.facts, change.facts.manage_url
-    address = facts.customer.email
-    names = ", ".join(host.name or host.email for host in facts.hosts) or facts.business
-    invitation = change.invitation(
-        address,
-        f"{facts.title} with {names}",
-        f"To move or cancel it: {url}",
-        url,
-        wanted=not _writes_for(change.session, change.booking, address),
+def _due(
+    booking: Booking,
+    kind: str,
+    recipient: str,
+    facts: dict[str, Any],
+    *,
+    detail: str = "",
+    at: datetime | None = None,
+) -> Due:
+    return Due(
+        workspace_id=booking.workspace_id,
+        booking_id=booking.id,
+        kind=kind,
+        recipient=recipient,
+        version=booking.version,
+        sequence=booking.sequence,
+        facts=facts,
+        detail=detail,
+        at=at,
     )
-    text = email_texts.for_customer(change.news, facts)
-    reply_to = facts.hosts[0].email if facts.hosts else ""
-    return change.queue(f"customer_{change.news}", address, text, invitation, reply_to=reply_to)
 
 
-def _to_host(change: _Change, host: Person, *, told: bool, is_new: bool) -> bool:
-    """``told``: the host has to be told in words, and not only to be sent what a calendar needs."""
-    facts, url = change.facts, change.facts.staff_url
-    customer = facts.customer
-    invitation = change.invitation(
-        host.email,
-        f"{facts.title} with {customer.name}",
-        f"{customer.name} <{customer.email}>\n{url}",
-        url,
-        wanted=not _writes_for(change.session, change.booking, host.email),
-    )
-    if not told and invitation is None:
-        return False
-    is_new = is_new and change.news is News.CONFIRMED
-    text = email_texts.for_host(change.news, facts, _attendee(host), host.timezone, is_new=is_new)
-    return change.queue(f"host_{change.news}", host.email, text, invitation, reply_to=customer.email)
-
-
-def _reminders(change: _Change, minutes: Sequence[int]) -> int:
-    """Queue those that are still ahead; how many."""
-    facts, count = change.facts, 0
-    text = email_texts.for_customer(News.REMINDER, facts)
+def _reminders(
+    booking: Booking, facts: dict[str, Any], minutes: Sequence[int], now: datetime
+) -> Iterable[Due]:
+    """Those that are still ahead."""
     for ahead in sorted(set(minutes)):
-        at = facts.start - timedelta(minutes=ahead)
-        if ahead > 0 and at > facts.now:
-            detail = f"_{ahead}"
-            count += change.queue(mail_outbox.REMINDER, facts.customer.email, text, detail=detail, at=at)
-    return count
+        at = booking.start_at - timedelta(minutes=ahead)
+        if ahead > 0 and at > now:
+            yield _due(booking, mail_outbox.REMINDER, booking.email, facts, detail=f"_{ahead}", at=at)
+
+
+class BookingWriter:
+    """Writes the emails about bookings (:class:`calendar_app.services.mail.outbox.Writer`)."""
+
+    def choose(self, session: Session, row: Mail) -> str | None:
+        """What goes along with the email, or ``None``: the booking has changed since, which another email tells; or
+        the recipient has nothing to learn."""
+        facts = row.facts or {}
+        booking = session.get(Booking, row.booking_id)
+        if booking is None or (booking.version, booking.sequence) != (row.version, row.sequence):
+            return None
+        if "host" in facts and session.get(Person, facts["host"]) is None:
+            return None
+        if facts["news"] == News.REMINDER:
+            return ""
+        earlier = _earlier(session, row)
+        arrived = [one for one in earlier if _may_have_arrived(one)]
+        is_off = News(facts["news"]) in email_texts.GONE
+        if is_off and earlier and not arrived and not _made_it(row, earlier):
+            return None
+        method = ""
+        if row.ics_method or any(one.ics_method == Method.REQUEST for one in arrived):
+            method = Method.CANCEL if is_off else Method.REQUEST
+        elif facts["status"] == Status.CONFIRMED and not _writes_for(session, booking, row.recipient):
+            method = Method.REQUEST
+        return method if method or facts.get("told", True) else None
+
+    def write(self, session: Session, row: Mail, now: datetime) -> Written:
+        """The email, as its version of the booking has it; a reminder says what can be done now."""
+        told = row.facts or {}
+        booking = session.get_one(Booking, row.booking_id)
+        hosts = _people(session, booking)
+        facts = _facts(session, booking, hosts, told)
+        news = News(told["news"])
+        if news is News.REMINDER:
+            facts = replace(facts, now=now)
+        names = ", ".join(host.name or host.email for host in facts.hosts) or facts.business
+        if "host" in told:
+            host = session.get_one(Person, told["host"])
+            text = email_texts.for_host(news, facts, _attendee(host), host.timezone, is_new=told["is_new"])
+            customer, url = facts.customer, facts.staff_url
+            summary = f"{facts.title} with {customer.name}"
+            description, reply_to = f"{customer.name} <{customer.email}>\n{url}", customer.email
+        else:
+            text, url = email_texts.for_customer(news, facts), facts.manage_url
+            summary, description = f"{facts.title} with {names}", f"To move or cancel it: {url}"
+            reply_to = facts.hosts[0].email if facts.hosts and news is not News.REMINDER else ""
+        ics = _invitation(row, booking, facts, summary, description, url) if row.ics_method else ""
+        return Written(text.subject, text.body, ics, reply_to)
+
+
+def _earlier(session: Session, row: Mail) -> list[Mail]:
+    """What the recipient was to be told of the booking before, reminders aside."""
+    query = select(Mail).where(Mail.booking_id == row.booking_id, Mail.recipient == row.recipient)
+    others = query.where(Mail.id != row.id, Mail.kind != mail_outbox.REMINDER)
+    return [one for one in session.exec(others) if (one.version, one.sequence) <= (row.version, row.sequence)]
+
+
+def _may_have_arrived(row: Mail) -> bool:
+    """Whether its recipient may know it. What the release before queued goes out whatever happens."""
+    return row.facts is None or row.state == mail_outbox.SENT or row.may_have_arrived
+
+
+def _made_it(row: Mail, earlier: Iterable[Mail]) -> bool:
+    """Whether the recipient made the booking, and so knows of it without any email."""
+    is_customer = "host" not in (row.facts or {})
+    return is_customer and any((one.facts or {}).get("by") == "customer" for one in earlier)
+
+
+def _invitation(row: Mail, booking: Booking, facts: Facts, summary: str, description: str, url: str) -> str:
+    """The iTIP message (RFC 5546) that keeps the recipient's calendar in step; none without a host who organizes."""
+    if not facts.hosts:
+        return ""
+    stands = row.facts is not None and row.facts["status"] == Status.CONFIRMED
+    status = EventStatus.CONFIRMED if stands else EventStatus.TENTATIVE
+    method = Method(row.ics_method)
+    appointment = Appointment(
+        uid=booking.uid,
+        sequence=row.sequence,
+        status=EventStatus.CANCELLED if method is Method.CANCEL else status,
+        start=facts.start,
+        end=facts.end,
+        stamp=facts.now,
+        summary=summary,
+        description=description,
+        location=facts.location,
+        url=url,
+        organizer=facts.hosts[0],
+        attendees=(facts.customer, *facts.hosts),
+    )
+    return calendar_text((appointment,), method)
 
 
 def _writes_for(session: Session, booking: Booking, address: str) -> bool:
@@ -237,7 +268,11 @@ def _writes_for(session: Session, booking: Booking, address: str) -> bool:
     return any(address.lower() in (one.lower() for one in row) for row in session.exec(query))
 
 
-def _hosts(session: Session, booking: Booking) -> list[Person]:
+def _hosts(session: Session, booking: Booking) -> list[HostAddress]:
+    return [HostAddress(person.id, person.email) for person in _people(session, booking)]
+
+
+def _people(session: Session, booking: Booking) -> list[Person]:
     query = (
         select(Person)
         .join(BookingHost, col(BookingHost.person_id) == col(Person.id))
@@ -251,36 +286,29 @@ def _attendee(host: Person) -> Attendee:
     return Attendee(host.email, host.name, Response.ACCEPTED)
 
 
-def _facts(
-    session: Session,
-    booking: Booking,
-    event_type: EventType,
-    hosts: Sequence[Person],
-    *,
-    by: str,
-    reason: str,
-    before: datetime | None,
-    now: datetime,
-) -> Facts:
+def _facts(session: Session, booking: Booking, hosts: Sequence[Person], told: dict[str, Any]) -> Facts:
+    """What there is to tell: ``told`` of the booking's version, and names as they are now."""
+    event_type = session.get_one(EventType, booking.event_type_id)
     workspace = session.get_one(Workspace, booking.workspace_id)
     site = get_settings().public_url
     is_offered = event_type.is_public and event_type.is_active
+    start = utc(told["start"])
     return Facts(
         title=event_type.title,
         business=workspace.name,
-        start=booking.start_at,
-        end=booking.end_at,
+        start=start,
+        end=utc(told["end"]),
         customer=Attendee(booking.email, booking.name, Response.ACCEPTED),
-        customer_zone=booking.timezone,
+        customer_zone=told["zone"],
         hosts=tuple(_attendee(host) for host in hosts),
         location=booking.location,
         answers=tuple(event_type_answers.answers_in_words(booking, event_type)),
-        deadline=change_deadline(booking.start_at, event_type.cancel_notice),
+        deadline=change_deadline(start, event_type.cancel_notice),
         manage_url=signed_links.url(booking.id),
         staff_url=f"{site}/bookings?booking={booking.id}",
         again_url=f"{site}/book/{workspace.slug}/{event_type.slug}" if is_offered else "",
-        by=by,
-        reason=reason,
-        before=before,
-        now=now,
+        by=told["by"],
+        reason=told.get("reason", ""),
+        before=utc(told["before"]) if "before" in told else None,
+        now=utc(told["now"]),
     )

@@ -317,7 +317,7 @@ def _failed_emails(session: Session, actor: Actor) -> list[FailedItem]:
         FailedItem(
             id=f"{LETTER}:{row.id}",
             kind=LETTER,
-            title=row.subject,
+            title=row.subject or row.kind.replace("_", " ").capitalize(),
             place=f"to {row.recipient}",
             reason=row.last_error or "The letter was refused.",
             advice="Check the address and the mail server, then try again.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -26,6 +26,7 @@ from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.connection import USABLE
 from calendar_app.providers import registry
 from calendar_app.services.connections.calendars import used
+from calendar_app.services.mail.outbox import FAILED, QUEUED, WAITING
 from calendar_app.services.operations import health
 
 log = logging.getLogger(__name__)
@@ -155,11 +156,10 @@ def _writes(session: Session, now: datetime) -> Iterator[Metric]:
     )
     oldest.add_metric([], _seconds(now, since))
     yield oldest
-    mails = {
-        (state,): number
-        for state, number in session.exec(select(Mail.state, func.count()).group_by(col(Mail.state)))
-        if state in ("queued", "failed")
-    }
+    mails: Counter[tuple[str, ...]] = Counter()
+    for state, number in session.exec(select(Mail.state, func.count()).group_by(col(Mail.state))):
+        if state in (*WAITING, FAILED):
+            mails[QUEUED if state in WAITING else state,] += number
     yield _counted("almanac_mails", "Letters that wait or were refused", ("state",), mails)
     drift = session.exec(
         select(Deviation.kind, func.count())

@@ -17,7 +17,7 @@ from sqlmodel import SQLModel, col, select
 
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import AuditEntry, Booking, CalendarWrite, Deviation, Disconnection, Mail
-from calendar_app.services.mail.outbox import QUEUED
+from calendar_app.services.mail.outbox import WAITING
 from calendar_app.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Kind:
 def _email_is_over(before: datetime) -> ColumnElement[bool]:
     to_come = select(Booking.id).where(col(Booking.end_at) >= before)
     of_the_past = or_(col(Mail.booking_id).is_(None), col(Mail.booking_id).not_in(to_come))
-    return (col(Mail.state) != QUEUED) & (col(Mail.created_at) < before) & of_the_past
+    return col(Mail.state).not_in(WAITING) & (col(Mail.created_at) < before) & of_the_past
 
 
 def _receipt_is_over(before: datetime) -> ColumnElement[bool]:
