@@ -9,7 +9,7 @@ import logging
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import defer
 from sqlmodel import Session, col, func, select
 
 from calendar_app import queues
@@ -32,6 +33,7 @@ from calendar_app.services.operations import health
 log = logging.getLogger(__name__)
 
 QUANTILES = (0.5, 0.95, 1.0)
+_DAY = timedelta(days=1)
 
 
 class Standing(Collector):
@@ -90,29 +92,52 @@ def _queues(client: Redis, now: datetime) -> Iterator[Metric]:
 
 
 def _calendars(session: Session, now: datetime) -> Iterator[Metric]:
+    vouched = (
+        select(Channel.id)
+        .where(col(Channel.calendar_id) == col(Calendar.id), col(Channel.stopped_at).is_(None))
+        .where(col(Channel.expires_at) > now, col(Channel.resource_id) != "", col(Channel.refusal) == "")
+        .exists()
+    )
     rows = session.exec(
-        select(Connection.provider, Calendar.synced_at, Calendar.last_error_code, Calendar.failures)
+        select(Connection.provider, Calendar, vouched)
+        .options(defer(Calendar.sync_cursor), defer(Calendar.unread))  # type: ignore[arg-type]
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .where(col(Connection.status).in_(USABLE))
         .where(col(Calendar.removed_at).is_(None), used())
     ).all()
     lags: defaultdict[str, list[float]] = defaultdict(list)
     states: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for provider, synced_at, code, failures in rows:
-        if synced_at is not None and provider not in registry.unread():
-            lags[provider].append(_seconds(now, synced_at))
-        states[provider, "failing" if code or failures else "never" if synced_at is None else "ok"] += 1
+    for provider, calendar, has_channel in rows:
+        failing = bool(calendar.last_error_code or calendar.failures)
+        if calendar.synced_at is not None and provider not in registry.unread():
+            lags[provider].append(_lag_of(calendar, now, vouched=has_channel and not failing))
+        states[provider, "failing" if failing else "never" if calendar.synced_at is None else "ok"] += 1
     yield _lag(lags)
     yield _counted(
         "almanac_calendars", "Connected calendars that are used, by state", ("provider", "state"), states
     )
 
 
+def _lag_of(calendar: Calendar, now: datetime, *, vouched: bool) -> float:
+    """Seconds since when the calendar may be other than it is shown: since its last reading, or since the first news
+    that were not read, where a push channel is open that says nothing as long as nothing changes. Every calendar is
+    due to be listed in full once a day, so that a channel vouches for no longer than that."""
+    assert calendar.synced_at is not None, "it was read"
+    if not vouched or now - calendar.synced_at > _DAY:
+        return _seconds(now, calendar.synced_at)
+    asked, started = calendar.sync_requested_at, calendar.sync_started_at
+    return _seconds(now, asked) if asked and (started is None or asked > started) else 0.0
+
+
 def _lag(lags: Mapping[str, Sequence[float]]) -> Metric:
     """A summary, since only that may have quantiles (prometheus.io/docs/concepts/metric_types): of the calendars there
     are at this moment, and so its sum and count may fall."""
     name = "almanac_sync_lag_seconds"
-    lag = Metric(name, "Age of what is shown of connected calendars; quantile 1 is the oldest", "summary")
+    lag = Metric(
+        name,
+        "Age of what is shown of calendars, if no push channel vouches for it; quantile 1 is the oldest",
+        "summary",
+    )
     for provider, ages in sorted(lags.items()):
         for share in QUANTILES:
             value = quantile(sorted(ages), share)

@@ -11,6 +11,7 @@ import pytest
 from redis import Redis
 
 from calendar_app import metering
+from calendar_app.db.tables import Channel
 from calendar_app.providers import registry
 from calendar_app.providers.http import MeteredClient
 from calendar_app.services.operations import gauges, metrics
@@ -126,6 +127,42 @@ def test_the_registry_meters_whatever_it_hands_out(settings: Settings) -> None:
     with FakeProvider().installed():
         assert isinstance(registry.calendar_provider("fake", "token"), metering.Metered)
         assert isinstance(registry.oauth_client("fake"), metering.Metered)
+
+
+def lag() -> float:
+    (oldest,) = lines('almanac_sync_lag_seconds{provider="fake",quantile="1"}')
+    return float(oldest.rsplit(" ", 1)[1])
+
+
+def test_a_quiet_push_channel_makes_no_calendar_old(database: Database, redis_server: Redis) -> None:
+    """It vouches for what was read, until something is to be read, fails, or was not read for a day."""
+    team, now = factories.team(), datetime.now(UTC)
+    calendar, hour = team.calendar, timedelta(hours=1)
+    calendar.synced_at = calendar.sync_started_at = now - 2 * hour
+    factories.save(calendar)
+    channel = Channel(calendar_id=calendar.id, secret="s", resource_id="r", expires_at=now + hour)
+    factories.save(channel)
+    assert lag() == 0
+    calendar.sync_requested_at = now - hour
+    factories.save(calendar)
+    assert 3600 <= lag() < 3660
+    calendar.sync_started_at = now - hour / 2
+    factories.save(calendar)
+    assert lag() == 0
+    calendar.failures = 1
+    factories.save(calendar)
+    assert 7200 <= lag() < 7260
+    calendar.failures = 0
+    factories.save(calendar)
+    for silent in ({"resource_id": ""}, {"refusal": "not proven"}, {"expires_at": now}, {"stopped_at": now}):
+        kept = {name: getattr(channel, name) for name in silent}
+        factories.save(channel.sqlmodel_update(silent))
+        assert 7200 <= lag() < 7260, silent
+        factories.save(channel.sqlmodel_update(kept))
+    assert lag() == 0
+    calendar.synced_at = now - 25 * hour
+    factories.save(calendar)
+    assert lag() > 86_400
 
 
 def test_lag_and_states_by_provider(database: Database, redis_server: Redis) -> None:
