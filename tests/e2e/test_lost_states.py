@@ -13,6 +13,8 @@ from calendar_app.ui.pages.admin.state import TABS
 from calendar_app.ui.reloading import SAID
 from tests.e2e.conftest import Product, Visitors, sign_in, within
 from tests.e2e.test_access import violations
+from tests.e2e.test_providers import Held, connect, evening, newcomer
+from tests.e2e.test_story import PATIENCE_MS
 
 PAGES = (
     "/dashboard",
@@ -95,6 +97,34 @@ def test_every_page_loads_itself_again(product: Product, visitors: Visitors) -> 
         page.clock.run_for(61_000)
         expect(said(page).first, path).to_be_visible()
         assert settled(page) == before, path
+
+
+def test_a_providers_appointments_are_read_again(product: Product, visitors: Visitors) -> None:
+    """What customers book at Calendly is shown again, and the reason that is being typed for calling one off stays."""
+    held = Held(product, "calendly")
+    page = visitors.new()
+    page.clock.install()
+    newcomer(visitors, "Lostfan", page)
+    connect(page, product, "calendly")
+    held.add("Rehearsal that stays", evening())
+    page.get_by_role("link", name="Appointments").click()
+    mine = page.get_by_role("listitem").filter(has_text="Rehearsal that stays")
+    expect(mine).to_be_visible(timeout=PATIENCE_MS)
+    before = settled(page)
+    lose_states(product)
+    page.clock.run_for(61_000)
+    expect(said(page).first).to_be_visible()
+    assert settled(page) == before
+    mine.get_by_role("button", name="Cancel appointment").click()
+    reason = page.get_by_label("Reason (optional)")
+    reason.fill("Nobody types this twice.")
+    lose_states(product)
+    page.get_by_role("button", name="Cancel appointment", exact=True).click()
+    expect(said(page).first).to_be_visible()
+    expect(reason).to_have_value("Nobody types this twice.")
+    page.get_by_role("button", name="Cancel appointment", exact=True).click()
+    expect(mine).to_have_count(0)
+    assert "Rehearsal that stays" not in held.titles()
 
 
 def test_what_was_typed_stays(product: Product, visitors: Visitors) -> None:

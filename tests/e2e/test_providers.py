@@ -57,9 +57,9 @@ class Held:
         self._ask("DELETE", f"/calendars/{self.calendar()}/events/{quote(event_id, safe='')}")
 
 
-def newcomer(visitors: Visitors, name: str) -> tuple[Page, str]:
+def newcomer(visitors: Visitors, name: str, page: Page | None = None) -> tuple[Page, str]:
     """Somebody with a fresh workspace, at its dashboard; the page, and where they are booked."""
-    page = visitors.new()
+    page = page or visitors.new()
     page.goto("/signup")
     page.get_by_label("Your name").fill(name)
     page.get_by_label("Email").fill(f"{name.lower()}@example.com")
@@ -153,6 +153,30 @@ def test_the_story_with_calendly(product: Product, visitors: Visitors) -> None:
     owner.get_by_role("button", name="Cancel appointment", exact=True).click()
     expect(mine).to_have_count(0)
     assert "Rehearsal calendly" not in held.titles()
+
+
+def test_an_owner_gives_their_addresses_at_a_caldav_server(product: Product, visitors: Visitors) -> None:
+    """The card asks for them, refuses what is no address and loses nothing of it, and keeps them in either spelling."""
+    page, _ = newcomer(visitors, "Addressfan")
+    connect(page, product, "caldav")
+    typed = page.get_by_label("Your addresses at this server")
+    save = page.get_by_role("button", name=re.compile("^Save the addresses of"))
+    typed.fill("Choir@Example.org, nonsense")
+    save.click()
+    expect(page.get_by_text(re.compile("nonsense.* e-mail address")).first).to_be_visible()
+    expect(typed).to_have_value("Choir@Example.org, nonsense")
+    typed.fill("Choir@Example.org; choir@example.com")
+    save.click()
+    expect(page.get_by_text("Saved. The calendars are read anew.")).to_be_visible()
+    expect(typed).to_have_value("choir@example.org, choir@example.com")
+    page.reload()
+    expect(typed).to_have_value("choir@example.org, choir@example.com")
+    expect(page.get_by_text("The server tells no address of yours.")).to_have_count(0)
+    typed.fill("")
+    save.click()
+    expect(page.get_by_text("Saved. The calendars are read anew.").first).to_be_visible()
+    page.reload()
+    expect(typed).to_have_value("")
 
 
 def test_four_accounts_block_and_receive(product: Product, visitors: Visitors) -> None:
