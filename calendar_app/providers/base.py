@@ -22,7 +22,7 @@ from calendar_app.errors import ProviderError
 
 class Capability(Flag):
     """What a provider can do; checked before the call. APPOINTMENTS: it is :class:`Appointments` besides; RENEW:
-    it is :class:`RenewsChannels`."""
+    it is :class:`RenewsChannels`; UNCHANGED: it is :class:`TellsUnchanged`."""
 
     READ = auto()
     WRITE = auto()
@@ -31,6 +31,7 @@ class Capability(Flag):
     PUSH = auto()
     APPOINTMENTS = auto()
     RENEW = auto()
+    UNCHANGED = auto()
 
 
 class AccessRole(StrEnum):
@@ -341,6 +342,15 @@ class RenewsChannels(Protocol):
 
         :raises EventNotFound: it has ended.
         """
+
+
+@runtime_checkable
+class TellsUnchanged(Protocol):
+    """Tells of many calendars at once which of them need not be read (UNCHANGED)."""
+
+    def unchanged(self, cursors: Mapping[str, str]) -> set[str]:
+        """Ids of the calendars that are as they were when these cursors, by calendar id, were given. Of others nothing
+        is said: they are read. Errors as in any call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from calendar_app.services.bookings import holds, transitions
 from calendar_app.services.bookings.emails import BookingWriter
 from calendar_app.services.calendar_mirror import mirror
-from calendar_app.services.calendar_sync import calendar_listing, push_channels
+from calendar_app.services.calendar_sync import calendar_listing, push_channels, unchanged_calendars
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_sync import run as sync_run
 from calendar_app.services.calendar_writes import outbox as write_outbox
@@ -36,6 +36,11 @@ def sync_calendar(calendar_id: str) -> str:
         push_channels.ensure(calendar_id)
         drift.check_after_restore(calendar_id)
     return result.outcome
+
+
+def look_for_changes(connection_id: str) -> int:
+    """Ask about all calendars of an account that are due to be polled; how many of them have not changed."""
+    return unchanged_calendars.look(connection_id)
 
 
 def push(channel_id: str, number: int, signal: str) -> None:

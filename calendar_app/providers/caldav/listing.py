@@ -53,7 +53,7 @@ BATCH = 100
 MAX_CURSOR = 32 * 2**20
 _DATA = f"{xml.CAL}calendar-data"
 _ETAG = f"{xml.DAV}getetag"
-_CTAG = f"{xml.CS}getctag"
+CTAG = f"{xml.CS}getctag"
 _VERSION = "1:"
 
 
@@ -161,15 +161,15 @@ class Listing:
             truncated = any(member.status == 507 for member in own)
             if truncated and answer.sync_token == token:
                 raise ProviderUnavailable("The server’s list of events does not end.", reason="no_progress")
-            if _is_a_count(known.token) and _goes_back(known.token, answer.sync_token):
+            if is_a_count(known.token) and _goes_back(known.token, answer.sync_token):
                 raise SyncTokenInvalid(reason="token_restarted")
             token = answer.sync_token
             yield from self._changes(answer)
             self._delta = True  # what a later part of the answer takes back may have stood in an earlier one
             if not truncated:
-                if known.token and _is_a_count(known.token):
+                if known.token and is_a_count(known.token):
                     self._check_same(known.etags)
-                etags = dict(list(self._samples.items())[-_SAMPLES:]) if _is_a_count(token) else {}
+                etags = dict(list(self._samples.items())[-_SAMPLES:]) if is_a_count(token) else {}
                 end = Cursor(token, plain, etags=etags, parts=self._parts).dump()
                 yield EventPage((), end, timezone=self._zone, unread=tuple(self._unread))
                 return
@@ -200,9 +200,9 @@ class Listing:
 
     def _by_etags(self, known: Cursor) -> Iterator[EventPage]:
         """Compare entity tags. The ctag is read first, so that what changes meanwhile is seen the next time."""
-        ctag = self._dav.propfind(self._url, "CS:getctag").first().text(_CTAG)
+        ctag = self._dav.propfind(self._url, "CS:getctag").first().text(CTAG)
         if self._delta and ctag and ctag == known.ctag:
-            if _is_a_count(ctag):
+            if is_a_count(ctag):
                 self._check_same(known.etags)
             yield EventPage((), known.dump())
             return
@@ -356,7 +356,7 @@ def _is_refused(error: ProviderError) -> bool:
     return error.reason in ("http_500", "http_501")
 
 
-def _is_a_count(token: str) -> bool:
+def is_a_count(token: str) -> bool:
     """Whether another calendar could have the same token: it has no part that looks random."""
     return not any(
         len(part) >= _RANDOM and any(map(str.isdecimal, part)) and not part.isdecimal()

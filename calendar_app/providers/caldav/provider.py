@@ -35,6 +35,7 @@ from calendar_app.providers.base import (
 )
 from calendar_app.providers.caldav import mapping, servers, xml
 from calendar_app.providers.caldav.account import Secret
+from calendar_app.providers.caldav.changes import unchanged
 from calendar_app.providers.caldav.dav import ICALENDAR, MAX_BYTES, Dav
 from calendar_app.providers.caldav.listing import Listing
 from calendar_app.providers.caldav.resource import merged_resource, new_resource
@@ -43,7 +44,9 @@ from calendar_app.providers.guard import guarded_client
 from calendar_app.providers.http import BACKOFF
 from calendar_app.settings import Settings
 
-CAPABILITIES = Capability.READ | Capability.WRITE | Capability.FREEBUSY | Capability.DELTA
+CAPABILITIES = (
+    Capability.READ | Capability.WRITE | Capability.FREEBUSY | Capability.DELTA | Capability.UNCHANGED
+)
 
 NOTE = (
     "CalDAV servers do not tell when something changes, so changes are seen when the calendar is next read."
@@ -129,6 +132,10 @@ class CalDavCalendar:
             yield from Listing(self._dav, calendar_id, self._secret.owners).pages(cursor)
         except EventNotFound as error:
             raise CalendarNotFound(reason=error.reason) from None
+
+    def unchanged(self, cursors: Mapping[str, str]) -> set[str]:
+        """As :func:`calendar_app.providers.caldav.changes.unchanged` asks."""
+        return unchanged(self._dav, cursors)
 
     def get_event(self, calendar_id: str, remote_id: str) -> CalendarEvent:
         """GET of the resource, and the one event in it."""

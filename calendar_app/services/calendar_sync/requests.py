@@ -6,7 +6,7 @@ A request is a time in the calendar's row, so it survives a dead Redis; the queu
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import and_, or_, select, update
-from sqlmodel import col
+from sqlmodel import Session, col
 
 from calendar_app import queues
 from calendar_app.db.due import due, free, is_free
@@ -23,6 +23,7 @@ from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.errors import Conflict, GrantRevoked, NotFound
 from calendar_app.providers import registry
+from calendar_app.providers.base import Capability
 from calendar_app.services.calendar_sync import suspension
 from calendar_app.services.calendar_sync.run import LEASE, Outcome, SyncResult, sync_once
 from calendar_app.services.common.permissions import Actor, Role
@@ -223,12 +224,44 @@ def sweep(now: datetime | None = None) -> int:
 
 
 def poll(now: datetime | None = None) -> int:
-    """Enqueue new calendars and those last read ``POLL_MINUTES`` ago; failing ones have times of their own."""
+    """Enqueue new calendars and those last read ``POLL_MINUTES`` ago; failing ones have times of their own.
+
+    Several of one account whose server tells of all at once are asked about together
+    (:mod:`calendar_app.services.calendar_sync.unchanged_calendars`).
+    """
     now = now or clock()
+    with reading() as session:
+        found = due_to_be_polled(session, now)
+    together = {kind.key for kind in registry.kinds() if Capability.UNCHANGED in kind.capabilities}
+    accounts = Counter(one.connection_id for one in found if one.provider in together)
+    alone = [one.id for one in found if accounts[one.connection_id] < 2]
+    shared = [connection_id for connection_id, number in accounts.items() if number > 1]
+    all(map(enqueue, alone)) and all(
+        map(_enqueue_look, shared)
+    )  # the first that fails says that Redis is away
+    return len(found)
+
+
+def due_to_be_polled(session: Session, now: datetime, connection_id: str | None = None) -> Sequence[Any]:
+    """Calendars that :func:`poll` is about, of all accounts or one, longest unread first: rows of ``id``,
+    ``connection_id`` and ``provider``."""
     poll = timedelta(minutes=get_settings().poll_minutes)
     old = or_(col(Calendar.synced_at) <= now - poll, col(Calendar.synced_at) > now + poll)  # a clock was set
     healthy = col(Calendar.failures) == 0
-    return _enqueue_due(now, and_(healthy, or_(old, col(Calendar.synced_at).is_(None))))
+    statement = _due(now, and_(healthy, or_(old, col(Calendar.synced_at).is_(None))))
+    if connection_id is not None:
+        statement = statement.where(col(Calendar.connection_id) == connection_id)
+    return session.execute(statement).all()
+
+
+def _enqueue_look(connection_id: str) -> bool:
+    return queues.enqueue(
+        queues.SYNC,
+        "look_for_changes",
+        connection_id,
+        job_id=f"changes-{connection_id}",
+        timeout=TIMEOUT_S,
+    )
 
 
 def request_full(now: datetime | None = None) -> int:
@@ -251,8 +284,16 @@ def request_full(now: datetime | None = None) -> int:
 
 
 def _enqueue_due(now: datetime, condition: Any) -> int:
-    statement = (
-        select(col(Calendar.id))
+    with reading() as session:
+        found = session.execute(_due(now, condition)).all()
+    all(enqueue(one.id) for one in found)  # the first that fails says that Redis is away
+    return len(found)
+
+
+def _due(now: datetime, condition: Any) -> Any:
+    """Of calendars that can be read now, and that nobody reads."""
+    return (
+        select(col(Calendar.id), col(Calendar.connection_id), col(Connection.provider))
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .where(
             condition,
@@ -265,12 +306,6 @@ def _enqueue_due(now: datetime, condition: Any) -> int:
         )
         .order_by(col(Calendar.synced_at))
     )
-    with reading() as session:
-        found = session.scalars(statement).all()
-    for calendar_id in found:
-        if not enqueue(calendar_id):
-            break
-    return len(found)
 
 
 def status(actor: Actor, *, now: datetime | None = None) -> list[SyncStatus]:
