@@ -24,6 +24,7 @@ from rq.exceptions import DuplicateJobError, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry
 
+from calendar_app.clock import utc_now
 from calendar_app.logs import NOBODY, request_id
 from calendar_app.settings import get_settings
 
@@ -163,7 +164,7 @@ def _put_once(
 
 def _is_silent(job: Job) -> bool:
     """Whether nobody is at a started job any more: its worker died, or stopped, with it."""
-    return job.last_heartbeat is not None and datetime.now(UTC) - job.last_heartbeat > _SILENT_AFTER
+    return job.last_heartbeat is not None and utc_now() - job.last_heartbeat > _SILENT_AFTER
 
 
 # --- what stands in the queues, for operators -------------------------------------------------------------------------

@@ -21,8 +21,9 @@ ALLOWED = {
     "errors": set(),
     "logs": {"settings"},
     "metering": set(),
+    "clock": set(),
     "translations": set(),
-    "queues": {"settings", "logs"},
+    "queues": {"settings", "logs", "clock"},
     "cli": {"services", "db"} | LEAVES,
     "db": {"domain"} | LEAVES,
     "providers": {"domain"} | LEAVES,
@@ -133,3 +134,20 @@ def test_a_worker_starts_without_reflex() -> None:
     code = "import sys, calendar_app.worker.jobs; print({'reflex', 'fastapi', 'uvicorn'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_time_and_chance_come_from_one_place() -> None:
+    """Nothing but `clock.py` asks the machine what time it is, or for a number by chance; stand-ins have their own."""
+    wrong = []
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        inside = path.relative_to(ROOT / PACKAGE)
+        if inside.parts[0] in {"sandbox", "launcher", "clock.py"}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                called = f"{node.value.id}.{node.attr}"
+                if called in {"datetime.now", "datetime.utcnow", "date.today"} or called.startswith(
+                    "random."
+                ):
+                    wrong.append(f"{inside}:{node.lineno}: {called}")
+    assert wrong == []

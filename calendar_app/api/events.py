@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Instant, Key
+from calendar_app.clock import utc_now
 from calendar_app.services.events import queries as event_queries
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -81,7 +82,7 @@ def list_events(
     """Occurrences that overlap ``[start, end)``, of calendars that are shown on the dashboard."""
     page = event_queries.between(
         actor,
-        start or datetime.now(UTC),
+        start or utc_now(),
         end,
         calendar_id=calendar_id,
         limit=limit,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from calendar_app.api.deps import CurrentActor, client_address
+from calendar_app.clock import utc_now
 from calendar_app.services.bookings import ics_feeds
 from calendar_app.services.bookings.ics_feeds import FeedFile, FeedView
 
@@ -66,7 +67,7 @@ def _is_known(request: Request, file: FeedFile) -> bool:
     except ValueError:
         return False
     since = since if since.tzinfo else since.replace(tzinfo=UTC)
-    return _second(file.modified) <= since < datetime.now(UTC)
+    return _second(file.modified) <= since < utc_now()
 
 
 def _second(moment: datetime) -> datetime:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from urllib.parse import quote, urlencode
 
@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from calendar_app import translations
 from calendar_app.booking_site import formats, zones
+from calendar_app.clock import utc_now
 from calendar_app.errors import NotFound
 from calendar_app.services.bookings import visitors
 from calendar_app.services.common import rate_limits, signed_links
@@ -38,7 +39,7 @@ class Visit:
 
     request: Request
     params: Mapping[str, str]
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    now: datetime = field(default_factory=utc_now)
     cookies: list[tuple[str, str, dict[str, object]]] = field(default_factory=list)
 
     @classmethod

@@ -30,6 +30,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session
 
+from calendar_app.clock import utc_now
 from calendar_app.db import failures
 from calendar_app.settings import get_settings
 
@@ -171,7 +172,7 @@ def clock(session: Session | None = None) -> datetime:
     differ by hours still agree. Inside of a transaction its ``session`` asks, without a second connection.
     """
     if get_engine().dialect.name != "postgresql":
-        return datetime.now(UTC)
+        return utc_now()
     if session is None:
         with reading() as asking:
             return clock(asking)

@@ -8,7 +8,6 @@ carries ``retry_after`` and the job is rescheduled. Every call made through this
 from __future__ import annotations
 
 import os
-import random
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from typing import Any, TypeVar
 import httpx
 
 from calendar_app import metering
+from calendar_app.clock import jitter, utc_now
 from calendar_app.errors import ProviderError, ProviderUnavailable, RateLimited
 from calendar_app.settings import get_settings
 
@@ -114,9 +114,7 @@ os.register_at_fork(
 )  # two processes on one connection mix up their answers
 
 
-def retry_after(
-    response: httpx.Response, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> float | None:
+def retry_after(response: httpx.Response, now: Callable[[], datetime] = utc_now) -> float | None:
     """Seconds asked for by ``Retry-After``, never negative; ``None`` where it is absent or unreadable."""
     value = response.headers.get("retry-after", "").strip()
     if not value:
@@ -150,7 +148,7 @@ def repeated(
         except (RateLimited, ProviderUnavailable) as error:
             wait = error.retry_after
             if wait is None:
-                wait = BACKOFF[min(attempt, len(BACKOFF) - 1)] * random.uniform(0.75, 1.25)
+                wait = BACKOFF[min(attempt, len(BACKOFF) - 1)] * jitter(0.75, 1.25)
             attempt += 1
             if attempt == attempts or wait > MAX_WAIT or final(error):
                 raise

@@ -14,7 +14,6 @@ import smtplib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email import policy
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -25,6 +24,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import idna
 
+from calendar_app.clock import utc_now
 from calendar_app.errors import AlmanacError, InvalidRequest, ProviderNotConfigured, ProviderUnavailable
 from calendar_app.providers.http import tls
 from calendar_app.settings import Settings
@@ -102,7 +102,7 @@ def compose(letter: Letter, sender: str) -> EmailMessage:
         raise InvalidRequest("The recipient is not an e-mail address.") from None
     message["Subject"] = " ".join(_CONTROLS.sub(" ", letter.subject).replace("=?", "= ?").split())
     message["Message-ID"] = letter.message_id
-    message["Date"] = format_datetime(datetime.now(UTC))
+    message["Date"] = format_datetime(utc_now())
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
     body = letter.body.replace("\0", "").encode("utf-8", "replace").decode()
     message.set_content(body, cte="quoted-printable")

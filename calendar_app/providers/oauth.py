@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -18,6 +18,7 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.oauth2 import OAuth2Client
 from pydantic import SecretStr
 
+from calendar_app.clock import utc_now
 from calendar_app.errors import GrantRevoked, InvalidRequest, ProviderUnavailable, RateLimited
 from calendar_app.providers.base import Account, ConsentRefusal, Grant, ScopeNeed
 from calendar_app.providers.http import ErrorMap, MeteredClient, ProviderHttp, retry_after, tls
@@ -221,7 +222,7 @@ class AuthorizationCode:
         grant = Grant(
             access_token=str(token["access_token"]),
             refresh_token=str(given) if given and given != sent else None,
-            expires_at=datetime.now(UTC) + lifetime,
+            expires_at=utc_now() + lifetime,
             scopes=tuple(str(token.get("scope") or self._scope).split()),
             ends_at=_from_now(token.get("refresh_token_expires_in")),
         )
@@ -260,7 +261,7 @@ def _from_now(seconds: object) -> datetime | None:
     """When the refresh token ends: ``refresh_token_expires_in``, which Google sends for grants of limited time
     (developers.google.com/identity/protocols/oauth2/web-server#time-based-access) and others for theirs."""
     try:
-        return datetime.now(UTC) + timedelta(seconds=int(str(seconds)))
+        return utc_now() + timedelta(seconds=int(str(seconds)))
     except (ValueError, OverflowError):
         return None
 

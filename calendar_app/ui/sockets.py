@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from datetime import datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from calendar_app.clock import utc_now
 from calendar_app.services.accounts import authentication
 from calendar_app.ui.sealed import REFLEX, bound_headers, bound_query, digest_in, sealed
 
@@ -133,4 +134,4 @@ class SealedSockets:
         found = await asyncio.to_thread(self._living, [digest]) if digest else {}
         if digest not in found:
             return "", 0.0
-        return digest, (found[digest] - datetime.now(UTC)).total_seconds()
+        return digest, (found[digest] - utc_now()).total_seconds()

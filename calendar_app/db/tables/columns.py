@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, Text
 from sqlmodel import Field, SQLModel
 
+from calendar_app.clock import utc_now
 from calendar_app.db.ids import new_id
 from calendar_app.db.types import Json, UtcDateTime
 
@@ -51,4 +52,4 @@ def text() -> Any:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)
+    return utc_now()

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import httpx
 
+from calendar_app.clock import utc_now
 from calendar_app.domain.event import CalendarEvent, EventDraft, is_write_key, time_lost
 from calendar_app.domain.timespan import Span, merge, utc
 from calendar_app.errors import (
@@ -320,4 +321,4 @@ def _range(span: Span) -> str:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)
+    return utc_now()

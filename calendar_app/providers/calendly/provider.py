@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from urllib.parse import quote
 
+from calendar_app.clock import utc_now
 from calendar_app.domain.event import CalendarEvent, EventDraft, EventStatus
 from calendar_app.domain.timespan import Span, merge, utc
 from calendar_app.errors import (
@@ -75,9 +76,7 @@ class CalendlyCalendar:
 
     capabilities = CAPABILITIES
 
-    def __init__(
-        self, http: ProviderHttp, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, http: ProviderHttp, *, now: Callable[[], datetime] = utc_now) -> None:
         self._http = http
         self._now = now
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from calendar_app.clock import utc_now
 from calendar_app.domain.event import CalendarEvent, EventDraft, EventStatus, is_write_key
 from calendar_app.domain.timespan import Span, instant, merge, utc
 from calendar_app.errors import (
@@ -72,9 +73,7 @@ class GoogleCalendar:
 
     capabilities = CAPABILITIES
 
-    def __init__(
-        self, http: ProviderHttp, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, http: ProviderHttp, *, now: Callable[[], datetime] = utc_now) -> None:
         self._http, self._now = http, now
 
     def list_calendars(self) -> list[RemoteCalendar]:

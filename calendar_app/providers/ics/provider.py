@@ -8,11 +8,12 @@ sign in to such an address: whoever knows it may read it. So 401 and 403 mean th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 import httpx
 
+from calendar_app.clock import utc_now
 from calendar_app.domain.event import CalendarEvent, EventDraft
 from calendar_app.domain.ics import CalendarFile, CalendarFileError, NotACalendar
 from calendar_app.domain.timespan import Span, instant
@@ -179,7 +180,7 @@ class IcsCalendar(_ReadOnly):
         return response
 
     def _read(self, response: httpx.Response) -> CalendarFile:
-        now = datetime.now(UTC)
+        now = utc_now()
         try:
             file = read_file(response.content, Span(instant(now - _BEHIND), instant(now + _AHEAD)))
         except NotACalendar as error:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from calendar_app.clock import utc_now
 from calendar_app.domain.event import CalendarEvent, EventDraft, is_write_key
 from calendar_app.domain.timespan import Span, instant, merge, utc
 from calendar_app.errors import (
@@ -84,9 +85,7 @@ class MicrosoftCalendar:
 
     capabilities = CAPABILITIES
 
-    def __init__(
-        self, http: ProviderHttp, api_url: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, http: ProviderHttp, api_url: str, *, now: Callable[[], datetime] = utc_now) -> None:
         self._graph = Graph(http, api_url)
         self._now = now
         self._zone: str | None = None

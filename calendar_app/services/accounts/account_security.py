@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import ApiToken, AuthSession, Person
 from calendar_app.domain.intake import clean_text
@@ -51,7 +52,7 @@ class NewToken:
 
 def list_tokens(identity: Identity, *, now: datetime | None = None) -> list[TokenView]:
     """The person's living tokens, latest first."""
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     with reading() as session:
         rows = session.exec(
             select(ApiToken).where(ApiToken.person_id == identity.person_id).order_by(col(ApiToken.id).desc())
@@ -66,7 +67,7 @@ def create_token(
 
     :raises InvalidInput: a scope that there is not, a life that is too long, or too many tokens.
     """
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     name = clean_text(" ".join(name.split()), "name", 100)
     if not name:
         raise InvalidInput("Give the token a name by which you will know it.", field="name")

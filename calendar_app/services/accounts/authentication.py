@@ -11,12 +11,13 @@ import hashlib
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import ApiToken, AuthSession, Membership, Person, Workspace
 from calendar_app.domain.intake import clean_text
@@ -189,7 +190,7 @@ def sign_in(
     person = _authenticate(email, password, client, device)
     token = secrets.token_urlsafe(32)
     with transaction() as session:
-        session.exec(delete(AuthSession).where(col(AuthSession.expires_at) <= datetime.now(UTC)))
+        session.exec(delete(AuthSession).where(col(AuthSession.expires_at) <= utc_now()))
         row = _new_session(session, person, token, user_agent)
     with reading() as session:
         return SignedIn(token, _identity(session, person, row.id))
@@ -211,7 +212,7 @@ def identify(token: str, *, now: datetime | None = None) -> Identity | None:
 
 def identify_digest(token_digest: str, *, now: datetime | None = None) -> Identity | None:
     """As :func:`identify`, for who was given the :func:`digest` of the cookie only (as pages are)."""
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     with reading() as session:
         found = session.exec(
             select(AuthSession, Person)
@@ -241,7 +242,7 @@ def actors(workspace_id: str, sessions: Collection[str], *, now: datetime | None
             .join(Membership, col(Membership.person_id) == col(Person.id))
             .where(Membership.workspace_id == workspace_id)
             .where(col(AuthSession.token_hash).in_(sessions))
-            .where(AuthSession.expires_at > (now or datetime.now(UTC)))
+            .where(AuthSession.expires_at > (now or utc_now()))
         )
         return {
             digested: Actor(person.id, workspace_id, Role(role), person.email, person.name, person.timezone)
@@ -255,7 +256,7 @@ def living(sessions: Collection[str], *, now: datetime | None = None) -> dict[st
         rows = session.exec(
             select(AuthSession.token_hash, AuthSession.expires_at)
             .where(col(AuthSession.token_hash).in_(sessions))
-            .where(AuthSession.expires_at > (now or datetime.now(UTC)))
+            .where(AuthSession.expires_at > (now or utc_now()))
         )
         return dict(rows.all())
 
@@ -266,7 +267,7 @@ def list_sessions(identity: Identity, *, now: datetime | None = None) -> list[Se
         rows = session.exec(
             select(AuthSession)
             .where(AuthSession.person_id == identity.person_id)
-            .where(col(AuthSession.expires_at) > (now or datetime.now(UTC)))
+            .where(col(AuthSession.expires_at) > (now or utc_now()))
             .order_by(col(AuthSession.last_seen_at).desc())
         )
         return [
@@ -304,7 +305,7 @@ def issue_api_token(email: str, password: str, *, client: str = "", name: str = 
             name=name[:100],
             token_hash=digest(token),
             scopes=["*"],
-            expires_at=datetime.now(UTC) + API_TOKEN_LIFE,
+            expires_at=utc_now() + API_TOKEN_LIFE,
         )
         session.add(row)
         actors = _identity(session, person, row.id).actors()
@@ -316,7 +317,7 @@ def issue_api_token(email: str, password: str, *, client: str = "", name: str = 
 
 def identify_bearer(token: str, *, now: datetime | None = None) -> Identity | None:
     """Who holds this API token; ``None`` if it is unknown, revoked or expired."""
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     with reading() as session:
         found = session.exec(
             select(ApiToken, Person)
@@ -383,7 +384,7 @@ def _new_session(session: Session, person: Person, token: str, user_agent: str) 
         person_id=person.id,
         token_hash=digest(token),
         user_agent=user_agent[:200],
-        expires_at=datetime.now(UTC) + SESSION_LIFE,
+        expires_at=utc_now() + SESSION_LIFE,
     )
     session.add(row)
     _note(session, person, "person.signed_in", row)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading
 from calendar_app.db.tables import EventType, HostReservation, Schedule
 from calendar_app.domain import slots as engine
@@ -157,7 +158,7 @@ def slots(
     :raises NotFound: no such event type for this viewer. :raises InvalidInput: window, zone or duration.
     :raises Conflict: the event type is switched off.
     """
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     window = check_window(start, end)
     check_zone(zone)
     with reading() as session:
@@ -208,7 +209,7 @@ def explain(
     :raises Forbidden: customers. :raises NotFound: another workspace's event type.
     """
     actor.require(Role.STAFF)
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     at = instant(check_moment(start, "start"))
     tz = ZoneInfo(check_zone(zone or actor.timezone))
     with reading() as session:
@@ -251,7 +252,7 @@ def check(
     :raises InvalidInput: unknown zone, a length out of bounds, or a time that the clocks skip on that day.
     """
     actor.require(Role.STAFF)
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     at = instant(check_moment(_on_the_clock(day, start_time, zone), "date"))
     rules = EventRules(durations=(duration_minutes,), step_minutes=1, horizon_days=3_660)
     with reading() as session:

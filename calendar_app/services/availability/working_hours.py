@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Membership, Person, Schedule
 from calendar_app.domain import schedule as working
@@ -158,7 +159,7 @@ def dst_preview(actor: Actor, schedule_id: str, *, now: datetime | None = None) 
     with reading() as session:
         row = _owned(session, actor, schedule_id)
         read = as_domain(row)
-    start = now or datetime.now(UTC)
+    start = now or utc_now()
     return working.dst_preview(read, Span(instant(start), instant(start + timedelta(days=400))))
 
 

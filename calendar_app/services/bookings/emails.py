@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from sqlmodel import Session, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.tables import (
     Booking,
     BookingHost,
@@ -99,7 +100,7 @@ def booking_changed(
     ``customer``, ``staff`` or ``system``; ``actor``: the member who did it, who is not told of it. ``reason``: what
     was said about a cancellation or refusal; ``before``: the start that a moved booking had.
     """
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     news = _NEWS[occasion][booking.status == Status.PENDING]
     facts: dict[str, Any] = {
         "news": news.value,

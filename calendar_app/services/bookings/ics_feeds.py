@@ -12,11 +12,12 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, func, or_, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, Feed, Membership, Person, Workspace
 from calendar_app.domain.ics.writer import Method, calendar_text
@@ -70,13 +71,13 @@ def create(actor: Actor, *, now: datetime | None = None) -> FeedView:
         raise Forbidden("A calendar feed needs an account.")
     secret = secrets.token_urlsafe(24)
     with transaction() as session:
-        replaced = _end(session, actor, now or datetime.now(UTC))
+        replaced = _end(session, actor, now or utc_now())
         row = Feed(
             workspace_id=actor.workspace_id,
             person_id=actor.person_id,
             secret=secret,
             digest=digest(secret),
-            created_at=now or datetime.now(UTC),
+            created_at=now or utc_now(),
         )
         session.add(row)
         action = "feed.rotated" if replaced else "feed.created"
@@ -89,7 +90,7 @@ def revoke(actor: Actor, *, now: datetime | None = None) -> None:
     if not actor.person_id:
         return
     with transaction() as session:
-        if _end(session, actor, now or datetime.now(UTC)):
+        if _end(session, actor, now or utc_now()):
             audit_log.record(session, actor.workspace_id, actor, "feed.revoked", "person", actor.person_id)
 
 
@@ -98,7 +99,7 @@ def read(secret: str, *, client: str = "", now: datetime | None = None) -> FeedF
 
     :raises NotFound: no such feed, or its person has left. :raises TooManyRequests: too many, or too many wrong, tries.
     """
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     rate_limits.peek("feed-misses", client, _MISSES)
     with reading() as session:
         found = session.exec(

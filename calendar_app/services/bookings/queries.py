@@ -10,12 +10,13 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, func, or_
 from sqlmodel import Session, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading
 from calendar_app.db.tables import (
     AuditEntry,
@@ -165,7 +166,7 @@ def list_bookings(
     if host_id is not None:
         query = query.where(_hosted_by(host_id))
     if given_up:
-        query = query.where(_given_up(datetime.now(UTC)))
+        query = query.where(_given_up(utc_now()))
     for word in search.split()[:5]:
         part = _like(word)
         query = query.where(
@@ -188,17 +189,13 @@ def count_waiting(actor: Actor, *, now: datetime | None = None) -> int:
         select(func.count()).select_from(Booking).where(visible_to(actor), Booking.status == Status.PENDING)
     )
     with reading() as session:
-        return int(session.exec(query.where(col(Booking.start_at) > (now or datetime.now(UTC)))).one())
+        return int(session.exec(query.where(col(Booking.start_at) > (now or utc_now()))).one())
 
 
 def count_given_up(actor: Actor, *, now: datetime | None = None) -> int:
     """How many of the actor's bookings are not over and stand in a calendar as they should not, or do not, because
     writing it was given up."""
-    query = (
-        select(func.count())
-        .select_from(Booking)
-        .where(visible_to(actor), _given_up(now or datetime.now(UTC)))
-    )
+    query = select(func.count()).select_from(Booking).where(visible_to(actor), _given_up(now or utc_now()))
     with reading() as session:
         return int(session.exec(query).one())
 

@@ -7,10 +7,11 @@ What is listed here is asked again, together with the providers, when the bookin
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, BookingHost, EventType
 from calendar_app.domain import slots as engine
@@ -52,7 +53,7 @@ def slots_by_token(
 def _slots(
     session: Session, row: Booking, start: datetime, end: datetime, zone: str, now: datetime | None
 ) -> SlotsView:
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     window = available_slots.check_window(start, end)
     available_slots.check_zone(zone)
     event_type = session.get_one(EventType, row.event_type_id)

@@ -9,7 +9,6 @@ on each other's uncommitted index entries, many simultaneous claims deadlock.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
@@ -19,6 +18,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import Session, col
 
+from calendar_app.clock import jitter
 from calendar_app.db.tables import EventType, HostReservation, Person
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import SlotUnavailable
@@ -121,7 +121,7 @@ def retrying(work: Callable[[], T]) -> T:
                 raise
             if attempt == _TRIES - 1:
                 break
-            time.sleep(random.uniform(0.2, 1.0) * 0.02 * 2**attempt)
+            time.sleep(jitter(0.2, 1.0) * 0.02 * 2**attempt)
     raise SlotUnavailable(
         "Many people are booking right now and this time could not be claimed. Please try again."
     )

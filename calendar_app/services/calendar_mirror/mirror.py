@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
+from calendar_app.clock import utc_now
 from calendar_app.db import mirror as rows
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence
@@ -120,7 +121,7 @@ def expand_again(session: Session, calendar_id: str, now: datetime) -> None:
 
 def extend_all_windows(now: datetime | None = None) -> None:
     """:func:`extend_window` for every calendar; the nightly job. One failure does not stop the rest."""
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     with reading() as session:
         ids = session.scalars(select(col(Calendar.id)).where(col(Calendar.removed_at).is_(None))).all()
     for calendar_id in ids:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +19,7 @@ from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
 from calendar_app import queues
+from calendar_app.clock import jitter
 from calendar_app.db.due import due
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Connection
@@ -161,7 +161,7 @@ def _postpone(session: Session, connection_id: str, now: datetime, *, again: boo
     row.listing_tried_at = now
     if again:
         wait = min(_LONGEST, _FIRST * 2 ** min(row.listing_tries - 1, 10))
-        row.listing_due_at = now + wait * random.uniform(0.9, 1.1)
+        row.listing_due_at = now + wait * jitter(0.9, 1.1)
     else:
         row.listing_due_at = _turn(row.id, now, REST if _is_written(session, row.id) else DAY)
     session.add(row)

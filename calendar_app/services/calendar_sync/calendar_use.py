@@ -7,11 +7,12 @@ chosen again it counts as never read, and so as busy throughout, until it has be
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 from sqlmodel import Session
 
+from calendar_app.clock import utc_now
 from calendar_app.db import mirror as rows
 from calendar_app.db.session import after_commit, clock, transaction
 from calendar_app.db.tables import Calendar, Connection
@@ -46,7 +47,7 @@ def update_calendar(
     :raises NotFound: not there, or not the actor's. :raises InvalidInput: bookings into a read-only calendar, an
         unknown policy or zone.
     """
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     with transaction() as session:
         calendar, connection = calendars.owned_calendar(session, actor, calendar_id)
         session.refresh(calendar, with_for_update=True)  # a reading may be about to commit

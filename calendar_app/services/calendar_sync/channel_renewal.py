@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from sqlalchemy import update
 from sqlmodel import col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.domain.connection import USABLE
@@ -60,7 +61,7 @@ def prolong(channel: Channel, connection_id: str, until: datetime) -> Renewal:
     except ProviderError as error:
         log.info("a push channel was not renewed", extra={"channel": channel.id, "code": error.code})
         if isinstance(error, EventNotFound):
-            _note(channel.resource_id, stopped_at=datetime.now(UTC))
+            _note(channel.resource_id, stopped_at=utc_now())
         return Renewal.LATER if error.retryable or isinstance(error, GrantRevoked) else Renewal.OVER
     _note(channel.resource_id, expires_at=granted.expires_at, vouched_until=token_ends)
     return Renewal.DONE

@@ -7,10 +7,11 @@ and repetition (:mod:`calendar_app.domain.ics`), and nothing of it is stored bef
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlmodel import Session, col, func, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.ids import new_id
 from calendar_app.db.mirror import delete_all, from_payload
 from calendar_app.db.session import transaction
@@ -84,7 +85,7 @@ def import_file(
     """
     actor.require(Role.STAFF)
     rate_limits.check("calendar-import", actor.person_id, _RATE)
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     file = _read(content, actor.email, now)
     # What marks our own events has no place in a stranger's.
     events = [replace(event, private={}) if event.private else event for event in file.events]

@@ -16,7 +16,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlmodel import Session, col
 
 from calendar_app import queues
+from calendar_app.clock import utc_now
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
@@ -390,7 +391,7 @@ def _asked(
     except ChannelExists as standing:
         if shared := channel_renewal.relied_upon(standing.resource_id, calendar_id):
             return shared
-        left = PushChannel("", standing.resource_id, datetime.now(UTC))
+        left = PushChannel("", standing.resource_id, utc_now())
         connection_tokens.call(connection_id, partial(_stop_at, left), ends_grant=False)
         return connection_tokens.call(connection_id, watch, ends_grant=False)
 
@@ -399,7 +400,7 @@ def _end(channel_id: str, signal: str) -> None:
     """The provider says that the channel has ended or is about to: it is not relied upon any more."""
     with transaction() as session:
         ended = "stopped_at" if signal == PushSignal.ENDED else "expires_at"
-        _update(session, channel_id, {ended: datetime.now(UTC)})
+        _update(session, channel_id, {ended: utc_now()})
 
 
 def _update(session: Session, channel_id: str, values: dict[str, Any]) -> None:
@@ -418,7 +419,7 @@ def _stop(channels: list[Channel], connection_id: str) -> None:
         sharing = channel_renewal.sharing(channel.id)
         for one in (channel, *sharing):
             with transaction() as session:
-                _update(session, one.id, {"stopped_at": datetime.now(UTC)})
+                _update(session, one.id, {"stopped_at": utc_now()})
         ended = PushChannel(channel.id, channel.resource_id, channel.expires_at)
         try:
             connection_tokens.call(connection_id, partial(_stop_at, ended), ends_grant=False)
@@ -435,7 +436,7 @@ def _stop_at(channel: PushChannel, provider: CalendarProvider) -> None:
 def _note(channel_id: str, number: int) -> str | None:
     """Record a message; the calendar's id, or ``None`` if a numbered message, or a later one, was there before."""
     unseen = [col(Channel.last_message) < number] if number else []
-    values: dict[str, Any] = {"last_push_at": datetime.now(UTC), "refusal": ""} | (
+    values: dict[str, Any] = {"last_push_at": utc_now(), "refusal": ""} | (
         {"last_message": number} if number else {}
     )
     with transaction() as session:

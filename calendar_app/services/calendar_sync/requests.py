@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy import and_, or_, select, update
 from sqlmodel import Session, col
 
 from calendar_app import queues
+from calendar_app.clock import utc_now
 from calendar_app.db.due import due, free, is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
@@ -193,7 +194,7 @@ def accept_mass_delete(actor: Actor, calendar_id: str) -> None:
         session.execute(
             update(Calendar)
             .where(col(Calendar.id) == calendar_id)
-            .values(removals_accepted=True, sync_cursor=None, sync_requested_at=datetime.now(UTC))
+            .values(removals_accepted=True, sync_cursor=None, sync_requested_at=utc_now())
         )
         after_commit(session, lambda: enqueue(calendar_id))
 

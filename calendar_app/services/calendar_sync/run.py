@@ -18,7 +18,6 @@ any other                                      again in an hour, doubling to six
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
+from calendar_app.clock import jitter
 from calendar_app.db import mirror as rows
 from calendar_app.db.due import is_free
 from calendar_app.db.session import clock, transaction
@@ -331,7 +331,7 @@ def _delay(error: AlmanacError, failures: int) -> timedelta:
     """Time may heal what a provider calls passing, and what is no provider's error, which is ours to mend."""
     passing = not isinstance(error, ProviderError) or error.retryable or isinstance(error, SyncTokenInvalid)
     first, longest = (_FIRST_DELAY, _LONGEST_DELAY) if passing else (_FIRST_REFUSED, _LONGEST_REFUSED)
-    backoff = min(longest, first * 2 ** min(failures - 1, 10)) * random.uniform(0.75, 1.25)
+    backoff = min(longest, first * 2 ** min(failures - 1, 10)) * jitter(0.75, 1.25)
     asked = getattr(error, "retry_after", None) or 0.0
     return timedelta(seconds=max(backoff, min(asked, _LONGEST_WAIT)))
 

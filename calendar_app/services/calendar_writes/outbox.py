@@ -25,7 +25,6 @@ any other              parked with the reason; staff see it and may retry
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -35,6 +34,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app import queues
+from calendar_app.clock import jitter
 from calendar_app.db.due import due, free, is_due, is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import (
@@ -517,8 +517,8 @@ def _most_attempts(code: str) -> int:
 def delay(attempts: int, retry_after: float | None = None) -> float:
     """Seconds until the next try after ``attempts`` of them: exponential with jitter, never before the provider
     allows it."""
-    backoff: float = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (attempts - 1)) * random.uniform(0.75, 1.25)
-    return max(backoff, (retry_after or 0.0) + random.uniform(0.0, 1.0))
+    backoff: float = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (attempts - 1)) * jitter(0.75, 1.25)
+    return max(backoff, (retry_after or 0.0) + jitter(0.0, 1.0))
 
 
 def _park(row: CalendarWrite, code: str, reason: str) -> None:

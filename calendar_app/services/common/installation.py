@@ -8,11 +8,12 @@ only stands in a calendar.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Booking, Calendar, Channel, Connection, Installation
@@ -61,7 +62,7 @@ def after_restore(*, as_copy: bool = False, now: datetime | None = None) -> int:
     are forgotten, and opened again. ``as_copy``: this is another installation from now on, whose events are not those
     of the one that the backup is of; it loses the access to people's accounts, to which it would write.
     """
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     readable = select(Connection.id).where(col(Connection.provider).not_in(registry.unread()))
     with transaction() as session:
         found = session.execute(

@@ -15,8 +15,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import OAuthAttempt
 from calendar_app.errors import ConsentDenied, NotFound, ProviderUnavailable, StateInvalid
@@ -92,7 +93,7 @@ def administrator_link(actor: Actor, provider: str, *, now: datetime | None = No
     )
     if not url:
         raise NotFound(f"{title(provider)} asks no administrator.")
-    expires_at = (now or datetime.now(UTC)) + LINK_LIFE
+    expires_at = (now or utc_now()) + LINK_LIFE
     with transaction() as session:
         session.add(
             OAuthAttempt(
@@ -125,7 +126,7 @@ def take_answer(
     """
     if code:
         raise StateInvalid("The provider's answer cannot be read. Ask for a new link.")
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     attempt = connection_oauth.spend(state or "", provider, [_ANYBODY], now)
     own = connection_oauth.person_binding(attempt.person_id) in bindings
     if error in ("server_error", "temporarily_unavailable"):

@@ -8,11 +8,12 @@ bookings have to move or to be cancelled.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Disconnection
 from calendar_app.domain.connection import USABLE, ConnectionStatus
@@ -80,7 +81,7 @@ class DisconnectionView:
 
 def disconnect_preview(actor: Actor, connection_id: str, *, now: datetime | None = None) -> DisconnectPreview:
     """Which future bookings live there, earliest first. :raises NotFound: no such connection."""
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     with reading() as session:
         row = owned(session, actor, connection_id)
         bookings = affected(session, row.id, now)
@@ -106,7 +107,7 @@ def disconnect(
 
     :raises NotFound: no such connection. :raises InvalidInput: no such choice, or nothing to move to.
     """
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     if bookings not in CHOICES:
         raise InvalidInput(f"Choose one of {', '.join(CHOICES)} for the bookings.", field="bookings")
     with transaction() as session:

@@ -12,12 +12,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app import queues
+from calendar_app.clock import utc_now
 from calendar_app.db.due import free, is_free
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import (
@@ -327,7 +328,7 @@ def _take_out(work: _Work, now: datetime) -> datetime | None:
         return None
     if now - work.created_at > PATIENCE:
         return None
-    return datetime.now(UTC) + _PAUSE
+    return utc_now() + _PAUSE
 
 
 def _end(work: _Work) -> None:
@@ -337,7 +338,7 @@ def _end(work: _Work) -> None:
         first = row.status != ConnectionStatus.DISCONNECTED
         row.status, row.disconnected_at = (
             "disconnected",
-            row.disconnected_at if not first else datetime.now(UTC),
+            row.disconnected_at if not first else utc_now(),
         )
         row.last_error_code, row.last_error, row.retry_at = "", "", None
         session.add(row)
@@ -368,7 +369,7 @@ def _end(work: _Work) -> None:
             events = "event of ours" if left == 1 else "events of ours"
             said = f"{left} {events} could not be taken out of its calendars: delete what is left there."
             done.last_error = f"{done.last_error} {said}".strip()
-        done.revoked, done.state, done.finished_at = revoked, DONE, datetime.now(UTC)
+        done.revoked, done.state, done.finished_at = revoked, DONE, utc_now()
 
     work.step(finish)
 

@@ -7,11 +7,12 @@ Their history stays, and so do the bookings and the events in their calendars.
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import and_, or_
 from sqlmodel import Session, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Connection, Disconnection, Mail
 from calendar_app.domain.connection import USABLE, ConnectionStatus
@@ -40,7 +41,7 @@ def tell_ending(now: datetime | None = None) -> int:
     Each is refreshed first: an end that moves on with every refresh, as that of a token which lasts for some time
     after its last use, is none. One that cannot be refreshed now is looked at again in the next run.
     """
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     with reading() as session:
         due = session.exec(
             select(Connection.id, Connection.grant_ends_at).where(
@@ -83,7 +84,7 @@ def _told_of(session: Session, row: Connection, ends: datetime) -> bool:
 def clean_up(now: datetime | None = None) -> int:
     """Announce the end of connections that have been dead for a month, and end those announced two weeks ago; how many
     were ended. A part of the nightly clean-up."""
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     before = now - DEAD_AFTER
     silent = or_(
         col(Connection.last_sync_at) < before,

@@ -12,10 +12,11 @@ import logging
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, delete, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Connection, Membership, OAuthAttempt, Person
 from calendar_app.domain.connection import ConnectionStatus
@@ -120,7 +121,7 @@ def start(
     actor.require(Role.STAFF)
     oauth = registry.oauth_client(provider)
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
-    now = datetime.now(UTC)
+    now = utc_now()
     login_hint = ""
     with transaction() as session:
         if connection_id is not None:
@@ -188,7 +189,7 @@ def finish(
     :raises ProviderNotConfigured: the provider refuses the operator's credentials. :raises ProviderError: and the like.
     """
     oauth = registry.oauth_client(provider)
-    attempt = spend(state or "", provider, bindings, now or datetime.now(UTC))
+    attempt = spend(state or "", provider, bindings, now or utc_now())
     if issuer and oauth.issuer and issuer != oauth.issuer:
         raise StateInvalid("The answer did not come from the provider that was asked. Start again.")
     if error:
@@ -340,7 +341,7 @@ def store(
     ``moved``: the attempt's connection goes on under this account, whatever it was before. :raises Conflict:
     ``already_connected``, another connection has the account.
     """
-    now = datetime.now(UTC)
+    now = utc_now()
     with transaction() as session:
         # Two callbacks of one person queue up here, so that the account is stored once.
         person = session.exec(select(Person).where(Person.id == attempt.person_id).with_for_update()).one()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.due import is_due
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Calendar, Connection
@@ -88,7 +89,7 @@ def list_calendars(
     :raises Forbidden: customers have none.
     """
     actor.require(Role.STAFF)
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     query = (
         select(Calendar, Connection)
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
@@ -115,7 +116,7 @@ def get_calendar(actor: Actor, calendar_id: str, *, now: datetime | None = None)
     """One calendar of the actor's. :raises NotFound: there is none. :raises Forbidden: customers have none."""
     with reading() as session:
         calendar, connection = owned_calendar(session, actor, calendar_id)
-        return view(calendar, connection, now or datetime.now(UTC))
+        return view(calendar, connection, now or utc_now())
 
 
 def owned_calendar(session: Session, actor: Actor, calendar_id: str) -> tuple[Calendar, Connection]:
@@ -146,7 +147,7 @@ def store_listing(
     rows = session.exec(select(Calendar).where(Calendar.connection_id == connection.id)).all()
     known = {row.remote_id: row for row in rows}
     standing: list[Calendar] = []
-    now = datetime.now(UTC)
+    now = utc_now()
     for remote in sorted(listing, key=lambda one: (not one.is_primary, one.name)):
         row = known.pop(remote.remote_id, None)
         if row is None:

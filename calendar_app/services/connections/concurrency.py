@@ -8,7 +8,6 @@ Without Redis each process counts for itself: the limit then is looser, and the 
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections import defaultdict
@@ -20,6 +19,7 @@ from weakref import WeakKeyDictionary
 from redis import Redis
 from redis.exceptions import RedisError
 
+from calendar_app.clock import jitter
 from calendar_app.db.ids import new_id
 from calendar_app.errors import RateLimited
 from calendar_app.providers import registry
@@ -125,7 +125,7 @@ def _wait(deadline: float) -> None:
         raise RateLimited(
             "Too many requests to this account are under way.", reason="too_many_in_flight", retry_after=15.0
         )
-    time.sleep(_POLL * random.uniform(0.5, 1.5))
+    time.sleep(_POLL * jitter(0.5, 1.5))
 
 
 _distrusted: WeakKeyDictionary[Redis, float] = WeakKeyDictionary()

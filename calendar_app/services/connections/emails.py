@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from calendar_app.clock import utc_now
 from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.domain.unread import MOST_WHY, Unread, one_line
 from calendar_app.providers import registry
@@ -35,7 +36,7 @@ def connection_needs_reconnect(session: Session, connection: Connection) -> bool
     titles = {kind.key: kind.title for kind in registry.kinds()}
     provider = titles.get(connection.provider, connection.provider)
     account = connection.account_email or "your account"
-    zone, now = owner.timezone, datetime.now(UTC)
+    zone, now = owner.timezone, utc_now()
     when = mail_rendering.long_time(now, zone)
     body = (
         f"Hello {owner.name},\n\n"

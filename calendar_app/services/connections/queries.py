@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import unquote, urlsplit
 
 from sqlmodel import Session, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.domain.connection import USABLE, ConnectionStatus
@@ -181,7 +182,7 @@ def list_connections(actor: Actor, *, now: datetime | None = None) -> list[Conne
     if actor.role < Role.MANAGER:
         query = query.where(Connection.person_id == actor.person_id)
     with reading() as session:
-        return views(session, session.exec(query), now or datetime.now(UTC))
+        return views(session, session.exec(query), now or utc_now())
 
 
 def to_reconnect(actor: Actor) -> list[str]:
@@ -202,7 +203,7 @@ def to_reconnect(actor: Actor) -> list[str]:
 def get_connection(actor: Actor, connection_id: str, *, now: datetime | None = None) -> ConnectionView:
     """One connection, a disconnected one too. :raises NotFound: not there, or not the actor's."""
     with reading() as session:
-        (found,) = views(session, [owned(session, actor, connection_id)], now or datetime.now(UTC))
+        (found,) = views(session, [owned(session, actor, connection_id)], now or utc_now())
         return found
 
 

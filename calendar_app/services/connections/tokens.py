@@ -34,6 +34,7 @@ from typing import TypeVar
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.due import is_free
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
@@ -103,7 +104,7 @@ def call(
     :raises NotFound: no such connection. :raises ProviderError: whatever else ``work`` met.
     """
     access = _access(connection_id)
-    if access.expires_at <= datetime.now(UTC) + MARGIN:
+    if access.expires_at <= utc_now() + MARGIN:
         access = _refreshed(connection_id, access)
     with concurrency.limited(access.provider, access.account):
         try:
@@ -131,7 +132,7 @@ def refresh(connection_id: str) -> None:
 def refresh_if_ending(connection_id: str, lasting: timedelta) -> None:
     """Get a new access token if the present one ends within ``lasting``; errors as in :func:`call`."""
     access = _access(connection_id)
-    if access.expires_at <= datetime.now(UTC) + lasting:
+    if access.expires_at <= utc_now() + lasting:
         _refreshed(connection_id, access)
 
 
@@ -179,7 +180,7 @@ def mark_needs_reconnect(connection_id: str, version: int, detail: str | None = 
         row.last_error = (
             f"Access to {row.account_email or 'this account'} was withdrawn or has ended: connect it again."
         )
-        row.last_error_at = datetime.now(UTC)
+        row.last_error_at = utc_now()
         row.refresh_lease_until = None
         audit_log.record(
             session,
@@ -255,7 +256,7 @@ def _refreshed(connection_id: str, seen: _Access, *, rejected: bool = False) -> 
     except Exception as error:
         _release(connection_id, step, error if isinstance(error, ProviderError) else None)
         retryable = isinstance(error, ProviderError) and error.retryable
-        if retryable and not rejected and seen.token and seen.expires_at > datetime.now(UTC):
+        if retryable and not rejected and seen.token and seen.expires_at > utc_now():
             return seen
         raise
     with transaction() as session:
@@ -319,7 +320,7 @@ def _release(connection_id: str, claim: _Claim, error: ProviderError | None) -> 
                 _REFRESH_FAILED,
                 error.detail,
             )
-            row.last_error_at = datetime.now(UTC)
+            row.last_error_at = utc_now()
             workspace_id = row.workspace_id
             change_events.announce(session, workspace_id, "connections")
         session.add(row)

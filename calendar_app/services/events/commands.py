@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from sqlmodel import Session
 
+from calendar_app.clock import utc_now
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection
@@ -89,7 +90,7 @@ def create_event(
         cannot be written to (``calendar_read_only``).
     :raises SlotUnavailable: ``check``, and the owner is busy. :raises ProviderError: what the provider said.
     """
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     span = _span(start, end)
     with reading() as session:
         calendar, connection = owned_calendar(session, actor, calendar_id)

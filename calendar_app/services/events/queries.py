@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import or_, select, tuple_
 from sqlmodel import Session, col
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence, Person
 from calendar_app.domain.connection import ConnectionStatus
@@ -78,7 +79,7 @@ def upcoming(
     actor: Actor, *, limit: int = 10, days: int = 7, now: datetime | None = None
 ) -> list[OccurrenceView]:
     """What goes on now and comes next, within ``days``."""
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     return between(actor, now, now + timedelta(days=days), limit=limit).items
 
 

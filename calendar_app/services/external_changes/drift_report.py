@@ -20,6 +20,7 @@ from sqlalchemy import and_, or_, update
 from sqlmodel import Session, col, func, select
 
 from calendar_app import queues
+from calendar_app.clock import utc_now
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import (
     Booking,
@@ -166,7 +167,7 @@ def check_all(now: datetime | None = None) -> int:
 
 def check_after_restore(calendar_id: str, now: datetime | None = None) -> int:
     """Queue a look at a calendar's connection, if a backup was put back lately; how many. For calendars just read."""
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     with reading() as session:
         row = installation.own(session)
         if row is None or row.restored_at is None or row.restored_at < now - timedelta(days=1):
@@ -205,7 +206,7 @@ def check_connection(
     unwanted_events.note(connection, calendars, strays, now)
     orphaned_events.note(connection, calendars, orphans, now)
     if found.more and number + 1 < ROUNDS:
-        at = datetime.now(UTC) + found.pause if found.pause else None
+        at = utc_now() + found.pause if found.pause else None
         queues.enqueue(
             queues.DEFAULT, "check_drift", connection_id, begun, number + 1, at=at, timeout=TIMEOUT_S
         )

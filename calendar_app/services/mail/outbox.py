@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +28,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
 from calendar_app import queues
+from calendar_app.clock import jitter
 from calendar_app.db.due import due, free, is_due, is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Booking, Mail
@@ -197,7 +197,7 @@ def deliver(mail_id: str, writer: Writer | None = None, *, now: datetime | None 
         smtp.send(claim.letter, get_settings())
     except (ProviderUnavailable, ProviderNotConfigured) as error:
         delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(claim.attempts - 1, 10))
-        again = now + timedelta(seconds=delay * random.uniform(0.75, 1.25))
+        again = now + timedelta(seconds=delay * jitter(0.75, 1.25))
         _record(claim, claim.state, error, tried_at=now, next_attempt_at=again)
         log.warning("a letter waits", extra={"mail_id": mail_id, "reason": error.detail})
         return claim.state

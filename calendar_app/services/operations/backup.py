@@ -17,7 +17,6 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -25,6 +24,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import make_url, text
 from sqlalchemy.engine import URL
 
+from calendar_app.clock import utc_now
 from calendar_app.db import migrate
 from calendar_app.db.session import get_engine
 from calendar_app.errors import AlmanacError
@@ -154,7 +154,7 @@ def _keep_present() -> Path | None:
     """A backup of what is there now, or the damaged files themselves; ``None`` where there is nothing."""
     folder = get_settings().data_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target = folder / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    target = folder / f"before-restore-{utc_now():%Y%m%dT%H%M%S.%f}"
     if _is_sqlite() and not _database_file().exists():
         return None
     try:

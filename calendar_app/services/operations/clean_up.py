@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete
 from sqlmodel import col
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import ApiToken, AuthSession, OAuthAttempt
 
@@ -15,7 +16,7 @@ KEPT = timedelta(days=7)
 
 def forget_expired(now: datetime | None = None) -> None:
     """Delete rows that stopped meaning anything more than a week ago."""
-    before = (now or datetime.now(UTC)) - KEPT
+    before = (now or utc_now()) - KEPT
     ended = (
         (OAuthAttempt, col(OAuthAttempt.expires_at)),
         (AuthSession, col(AuthSession.expires_at)),

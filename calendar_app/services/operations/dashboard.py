@@ -18,6 +18,7 @@ from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app import queues
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import (
     Booking,
@@ -122,7 +123,7 @@ class Retried:
 def connections(actor: Actor, *, now: datetime | None = None) -> list[ConnectionState]:
     """Every connection of the workspace, those that need somebody first. :raises Forbidden: admins and owners only."""
     actor.require(Role.ADMIN)
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     with reading() as session:
         rows = session.exec(
             select(Connection)
@@ -171,7 +172,7 @@ def channels(actor: Actor, *, now: datetime | None = None) -> list[ChannelState]
     """Every push channel of the workspace that was not stopped, and of calendars that have none what the provider
     refused last. :raises Forbidden: admins and owners only."""
     actor.require(Role.ADMIN)
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     query = (
         select(Channel, Calendar.name, Connection.provider, Connection.account_email)
         .join(Calendar, col(Calendar.id) == col(Channel.calendar_id))

@@ -9,7 +9,11 @@ import logging
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+<<<<<<< HEAD
 from datetime import UTC, datetime, timedelta
+=======
+from datetime import datetime
+>>>>>>> 4a02277 (clock: Take time and chance from one place)
 from typing import Any, cast
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -21,6 +25,7 @@ from sqlalchemy.orm import defer
 from sqlmodel import Session, col, func, select
 
 from calendar_app import queues
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Channel, Connection, Deviation, Mail
 from calendar_app.domain.calendar_write import WriteState
@@ -40,7 +45,7 @@ class Standing(Collector):
     """Everything that is read at the moment of the question; what cannot be read is left out, and its check says so."""
 
     def collect(self) -> Iterator[Metric]:
-        now = datetime.now(UTC)
+        now = utc_now()
         yield from _checks()
         try:
             with queues.probe(1.0) as client:

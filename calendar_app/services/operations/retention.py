@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, or_
 from sqlmodel import SQLModel, col, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import AuditEntry, Booking, CalendarWrite, Deviation, Disconnection, Mail
 from calendar_app.services.mail.outbox import WAITING
@@ -67,7 +68,7 @@ def trim(now: datetime | None = None, *, batch: int = BATCH) -> int:
     settings, number = get_settings(), 0
     for kind in KINDS:
         if days := kind.days(settings):
-            number += _delete(kind.table, kind.over((now or datetime.now(UTC)) - timedelta(days=days)), batch)
+            number += _delete(kind.table, kind.over((now or utc_now()) - timedelta(days=days)), batch)
     if number:
         log.info("old rows were deleted", extra={"rows": number})
     return number

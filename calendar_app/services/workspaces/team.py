@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import func
 from sqlmodel import Session, col, delete, select
 
+from calendar_app.clock import utc_now
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import (
     Booking,
@@ -82,7 +83,7 @@ class InvitationInfo:
 def members(actor: Actor, *, now: datetime | None = None) -> list[MemberView]:
     """Everybody who works here, by name. :raises Forbidden: customers."""
     actor.require(Role.STAFF)
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     accounts_of = (
         select(Connection.person_id, func.count())
         .where(
@@ -117,7 +118,7 @@ def members(actor: Actor, *, now: datetime | None = None) -> list[MemberView]:
 def invitations(actor: Actor, *, now: datetime | None = None) -> list[InvitationView]:
     """Invitations that are open, oldest first. :raises Forbidden: below admin."""
     actor.require(Role.ADMIN)
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     query = select(Invitation).where(
         Invitation.workspace_id == actor.workspace_id, col(Invitation.accepted_at).is_(None)
     )
@@ -135,7 +136,7 @@ def invite(actor: Actor, email: str, role: str, *, now: datetime | None = None) 
     address, wanted = authentication.normal_email(email), _role(actor, role)
     rate_limits.check("invitations", actor.workspace_id, PER_WORKSPACE)
     rate_limits.check("invitations-to", address, PER_ADDRESS)
-    now, token = now or datetime.now(UTC), secrets.token_urlsafe(32)
+    now, token = now or utc_now(), secrets.token_urlsafe(32)
     with transaction() as session:
         workspace = session.exec(
             select(Workspace).where(Workspace.id == actor.workspace_id).with_for_update()
@@ -179,7 +180,7 @@ def withdraw(actor: Actor, invitation_id: str) -> None:
 def look(token: str, *, now: datetime | None = None) -> InvitationInfo:
     """What the link's holder is invited to. :raises NotFound: unknown, used, withdrawn or too old."""
     with reading() as session:
-        row = _open(session, token, now or datetime.now(UTC))
+        row = _open(session, token, now or utc_now())
         workspace = session.get_one(Workspace, row.workspace_id)
         host = session.get(Person, row.invited_by)
         account = session.exec(select(Person.id).where(Person.email == row.email)).first()
@@ -192,7 +193,7 @@ def accept(identity: Identity, token: str, *, now: datetime | None = None) -> st
     """Join; the workspace's id. :raises NotFound: no such invitation. :raises Forbidden: it is for another address."""
     with transaction() as session:
         person = session.get_one(Person, identity.person_id)
-        return _join(session, person, token, now or datetime.now(UTC))
+        return _join(session, person, token, now or utc_now())
 
 
 def sign_up(
@@ -202,7 +203,7 @@ def sign_up(
 
     Errors as of :func:`accounts.sign_up` and :func:`accept`.
     """
-    now = datetime.now(UTC)
+    now = utc_now()
     return authentication.sign_up(
         name,
         email,
@@ -243,7 +244,7 @@ def remove(actor: Actor, person_id: str, *, now: datetime | None = None) -> None
     with transaction() as session:
         member = _locked(session, actor, person_id)
         _keep_an_owner(session, member)
-        hosted = _upcoming(session, actor.workspace_id, now or datetime.now(UTC)).get(person_id, 0)
+        hosted = _upcoming(session, actor.workspace_id, now or utc_now()).get(person_id, 0)
         if hosted:
             raise Conflict(
                 f"They still host {hosted} upcoming booking{'s' if hosted != 1 else ''}: "

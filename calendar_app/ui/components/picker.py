@@ -7,12 +7,13 @@ show :func:`month_view` and :func:`times_view` of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import reflex as rx
 
+from calendar_app.clock import utc_now
 from calendar_app.domain.timespan import utc
 from calendar_app.services.availability.slots import SlotsView
 from calendar_app.ui import formats
@@ -84,7 +85,7 @@ class Picker(rx.State, mixin=True):
 
     async def _show_first_day(self) -> bool:
         """Show the first day that has times; whether times could be asked for at all."""
-        now = datetime.now(UTC)
+        now = utc_now()
         view = await self._ask(now, now + timedelta(days=min(self._horizon + 1, LONGEST_SEARCH_DAYS)))
         if view is None:
             return False
@@ -94,7 +95,7 @@ class Picker(rx.State, mixin=True):
         return True
 
     async def _show_month(self, month: date, *, day: str = "") -> None:
-        now = datetime.now(UTC)
+        now = utc_now()
         today = now.astimezone(ZoneInfo(self.zone)).date()
         last = first_of(today + timedelta(days=self._horizon))
         month = min(max(month, first_of(today)), last)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import reflex as rx
 
+from calendar_app.clock import utc_now
 from calendar_app.errors import AlmanacError
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.connections import calendars
@@ -105,7 +106,7 @@ class AppointmentsState(rx.State):
 
     async def _read(self, actor: Actor) -> None:
         session = await self.get_state(SessionState)
-        now = datetime.now(UTC)
+        now = utc_now()
         try:
             self.name, self.used, found = await asyncio.to_thread(coming, actor, self._calendar, now)
         except AlmanacError as error:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import reflex as rx
 
+from calendar_app.clock import utc_now
 from calendar_app.errors import AlmanacError
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.common.change_events import Change
@@ -224,7 +225,7 @@ class DashboardView:
 
     def read(self, viewer: Actor, *, now: datetime | None = None) -> dict[str, Any]:
         """The variables of :class:`DashboardState` that come from the database."""
-        now = now or datetime.now(UTC)
+        now = now or utc_now()
         kinds = connection_queries.providers()
         calendars_found = calendars.list_calendars(viewer, now=now)
         rows = connection_rows(connection_queries.list_connections(viewer, now=now), calendars_found, kinds)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import reflex as rx
 
+from calendar_app.clock import utc_now
 from calendar_app.errors import AlmanacError
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.workspaces import team
@@ -151,7 +151,7 @@ def _invitation(view: team.InvitationView, zone: str) -> InvitationRow:
     if view.expired:
         detail = "Has expired: invite again"
     else:
-        left = max(1, round((view.expires_at - datetime.now(UTC)).total_seconds() / 86_400))
+        left = max(1, round((view.expires_at - utc_now()).total_seconds() / 86_400))
         detail = f"Valid for {formats.count(left, 'more day')}"
     return InvitationRow(view.id, view.email, str(view.role), detail)
 

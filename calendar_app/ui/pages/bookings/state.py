@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import reflex as rx
 
+from calendar_app.clock import utc_now
 from calendar_app.errors import AlmanacError
 from calendar_app.services.availability.slots import SlotsView
 from calendar_app.services.bookings import queries as booking_queries
@@ -92,7 +93,7 @@ class BookingsState(rx.State):
 
     async def _read(self, actor: Actor) -> None:
         session = await self.get_state(SessionState)
-        now = datetime.now(UTC)
+        now = utc_now()
         try:
             found = await asyncio.to_thread(_listed, actor, self.view, self.query, self.kind or None, now)
             await note_pending(session, actor)

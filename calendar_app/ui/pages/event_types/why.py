@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import reflex as rx
 
+from calendar_app.clock import utc_now
 from calendar_app.errors import AlmanacError
 from calendar_app.services.availability import slots as available_slots
 from calendar_app.services.availability.slots import ExplanationView, HostVerdict
@@ -84,7 +85,7 @@ class WhyState(rx.State):
         view = await asyncio.to_thread(event_type_queries.get_event_type, await acting(self), event_type_id)
         session = await self.get_state(SessionState)
         self.title, self.durations = view.title, [str(minutes) for minutes in view.durations]
-        tomorrow = datetime.now(UTC).astimezone(ZoneInfo(session.zone)).date() + timedelta(days=1)
+        tomorrow = utc_now().astimezone(ZoneInfo(session.zone)).date() + timedelta(days=1)
         self.day = tomorrow.isoformat()
         self.event_type_id = event_type_id
 
