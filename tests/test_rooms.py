@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = "calendar_app"
 
-LEAVES = {"settings", "errors", "queues", "logs", "metering", "translations"}
+LEAVES = {"settings", "errors", "queues", "logs", "metering", "translations", "clock"}
 """Modules that every room may import."""
 ALLOWED = {
     "domain": {"errors"},

@@ -9,11 +9,7 @@ import logging
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-<<<<<<< HEAD
-from datetime import UTC, datetime, timedelta
-=======
-from datetime import datetime
->>>>>>> 4a02277 (clock: Take time and chance from one place)
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
