@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INSTALL := $(BIN)/python -m calendar_app.launcher.install
 COMPILE := $(BIN)/uv pip compile -q $(if $(UPGRADE),--upgrade) --no-strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Else every process that is started compiles the product anew, and every run of pytest all tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-clocks lint check-setup faults soak bench lock clean
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -90,13 +90,26 @@ def built(data_dir: Path, port: int) -> None:
         first.end()
 
 
-@pytest.fixture
-def run(data_dir: Path, port: int) -> Iterator[Run]:
-    run = Run(data_dir, port)
-    try:
-        yield run
-    finally:
+@pytest.fixture(scope="module")
+def start(data_dir: Path, port: int, built: None) -> Iterator[Callable[[], Run]]:
+    """Starts a launcher and returns once it is ready; where a test left one running, it is that one."""
+    runs: list[Run] = []
+
+    def ready() -> Run:
+        if not runs or runs[-1].popen.poll() is not None:
+            runs.append(Run(data_dir, port))
+            runs[-1].ready()
+        return runs[-1]
+
+    yield ready
+    for run in runs:
         run.end()
+
+
+@pytest.fixture
+def run(start: Callable[[], Run]) -> Run:
+    """One that is ready."""
+    return start()
 
 
 def alive(process: psutil.Process) -> bool:
@@ -121,9 +134,9 @@ def test_a_second_start_is_quick_and_serves_everything(run: Run, port: int) -> N
 
     Processor time, of all processes together, is what a start costs however busy the machine is.
     """
-    assert run.ready() == f"http://localhost:{port}"
     started = [psutil.Process(run.popen.pid), *marked(run.mark())]
     assert sum(sum(process.cpu_times()[:2]) for process in started) < 2 * 15
+    assert f"Ready: http://localhost:{port}" in run.lines
     assert not [line for line in run.lines if "building" in line]
     assert run.lines[-2] == "sign in: owner@example.com"
     assert re.fullmatch(r"password: \S{12,}", run.lines[-1])
@@ -132,10 +145,31 @@ def test_a_second_start_is_quick_and_serves_everything(run: Run, port: int) -> N
     assert get(port, "/nothing-here").status == 404
 
 
+def test_a_dead_worker_is_replaced(run: Run) -> None:
+    """A worker that is killed is started again while everything else goes on."""
+    (shell,) = [
+        child
+        for child in psutil.Process(run.popen.pid).children()
+        if "--with-scheduler" in " ".join(child.cmdline())
+    ]
+    for process in (*shell.children(recursive=True), shell):
+        process.kill()
+    assert run.popen.stdout is not None
+    assert run.popen.stdout.readline().startswith("worker stopped with exit code")
+
+
+def test_a_second_launcher_on_the_same_data_is_refused(run: Run, data_dir: Path) -> None:
+    """One sentence, exit code 1, and the first launcher is not disturbed."""
+    second = Run(data_dir, free_port())
+    said, _ = second.popen.communicate(timeout=60)
+    assert second.popen.returncode == 1
+    assert re.fullmatch(rf"Almanac already runs on {data_dir} \(process {run.popen.pid}\): .*\.\n", said)
+    assert run.popen.poll() is None
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_no_process(run: Run, port: int, number: signal.Signals) -> None:
     """Ctrl-C and a supervisor's request end every process within ten seconds, and free the port."""
-    run.ready()
     mark = run.mark()
     descendants = psutil.Process(run.popen.pid).children(recursive=True)
     assert len(descendants) >= 7
@@ -150,42 +184,21 @@ def test_stopping_leaves_no_process(run: Run, port: int, number: signal.Signals)
         pass
 
 
-def test_a_dead_worker_is_replaced(run: Run) -> None:
-    """A worker that is killed is started again while everything else goes on."""
-    run.ready()
-    (shell,) = [
-        child
-        for child in psutil.Process(run.popen.pid).children()
-        if "--with-scheduler" in " ".join(child.cmdline())
-    ]
-    for process in (*shell.children(recursive=True), shell):
-        process.kill()
-    assert run.popen.stdout is not None
-    assert run.popen.stdout.readline().startswith("worker stopped with exit code")
-
-
-def test_a_killed_launcher_leaves_no_process(run: Run, data_dir: Path, port: int) -> None:
+def test_a_killed_launcher_leaves_no_process(run: Run, start: Callable[[], Run]) -> None:
     """After kill -9 everything ends by itself, the embedded Redis included, and the next start finds nothing to do."""
-    run.ready()
     descendants = psutil.Process(run.popen.pid).children(recursive=True)
     assert "valkey-server" in {process.name() for process in descendants if alive(process)}
     run.popen.kill()
     run.popen.wait()
     _, left = psutil.wait_procs(descendants, timeout=30)
     assert not [process for process in left if alive(process)]
-    again = Run(data_dir, port)
-    try:
-        again.ready()
-        assert not [line for line in again.lines if line.startswith("ended ")]
-    finally:
-        again.end()
+    assert not [line for line in start().lines if line.startswith("ended ")]
 
 
 def test_a_start_after_a_kill_of_everything_that_watches_cleans_up(
-    run: Run, data_dir: Path, port: int
+    run: Run, start: Callable[[], Run]
 ) -> None:
     """Launcher and watcher killed leave processes, a lock and a mark; the next start copes with all three."""
-    run.ready()
     mark = run.mark()
     descendants = psutil.Process(run.popen.pid).children(recursive=True)
     (watcher,) = [
@@ -195,23 +208,8 @@ def test_a_start_after_a_kill_of_everything_that_watches_cleans_up(
     run.popen.kill()
     run.popen.wait()
     assert marked(mark)
-    again = Run(data_dir, port)
-    try:
-        again.ready()
-        assert again.lines[0].startswith("ended ")
-        assert not [process for process in descendants if alive(process)]
-    finally:
-        again.end()
-
-
-def test_a_second_launcher_on_the_same_data_is_refused(run: Run, data_dir: Path) -> None:
-    """One sentence, exit code 1, and the first launcher is not disturbed."""
-    run.ready()
-    second = Run(data_dir, free_port())
-    said, _ = second.popen.communicate(timeout=60)
-    assert second.popen.returncode == 1
-    assert re.fullmatch(rf"Almanac already runs on {data_dir} \(process {run.popen.pid}\): .*\.\n", said)
-    assert run.popen.poll() is None
+    assert start().lines[0].startswith("ended ")
+    assert not [process for process in descendants if alive(process)]
 
 
 def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
