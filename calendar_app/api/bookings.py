@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
 from calendar_app.api.fields import Instant, Key, Words
-from calendar_app.api.idempotency import Idempotent, Settle
+from calendar_app.api.idempotency import Idempotent, Keep
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services.bookings import create as booking_create
 from calendar_app.services.bookings import holds, ics, transitions
@@ -176,7 +176,7 @@ def create_booking(
 ) -> Response:
     """Book a slot: 409 ``slot_unavailable`` if it was taken meanwhile, here or at a provider, or is not offered."""
 
-    def work(settle: Settle[BookingView]) -> BookingView:
+    def work(keep: Keep[BookingView] | None) -> BookingView:
         return booking_create.create_booking(
             body.event_type_id,
             body.start,
@@ -188,10 +188,10 @@ def create_booking(
             hold_id=body.hold_id,
             actor=actor,
             client=client_address(request),
-            settle=settle,
+            keep=keep,
         )
 
-    return idempotent.settle(201, work, BookingOut.of)
+    return idempotent.run_in_transaction(201, work, BookingOut.of)
 
 
 @router.get("/bookings")

@@ -6,7 +6,7 @@
 
     @router.post("/bookings", status_code=201)
     def create(body: BookingIn, idempotent: Idempotent) -> Response:
-        return idempotent.settle(201, lambda settle: bookings.create(..., settle=settle), BookingOut.of)
+        return idempotent.run_in_transaction(201, lambda keep: bookings.create(..., keep=keep), BookingOut.of)
 
 The same key and body from the same caller get the first answer again, with ``Idempotency-Replayed: true``; another body
 is a 422, a second request while the first runs a 409. Without the header the work is simply done. Visitors should send
@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -30,7 +31,7 @@ from calendar_app.services.common import idempotency
 UNGUESSABLE = 16
 """Characters from which on a visitor's key is taken for a random one."""
 Result = TypeVar("Result")
-Settle = Callable[[Any, Result], None]
+Keep = Callable[[Any, Result], None]
 """Takes the session of the transaction that does the work, and the result."""
 
 
@@ -51,34 +52,65 @@ class Idempotency:
 
     def run(self, status: int, work: Callable[[], Any]) -> Response:
         """Answer with ``status`` and what ``work`` returns as JSON, or with what was answered before."""
-        return self.settle(status, lambda _settle: work(), lambda result: result)
+        begun = self._begin()
+        if isinstance(begun, Response):
+            return begun
+        with _forgotten_on_failure(begun):
+            content = _content(work())
+        if begun is not None:
+            idempotency.keep(begun, idempotency.Answer(status, content))
+        return _answer(status, content)
 
-    def settle(
+    def run_in_transaction(
         self,
         status: int,
-        work: Callable[[Settle[Result]], Result],
+        work: Callable[[Keep[Result] | None], Result],
         shown: Callable[[Result], Any],
     ) -> Response:
-        """As :meth:`run`, for work that is one transaction: in it, it calls what it is given with its result.
+        """As :meth:`run`, for work that is one transaction: in it, it calls what it is given with its result, and so
+        the answer stands as soon as the work does. Without a key it is given nothing to call.
 
         ``shown`` makes the answer's JSON of the result.
         """
+        begun = self._begin()
+        if isinstance(begun, Response):
+            return begun
+        if begun is None:
+            return _answer(status, _content(shown(work(None))))
+
+        content = ""
+
+        def keep(session: Any, result: Result) -> None:
+            nonlocal content
+            content = _content(shown(result))
+            idempotency.keep_in(session, begun, idempotency.Answer(status, content))
+
+        with _forgotten_on_failure(begun):
+            result = work(keep)
+        if not content:  # there was nothing to do, and so no transaction
+            content = _content(shown(result))
+            idempotency.keep(begun, idempotency.Answer(status, content))
+        return _answer(status, content)
+
+    def _begin(self) -> Response | str | None:
+        """The answer of before, the id of the record of this request, or ``None`` where no key was sent."""
         if self.key is None:
-            return _answer(status, _content(shown(work(lambda _session, _result: None))))
+            return None
         begun = idempotency.begin(self.scope, self.key, self.body)
         if isinstance(begun, idempotency.Answer):
             return _answer(begun.status, begun.content, replayed=True)
+        return begun
 
-        def settle(session: Any, result: Result) -> None:
-            idempotency.keep_in(session, begun, idempotency.Answer(status, _content(shown(result))))
 
-        try:
-            content = _content(shown(work(settle)))
-        except BaseException:
-            idempotency.drop(begun)
-            raise
-        idempotency.keep(begun, idempotency.Answer(status, content))
-        return _answer(status, content)
+@contextmanager
+def _forgotten_on_failure(record_id: str | None) -> Iterator[None]:
+    """Work that fails leaves no record."""
+    try:
+        yield
+    except BaseException:
+        if record_id is not None:
+            idempotency.drop(record_id)
+        raise
 
 
 def _visitor(request: Request, key: str) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from calendar_app.api.bookings import BookingOut, ReasonIn
 from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
 from calendar_app.api.fields import Instant, Key
-from calendar_app.api.idempotency import Idempotent, Settle
+from calendar_app.api.idempotency import Idempotent, Keep
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.orders import commands as order_commands
@@ -97,7 +97,7 @@ class OrderList(BaseModel):
 def create_order(request: Request, actor: OptionalActor, body: OrderIn, idempotent: Idempotent) -> Response:
     """Draft an order of up to 20 appointments. It holds no time before it is confirmed."""
 
-    def work(settle: Settle[OrderView]) -> OrderView:
+    def work(keep: Keep[OrderView] | None) -> OrderView:
         return order_commands.create(
             [NewLine(line.event_type_id, line.start, line.duration, line.answers) for line in body.lines],
             body.timezone,
@@ -105,10 +105,10 @@ def create_order(request: Request, actor: OptionalActor, body: OrderIn, idempote
             body.email,
             actor=actor,
             client=client_address(request),
-            settle=settle,
+            keep=keep,
         )
 
-    return idempotent.settle(201, work, OrderOut.of)
+    return idempotent.run_in_transaction(201, work, OrderOut.of)
 
 
 @router.get("")

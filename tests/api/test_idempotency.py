@@ -17,7 +17,7 @@ from sqlmodel import select
 
 from calendar_app import errors
 from calendar_app.api import problems
-from calendar_app.api.idempotency import Idempotency, Idempotent, Settle
+from calendar_app.api.idempotency import Idempotency, Idempotent, Keep
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import IdempotencyRecord, Installation
 from calendar_app.errors import SlotUnavailable
@@ -186,17 +186,18 @@ class Died(BaseException):
 
 @pytest.mark.usefixtures("database")
 def test_an_answer_committed_with_the_work_outlives_its_process() -> None:
-    """Work that settled in its transaction and died before it answered is not done again: the answer is there."""
+    """Work that kept its answer and died before it gave it is not done again: the answer is there."""
     request = Idempotency("k", "me POST /orders", b"{}")
 
-    def dies(settle: Settle[dict[str, int]]) -> dict[str, int]:
+    def dies(keep: Keep[dict[str, int]] | None) -> dict[str, int]:
+        assert keep is not None
         with transaction() as session:
-            settle(session, {"number": 1})
+            keep(session, {"number": 1})
         raise Died
 
     with pytest.raises(Died):
-        request.settle(201, dies, lambda result: result)
-    again = request.settle(201, lambda _settle: {"number": 2}, lambda result: result)
+        request.run_in_transaction(201, dies, lambda result: result)
+    again = request.run_in_transaction(201, lambda _keep: {"number": 2}, lambda result: result)
     assert (again.body, again.headers["Idempotency-Replayed"]) == (b'{"number":1}', "true")
 
 
@@ -205,14 +206,15 @@ def test_an_answer_goes_with_a_rolled_back_transaction() -> None:
     """What did not commit was not answered: the repetition does the work."""
     request = Idempotency("k", "me POST /orders", b"{}")
 
-    def fails(settle: Settle[dict[str, int]]) -> dict[str, int]:
+    def fails(keep: Keep[dict[str, int]] | None) -> dict[str, int]:
+        assert keep is not None
         with transaction() as session:
-            settle(session, {"number": 1})
+            keep(session, {"number": 1})
             raise SlotUnavailable("Gone.")
 
     with pytest.raises(SlotUnavailable):
-        request.settle(201, fails, lambda result: result)
-    again = request.settle(201, lambda _settle: {"number": 2}, lambda result: result)
+        request.run_in_transaction(201, fails, lambda result: result)
+    again = request.run_in_transaction(201, lambda _keep: {"number": 2}, lambda result: result)
     assert again.body == b'{"number":2}'
 
 

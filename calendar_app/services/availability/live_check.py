@@ -19,11 +19,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlalchemy import and_, or_
-from sqlmodel import Session, col, select
+from sqlalchemy import and_, bindparam, or_, select
+from sqlmodel import Session, SQLModel, col
 
 from calendar_app.db.session import reading
-from calendar_app.db.tables import Booking, CalendarWrite, Connection
+from calendar_app.db.tables import CalendarWrite
 from calendar_app.domain.booking import HOLDING
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.event import BOOKING_MARK
@@ -35,7 +35,6 @@ from calendar_app.services.availability.conflict_calendars import CalendarState,
 from calendar_app.services.availability.event_judgement import judge
 from calendar_app.services.calendar_mirror.own_events import owner_of
 from calendar_app.services.connections import tokens as connection_tokens
-from calendar_app.services.connections.calendars import HIDDEN_TOKENS
 from calendar_app.services.connections.queries import withheld
 
 log = logging.getLogger(__name__)
@@ -43,6 +42,17 @@ log = logging.getLogger(__name__)
 DEADLINE = 3.0
 """Seconds that all accounts together have to answer."""
 _THREADS = 32
+
+# Core tables, and statements that are put together once: a customer waits for them.
+_W, _B, _K = (SQLModel.metadata.tables[name].c for name in ("calendar_write", "booking", "connection"))
+_OWN = (
+    select(_W.calendar_id, _B.start_at, _B.end_at)
+    .join(_B.id.table, _B.id == _W.booking_id)
+    .where(_W.calendar_id.in_(bindparam("calendars", expanding=True)))
+    .where(_B.start_at < bindparam("high"), _B.end_at > bindparam("low"))
+    .where(or_(and_(_W.present, _B.status.in_(HOLDING)), and_(~_W.present, _W.state != WriteState.REMOVED)))
+)
+_SCOPES = select(_K.id, _K.provider, _K.scopes).where(_K.id.in_(bindparam("accounts", expanding=True)))
 
 Answer = Mapping[str, list[Span] | ProviderError]
 """When a calendar is busy for others than our own bookings, or why that is not known, by our id of it."""
@@ -52,12 +62,14 @@ Answer = Mapping[str, list[Span] | ProviderError]
 class Question:
     """Whether anybody whose calendars these are is busy in ``span``.
 
-    ``own``: spans by calendar id that are our own events there (see :func:`own_spans`), for which reservations speak.
+    ``own``: spans by calendar id that are our own events there, for which reservations speak. ``withheld``:
+    connections whose owners did not allow us to ask for free/busy, but let us read the events: they tell.
     """
 
     calendars: Sequence[CalendarState]
     span: Span
     own: Mapping[str, Sequence[Span]]
+    withheld: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,16 @@ class LiveAnswer:
     unread: frozenset[str] = frozenset()
 
 
+def question(session: Session, calendars: Sequence[CalendarState], span: Span) -> Question:
+    """The question whether the calendars' owners are busy in ``span``, with what has to be known to ask it."""
+    ids = [calendar.id for calendar in calendars]
+    accounts = {calendar.connection_id for calendar in calendars}
+    own = _own_spans(session, ids, span) if ids else {}
+    scopes = session.execute(_SCOPES, {"accounts": list(accounts)}) if ids else ()
+    closed = [id_ for id_, provider, known in scopes if Capability.FREEBUSY in withheld(provider, known)]
+    return Question(calendars, span, own, closed)
+
+
 def ask_providers(questions: Sequence[Question], *, deadline: float = DEADLINE) -> list[LiveAnswer]:
     """Ask the providers all questions at the same time, under one deadline. Call it outside of any transaction."""
     asked: dict[Future[Answer | None], tuple[int, list[CalendarState]]] = {}
@@ -81,7 +103,7 @@ def ask_providers(questions: Sequence[Question], *, deadline: float = DEADLINE) 
         for calendar in question.calendars:
             accounts[calendar.connection_id].append(calendar)
         for account, group in accounts.items():
-            future = _pool().submit(_ask, account, group, question.span, question.own)
+            future = _pool().submit(_ask, account, group, question)
             asked[future] = number, group
     done, late = wait(asked, timeout=deadline)
     busy: dict[int, list[CalendarState]] = defaultdict(list)
@@ -114,22 +136,11 @@ def _seen(busy: Sequence[CalendarState], unread: Sequence[CalendarState]) -> Liv
     )
 
 
-def own_spans(session: Session, calendar_ids: Collection[str], span: Span) -> dict[str, list[Span]]:
+def _own_spans(session: Session, calendar_ids: Collection[str], span: Span) -> dict[str, list[Span]]:
     """Where events of ours stand, or may stand until their removal is carried out, by calendar."""
-    query = (
-        select(CalendarWrite.calendar_id, Booking.start_at, Booking.end_at)
-        .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
-        .where(col(CalendarWrite.calendar_id).in_(calendar_ids))
-        .where(col(Booking.start_at) < utc(span.end), col(Booking.end_at) > utc(span.start))
-        .where(
-            or_(
-                and_(col(CalendarWrite.present).is_(True), col(Booking.status).in_(HOLDING)),
-                and_(col(CalendarWrite.present).is_(False), col(CalendarWrite.state) != WriteState.REMOVED),
-            )
-        )
-    )
+    asked = {"calendars": list(calendar_ids), "low": utc(span.start), "high": utc(span.end)}
     found: dict[str, list[Span]] = defaultdict(list)
-    for calendar_id, start_at, end_at in session.exec(query):
+    for calendar_id, start_at, end_at in session.execute(_OWN, asked):
         found[calendar_id].append(Span(instant(start_at), instant(end_at)))
     return found
 
@@ -139,14 +150,10 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="recheck")
 
 
-def _ask(
-    connection_id: str, calendars: Sequence[CalendarState], span: Span, own: Mapping[str, Sequence[Span]]
-) -> Answer | None:
-    """``None``: this provider cannot be asked, so the mirror alone speaks for it. Whoever did not allow us to ask for
-    free/busy let us read the events: they tell."""
-    with reading() as session:
-        row = session.get_one(Connection, connection_id, options=HIDDEN_TOKENS)
-        may_ask = Capability.FREEBUSY not in withheld(row.provider, row.scopes)
+def _ask(connection_id: str, calendars: Sequence[CalendarState], question: Question) -> Answer | None:
+    """``None``: this provider cannot be asked, so the mirror alone speaks for it."""
+    span, own = question.span, question.own
+    may_ask = connection_id not in question.withheld
 
     def ask(api: CalendarProvider) -> Answer | None:
         if Capability.FREEBUSY not in api.capabilities:
@@ -195,12 +202,12 @@ def _events_behind(session: Session, calendar_id: str) -> set[str]:
 
     Where such an event stands says nothing: its booking may have been moved since, and will have it moved along.
     """
-    query = select(CalendarWrite.remote_id, CalendarWrite.booking_id).where(
-        CalendarWrite.calendar_id == calendar_id,
+    query = select(col(CalendarWrite.remote_id), col(CalendarWrite.booking_id)).where(
+        col(CalendarWrite.calendar_id) == calendar_id,
         col(CalendarWrite.applied_version) < col(CalendarWrite.desired_version),
         col(CalendarWrite.written_at).is_not(None),
     )
-    return {key for row in session.exec(query) for key in row}
+    return {key for row in session.execute(query) for key in row}
 
 
 def _answer(future: Future[Answer | None]) -> Answer | None:

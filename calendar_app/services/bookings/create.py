@@ -1,4 +1,4 @@
-"""Taking bookings; and the one door to them for callers, who find here what other modules do with one later on.
+"""Taking bookings: what a customer asks for is checked, and then placed.
 
 How a booking is made is told in :mod:`calendar_app.services.bookings.placement`, what may happen to it afterwards in
 :mod:`calendar_app.services.bookings.transitions` and :mod:`calendar_app.services.bookings.reschedule`, and how it is
@@ -7,19 +7,19 @@ shown in :mod:`calendar_app.services.bookings.queries`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from sqlmodel import Session
 
 from calendar_app.db.session import clock, reading
-from calendar_app.db.tables import Booking
+from calendar_app.db.tables import Booking, EventType
 from calendar_app.domain.intake import clean_answers, clean_email, clean_name, parse_questions
 from calendar_app.domain.timespan import instant
 from calendar_app.services.availability import snapshot as slot_snapshot
 from calendar_app.services.availability.slots import check_active, check_moment, check_zone
 from calendar_app.services.bookings import holds, placement
-from calendar_app.services.bookings.placement import Wish
+from calendar_app.services.bookings.placement import Placed, Wish
 from calendar_app.services.bookings.queries import BookingView, view
 from calendar_app.services.common import rate_limits
 from calendar_app.services.common.permissions import Actor
@@ -39,7 +39,7 @@ def create_booking(
     actor: Actor | None = None,
     client: str = "",
     visitor: str = "",
-    settle: Callable[[Session, BookingView], None] | None = None,
+    keep: Callable[[Session, BookingView], None] | None = None,
     now: datetime | None = None,
 ) -> BookingView:
     """Book ``start`` (aware) for a customer whose IANA zone is ``zone``; pending if it has to be approved first.
@@ -47,7 +47,7 @@ def create_booking(
     ``hold_id`` is the id that :func:`calendar_app.services.bookings.holds.create` gave this visitor; with one that
     has been booked with, the answer is the booking that was made then. ``actor``: whoever is signed in; one who works
     in the workspace books for the customer, may use event types that are not public, and is not counted under
-    ``client``, the visitor's address, and ``visitor``, their browser where it is known. ``settle`` runs last in the
+    ``client``, the visitor's address, and ``visitor``, their browser where it is known. ``keep`` runs last in the
     transaction, with the answer.
 
     :raises InvalidInput: the zone, the person or the answers; or the time has passed (``in_the_past``).
@@ -55,23 +55,26 @@ def create_booking(
     :raises NotFound: no such event type. :raises Conflict: it is switched off (``event_type_inactive``).
     :raises TooManyRequests: this visitor tries or books too often.
     """
-    with reading() as session:
-        actor = slot_snapshot.colleague(session, event_type_id, actor)
-        if made_before := _booked_with(session, hold_id, event_type_id, start, actor):
-            return made_before
-    if client and actor is None:
-        allow(client, email, visitor)
-    now = now or clock()
-    wish = _wish(event_type_id, start, zone, name, email, answers or {}, duration, hold_id, actor, now)
 
-    def finish(session: Session, rows: Sequence[Booking]) -> BookingView:
-        made = view(session, rows[0], full=actor is not None)
-        if settle is not None:
-            settle(session, made)
+    def write(session: Session, book: Callable[[], list[Placed]]) -> BookingView:
+        (placed,) = book()
+        made = placed.view(full=actor is not None)
+        if keep is not None:
+            keep(session, made)
         return made
 
     try:
-        made = placement.place([wish], actor, now, finish=finish)
+        with reading() as session:
+            now = now or clock(session)
+            actor = slot_snapshot.colleague(session, event_type_id, actor)
+            if made_before := _booked_with(session, hold_id, event_type_id, start, actor):
+                return made_before
+            if client and actor is None:
+                allow(client, email, visitor)
+            row = slot_snapshot.event_type_for(session, event_type_id, actor)
+            wish = _wish(session, row, start, zone, name, email, answers or {}, duration, hold_id, now)
+            tries = placement.prepare(session, [wish], now)
+        made = placement.place(tries, actor, now, write)
     except (placement.Refused, holds.AlreadyUsed) as refused:
         # The same request may have come twice: the time is then taken by the visitor's own booking.
         with reading() as session:
@@ -128,7 +131,8 @@ def _inbox(email: str) -> str:
 
 
 def _wish(
-    event_type_id: str,
+    session: Session,
+    row: EventType,
     start: datetime,
     zone: str,
     name: str,
@@ -136,22 +140,20 @@ def _wish(
     answers: Mapping[str, object],
     duration: int | None,
     hold_id: str | None,
-    actor: Actor | None,
     now: datetime,
 ) -> Wish:
+    """What is wanted, checked. Errors as :func:`create_booking`."""
     at = instant(check_moment(start, "start"))
     check_zone(zone)
-    with reading() as session:
-        row = slot_snapshot.event_type_for(session, event_type_id, actor)
-        check_active(row)
-        return Wish(
-            row.id,
-            at,
-            duration or 0,
-            zone,
-            clean_name(name),
-            clean_email(email),
-            clean_answers(parse_questions(row.questions), answers),
-            holds.find(session, hold_id, row.id, at, now) if hold_id else None,
-            holds.row_id(session, hold_id, row.id, at) if hold_id else None,
-        )
+    check_active(row)
+    return Wish(
+        row.id,
+        at,
+        duration or 0,
+        zone,
+        clean_name(name),
+        clean_email(email),
+        clean_answers(parse_questions(row.questions), answers),
+        holds.find(session, hold_id, row.id, at, now) if hold_id else None,
+        holds.row_id(session, hold_id, row.id, at) if hold_id else None,
+    )

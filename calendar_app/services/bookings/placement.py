@@ -1,9 +1,15 @@
-"""Placing appointments: from what a customer wishes to rows that stand, for one appointment or for an order of several.
+"""Making bookings: from what a customer wishes to rows that stand, one booking or an order of several.
 
-There is one way to a booking. The engine says whether the time is on offer; the providers are asked once more, outside
-of any transaction and all at the same time; then one transaction locks the event types and the hosts, asks the engine
-again on what is true by then, and writes everything or nothing. Appointments of one order are written one after the
-other in that transaction, so each sees those before it: they cannot take a host twice, nor exceed a cap together.
+There is one way to a booking, and it is straight:
+
+1. :func:`prepare` reads once what decides over the wishes; the engine says whether the times are on offer, and whom to
+   ask for.
+2. :func:`place` asks their providers, outside of any transaction and all at the same time.
+3. Then one transaction locks the event types and the hosts, asks the engine again on what is true by then, and writes
+   everything or nothing. What the answer shows is put together from the rows that were written.
+
+The bookings of one order are written one after the other in that transaction, so each sees those before it: they cannot
+take a host twice, nor exceed a cap together.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ from sqlmodel import Session
 
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import clock, reading, transaction
-from calendar_app.db.tables import Booking, BookingHost, EventType
+from calendar_app.db.tables import Booking, BookingHost, EventType, Person, Workspace
 from calendar_app.domain import slots as engine
 from calendar_app.domain.booking import Status
 from calendar_app.domain.colors import Priority, booking_color
@@ -30,15 +36,18 @@ from calendar_app.domain.timespan import Span, instant, utc
 from calendar_app.errors import AlmanacError, InvalidInput, SlotUnavailable
 from calendar_app.services.availability import live_check
 from calendar_app.services.availability import snapshot as slot_snapshot
-from calendar_app.services.availability.conflict_calendars import asks_for_approval, calendars_of
+from calendar_app.services.availability.conflict_calendars import asks_for_approval
+from calendar_app.services.availability.live_check import Question
 from calendar_app.services.availability.slots import check_active
 from calendar_app.services.availability.snapshot import Snapshot
 from calendar_app.services.bookings import emails as booking_emails
 from calendar_app.services.bookings import holds, reservations
+from calendar_app.services.bookings.queries import BookingView, view_of_new
+from calendar_app.services.bookings.reservations import Locked
 from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes.outbox import Planned
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor
-from calendar_app.services.event_types.validation import rules_of
 from calendar_app.settings import get_settings
 
 Result = TypeVar("Result")
@@ -79,71 +88,94 @@ class Refused(Exception):
 
 
 @dataclass(slots=True)
-class _Try:
-    """One wish on its way: the hosts it means to take or to choose from, and those that turned out to be gone."""
+class Try:
+    """One wish on its way: the hosts it means to take or to choose from, and those that turned out to be busy."""
 
     position: int
     wish: Wish
-    turns: bool
+    row: EventType
+    workspace: Workspace
     team: list[str] = field(default_factory=list)
-    gone: set[str] = field(default_factory=set)
+    busy: set[str] = field(default_factory=set)
     wary: frozenset[str] = frozenset()
+    question: Question | None = None
+
+    @property
+    def chooses(self) -> bool:
+        """Whether other hosts can stand in for those that are busy."""
+        return self.row.hosting == Hosting.ROUND_ROBIN
 
 
-def place(
-    wishes: Sequence[Wish],
-    actor: Actor | None,
-    now: datetime,
-    *,
-    finish: Callable[[Session, list[Booking]], Result],
-    begin: Callable[[Session], None] | None = None,
-) -> Result:
-    """Make a booking of every wish, or none at all; the answer is what ``finish`` makes of them.
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A booking that the transaction has written, with the rows around it."""
 
-    ``begin`` runs first in the transaction and ``finish`` last; both may run again when the database asks for it.
+    booking: Booking
+    event_type: EventType
+    workspace: Workspace
+    hosts: Sequence[Person]
+    planned: Sequence[Planned]
+
+    def view(self, *, full: bool) -> BookingView:
+        """As :func:`calendar_app.services.bookings.queries.view` would show it, without a query."""
+        return view_of_new(self.booking, self.event_type, self.workspace, self.hosts, self.planned, full=full)
+
+
+Write = Callable[[Session, Callable[[], list[Placed]]], Result]
+"""The caller's part of the transaction: calls what it is given, which makes the bookings, and does what is true with
+them. It runs again when the database asks for it."""
+
+
+def prepare(session: Session, wishes: Sequence[Wish], now: datetime) -> list[Try]:
+    """Read what decides over the wishes, and whom to ask. :raises Refused: a wish cannot be had."""
+    tries = []
+    for position, wish in enumerate(wishes):
+        row = session.get_one(EventType, wish.event_type_id)
+        tries.append(Try(position, wish, row, session.get_one(Workspace, row.workspace_id)))
+    _choose_teams(session, tries, now)
+    return tries
+
+
+def place(tries: Sequence[Try], actor: Actor | None, now: datetime, write: Write[Result]) -> Result:
+    """Make a booking of every wish, or none at all; the answer is what ``write`` makes of them.
+
     ``actor``: somebody of the workspace who books for the customer.
 
     :raises Refused: a wish cannot be had. :raises SlotUnavailable: too many people book at this moment.
     :raises holds.AlreadyUsed: somebody has just booked with the same hold.
     """
-    with reading() as session:
-        kinds = [session.get_one(EventType, wish.event_type_id).hosting for wish in wishes]
-    tries = [
-        _Try(number, wish, kind == Hosting.ROUND_ROBIN)
-        for number, (wish, kind) in enumerate(zip(wishes, kinds, strict=True))
-    ]
     for _ in range(_ROUNDS + len(tries) - 1):
-        _choose_teams(tries, now)
-        _ask_providers(tries, now)
-        if not all(one.team for one in tries):
-            continue
-        try:
-            return reservations.retrying(partial(_write, tries, actor, now, begin, finish))
-        except Refused as refused:
-            lost = tries[refused.position]
-            if not (lost.turns and isinstance(refused.reason, SlotUnavailable)):
-                raise
-            lost.gone |= set(lost.team)
-    missing = next((one.position for one in tries if one.gone), 0)
+        _ask_providers(tries)
+        if all(one.team for one in tries):
+            try:
+                return reservations.retrying(partial(_write, tries, actor, now, write))
+            except Refused as refused:
+                missed = tries[refused.position]
+                if not (missed.chooses and isinstance(refused.reason, SlotUnavailable)):
+                    raise
+                missed.busy |= set(missed.team)
+        with reading() as session:
+            _choose_teams(session, tries, now)
+    missing = next((one.position for one in tries if one.busy), 0)
     raise Refused(missing, SlotUnavailable(TAKEN))
 
 
-def _choose_teams(tries: Sequence[_Try], now: datetime) -> None:
+def _choose_teams(session: Session, tries: Sequence[Try], now: datetime) -> None:
     """Whom to ask for each wish: all who must take part, or the few of a round robin whose turn it is."""
-    with reading() as session:
-        for one in tries:
-            with _wish(one.position):
-                one.team = _team(session, one, now)
+    for one in tries:
+        with _wish(one.position):
+            snapshot = _snapshot(session, one.row, one.wish, now)
+            one.team = _team(snapshot, one, now)
+            calendars = [calendar for calendar in snapshot.calendars if calendar.person_id in one.team]
+            one.question = live_check.question(session, calendars, snapshot.reserved(one.wish.at))
 
 
-def _team(session: Session, one: _Try, now: datetime) -> list[str]:
-    row = session.get_one(EventType, one.wish.event_type_id)
-    snapshot = _snapshot(session, row, one.wish, now)
-    gone = one.gone
-    if one.wish.hold is not None and one.turns:
-        gone = gone | (set(snapshot.names) - set(one.wish.hold.host_ids))
-    slot, hosts = _offer(snapshot, one.wish.at, now, lambda host: host.id not in gone)
-    if not one.turns:
+def _team(snapshot: Snapshot, one: Try, now: datetime) -> list[str]:
+    unavailable = one.busy
+    if one.wish.hold is not None and one.chooses:
+        unavailable = unavailable | (set(snapshot.names) - set(one.wish.hold.host_ids))
+    slot, hosts = _offer(snapshot, one.wish.at, now, lambda host: host.id not in unavailable)
+    if not one.chooses:
         return list(slot.hosts)
     free = {host.id: host for host in hosts if host.id in slot.hosts}
     turn: list[str] = []
@@ -191,90 +223,99 @@ def refusal(snapshot: Snapshot, at: int, now: datetime) -> AlmanacError:
     return SlotUnavailable(NOT_OFFERED)
 
 
-def _ask_providers(tries: Sequence[_Try], now: datetime) -> None:
+def _ask_providers(tries: Sequence[Try]) -> None:
     """Take off the teams whoever is busy at a provider; an empty team means that another round is worth it.
 
     :raises Refused: somebody whom a wish cannot do without is busy.
     """
-    questions = []
-    with reading() as session:
-        for one in tries:
-            row = session.get_one(EventType, one.wish.event_type_id)
-            span = slot_snapshot.reserved(one.wish.at, rules_of(row, one.wish.duration))
-            calendars = calendars_of(session, one.team, now)
-            own = live_check.own_spans(session, [calendar.id for calendar in calendars], span)
-            questions.append(live_check.Question(calendars, span, own))
+    questions = [one.question for one in tries if one.question is not None]
     for one, seen in zip(tries, live_check.ask_providers(questions), strict=True):
-        lost = seen.busy_hosts & set(one.team)
-        if lost and not one.turns:
+        busy = seen.busy_hosts & set(one.team)
+        if busy and not one.chooses:
             raise Refused(one.position, SlotUnavailable(TAKEN))
-        one.gone |= lost
+        one.busy |= busy
         one.wary = seen.wary_hosts
-        one.team = [host for host in one.team if host not in lost]
+        one.team = [host for host in one.team if host not in busy]
 
 
-def _write(
-    tries: Sequence[_Try],
-    actor: Actor | None,
-    now: datetime,
-    begin: Callable[[Session], None] | None,
-    finish: Callable[[Session, list[Booking]], Result],
-) -> Result:
+def _write(tries: Sequence[Try], actor: Actor | None, now: datetime, write: Write[Result]) -> Result:
     """The one transaction: locked, asked again, and written."""
     with transaction() as session:
-        if begin is not None:
-            begin(session)
-        kinds = {one.wish.event_type_id for one in tries}
-        reservations.lock_hosts(session, kinds, {host for one in tries for host in one.team}, now)
-        rows = []
-        for one in tries:
-            with _wish(one.position):
-                rows.append(_book(session, one, actor, now))
-        return finish(session, rows)
+
+        def book() -> list[Placed]:
+            kinds = {one.wish.event_type_id for one in tries}
+            team = {host for one in tries for host in one.team}
+            locked = reservations.lock_hosts(session, kinds, team, now)
+            placed = []
+            for one in tries:
+                with _wish(one.position):
+                    placed.append(_book(session, one, locked, actor, now))
+            return placed
+
+        return write(session, book)
 
 
-def _book(session: Session, one: _Try, actor: Actor | None, now: datetime) -> Booking:
+def _book(session: Session, one: Try, locked: Locked, actor: Actor | None, now: datetime) -> Placed:
+    """One booking with all that belongs to it, if the engine still offers its time."""
     wish = one.wish
-    row = session.get_one(EventType, wish.event_type_id)
+    if (row := locked.event_types.get(wish.event_type_id)) is None:
+        raise slot_snapshot.refused()
     if wish.hold_row is not None:
         holds.check_unused(session, wish.hold_row)
     check_active(row)
     snapshot = _snapshot(session, row, wish, now)
-    slot, hosts = _offer(snapshot, wish.at, now, lambda host: host.id in one.team)
+    slot, offered = _offer(snapshot, wish.at, now, lambda host: host.id in one.team)
     chosen = slot.hosts
     if snapshot.hosting is Hosting.ROUND_ROBIN:
-        chosen = (pick_host(slot, hosts, snapshot.rules),)
+        chosen = (pick_host(slot, offered, snapshot.rules),)
     wary = asks_for_approval(c for c in snapshot.calendars if c.person_id in chosen)
     wary = wary or not one.wary.isdisjoint(chosen)
     status = Status.PENDING if row.requires_approval or wary else Status.CONFIRMED
     if wish.hold is not None:
         holds.drop_claims(session, wish.hold.id)
-    held = claims(session, snapshot, [h for h in hosts if h.id in chosen], wish.at, status)
+    held = claims(session, snapshot, [h for h in offered if h.id in chosen], wish.at, status)
     booking = _new_booking(row, wish, slot, status, clock(session))
     session.add(booking)
     session.flush()
-    for host_id in chosen:
-        session.add(BookingHost(booking_id=booking.id, person_id=host_id, reservation_id=held[host_id]))
+    links = sorted(
+        (BookingHost(booking_id=booking.id, person_id=id_, reservation_id=held[id_]) for id_ in chosen),
+        key=lambda link: link.id,
+    )
+    session.add_all(links)
     if wish.hold_row is not None:
         holds.use(session, wish.hold_row, booking.id)
-    session.flush()
-    write_outbox.plan(session, booking)
+    hosts = [locked.hosts[link.person_id] for link in links]
+    planned = write_outbox.plan_new(session, booking, chosen)
+    _record(session, booking, actor, now, hosts)
+    return Placed(booking, row, one.workspace, hosts, planned)
+
+
+def _record(
+    session: Session, booking: Booking, actor: Actor | None, now: datetime, hosts: Sequence[Person]
+) -> None:
+    """Say that the booking was made: to the audit trail, to everybody by email, and to open pages."""
     by = "staff" if actor else "customer"
-    detail = {"by": by, "status": status.value}
     audit_log.record(
         session,
-        row.workspace_id,
+        booking.workspace_id,
         actor or audit_log.Party.CUSTOMER,
         "booking.created",
         "booking",
         booking.id,
-        **detail,
+        by=by,
+        status=booking.status,
     )
+    session.flush()
     booking_emails.booking_changed(
-        session, booking, booking_emails.Occasion.BOOKED, by=by, actor=actor, now=now
+        session,
+        booking,
+        booking_emails.Occasion.BOOKED,
+        hosts=[booking_emails.HostAddress(host.id, host.email) for host in hosts],
+        by=by,
+        actor=actor,
+        now=now,
     )
-    change_events.announce(session, row.workspace_id, "bookings")
-    return booking
+    change_events.announce(session, booking.workspace_id, "bookings")
 
 
 def claims(

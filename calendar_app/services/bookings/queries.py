@@ -34,6 +34,7 @@ from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.services.availability.slots import check_moment
+from calendar_app.services.calendar_writes.outbox import Planned
 from calendar_app.services.common import signed_links
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.event_types import answers as event_type_answers
@@ -298,6 +299,26 @@ def views(session: Session, rows: Sequence[Booking], *, full: bool) -> list[Book
     ]
 
 
+def view_of_new(
+    row: Booking,
+    event_type: EventType,
+    workspace: Workspace,
+    hosts: Iterable[Person],
+    planned: Iterable[Planned],
+    *,
+    full: bool,
+) -> BookingView:
+    """A booking that is only just being made, as :func:`view` would show it, from the rows that its transaction holds
+    and without reading any. ``hosts`` in the order in which they were written."""
+    writes = sorted(planned, key=lambda one: one.row.id) if full else ()
+    receipts = [
+        ("", _receipt(one.row, one.target.calendar, one.target.provider, one.target.account))
+        for one in writes
+    ]
+    people = [BookingHostView(person.id, person.name, person.email) for person in hosts]
+    return _view(row, event_type, workspace, people, receipts)
+
+
 def _by_id(session: Session, table: Any, ids: Iterable[str]) -> dict[str, Any]:
     return {row.id: row for row in session.exec(select(table).where(table.id.in_(list(ids))))}
 
@@ -326,22 +347,26 @@ def _receipts(session: Session, booking_ids: Collection[str]) -> dict[str, list[
     )
     found: dict[str, list[tuple[str, ReceiptView]]] = defaultdict(list)
     for write, calendar, connection in session.exec(query):
-        receipt = ReceiptView(
-            calendar=calendar.name,
-            calendar_id=calendar.id,
-            provider=connection.provider,
-            account=connection.account_email,
-            state=write.state,
-            attempts=write.attempts,
-            last_error=write.last_error,
-            next_attempt_at=write.next_attempt_at,
-            written_at=write.written_at,
-            verified_at=write.verified_at,
-            html_link=write.html_link,
-        )
+        receipt = _receipt(write, calendar.name, connection.provider, connection.account_email)
         there = write.remote_id if write.written_at is not None and write.present else ""
         found[write.booking_id].append((there, receipt))
     return found
+
+
+def _receipt(write: CalendarWrite, calendar: str, provider: str, account: str) -> ReceiptView:
+    return ReceiptView(
+        calendar=calendar,
+        calendar_id=write.calendar_id,
+        provider=provider,
+        account=account,
+        state=write.state,
+        attempts=write.attempts,
+        last_error=write.last_error,
+        next_attempt_at=write.next_attempt_at,
+        written_at=write.written_at,
+        verified_at=write.verified_at,
+        html_link=write.html_link,
+    )
 
 
 def _view(

@@ -128,12 +128,12 @@ def _reschedule(
         if who.outside is None:  # the event that the booking follows is in the mirror, and in the way for now
             move.check(session, row)
         span, calendars = move.span, calendars_of(session, move.host_ids, now)
-        own = live_check.own_spans(session, [c.id for c in calendars], span)
+        question = live_check.question(session, calendars, span)
     here = Span(instant(row.start_at), instant(row.end_at))
-    own = {calendar.id: [*own.get(calendar.id, ()), here] for calendar in calendars}
+    own = {calendar.id: [*question.own.get(calendar.id, ()), here] for calendar in calendars}
     if who.outside is not None and who.outside.calendar_id in own:
         own[who.outside.calendar_id].append(Span(at, at + move.rules.length))
-    (seen,) = live_check.ask_providers([live_check.Question(calendars, span, own)])
+    (seen,) = live_check.ask_providers([replace(question, own=own)])
     if seen.busy_hosts:
         raise SlotUnavailable(TAKEN)
     move.wary = bool(seen.wary_hosts)

@@ -10,11 +10,12 @@ on each other's uncommitted index entries, many simultaneous claims deadlock.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import Session, col
 
@@ -32,29 +33,52 @@ _TRANSIENT = frozenset({"40001", "40P01"})
 _TRIES = 6
 
 
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """Rows, by id, that nobody else books or claims until the transaction ends; as they stand now."""
+
+    event_types: Mapping[str, EventType]
+    hosts: Mapping[str, Person]
+
+
+# Statements that are put together once: a customer waits for them, and others wait for the locks.
+_KINDS = (
+    select(EventType)
+    .where(col(EventType.id).in_(bindparam("ids", expanding=True)))
+    .order_by(col(EventType.id))
+    .with_for_update(key_share=True)
+)
+_PEOPLE = (
+    select(Person)
+    .where(col(Person.id).in_(bindparam("ids", expanding=True)))
+    .order_by(col(Person.id))
+    .with_for_update(key_share=True)
+)
+_EXPIRED = delete(HostReservation).where(
+    col(HostReservation.host_id).in_(bindparam("ids", expanding=True)),
+    col(HostReservation.state) == HELD,
+    col(HostReservation.expires) <= bindparam("now"),
+)
+_AS_THEY_STAND = {"populate_existing": True}
+
+
 def lock_hosts(
     session: Session, event_type_ids: Collection[str], host_ids: Collection[str], now: datetime
-) -> None:
+) -> Locked:
     """Let nobody else claim time of these hosts, nor book these event types, until the transaction ends.
 
     The event types come first (their caps count bookings of all hosts), then the hosts, both in the order of their
     ids, so that no two claims wait for each other, however many event types and hosts each of them needs. Call it
     once in a transaction. Expired holds of the hosts are deleted: they hold nothing any more.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        kinds = (
-            select(col(EventType.id)).where(col(EventType.id).in_(event_type_ids)).order_by(col(EventType.id))
-        )
-        session.execute(kinds.with_for_update(key_share=True))
-        hosts = select(col(Person.id)).where(col(Person.id).in_(host_ids)).order_by(col(Person.id))
-        session.execute(hosts.with_for_update(key_share=True))
-    expired = (
-        delete(HostReservation)
-        .where(col(HostReservation.host_id).in_(host_ids))
-        .where(col(HostReservation.state) == HELD)
-        .where(col(HostReservation.expires) <= instant(now))
+    kinds = session.scalars(_KINDS, {"ids": sorted(event_type_ids)}, execution_options=_AS_THEY_STAND).all()
+    people = session.scalars(_PEOPLE, {"ids": sorted(host_ids)}, execution_options=_AS_THEY_STAND).all()
+    session.execute(
+        _EXPIRED,
+        {"ids": sorted(host_ids), "now": instant(now)},
+        execution_options={"synchronize_session": False},
     )
-    session.execute(expired)
+    return Locked({row.id: row for row in kinds}, {row.id: row for row in people})
 
 
 def claim(

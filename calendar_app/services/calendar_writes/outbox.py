@@ -29,8 +29,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
 from sqlalchemy import and_, or_
-from sqlmodel import Session, col, select
+from sqlmodel import Session, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app import queues
@@ -43,8 +44,6 @@ from calendar_app.db.tables import (
     Calendar,
     CalendarWrite,
     Connection,
-    Person,
-    Workspace,
 )
 from calendar_app.domain.booking import Status
 from calendar_app.domain.calendar_write import WriteState
@@ -121,7 +120,7 @@ def plan(session: Session, booking: Booking) -> list[str]:
     hosts = session.exec(select(BookingHost.person_id).where(BookingHost.booking_id == booking.id)).all()
     rows = {row.calendar_id: row for row in session.exec(_rows_of(booking.id).with_for_update())}
     stands = booking.status in STANDING
-    wanted = set(_targets(session, booking, hosts)) if stands else set()
+    wanted = {target.calendar_id for target in _targets(session, booking, hosts)} if stands else set()
     if stands and rows:
         owners = select(Calendar.id).join(Connection, col(Connection.id) == col(Calendar.connection_id))
         held = [calendar_id for calendar_id, row in rows.items() if row.present]
@@ -144,6 +143,36 @@ def plan(session: Session, booking: Booking) -> list[str]:
     session.flush()
     after_commit(session, lambda: _enqueue(*changed))
     return changed
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A calendar that a new booking is to be written to."""
+
+    row: CalendarWrite
+    target: Target
+
+
+def plan_new(session: Session, booking: Booking, hosts: Collection[str]) -> list[Planned]:
+    """As :func:`plan`, for a booking that is only just being made: there is nothing to look up but its calendars."""
+    if booking.status not in STANDING:
+        return []
+    planned = [
+        Planned(
+            CalendarWrite(
+                booking_id=booking.id,
+                calendar_id=target.calendar_id,
+                remote_id=write_key(booking.id, target.calendar_id),
+                desired_version=booking.version,
+            ),
+            target,
+        )
+        for target in _targets(session, booking, hosts)
+    ]
+    ids = [one.row.id for one in planned]
+    session.add_all(one.row for one in planned)
+    after_commit(session, lambda: _enqueue(*ids))
+    return planned
 
 
 def retry(session: Session, booking_id: str) -> list[str]:
@@ -283,25 +312,43 @@ def sweep(now: datetime | None = None) -> int:
     return len(found)
 
 
-def _targets(session: Session, booking: Booking, hosts: Collection[str]) -> list[str]:
-    query = (
-        select(Calendar.id, Calendar.removed_at, Connection.provider, Connection.person_id)
-        .join(Connection, col(Connection.id) == col(Calendar.connection_id))
-        .join(Person, col(Person.id) == col(Connection.person_id))
-        .join(Workspace, col(Workspace.id) == col(Calendar.workspace_id))
-        .where(Calendar.workspace_id == booking.workspace_id, col(Connection.person_id).in_(hosts))
-        .where(col(Calendar.receives_bookings).is_(True))
-        .where(Connection.status != ConnectionStatus.DISCONNECTED)
-        .where(col(Workspace.auto_sync_bookings).is_(True), col(Person.calendar_sync_enabled).is_(True))
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A calendar that receives a person's bookings."""
+
+    calendar_id: str
+    calendar: str
+    removed_at: datetime | None
+    provider: str
+    account: str
+    person_id: str
+
+
+# Core tables, and a statement that is put together once: a customer waits for it.
+_C, _K, _P, _S = (
+    SQLModel.metadata.tables[name].c for name in ("calendar", "connection", "person", "workspace")
+)
+_TARGETS = (
+    sa.select(_C.id, _C.name, _C.removed_at, _K.provider, _K.account_email, _K.person_id)
+    .join(_K.id.table, _K.id == _C.connection_id)
+    .join(_P.id.table, _P.id == _K.person_id)
+    .join(_S.id.table, _S.id == _C.workspace_id)
+    .where(_C.workspace_id == sa.bindparam("workspace"), _C.receives_bookings)
+    .where(
+        _K.person_id.in_(sa.bindparam("people", expanding=True)), _K.status != ConnectionStatus.DISCONNECTED
     )
+    .where(_S.auto_sync_bookings, _P.calendar_sync_enabled)
+    .order_by(_C.id)
+)
+
+
+def _targets(session: Session, booking: Booking, hosts: Collection[str]) -> list[Target]:
+    asked = {"workspace": booking.workspace_id, "people": list(hosts)}
     writable = {kind.key for kind in registry.kinds() if Capability.WRITE in kind.capabilities}
-    found = [row for row in session.exec(query) if row[2] in writable]
-    served = {person_id for _, removed_at, _, person_id in found if removed_at is None}
-    return [
-        calendar_id
-        for calendar_id, removed_at, _, person_id in found
-        if removed_at is None or person_id not in served
-    ]
+    found = [Target(*row) for row in session.execute(_TARGETS, asked)]
+    found = [target for target in found if target.provider in writable]
+    served = {target.person_id for target in found if target.removed_at is None}
+    return [one for one in found if one.removed_at is None or one.person_id not in served]
 
 
 def _rows_of(booking_id: str) -> SelectOfScalar[CalendarWrite]:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select
 
@@ -87,12 +89,10 @@ def keep_in(session: Session, record_id: str, answer: Answer) -> None:
 
     While an upgrade may still be under way, it is also kept in the way in which the release before reads it.
     """
-    record = session.get(IdempotencyRecord, record_id)
-    if record is not None:
-        record.status, record.answer = answer.status, answer.content
-        if installation.older_code_runs(session, clock()):
-            record.response = {"content": answer.content}
-        session.add(record)
+    values: dict[str, Any] = {"status": answer.status, "answer": answer.content}
+    if installation.older_code_runs(session, clock(session)):
+        values["response"] = {"content": answer.content}
+    session.execute(update(IdempotencyRecord).where(col(IdempotencyRecord.id) == record_id).values(**values))
 
 
 def drop(record_id: str) -> None:

@@ -178,10 +178,10 @@ def _check_free(person_id: str, actor: Actor, span: Span, now: datetime) -> None
         (host,), calendars = slot_snapshot.states(
             session, [anybody], span, now, EventRules(), None, actor.workspace_id, detailed=True
         )
-        own = live_check.own_spans(session, [calendar.id for calendar in calendars], span)
+        question = live_check.question(session, calendars, span)
     reasons = [_words(source) for source in host.busy if any(span.overlaps(Span(*s)) for s in source.spans)]
     if not reasons:
-        (seen,) = live_check.ask_providers([live_check.Question(calendars, span, own)])
+        (seen,) = live_check.ask_providers([question])
         reasons = ["an event that has only just been added"] if person_id in seen.busy_hosts else []
     if reasons:
         raise SlotUnavailable(f"This time is taken by {', '.join(dict.fromkeys(reasons))}.", field="start")

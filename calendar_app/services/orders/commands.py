@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from sqlmodel import Session, select
 
 from calendar_app.db.session import clock, reading, transaction
-from calendar_app.db.tables import Booking, CustomerOrder, EventType, OrderLine
+from calendar_app.db.tables import CustomerOrder, EventType, OrderLine
 from calendar_app.domain.intake import clean_answers, clean_email, clean_name, clean_text, parse_questions
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import Conflict, InvalidInput, SlotUnavailable
@@ -24,7 +24,7 @@ from calendar_app.services.availability import snapshot as slot_snapshot
 from calendar_app.services.availability.slots import check_active, check_moment, check_zone
 from calendar_app.services.bookings import create as booking_create
 from calendar_app.services.bookings import placement, reservations, transitions
-from calendar_app.services.bookings.placement import Wish
+from calendar_app.services.bookings.placement import Placed, Wish
 from calendar_app.services.common import audit_log, change_events, rate_limits
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.event_types.validation import rules_of
@@ -87,13 +87,13 @@ def create(
     *,
     actor: Actor | None = None,
     client: str = "",
-    settle: Callable[[Session, OrderView], None] | None = None,
+    keep: Callable[[Session, OrderView], None] | None = None,
     now: datetime | None = None,
 ) -> OrderView:
     """A draft of 1 to :data:`LONGEST` lines, in the order given, all of one workspace. It holds no time.
 
     ``actor``: whoever is signed in; one who works in the workspace orders for the customer, may use event types that
-    are not public, and is not counted under ``client``, the visitor's address. ``settle`` runs last in the transaction,
+    are not public, and is not counted under ``client``, the visitor's address. ``keep`` runs last in the transaction,
     with the answer.
 
     :raises InvalidInput: the person, the zone, or a line, which ``field`` names (``lines[1].start``).
@@ -129,8 +129,8 @@ def create(
         session.flush()
         _record(session, order, actor, "order.created", lines=len(rows))
         made = view(session, order, full=actor is not None)
-        if settle is not None:
-            settle(session, made)
+        if keep is not None:
+            keep(session, made)
         return made
 
 
@@ -190,32 +190,32 @@ def _staff(actor: Actor) -> Actor | None:
 
 
 def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None) -> OrderView:
-    now = now or clock()
-    with reading() as session:
-        order = find(session)
-        if order.status != OrderStatus.DRAFT:
-            return _settled(session, order, full=actor is not None)
-        wishes = [_wish(order, line) for line in lines_of(session, [order.id])[order.id]]
-    if client:
-        booking_create.allow(client, order.email)
-
-    def begin(session: Session) -> None:
-        if _locked(session, order.id).status != OrderStatus.DRAFT:
+    def write(session: Session, book: Callable[[], list[Placed]]) -> OrderView:
+        row = _locked(session, order.id)
+        if row.status != OrderStatus.DRAFT:
             raise _NoDraft
-
-    def finish(session: Session, rows: list[Booking]) -> OrderView:
-        row = session.get_one(CustomerOrder, order.id)
+        placed = book()
         row.status, row.confirmed_at = OrderStatus.CONFIRMED.value, now
         session.add(row)
-        for line, booking in zip(lines_of(session, [order.id])[order.id], rows, strict=True):
-            line.booking_id = booking.id
+        for line, one in zip(lines_of(session, [order.id])[order.id], placed, strict=True):
+            line.booking_id = one.booking.id
             session.add(line)
         session.flush()
-        _record(session, row, actor, "order.confirmed", bookings=[booking.id for booking in rows])
+        _record(session, row, actor, "order.confirmed", bookings=[one.booking.id for one in placed])
         return view(session, row, full=actor is not None)
 
+    wishes: list[Wish] = []
     try:
-        made = placement.place(wishes, actor, now, begin=begin, finish=finish)
+        with reading() as session:
+            now = now or clock(session)
+            order = find(session)
+            if order.status != OrderStatus.DRAFT:
+                return _settled(session, order, full=actor is not None)
+            if client:
+                booking_create.allow(client, order.email)
+            wishes = [_wish(order, line) for line in lines_of(session, [order.id])[order.id]]
+            tries = placement.prepare(session, wishes, now)
+        made = placement.place(tries, actor, now, write)
     except (_NoDraft, placement.Refused, SlotUnavailable) as error:
         # Who confirms the same order at this moment takes these times too: they are lost to nobody else then.
         with reading() as session:
