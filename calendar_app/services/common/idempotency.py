@@ -42,12 +42,12 @@ def begin(scope: str, key: str, body: bytes, *, now: datetime | None = None) -> 
     ``scope`` is who asks for what. :raises InvalidInput: the key is unusable, or came with another body before.
     :raises Conflict: ``request_in_flight``, the first request with this key is still being worked on.
     """
-    now = now or clock()
     if not 0 < len(key) <= LONGEST:
         raise InvalidInput(f"An Idempotency-Key has 1 to {LONGEST} characters.", field="Idempotency-Key")
     digest = hashlib.sha256(body).hexdigest()
     try:
         with transaction() as session:
+            now = now or clock(session)
             found = session.exec(
                 select(IdempotencyRecord)
                 .where(IdempotencyRecord.scope == scope)
