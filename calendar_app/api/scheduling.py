@@ -207,10 +207,11 @@ class FreshnessOut(BaseModel):
 
 
 class SlotsOut(BaseModel):
-    """Bookable slots in order, in the zone that was asked for; merged busy times without titles; and their age."""
+    """Bookable slots in order, in the zone that was asked for, and how old what they come from is. ``busy_times``,
+    merged and without titles, only for staff who asked for them."""
 
     slots: list[SlotOut]
-    busy_times: list[BusyOut]
+    busy_times: list[BusyOut] = []
     freshness: FreshnessOut
     timezone: str
 
@@ -362,11 +363,13 @@ def slots(
     end: Annotated[Instant, Query(description="At most 366 days after the start")],
     timezone: Annotated[str, Query(description="IANA zone of the answer's times")] = "UTC",
     duration: Duration = None,
+    busy_times: Annotated[bool, Query(description="With the hosts' busy times, for staff")] = False,
 ) -> Response:
     """Every slot that starts in ``[start, end)`` and can be booked now. Public for public event types."""
     view = available_slots.slots(event_type_id, start, end, zone=timezone, duration=duration, actor=actor)
     staff = actor is not None and actor.role >= Role.STAFF and view.workspace_id == actor.workspace_id
-    return Response(orjson.dumps(_slots(view, staff=staff)), media_type="application/json")
+    found = _slots(view, staff=staff, busy_times=busy_times and staff)
+    return Response(orjson.dumps(found), media_type="application/json")
 
 
 @router.get("/event-types/{event_type_id}/slots/explain")
@@ -395,15 +398,17 @@ def check(
     return CheckOut(available=found.available, reasons=list(found.reasons))
 
 
-def _slots(view: SlotsView, *, staff: bool) -> Mapping[str, Any]:
+def _slots(view: SlotsView, *, staff: bool, busy_times: bool) -> Mapping[str, Any]:
     last = view.found[-1].end if view.found else view.window.end
     at = rfc3339(view.zone, Span(view.window.start, max(last, view.window.end)))
-    return {
+    found: dict[str, Any] = {
         "slots": [{"start": at(start), "end": at(end), "hosts": hosts} for start, end, hosts in view.found],
-        "busy_times": [{"start": at(start), "end": at(end)} for start, end in view.busy],
         "freshness": _freshness(view.freshness, staff=staff),
         "timezone": view.zone,
     }
+    if busy_times:
+        found["busy_times"] = [{"start": at(start), "end": at(end)} for start, end in view.busy]
+    return found
 
 
 def _freshness(view: FreshnessView, *, staff: bool) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ def _slots(api: httpx.Client, place: Place, **params: Any) -> httpx.Response:
 
 
 def test_slots_are_public_and_tell_no_secrets(api: httpx.Client, place: Place) -> None:
-    """A working day in half hours; busy times carry no titles and freshness no calendars."""
+    """A working day in half hours, without the hosts' busy times; freshness names no calendars."""
     place.book(place.at(10))
     found = _slots(api, place).json()
     starts = [datetime.fromisoformat(slot["start"]) for slot in found["slots"]]
@@ -33,11 +33,28 @@ def test_slots_are_public_and_tell_no_secrets(api: httpx.Client, place: Place) -
     assert starts[-1] == place.at(16, 30)
     assert len(starts) == 15
     assert place.at(10) not in starts
-    assert found["busy_times"] == [{"start": place.at(10).isoformat(), "end": place.at(10, 30).isoformat()}]
+    assert "busy_times" not in found
     assert (found["freshness"]["stale"], found["freshness"]["calendars"]) == (False, [])
     assert found["timezone"] == "Europe/Berlin"
     staff = _slots(api, place, timezone="Asia/Kolkata")
     assert [datetime.fromisoformat(slot["start"]) for slot in staff.json()["slots"]] == starts
+
+
+def test_busy_times_are_for_staff_who_ask(api: httpx.Client, fake: FakeProvider) -> None:
+    """Merged and without titles; to everybody else, whoever works elsewhere included, they are not told."""
+    place, other = bookable(fake), bookable(fake)
+    place.book(place.at(10))
+    path = f"{V1}/event-types/{place.event_type.id}/slots"
+    window = {"start": place.at(0).isoformat(), "end": place.at(23).isoformat(), "timezone": "Europe/Berlin"}
+    asked, staff = window | {"busy_times": "true"}, bearer(place.people[0])
+    found = api.get(path, params=asked, headers=staff).json()
+    assert found["busy_times"] == [{"start": place.at(10).isoformat(), "end": place.at(10, 30).isoformat()}]
+    for params, headers in ((window, staff), (asked, {}), (asked, bearer(other.people[0]))):
+        answer = api.get(path, params=params, headers=headers)
+        assert answer.status_code == 200
+        assert "busy_times" not in answer.json()
+        assert answer.json()["slots"] == found["slots"]
+    problem(api.get(path, params=window | {"busy_times": "perhaps"}, headers=staff), 422, "invalid_input")
 
 
 @pytest.mark.parametrize(
