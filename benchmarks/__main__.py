@@ -12,6 +12,7 @@ ALL = (
     "slots_engine",
     "recurrence",
     "slots_http",
+    "booking_pages",
     "bookings",
     "jobs",
     "sync",

@@ -67,13 +67,13 @@ def choose(request: Request, workspace: str, kind: str) -> Response:
     )
 
 
-@router.get("/book/{workspace}/{kind}/times")
-async def refreshed(request: Request, workspace: str, kind: str) -> Response:
+async def refreshed(request: Request) -> Response:
     """The part of the page that changes, for pages that are open: 304 while nothing has changed.
 
     Everybody who asks the same within :data:`SEEN_FOR_S` gets one answer; only visitors whose own holds count are
     answered each by themselves.
     """
+    workspace, kind = request.path_params["workspace"], request.path_params["kind"]
     visit = Visit.of(request)
     language = visit.language
     key = (workspace, kind, request.url.query, language.code, str(language.locale), visit.zone(""))
@@ -86,6 +86,10 @@ async def refreshed(request: Request, workspace: str, kind: str) -> Response:
     if request.headers.get("if-none-match", "").removeprefix("W/").strip('"') == look.etag:
         return Response(status_code=304, headers=headers)
     return visit.set_cookies(answers.html(visit, look.text, 200, headers))
+
+
+# A plain route: open pages ask every few seconds, and what FastAPI does for a request costs more than the answer.
+router.add_route("/book/{workspace}/{kind}/times", refreshed, methods=["GET"])
 
 
 @router.get("/book/{workspace}/{kind}/zones")

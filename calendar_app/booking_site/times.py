@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -10,7 +10,10 @@ from zoneinfo import ZoneInfo
 from calendar_app.booking_site import formats, zones
 from calendar_app.booking_site.visit import Visit
 from calendar_app.domain.freebusy import StalePolicy
-from calendar_app.services.availability.slots import FreshnessView, SlotsView, SlotView
+from calendar_app.domain.hosting import Slot
+from calendar_app.domain.timespan import Span
+from calendar_app.domain.zones import DAY, day_of, segments
+from calendar_app.services.availability.slots import FreshnessView, SlotsView
 
 Ask = Callable[[datetime, datetime], SlotsView]
 """The slots that start in ``[start, end)``, in the visitor's zone."""
@@ -76,8 +79,7 @@ def month(visit: Visit, path: str, ask: Ask, *, zone: str, horizon_days: int) ->
     the first one. Links lead to ``path``."""
     today = visit.now.astimezone(ZoneInfo(zone)).date()
     frame = _Frame(zone, today, today + min(timedelta(days=horizon_days), LONGEST))
-    first, view = _found(visit, frame, ask)
-    days = _by_day(view)
+    first, view, days = _found(visit, frame, ask)
     shown = {day: slots for day, slots in days.items() if day.replace(day=1) == first}
     chosen = visit.day if visit.day in shown else None
     if chosen is None and visit.day is None and shown:
@@ -105,29 +107,36 @@ def month(visit: Visit, path: str, ask: Ask, *, zone: str, horizon_days: int) ->
     )
 
 
-def _found(visit: Visit, frame: _Frame, ask: Ask) -> tuple[date, SlotsView]:
-    """The month to show, and slots that hold all of it."""
+def _found(visit: Visit, frame: _Frame, ask: Ask) -> tuple[date, SlotsView, dict[date, list[Slot]]]:
+    """The month to show, slots that hold all of it, and the same by their day."""
     this, latest = frame.today.replace(day=1), frame.last.replace(day=1)
     if visit.month:
         wanted = min(max(visit.month, this), latest)
-        return wanted, ask(frame.midnight(wanted), frame.midnight(add_months(wanted, 1)))
+        view = ask(frame.midnight(wanted), frame.midnight(add_months(wanted, 1)))
+        return wanted, view, _by_day(view)
     begun = add_months(this, 2)
     view = ask(visit.now, frame.midnight(begun))
     if not view.found and begun <= frame.last:
         view = ask(frame.midnight(begun), frame.midnight(frame.last + timedelta(days=1)))
-    first = view.slots[0].start.date().replace(day=1) if view.found else this
-    return first, view
+    days = _by_day(view)
+    return (min(days) if days else this).replace(day=1), view, days
 
 
-def _by_day(view: SlotsView) -> dict[date, list[SlotView]]:
-    days: dict[date, list[SlotView]] = {}
-    for slot in view.slots:
-        days.setdefault(slot.start.date(), []).append(slot)
-    return days
+def _by_day(view: SlotsView) -> dict[date, list[Slot]]:
+    """Slots by the day on which they start. Days are counted with whole numbers: there may be thousands of slots, and
+    only those of one day are shown."""
+    numbered: dict[int, list[Slot]] = {}
+    parts = iter(segments(view.zone, Span(view.window.start, view.window.end + 1)))
+    part = next(parts)
+    for slot in view.found:
+        while slot.start >= part.end:
+            part = next(parts)
+        numbered.setdefault((slot.start + part.offset) // DAY, []).append(slot)
+    return {day_of(number): slots for number, slots in numbered.items()}
 
 
 def _cells(
-    visit: Visit, path: str, first: date, shown: dict[date, list[SlotView]], today: date, chosen: date | None
+    visit: Visit, path: str, first: date, shown: Collection[date], today: date, chosen: date | None
 ) -> list[Day]:
     cells, day, end = [], first, add_months(first, 1)
     while day < end:
@@ -138,21 +147,16 @@ def _cells(
     return cells
 
 
-def _times(visit: Visit, slots: list[SlotView], view: SlotsView, zone: str) -> list[Time]:
-    locale, hour12 = visit.language.locale, visit.hour12
+def _times(visit: Visit, slots: list[Slot], view: SlotsView, zone: str) -> list[Time]:
+    locale, hour12, here = visit.language.locale, visit.hour12, ZoneInfo(zone)
+    starts = [(slot.start, datetime.fromtimestamp(slot.start, here)) for slot in slots]
     return [
-        Time(
-            rfc3339(slot.start),
-            formats.clock(slot.start, zone, locale, hour12),
-            view.seats.get(int(slot.start.timestamp()), 0),
-        )
-        for slot in slots
+        Time(rfc3339(start), formats.clock(start, zone, locale, hour12), view.seats.get(at, 0))
+        for at, start in starts
     ]
 
 
-def _why_none(
-    visit: Visit, days: dict[date, list[SlotView]], shown: dict[date, list[SlotView]], chosen: date | None
-) -> str:
+def _why_none(visit: Visit, days: Collection[date], shown: Collection[date], chosen: date | None) -> str:
     if chosen:
         return ""
     if shown:

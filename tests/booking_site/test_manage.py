@@ -7,12 +7,13 @@ from datetime import UTC
 import httpx
 import icalendar
 import pytest
+from redis import Redis
 
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.event_types import commands as event_type_commands
 from calendar_app.services.orders import commands as order_commands
 from tests.support.fake_provider import FakeProvider
-from tests.support.pages import Page, press, request_of, visit
+from tests.support.pages import Page, pick, press, request_of, visit
 from tests.support.scheduling import GUEST, ZONE, Place, assert_consistent, bookable
 
 
@@ -216,3 +217,25 @@ def test_times_are_asked_for_again_cheaply(site: httpx.Client, other: httpx.Clie
     assert "<html" not in fresh.text
     assert ">10:00<" not in fresh.text
     assert ">10:30<" in fresh.text
+
+
+def test_a_cold_page_is_small(site: httpx.Client, place: Place) -> None:
+    """Page, style, script, icon and the times in another zone: at most 60 KB over the wire, in at most 8 requests."""
+    from benchmarks.booking_pages import BYTES, REQUESTS, wire
+
+    site.headers["accept-encoding"] = "gzip"
+    found = wire(site, f"/book/{place.workspace.slug}/{place.event_type.slug}")
+    assert int(str(found["bytes"])) <= BYTES, found
+    assert int(str(found["requests"])) <= REQUESTS, found
+
+
+def test_who_looks_and_leaves_leaves_nothing(site: httpx.Client, place: Place, redis_server: Redis) -> None:
+    """Reading pages puts nothing into Redis; choosing a time puts counters there that expire."""
+    path = f"/book/{place.workspace.slug}/{place.event_type.slug}"
+    for address in (path, f"{path}/times", f"{path}/zones?q=berlin", f"/book/{place.workspace.slug}", "/my"):
+        assert site.get(address).status_code == 200
+    assert list(redis_server.scan_iter()) == []
+    pick(site, visit(site, path))
+    kept = [key for key in redis_server.scan_iter() if b"rq:" not in key]
+    assert kept
+    assert all(0 < redis_server.ttl(key) <= 86_400 for key in kept)

@@ -30,6 +30,7 @@ CASES = "tests/api/test_calendar_cases.py"
 RIGHTS = "tests/faults/test_rights.py"
 CODES = f"{ATTACKS}/test_oauth.py"
 LISTINGS = "tests/providers/test_caldav_listing.py"
+LINES = "tests/faults/test_lines.py"
 
 ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
     1: ("Everybody wants one slot at once", (f"{STORMS}::test_one_slot_one_winner", HISTORY)),
@@ -373,6 +374,21 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             f"{LISTINGS}::test_a_calendar_made_again_is_listed_anew",
             "tests/providers/test_caldav_servers.py::test_a_calendar_made_again_is_listed_anew",
+        ),
+    ),
+    48: (
+        "A customer's line breaks while they fill in the form",
+        (
+            f"{LINES}::test_lines_are_cut_at_every_step",
+            "tests/e2e/test_customers.py::test_a_line_that_breaks_keeps_the_form",
+            "tests/services/bookings/test_holds.py::test_what_is_sent_twice_makes_one_booking",
+        ),
+    ),
+    49: (
+        "Redis is flushed, or gone, while customers fill in forms",
+        (
+            f"{LINES}::test_redis_is_flushed_while_customers_fill_in_forms",
+            f"{LINES}::test_redis_goes_away_while_a_form_is_filled_in",
         ),
     ),
     52: (

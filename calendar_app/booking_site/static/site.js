@@ -140,10 +140,22 @@
   document.addEventListener("submit", (event) => {
     if (event.target.method !== "post") return;
     if (event.target.dataset.sent) { event.preventDefault(); return; }
+    if (!navigator.onLine) {
+      event.preventDefault();
+      let note = document.getElementById("offline");
+      if (!note) {
+        note = Object.assign(document.createElement("p"), { id: "offline", className: "news" });
+        note.setAttribute("role", "alert");
+        (event.submitter || event.target).after(note);
+      }
+      note.textContent = document.body.dataset.offline;
+      return;
+    }
     event.target.dataset.sent = "1";
     event.submitter?.setAttribute("aria-busy", "true");
     setTimeout(() => { delete event.target.dataset.sent; event.submitter?.removeAttribute("aria-busy"); }, 8000);
   });
+  window.addEventListener("online", () => document.getElementById("offline")?.remove());
   window.addEventListener("pageshow", () => {
     for (const each of document.querySelectorAll("form[data-sent]")) delete each.dataset.sent;
     for (const each of document.querySelectorAll("[aria-busy]")) each.removeAttribute("aria-busy");
