@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, select
 
 from calendar_app.clock import utc_now
+from calendar_app.db.locks import locked_one
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import ApiToken, AuthSession, Person
 from calendar_app.domain.intake import clean_text
@@ -123,7 +124,7 @@ def change_password(identity: Identity, present: str, wanted: str, *, end_tokens
         raise InvalidInput("That is not your present password.", field="present", code="wrong_password")
     kept = passwords.hashed(passwords.checked(wanted))
     with transaction() as session:
-        fresh = session.exec(select(Person).where(Person.id == person.id).with_for_update()).one()
+        fresh = locked_one(session, Person, person.id)
         fresh.password_hash = kept
         session.add(fresh)
         ended = _others(session, identity)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
+from calendar_app.db.locks import locked_one
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuthSession, Membership, Person, Workspace
 from calendar_app.errors import InvalidInput, NotFound
@@ -67,7 +68,7 @@ def reset_password(email: str, password: str) -> int:
         raise NotFound("There is no account with this e-mail address.")
     kept = passwords.hashed(passwords.checked(password))
     with transaction() as session:
-        person = session.exec(select(Person).where(Person.id == found).with_for_update()).one()
+        person = locked_one(session, Person, found)
         person.password_hash = kept
         session.add(person)
         ended = browser_sessions.end_sessions(session, col(AuthSession.person_id) == person.id)

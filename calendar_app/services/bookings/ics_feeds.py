@@ -18,6 +18,7 @@ from sqlmodel import Session, col, func, or_, select, update
 from sqlmodel.sql.expression import SelectOfScalar
 
 from calendar_app.clock import utc_now
+from calendar_app.db.locks import locked_one
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, Feed, Membership, Person, Workspace
 from calendar_app.domain.ics.writer import Method, calendar_text
@@ -178,7 +179,7 @@ def _of(actor: Actor) -> SelectOfScalar[Feed]:
 
 
 def _end(session: Session, actor: Actor, now: datetime) -> bool:
-    session.exec(select(Person.id).where(Person.id == actor.person_id).with_for_update()).one()
+    locked_one(session, Person, actor.person_id)
     rows = session.exec(_of(actor)).all()
     for row in rows:
         row.revoked_at = now

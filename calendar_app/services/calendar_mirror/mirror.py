@@ -17,6 +17,7 @@ from sqlmodel import Session, col
 
 from calendar_app.clock import utc_now
 from calendar_app.db import mirror as rows
+from calendar_app.db.locks import locked
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence
 from calendar_app.domain.event import CalendarEvent
@@ -93,7 +94,7 @@ def extend_window(calendar_id: str, now: datetime) -> None:
             run.touched.update(batch)
             run.expand_series()
     with transaction() as session:
-        calendar = session.get(Calendar, calendar_id, with_for_update=True)
+        calendar = locked(session, Calendar, calendar_id)
         if calendar is None:
             return
         placed = select(col(Occurrence.id)).where(col(Occurrence.event_id) == col(Event.id))

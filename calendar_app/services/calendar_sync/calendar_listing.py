@@ -21,6 +21,7 @@ from sqlmodel import Session, col, select
 from calendar_app import queues
 from calendar_app.clock import jitter
 from calendar_app.db.due import due
+from calendar_app.db.locks import locked
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.connection import USABLE
@@ -154,7 +155,7 @@ def _refusal(row: Calendar, found: Mapping[str, RemoteCalendar]) -> ProviderErro
 
 def _postpone(session: Session, connection_id: str, now: datetime, *, again: bool) -> None:
     """When the account's calendars are listed next: ``again``, because something is not as it should be."""
-    row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).first()
+    row = locked(session, Connection, connection_id)
     if row is None:
         return
     row.listing_tries = row.listing_tries + 1 if again else 0

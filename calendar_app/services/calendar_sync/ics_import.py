@@ -13,6 +13,7 @@ from sqlmodel import Session, col, func, select
 
 from calendar_app.clock import utc_now
 from calendar_app.db.ids import new_id
+from calendar_app.db.locks import locked_one
 from calendar_app.db.mirror import delete_all, from_payload
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Person
@@ -173,7 +174,7 @@ def _title(text: str) -> str:
 
 def _connection(session: Session, actor: Actor) -> Connection:
     """The person's connection for imported files, made on first use. One that was disconnected starts empty."""
-    session.exec(select(Person.id).where(Person.id == actor.person_id).with_for_update()).one()
+    locked_one(session, Person, actor.person_id)
     row = session.exec(
         select(Connection)
         .where(Connection.workspace_id == actor.workspace_id, Connection.person_id == actor.person_id)
@@ -213,7 +214,7 @@ def _imported(session: Session, actor: Actor, calendar_id: str) -> tuple[Calenda
             f"“{calendar.name}” was not imported from a file, so a file cannot replace it.",
             code="calendar_not_imported",
         )
-    session.exec(select(Calendar.id).where(Calendar.id == calendar.id).with_for_update()).one()
+    locked_one(session, Calendar, calendar.id)
     return calendar, connection
 
 

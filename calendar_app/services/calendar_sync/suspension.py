@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, update
 from sqlmodel import Session, col, select
 
 from calendar_app.db.due import is_due
+from calendar_app.db.locks import locked
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.connection import USABLE, ConnectionStatus
@@ -43,7 +44,7 @@ def is_paused(row: Connection, now: datetime) -> bool:
 
 def record_failure(session: Session, connection_id: str, error: AlmanacError, now: datetime) -> None:
     """A sync of the connection failed: count it, and switch the connection off if that has gone on for too long."""
-    row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).first()
+    row = locked(session, Connection, connection_id)
     if row is None or row.status not in USABLE:
         return
     row.failures += 1
@@ -74,7 +75,7 @@ def record_failure(session: Session, connection_id: str, error: AlmanacError, no
 
 def record_success(session: Session, connection_id: str, now: datetime) -> None:
     """A sync succeeded, at ``now``: nothing is held against the connection any more."""
-    row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).first()
+    row = locked(session, Connection, connection_id)
     if row is None:
         return
     row.last_sync_at, row.failures, row.retry_at = now, 0, None

@@ -37,6 +37,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from calendar_app import queues
 from calendar_app.clock import jitter
 from calendar_app.db.due import due, free, is_due, is_free
+from calendar_app.db.locks import locked
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import (
     Booking,
@@ -387,7 +388,7 @@ def _enqueue(*write_ids: str) -> None:
 
 
 def _locked(session: Session, write_id: str) -> CalendarWrite | None:
-    return session.exec(select(CalendarWrite).where(CalendarWrite.id == write_id).with_for_update()).first()
+    return locked(session, CalendarWrite, write_id)
 
 
 def _state(write_id: str) -> str:

@@ -20,6 +20,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from calendar_app import queues
 from calendar_app.clock import utc_now
 from calendar_app.db.due import free, is_free
+from calendar_app.db.locks import locked, locked_one
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import (
     Booking,
@@ -95,9 +96,7 @@ class _Work:
         """Note progress and keep the lease. :raises _Lost: it is not ours any more."""
         until = clock() + LEASE
         with transaction() as session:
-            row = session.exec(
-                select(Disconnection).where(Disconnection.id == self.id).with_for_update()
-            ).first()
+            row = locked(session, Disconnection, self.id)
             if row is None or row.state != RUNNING or row.lease_until != self.lease:
                 raise _Lost
             self.lease = row.lease_until = until
@@ -189,9 +188,7 @@ def _state(disconnection_id: str) -> str:
 def _claim(disconnection_id: str, now: datetime, budget: float) -> _Work | None:
     until = max(now, clock()) + LEASE
     with transaction() as session:
-        row = session.exec(
-            select(Disconnection).where(Disconnection.id == disconnection_id).with_for_update()
-        ).first()
+        row = locked(session, Disconnection, disconnection_id)
         if row is None or row.state != RUNNING or not is_free(row.lease_until, LEASE, now):
             return None
         row.lease_until = until
@@ -214,7 +211,7 @@ def _claim(disconnection_id: str, now: datetime, budget: float) -> _Work | None:
 
 def _release(work: _Work) -> str:
     with transaction() as session:
-        row = session.exec(select(Disconnection).where(Disconnection.id == work.id).with_for_update()).one()
+        row = locked_one(session, Disconnection, work.id)
         if row.lease_until == work.lease:
             row.lease_until = None
             session.add(row)
@@ -262,7 +259,7 @@ def _prepare_move(work: _Work) -> None:
         for calendar in session.exec(select(Calendar).where(Calendar.connection_id == work.connection_id)):
             calendar.receives_bookings = False
             session.add(calendar)
-        target = session.get_one(Calendar, work.move_to, with_for_update=True)
+        target = locked_one(session, Calendar, work.move_to)
         was_used = is_used(target)
         target.receives_bookings = True
         session.add(target)
@@ -274,7 +271,7 @@ def _prepare_move(work: _Work) -> None:
 
 def _move(session: Session, row: Disconnection, work: _Work, booking_id: str) -> None:
     """The other calendar gets the event, this one loses it: one transaction."""
-    booking = session.exec(select(Booking).where(Booking.id == booking_id).with_for_update()).one()
+    booking = locked_one(session, Booking, booking_id)
     write_outbox.plan(session, booking)
     writes = (
         select(CalendarWrite)
@@ -384,7 +381,7 @@ def others(row: Connection) -> SelectOfScalar[str]:
 
 
 def _connection(session: Session, work: _Work) -> Connection:
-    return session.exec(select(Connection).where(Connection.id == work.connection_id).with_for_update()).one()
+    return locked_one(session, Connection, work.connection_id)
 
 
 def _revoked(provider: str, token: str) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy import and_, or_
 from sqlmodel import Session, col, select
 
 from calendar_app.clock import utc_now
+from calendar_app.db.locks import locked_one
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Connection, Disconnection, Mail
 from calendar_app.domain.connection import USABLE, ConnectionStatus
@@ -65,7 +66,7 @@ def _tell_ending(connection_id: str, ends: datetime, now: datetime) -> bool:
         )
         return False
     with transaction() as session:
-        row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).one()
+        row = locked_one(session, Connection, connection_id)
         still = row.grant_ends_at
         if still is None or still > ends + _MOVED or _told_of(session, row, still):
             return False
@@ -111,7 +112,7 @@ def clean_up(now: datetime | None = None) -> int:
 
 def _announce_or_end(connection_id: str, now: datetime) -> bool:
     with transaction() as session:
-        row = session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).one()
+        row = locked_one(session, Connection, connection_id)
         occasion = connection_emails.abandoned_occasion(row)
         told = session.exec(select(Mail.created_at).where(col(Mail.dedupe).startswith(occasion))).first()
         if told is None:

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, delete, select
 
 from calendar_app.clock import utc_now
+from calendar_app.db.locks import locked_one
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Connection, Membership, OAuthAttempt, Person
 from calendar_app.domain.connection import ConnectionStatus
@@ -344,7 +345,7 @@ def store(
     now = utc_now()
     with transaction() as session:
         # Two callbacks of one person queue up here, so that the account is stored once.
-        person = session.exec(select(Person).where(Person.id == attempt.person_id).with_for_update()).one()
+        person = locked_one(session, Person, attempt.person_id)
         row = _standing(session, attempt, provider, account)
         if moved and (row is None or row.id != attempt.connection_id):
             row = _moved(session, attempt, row, account)
@@ -416,9 +417,7 @@ def _moved(session: Session, attempt: Attempt, holder: Connection | None, accoun
         holder.account_id = holder.id
         session.add(holder)
         session.flush()
-    row = session.exec(
-        select(Connection).where(Connection.id == attempt.connection_id).with_for_update()
-    ).one()
+    row = locked_one(session, Connection, attempt.connection_id)
     row.account_id = account.account_id
     return row
 

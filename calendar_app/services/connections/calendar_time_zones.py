@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from sqlmodel import Session, col, select
 
+from calendar_app.db.locks import locked_one
 from calendar_app.db.tables import Calendar, Connection, Person
 from calendar_app.errors import InvalidInput
 from calendar_app.services.accounts.authentication import zone as checked_zone
@@ -111,7 +112,7 @@ def _apply(session: Session, calendar: Calendar, now: datetime, *, chosen: str =
     session.add(calendar)
     session.flush()
     if changed:
-        session.exec(select(Calendar.id).where(Calendar.id == calendar.id).with_for_update()).one()
+        locked_one(session, Calendar, calendar.id)
         mirror.expand_again(session, calendar.id, now)
         unreadable.note(session, calendar)
         for topic in ("connections", "events"):

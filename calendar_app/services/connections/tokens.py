@@ -36,6 +36,7 @@ from sqlmodel import Session, col, select
 
 from calendar_app.clock import utc_now
 from calendar_app.db.due import is_free
+from calendar_app.db.locks import locked
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.domain.connection import USABLE, ConnectionStatus
@@ -327,4 +328,4 @@ def _release(connection_id: str, claim: _Claim, error: ProviderError | None) -> 
 
 
 def _locked(session: Session, connection_id: str) -> Connection | None:
-    return session.exec(select(Connection).where(Connection.id == connection_id).with_for_update()).first()
+    return locked(session, Connection, connection_id)

@@ -26,6 +26,7 @@ from typing import Any
 from sqlmodel import col, func, select
 
 from calendar_app.db.due import due, is_due
+from calendar_app.db.locks import locked, locked_one
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import CalendarWrite, Deviation, Workspace
 from calendar_app.domain.calendar_write import WriteState
@@ -169,10 +170,8 @@ def _open(case: Case, found: EventState, *, acting: bool, now: datetime) -> str:
     assert case.write is not None
     assert case.booking is not None
     with transaction() as session:
-        write = session.exec(
-            select(CalendarWrite).where(CalendarWrite.id == case.write.id).with_for_update()
-        ).one()
-        row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
+        write = locked_one(session, CalendarWrite, case.write.id)
+        row = locked(session, Deviation, case.row.id)
         if row is None or row.resolved_at is not None:
             return ""
         if (write.fence, write.desired_version) != (case.write.fence, case.write.desired_version):
@@ -231,7 +230,7 @@ def _apply_policy(case: Case, found: EventState, policy: str, now: datetime) -> 
         return follow(case, found, None, now)
     except AlmanacError as error:
         with transaction() as session:
-            row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
+            row = locked(session, Deviation, case.row.id)
             if row is not None and row.resolved_at is None:
                 row.resolution = ""
                 row.detail = {**row.detail, "reason": error.detail, "tried": _attempt(found)}
@@ -359,9 +358,7 @@ def set_policy(actor: Actor, *, moves: str | None = None, deletes: str | None = 
         if value is not None and value not in allowed:
             raise InvalidInput(f"Choose one of {', '.join(allowed)}.", field=f"outside_{name}")
     with transaction() as session:
-        row = session.exec(
-            select(Workspace).where(Workspace.id == actor.workspace_id).with_for_update()
-        ).one()
+        row = locked_one(session, Workspace, actor.workspace_id)
         before = ExternalChangePolicy(row.outside_moves, row.outside_deletes)
         row.outside_moves, row.outside_deletes = moves or row.outside_moves, deletes or row.outside_deletes
         found = ExternalChangePolicy(row.outside_moves, row.outside_deletes)

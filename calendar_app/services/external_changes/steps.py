@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlmodel import Session, select
 
+from calendar_app.db.locks import locked
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, Deviation, Workspace
 from calendar_app.domain.event import CalendarEvent
@@ -193,7 +194,7 @@ def remove_stray(case: Case, actor: Actor, now: datetime, resolution: str = Chan
 
 
 def end(session: Session, deviation_id: str, resolution: str, now: datetime) -> None:
-    row = session.exec(select(Deviation).where(Deviation.id == deviation_id).with_for_update()).first()
+    row = locked(session, Deviation, deviation_id)
     if row is not None and row.resolved_at is None:
         row.resolved_at, row.resolution = now, resolution
         session.add(row)
@@ -217,7 +218,7 @@ def close(case: Case, resolution: str, now: datetime) -> str:
 def stop_examining(case: Case) -> str:
     """It cannot be looked into: a sighting is forgotten, the night's drift report will see; an open one stays open."""
     with transaction() as session:
-        row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
+        row = locked(session, Deviation, case.row.id)
         if row is not None and row.resolution == ChangeResolution.CHECKING:
             session.delete(row)
         elif row is not None and row.resolved_at is None:
@@ -231,7 +232,7 @@ def try_later(case: Case, now: datetime) -> str:
     if case.row.attempts >= _MOST_TRIES:
         return stop_examining(case)
     with transaction() as session:
-        row = session.exec(select(Deviation).where(Deviation.id == case.row.id).with_for_update()).first()
+        row = locked(session, Deviation, case.row.id)
         return postpone(session, row, now) if row is not None else ""
 
 

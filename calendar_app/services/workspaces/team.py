@@ -15,6 +15,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, delete, select
 
 from calendar_app.clock import utc_now
+from calendar_app.db.locks import locked_one
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import (
     Booking,
@@ -138,9 +139,7 @@ def invite(actor: Actor, email: str, role: str, *, now: datetime | None = None) 
     rate_limits.check("invitations-to", address, PER_ADDRESS)
     now, token = now or utc_now(), secrets.token_urlsafe(32)
     with transaction() as session:
-        workspace = session.exec(
-            select(Workspace).where(Workspace.id == actor.workspace_id).with_for_update()
-        ).one()
+        workspace = locked_one(session, Workspace, actor.workspace_id)
         if _member_by_email(session, workspace.id, address) is not None:
             raise Conflict(f"{address} works here already.", code="already_member")
         session.exec(
