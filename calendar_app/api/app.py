@@ -12,12 +12,14 @@ import importlib.util
 from fastapi import APIRouter, FastAPI
 
 from calendar_app.api import auth, docs, health, problems
+from calendar_app.api.cors import Cors
 from calendar_app.api.middleware import STALL_S, BodyLimit, Meter, NoStore, RequestId, StalledBody
 
 PREFIX = "/api/v1"
 _ROUTERS = (
     "auth",
     "team",
+    "workspaces",
     "connections",
     "calendars",
     "sync",
@@ -65,6 +67,7 @@ def create_v1() -> FastAPI:
     docs.add_docs(v1)
 
     v1.add_middleware(NoStore)
+    v1.add_middleware(Cors)
     return v1
 
 

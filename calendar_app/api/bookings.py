@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
+from calendar_app.api.cors import check_site
 from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
 from calendar_app.api.fields import Instant, Key, Words
 from calendar_app.api.idempotency import Idempotent, Keep
@@ -148,6 +149,7 @@ class HistoryOut(BaseModel):
 @router.post("/holds", status_code=201, response_model=HoldOut)
 def create_hold(request: Request, actor: OptionalActor, body: HoldIn, idempotent: Idempotent) -> Response:
     """Keep a slot for ten minutes while the form is filled in."""
+    check_site(request, body.event_type_id)
 
     def work() -> HoldOut:
         made = holds.create(
@@ -175,6 +177,7 @@ def create_booking(
     request: Request, actor: OptionalActor, body: BookingIn, idempotent: Idempotent
 ) -> Response:
     """Book a slot: 409 ``slot_unavailable`` if it was taken meanwhile, here or at a provider, or is not offered."""
+    check_site(request, body.event_type_id)
 
     def work(keep: Keep[BookingView] | None) -> BookingView:
         return booking_create.create_booking(

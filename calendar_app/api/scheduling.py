@@ -12,9 +12,10 @@ from datetime import UTC, date, datetime, time
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from calendar_app.api.cors import check_site
 from calendar_app.api.deps import CurrentActor, OptionalActor
 from calendar_app.api.fields import Instant, Key, rfc3339
 from calendar_app.api.idempotency import Idempotent
@@ -357,6 +358,7 @@ Duration = Annotated[int | None, Query(description="One of the event type's, in 
 
 @router.get("/event-types/{event_type_id}/slots", response_model=SlotsOut)
 def slots(
+    request: Request,
     event_type_id: Key,
     actor: OptionalActor,
     start: Start,
@@ -366,6 +368,7 @@ def slots(
     busy_times: Annotated[bool, Query(description="With the hosts' busy times, for staff")] = False,
 ) -> Response:
     """Every slot that starts in ``[start, end)`` and can be booked now. Public for public event types."""
+    check_site(request, event_type_id)
     view = available_slots.slots(event_type_id, start, end, zone=timezone, duration=duration, actor=actor)
     staff = actor is not None and actor.role >= Role.STAFF and view.workspace_id == actor.workspace_id
     found = _slots(view, staff=staff, busy_times=busy_times and staff)

@@ -29,6 +29,7 @@ from calendar_app.db.tables.people import (
     Membership,
     Person,
     Workspace,
+    WorkspaceLogo,
 )
 from calendar_app.db.tables.scheduling import EventType, EventTypeHost, Schedule
 
@@ -64,4 +65,5 @@ __all__ = [
     "Person",
     "Schedule",
     "Workspace",
+    "WorkspaceLogo",
 ]

@@ -49,7 +49,8 @@ class Booking(SQLModel, table=True):
 
     ``status``: ``pending``, ``confirmed``, ``declined``, ``cancelled``, ``completed``, ``no_show``. ``timezone`` is the
     customer's. ``uid`` is the iCalendar UID, the same in every calendar and mail. ``changed_at`` is when its time or
-    status last changed, ``None`` as long as neither has.
+    status last changed, ``None`` as long as neither has. ``campaign``: what the link said of where the customer
+    came from (``{"utm_source": …}``).
     """
 
     __tablename__ = "booking"
@@ -75,6 +76,7 @@ class Booking(SQLModel, table=True):
     cancelled_at: datetime | None = when(nullable=True)
     cancelled_by: str = ""
     cancel_reason: str = text()
+    campaign: dict[str, str] = json(dict)
 
 
 class Hold(SQLModel, table=True):

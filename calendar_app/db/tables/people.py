@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Column, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from calendar_app.db.tables.columns import json, ref, row_id, when
+from calendar_app.db.tables.columns import json, ref, row_id, text, when
 from calendar_app.db.types import EncryptedText
 
 
@@ -57,6 +57,11 @@ class Workspace(SQLModel, table=True):
     What follows when somebody changes a booking's event at the provider: ``outside_moves`` is ``flag``,
     ``reschedule`` (the booking follows) or ``restore`` (the event is put back); ``outside_deletes`` is ``flag``,
     ``cancel`` or ``restore``.
+
+    How its booking pages look: ``language`` of who asks for none that is offered (empty: English), ``accent`` as
+    ``#rrggbb`` (empty: the pages' own), ``logo`` names the image of :class:`WorkspaceLogo` (empty: none), ``sites`` are
+    origins that may embed them (none: all may), ``confirmation_text`` stands below every confirmation, and
+    ``shows_credit`` says whether "Scheduling by Almanac" does below every page.
     """
 
     __tablename__ = "workspace"
@@ -67,7 +72,24 @@ class Workspace(SQLModel, table=True):
     auto_sync_bookings: bool = True
     outside_moves: str = Field(default="flag", max_length=16)
     outside_deletes: str = Field(default="flag", max_length=16)
+    language: str = Field(default="", max_length=16)
+    accent: str = Field(default="", max_length=7)
+    logo: str = Field(default="", max_length=64)
+    sites: list[str] = json(list)
+    confirmation_text: str = text()
+    shows_credit: bool = True
     created_at: datetime = when()
+
+
+class WorkspaceLogo(SQLModel, table=True):
+    """The image of a workspace, a PNG that we made; ``name`` is a part of its address and changes with it."""
+
+    __tablename__ = "workspace_logo"
+    workspace_id: str = Field(
+        sa_column=Column(ForeignKey("workspace.id", ondelete="CASCADE"), primary_key=True, nullable=False)
+    )
+    name: str = Field(max_length=64, index=True)
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class Membership(SQLModel, table=True):

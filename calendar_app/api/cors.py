@@ -1,0 +1,88 @@
+"""Which sites' scripts may use what the API offers without credentials (Fetch standard, "CORS protocol").
+
+A workspace names sites that may embed its pages; the same may ask for slots and book from their own. No cookie is taken
+from there: ``Access-Control-Allow-Origin`` is always ``*``, with which browsers send none and show no answer to a
+request that carried one.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from calendar_app.domain.sites import allows
+from calendar_app.errors import Forbidden
+from calendar_app.services.workspaces import settings
+from calendar_app.settings import get_settings
+
+_OPEN = (
+    ("GET", re.compile(r"/event-types/[^/]+/slots")),
+    ("POST", re.compile(r"/holds")),
+    ("DELETE", re.compile(r"/holds/[^/]+")),
+    ("POST", re.compile(r"/bookings")),
+)
+_REFUSED = "cors_refused"
+
+
+class Cors:
+    """ASGI middleware of the API: answers preflights of the open routes, and lets other sites read their answers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or "origin" not in (headers := Headers(scope=scope)):
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        methods = [method for method, pattern in _OPEN if pattern.fullmatch(path)]
+        if scope["method"] == "OPTIONS" and headers.get("access-control-request-method") in methods:
+            await _preflight(methods)(scope, receive, send)
+            return
+        if scope["method"] not in methods:
+            await self.app(scope, receive, send)
+            return
+
+        async def send_shared(message: Message) -> None:
+            if message["type"] == "http.response.start" and not scope.get("state", {}).get(_REFUSED):
+                found = MutableHeaders(scope=message)
+                found["Access-Control-Allow-Origin"] = "*"
+                found["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
+            await send(message)
+
+        await self.app(scope, receive, send_shared)
+
+
+def _preflight(methods: list[str]) -> Response:
+    return Response(
+        status_code=204,
+        headers={
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Allow-Methods": ", ".join(methods),
+            "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key",
+            "Access-Control-Max-Age": "600",
+        },
+    )
+
+
+def check_site(request: Request, event_type_id: str) -> None:
+    """Let only the sites that a business names use this event type from their pages.
+
+    :raises Forbidden: ``site_not_allowed``, a browser says that the request comes from another site.
+    """
+    origin = request.headers.get("origin")
+    if origin is None or _is_own(request, origin):
+        return
+    if not allows(settings.sites_of(event_type_id), origin):
+        setattr(request.state, _REFUSED, True)
+        raise Forbidden("This business takes no bookings from that site.", code="site_not_allowed")
+
+
+def _is_own(request: Request, origin: str) -> bool:
+    host = origin.partition("://")[2]
+    return host in (request.headers.get("host", ""), urlsplit(get_settings().public_url).netloc)
