@@ -38,7 +38,12 @@ def environment(code: str) -> Environment:
     made.install_gettext_callables(  # type: ignore[attr-defined]
         catalogue.gettext, catalogue.ngettext, newstyle=True
     )
-    made.globals |= {"asset": asset, "languages": translations.NAMES, "length": formats.length}
+    made.globals |= {
+        "asset": asset,
+        "languages": translations.NAMES,
+        "length": formats.length,
+        "accent_sheet": accent_sheet,
+    }
     return made
 
 
@@ -61,8 +66,10 @@ def page(
     headers: Mapping[str, str] | None = None,
     **context: Any,
 ) -> Response:
-    """A whole page. ``embeddable`` and ``secret`` as in :func:`framing.headers`."""
-    found = framing.headers(embeddable=embeddable, secret=secret) | dict(headers or {})
+    """A whole page, as its business has it. ``embeddable``: by the sites that the business names; ``secret`` as in
+    :func:`framing.headers`."""
+    found = framing.headers(sites=visit.look.sites if embeddable else None, secret=secret)
+    found |= dict(headers or {})
     found["Content-Language"] = visit.language.locale.language
     return visit.set_cookies(html(visit, render(visit, template, **context), status, found))
 
@@ -111,6 +118,11 @@ def asset(name: str) -> str:
     found = static_file(name)
     assert found is not None, name
     return f"{STATIC}/{hashlib.sha256(found[0]).hexdigest()[:12]}/{name}"
+
+
+def accent_sheet(accent: str) -> str:
+    """The address of the stylesheet of a colour ``#rrggbb``."""
+    return f"{STATIC}/accent/{accent.removeprefix('#')}.css"
 
 
 def _here(visit: Visit) -> Markup:

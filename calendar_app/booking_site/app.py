@@ -16,15 +16,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from calendar_app.booking_site import answers, book, choose, manage, my, words
+from calendar_app.booking_site import answers, book, choose, looks, manage, my, words
 from calendar_app.booking_site.visit import Visit
 from calendar_app.errors import AlmanacError, NotFound, TooManyRequests
 from calendar_app.services.common.outages import DATABASE_AWAY
+from calendar_app.services.workspaces.settings import Look
 
 log = logging.getLogger(__name__)
 
 PREFIXES = ("/book", "/manage", "/my", answers.STATIC)
-_YEAR = "public, max-age=31536000, immutable"
 
 
 def create_site() -> FastAPI:
@@ -32,6 +32,7 @@ def create_site() -> FastAPI:
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     for room in (choose, book, manage, my):
         site.include_router(room.router)
+    site.include_router(looks.router)
     site.get(f"{answers.STATIC}/{{version}}/{{name}}", include_in_schema=False)(static)
     _install_errors(site)
     return site
@@ -81,7 +82,7 @@ def static(request: Request, version: str, name: str) -> Response:
     content, compressed, media = found
     if f"{answers.STATIC}/{version}/{name}" != answers.asset(name):
         return RedirectResponse(answers.asset(name), 302, headers={"Cache-Control": "no-store"})
-    headers = {"Cache-Control": _YEAR, "Vary": "Accept-Encoding"}
+    headers = {"Cache-Control": looks.YEAR, "Vary": "Accept-Encoding"}
     if answers.takes_gzip(request.headers):
         content, headers["Content-Encoding"] = compressed, "gzip"
     return Response(content, headers=headers, media_type=media)
@@ -90,6 +91,10 @@ def static(request: Request, version: str, name: str) -> Response:
 def error_page(request: Request, status: int, error: AlmanacError | None = None) -> Response:
     """The page of an error, in the visitor's language."""
     visit = Visit.of(request)
+    if request.url.path.startswith("/book/"):
+        visit.workspace = request.url.path.split("/")[2]
+    if status >= 500:
+        visit.look = Look()  # the database may be what is away
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, TooManyRequests):
         headers["Retry-After"] = str(max(1, error.retry_after))

@@ -82,7 +82,7 @@ async def refreshed(request: Request) -> Response:
         look = await run_in_threadpool(_look, visit, workspace, kind)
         if not visit.holds:
             _looks.keep(key, look)
-    headers = framing.headers(embeddable=True, secret=False) | {"ETag": f'"{look.etag}"'}
+    headers = framing.headers(sites=None, secret=False) | {"ETag": f'"{look.etag}"'}
     if request.headers.get("if-none-match", "").removeprefix("W/").strip('"') == look.etag:
         return Response(status_code=304, headers=headers)
     return visit.set_cookies(answers.html(visit, look.text, 200, headers))

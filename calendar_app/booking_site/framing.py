@@ -6,17 +6,23 @@ markup that somebody typed into a name could do nothing even if it were not esca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 NOBODY, EVERYBODY = "'none'", "*"
 
 
-def frame_ancestors(*, embeddable: bool) -> str:
-    """The sites that may embed a page of booking; pages that change a booking are embedded by nobody."""
-    return EVERYBODY if embeddable else NOBODY
+def frame_ancestors(sites: Sequence[str] | None) -> str:
+    """The sites that may embed a page of booking, none: every site; ``None``: a page that nobody may embed, as those
+    that change a booking are. This site itself always may, for the preview."""
+    if sites is None:
+        return NOBODY
+    return " ".join(("'self'", *sites)) if sites else EVERYBODY
 
 
-def headers(*, embeddable: bool, secret: bool) -> dict[str, str]:
-    """Headers of a page; ``secret``: a token stands in its address, which no other site may learn."""
-    ancestors = frame_ancestors(embeddable=embeddable)
+def headers(*, sites: Sequence[str] | None, secret: bool) -> dict[str, str]:
+    """Headers of a page; ``sites`` as in :func:`frame_ancestors`; ``secret``: a token stands in its address, which no
+    other site may learn."""
+    ancestors = frame_ancestors(sites)
     policy = (
         "default-src 'none'",
         "script-src 'self'",
@@ -28,7 +34,7 @@ def headers(*, embeddable: bool, secret: bool) -> dict[str, str]:
         f"frame-ancestors {ancestors}",
     )
     found = {"Content-Security-Policy": "; ".join(policy), "Cache-Control": "no-cache"}
-    if embeddable:
+    if sites is not None:
         found["X-Frame-Options"] = ""
     if secret:
         found |= {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Robots-Tag": "noindex"}

@@ -68,7 +68,7 @@ def cancel_order(request: Request, token: str, posted: Posted) -> Response:
 def booking(request: Request, token: str) -> Response:
     """The booking, and what can be done with it."""
     visit = Visit.of(request)
-    return _booking(visit, booking_queries.by_token(token))
+    return _booking(visit, _read(visit, token))
 
 
 @router.get("/{token}/booking.ics")
@@ -89,7 +89,7 @@ def calendar_file(token: str) -> Response:
 def ask_cancel(request: Request, token: str) -> Response:
     """Whether it is meant, and why."""
     visit = Visit.of(request)
-    return _cancel(visit, booking_queries.by_token(token))
+    return _cancel(visit, _read(visit, token))
 
 
 @router.post("/{token}/cancel")
@@ -100,11 +100,11 @@ def cancel(request: Request, token: str, posted: Posted) -> Response:
         transitions.cancel_by_token(token, posted.get("reason", ""))
     except InvalidInput as error:
         _name, sentence = words.of_field(visit, error, ())
-        return _cancel(visit, booking_queries.by_token(token), posted, sentence)
+        return _cancel(visit, _read(visit, token), posted, sentence)
     except NotFound:
         raise
     except AlmanacError as error:
-        return _booking(visit, booking_queries.by_token(token), words.of_error(visit, error), error.status)
+        return _booking(visit, _read(visit, token), words.of_error(visit, error), error.status)
     return answers.see_other(visit, visit.link(f"/manage/{token}", done="cancelled"))
 
 
@@ -112,7 +112,7 @@ def cancel(request: Request, token: str, posted: Posted) -> Response:
 def choose_time(request: Request, token: str) -> Response:
     """The times that the booking could go to; with ``start``, whether that one is meant."""
     visit = Visit.of(request)
-    view = booking_queries.by_token(token)
+    view = _read(visit, token)
     if not facts.of(visit, view).changeable:
         return answers.see_other(visit, visit.link(f"/manage/{token}"))
     if visit.params.get("start"):
@@ -133,7 +133,7 @@ def choose_time(request: Request, token: str) -> Response:
 def refreshed(request: Request, token: str) -> Response:
     """The part of that page that changes, as on the booking page."""
     visit = Visit.of(request)
-    text = _fragment(visit, booking_queries.by_token(token), token)
+    text = _fragment(visit, _read(visit, token), token)
     etag = answers.digest(text)
     headers = {"ETag": f'"{etag}"', "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     if request.headers.get("if-none-match", "").removeprefix("W/").strip('"') == etag:
@@ -145,7 +145,7 @@ def refreshed(request: Request, token: str) -> Response:
 def choose_zone(request: Request, token: str) -> Response:
     """Time zones by city and country, as links back to the times."""
     visit = Visit.of(request)
-    view = booking_queries.by_token(token)
+    view = _read(visit, token)
     return zone_page(visit, f"/manage/{token}/move", view.timezone, secret=True)
 
 
@@ -154,7 +154,7 @@ def move(request: Request, token: str, posted: Posted) -> Response:
     """Move the booking; again, nothing more happens."""
     visit = Visit.of(request, posted)
     start, path = _moment(posted.get("start", "")), f"/manage/{token}"
-    zone = facts.zone_of(visit, booking_queries.by_token(token))
+    zone = facts.zone_of(visit, _read(visit, token))
     try:
         view = booking_reschedule.reschedule_by_token(
             token, start, zone=zone, reason=posted.get("reason", "")
@@ -164,17 +164,22 @@ def move(request: Request, token: str, posted: Posted) -> Response:
         return answers.see_other(visit, visit.link(f"{path}/move", day=day, taken="1"))
     except InvalidInput as error:
         if error.field != "reason":
-            return _booking(
-                visit, booking_queries.by_token(token), words.of_error(visit, error), error.status
-            )
+            return _booking(visit, _read(visit, token), words.of_error(visit, error), error.status)
         _name, sentence = words.of_field(visit, error, ())
-        return _sure(visit, booking_queries.by_token(token), start, posted, sentence)
+        return _sure(visit, _read(visit, token), start, posted, sentence)
     except NotFound:
         raise
     except AlmanacError as error:
-        return _booking(visit, booking_queries.by_token(token), words.of_error(visit, error), error.status)
+        return _booking(visit, _read(visit, token), words.of_error(visit, error), error.status)
     done = "requested" if view.status == "pending" else "moved"
     return answers.see_other(visit, visit.link(path, tz="", done=done))
+
+
+def _read(visit: Visit, token: str) -> BookingView:
+    """The booking of a link; its page has the look of its business."""
+    view = booking_queries.by_token(token)
+    visit.workspace = view.workspace_slug
+    return view
 
 
 def _booking(visit: Visit, view: BookingView, trouble: str = "", status: int = 200) -> Response:
@@ -285,6 +290,7 @@ def _sure(
 
 def _order(visit: Visit, token: str, trouble: str = "", status: int = 200) -> Response:
     view = order_queries.by_token(token)
+    visit.workspace = view.workspace_slug
     path = f"/manage/order/{token}"
     made = [facts.of(visit, each) for each in view.bookings]
     locale = visit.language.locale

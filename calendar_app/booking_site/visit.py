@@ -23,6 +23,8 @@ from calendar_app.clock import utc_now
 from calendar_app.errors import NotFound
 from calendar_app.services.bookings import visitors
 from calendar_app.services.common import rate_limits, signed_links
+from calendar_app.services.workspaces import settings
+from calendar_app.services.workspaces.settings import Look
 from calendar_app.settings import get_settings
 
 ZONE_COOKIE, LANGUAGE_COOKIE, HOLDS_COOKIE = "almanac_zone", "almanac_language", "almanac_holds"
@@ -35,26 +37,37 @@ _MONTH = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
 
 @dataclass
 class Visit:
-    """``params``: the address's query with what a form sent in place of it, one value a name. ``now`` is UTC."""
+    """``params``: the address's query with what a form sent in place of it, one value a name. ``now`` is UTC.
+
+    ``workspace`` is the slug of the business whose page it is, empty where it is nobody's.
+    """
 
     request: Request
     params: Mapping[str, str]
     now: datetime = field(default_factory=utc_now)
     cookies: list[tuple[str, str, dict[str, object]]] = field(default_factory=list)
+    workspace: str = ""
 
     @classmethod
     def of(cls, request: Request, form: Mapping[str, str] | None = None) -> Visit:
         """The visit behind a request; what the form says of zone, length and language wins over the address."""
         chosen = {name: form[name] for name in _CARRIED if form and name in form}
-        return cls(request, {**request.query_params, **chosen})
+        workspace = request.path_params.get("workspace", "")
+        return cls(request, {**request.query_params, **chosen}, workspace=workspace)
+
+    @cached_property
+    def look(self) -> Look:
+        """How the pages of the business look."""
+        return settings.look(self.workspace)
 
     @cached_property
     def language(self) -> translations.Language:
-        """By the address, then by an earlier choice, then as the browser asks."""
+        """By the address, then by an earlier choice, then as the browser asks, then the business's."""
         pseudo = not get_settings().production
         asked = self.params.get("lang", "")
         wanted = (asked, self.request.cookies.get(LANGUAGE_COOKIE, ""))
-        found = translations.choose(wanted, self.request.headers.get("accept-language", ""), pseudo=pseudo)
+        accepted = self.request.headers.get("accept-language", "")
+        found = translations.choose(wanted, accepted, fallback=lambda: self.look.language, pseudo=pseudo)
         if asked and found.code == asked:
             self.remember(LANGUAGE_COOKIE, asked, seconds=YEAR_SECONDS, path="/", readable=True)
         return found

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
@@ -99,18 +99,22 @@ def language(code: str, region: str = "") -> Language:
     return Language(code, locale, locale.text_direction, catalogue(code))
 
 
-def choose(wanted: Iterable[str], accepted: str, *, pseudo: bool = False) -> Language:
+def choose(
+    wanted: Iterable[str], accepted: str, *, fallback: Callable[[], str] = str, pseudo: bool = False
+) -> Language:
     """The language of the first of ``wanted`` that is offered, else of the browser's ``Accept-Language`` header
-    (RFC 9110 section 12.5.4), else English. ``pseudo``: those for tests are offered too."""
+    (RFC 9110 section 12.5.4), else ``fallback``'s, else English. ``pseudo``: those for tests are offered too."""
     offered = {**NAMES, **PSEUDO} if pseudo else NAMES
     from_browser = _tags(accepted[:_LONGEST])
     for code in wanted:
         if code in offered:
             region = next((tag[1] for tag in from_browser if tag[0] == code), "")
             return language(code, region)
-    return next(
-        (language(code, region) for code, region in from_browser if code in offered), language(SOURCE)
-    )
+    for code, region in from_browser:
+        if code in offered:
+            return language(code, region)
+    last = fallback()
+    return language(last if last in offered else SOURCE)
 
 
 @lru_cache(maxsize=512)

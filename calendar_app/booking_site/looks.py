@@ -1,0 +1,35 @@
+"""What a business's own look is made of: the stylesheet of its colour, and its logo.
+
+Browsers keep both for ever, as their addresses change with them.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from calendar_app.domain.accent import parse_accent, stylesheet
+from calendar_app.errors import InvalidInput, NotFound
+from calendar_app.services.workspaces import settings
+
+router = APIRouter(include_in_schema=False)
+
+YEAR = "public, max-age=31536000, immutable"
+
+
+@router.get("/site/accent/{color}.css")
+def accent(color: str) -> Response:
+    """The shades of a colour, ``rrggbb``."""
+    try:
+        css = stylesheet(parse_accent(color))
+    except InvalidInput:
+        raise NotFound("There is no such colour.") from None
+    return Response(css, media_type="text/css; charset=utf-8", headers={"Cache-Control": YEAR})
+
+
+@router.get(f"{settings.LOGO_PATH}/{{name}}")
+def logo(name: str) -> Response:
+    """A logo."""
+    policy = "default-src 'none'; sandbox"
+    headers = {"Cache-Control": YEAR, "Content-Security-Policy": policy}
+    return Response(settings.logo_image(name), media_type="image/png", headers=headers)
