@@ -125,9 +125,9 @@ def test_the_story_with(provider: str, product: Product, visitors: Visitors) -> 
     expect(row).to_contain_text("Verified", timeout=PATIENCE_MS)
     assert [title for title in held.titles() if f"Ada {name}" in title] == [f"Intro call with Ada {name}"]
 
-    customer.get_by_role("link", name="Manage your booking").click()
-    customer.get_by_role("button", name="Cancel booking").click()
-    customer.get_by_label("Reason (optional)").fill("Something came up")
+    customer.get_by_role("link", name="Change or cancel it").click()
+    customer.get_by_role("link", name="Cancel booking").click()
+    customer.get_by_label("Reason").fill("Something came up")
     customer.get_by_role("button", name="Cancel booking").click()
     expect(customer.get_by_text("Your booking is cancelled.")).to_be_visible()
     with within(60) as waiting:
