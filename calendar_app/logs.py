@@ -55,7 +55,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:ya29\.|1//0)[A-Za-z0-9._/-]{10,}"), HIDDEN),  # Google's tokens
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"), HIDDEN),  # JSON Web Tokens
     (
-        re.compile(r"(/(?:manage|feeds|join)/)[A-Za-z0-9._~-]{16,}"),
+        re.compile(r"(/(?:manage|manage/order|feeds|join|hold|booked|my/enter)/)[A-Za-z0-9._~-]{16,}"),
         rf"\1{HIDDEN}",
     ),  # addresses that are keys themselves
 )

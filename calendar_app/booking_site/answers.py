@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from calendar_app import translations
@@ -125,8 +124,8 @@ def accent_sheet(accent: str) -> str:
     return f"{STATIC}/accent/{accent.removeprefix('#')}.css"
 
 
-def _here(visit: Visit) -> Markup:
+def _here(visit: Visit) -> str:
     """The address of this page without its language, for links to it in another one."""
     query = parse_qsl(visit.request.url.query, keep_blank_values=False)
     kept = urlencode([(name, value) for name, value in query if name != "lang"], safe="/:")
-    return Markup(visit.request.url.path + "?" + (kept + "&" if kept else ""))  # noqa: S704 - both parts are quoted
+    return f"{quote(visit.request.scope['path'])}?{kept}{'&' if kept else ''}"

@@ -7,6 +7,7 @@ does for every request (an id, limits on bodies, numbers). What those refuse the
 from __future__ import annotations
 
 import logging
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -110,7 +111,7 @@ def error_page(request: Request, status: int, error: AlmanacError | None = None)
         headers=headers,
         code=status,
         sentence=sentence,
-        again=visit.request.url.path if request.method == "GET" else "",
+        again=quote(request.scope["path"]) if request.method == "GET" else "",
     )
 
 

@@ -25,7 +25,7 @@ router = APIRouter(include_in_schema=False)
 
 SEEN_FOR_S = 3.0
 """Seconds for which one look at the times serves all who ask again whether they have changed."""
-_MOST_LOOKS = 2_000
+_MOST_LOOKS = 500
 
 
 @router.get("/book/{workspace}")

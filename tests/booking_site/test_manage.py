@@ -167,6 +167,8 @@ def test_pages_of_errors(site: httpx.Client, place: Place) -> None:
         answer = site.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
         assert "Page not found" in Page(answer).text
+    for path in ('/book/"><script>alert(1)</script>', '/manage/x?a="><script>alert(1)</script>', "/my/<b>/y"):
+        assert "<script>alert" not in site.get(path).text
     assert site.delete(f"/book/{place.workspace.slug}").status_code == 405
     head = site.head(f"/book/{place.workspace.slug}/{place.event_type.slug}")
     assert (head.status_code, head.content) == (200, b"")

@@ -38,6 +38,7 @@ KEPT, KEPT_UNUSED = timedelta(days=1), timedelta(hours=1)
 PER_MINUTE, ALIVE = "120/minute", "30 per 10 minutes"
 """Holds of one address: tries, and those that stand at once on one event type (they last as long)."""
 ALIVE_OF_VISITOR, ALIVE_OF_ADDRESS = "12 per 10 minutes", "120 per 10 minutes"
+PER_MINUTE_OF_ADDRESS = "600/minute"
 """Those of one browser that is known by its cookie, and of all such browsers behind one address."""
 _ID_LENGTH = 26
 _GONE = "This hold does not exist, or has run out."
@@ -169,6 +170,8 @@ def _limited(wish: _Wish, now: datetime, client: str, visitor: str) -> HoldView:
         ]
     if client:
         rate_limits.check("holds", visitor or client, PER_MINUTE)
+        if visitor:
+            rate_limits.check("holds-of-address", client, PER_MINUTE_OF_ADDRESS)
         if wish.keep and not wish.replaces:
             for limit in standing:
                 rate_limits.peek(*limit)
