@@ -29,6 +29,7 @@ def environment(code: str) -> Environment:
         loader=PackageLoader("calendar_app.booking_site"),
         autoescape=True,
         undefined=StrictUndefined,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC
+from urllib.parse import urlsplit
 
 import httpx
 import icalendar
 import pytest
 from redis import Redis
+from sqlalchemy.exc import OperationalError
 
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.event_types import commands as event_type_commands
+from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.services.orders import commands as order_commands
+from tests.support import web
+from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
 from tests.support.pages import Page, pick, press, request_of, visit
 from tests.support.scheduling import GUEST, ZONE, Place, assert_consistent, bookable
@@ -241,3 +247,37 @@ def test_who_looks_and_leaves_leaves_nothing(site: httpx.Client, place: Place, r
     kept = [key for key in redis_server.scan_iter() if b"rq:" not in key]
     assert kept
     assert all(0 < redis_server.ttl(key) <= 86_400 for key in kept)
+
+
+def test_a_database_that_is_away(site: httpx.Client, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 as a page that says when to try again; a form can be sent again then."""
+    form = pick(site, visit(site, f"/book/{place.workspace.slug}/{place.event_type.slug}"))
+
+    def away(*_arguments: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(event_type_queries, "public", away)
+        answer = site.get(form.url)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
+        assert "Not available at the moment" in Page(answer).text
+        assert press(site, form, "Confirm booking", name="G", email="g@example.org").status == 503
+    assert "You are booked" in press(site, form, "Confirm booking", name="G", email="g@example.org").text
+
+
+def test_a_form_that_does_not_arrive(database: Database) -> None:
+    """408 as a page, after which the connection is closed."""
+    from calendar_app.api.app import create_api
+    from calendar_app.booking_site.app import ErrorPages, mount_site
+
+    api = create_api(stall_s=0.3)
+    mount_site(api)
+    with web.served(ErrorPages(api)) as url:
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port), timeout=20) as line:
+            line.sendall(b"POST /my/link HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n")
+            line.sendall(b"Content-Type: application/x-www-form-urlencoded\r\n\r\nemail=")
+            answer = b"".join(iter(lambda: line.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"text/html" in answer
+    assert b"That took too long" in answer
