@@ -35,13 +35,14 @@ from calendar_app.sandbox.caldav.proxy import WELL_KNOWN
 from calendar_app.sandbox.caldav.stand_in import CalDavStandIn
 from calendar_app.sandbox.calendly.stand_in import Calendly
 from calendar_app.sandbox.control import Control
+from calendar_app.sandbox.delivery import RETRY_AFTER_S, Deliver, Delivery
 from calendar_app.sandbox.environment import CALENDLY_CALLBACK_PATH, CALLBACK_PATH, MICROSOFT_CALLBACK_PATH
 from calendar_app.sandbox.fault_middleware import FaultMiddleware
 from calendar_app.sandbox.faults import Faults
-from calendar_app.sandbox.google.channels import RETRY_AFTER_S, Deliver, HttpDelivery
-from calendar_app.sandbox.google.grants import ACCESS_TOKEN_LIFE_S
 from calendar_app.sandbox.google.schema import SCHEMA
 from calendar_app.sandbox.google.stand_in import GoogleStandIn
+from calendar_app.sandbox.grants import ACCESS_TOKEN_LIFE_S
+from calendar_app.sandbox.grants import SCHEMA as GRANTS
 from calendar_app.sandbox.mailbox import Mailbox
 from calendar_app.sandbox.microsoft.stand_in import MicrosoftStandIn
 from calendar_app.sandbox.page import SandboxPage
@@ -78,17 +79,19 @@ def create_app(
     settings = settings or get_settings()
     if settings.production:
         raise SettingsError("The sandbox cannot run in production: ALMANAC_ENV is set to production.")
-    store = Store(store_path or settings.data_dir / "sandbox.db", clock, SCHEMA)
-    pages, faults, http = Pages(), Faults(), HttpDelivery()
+    store = Store(store_path or settings.data_dir / "sandbox.db", clock, GRANTS + SCHEMA)
+    pages, faults = Pages(), Faults()
+
+    def delivery(provider: str) -> Delivery:
+        return Delivery(partial(faults.push, provider), deliver, push_retry_after)
+
     mailbox = Mailbox(store, pages)
     google = GoogleStandIn(
         store,
         pages,
         public_url=settings.public_url,
-        redirect_uris=frozenset({f"{settings.public_url}{CALLBACK_PATH}", *redirect_uris}),
-        deliver=deliver or http,
-        push=partial(faults.push, "google"),
-        push_retry_after=push_retry_after,
+        redirect_uris={f"{settings.public_url}{CALLBACK_PATH}", *redirect_uris},
+        delivery=delivery("google"),
         access_token_seconds=access_token_seconds,
     )
     home = Path(store_path).parent if store_path else settings.data_dir
@@ -98,8 +101,7 @@ def create_app(
         pages,
         {f"{settings.public_url}{MICROSOFT_CALLBACK_PATH}", *redirect_uris},
         public_url=settings.public_url,
-        push=partial(faults.push, "microsoft"),
-        push_retry_after=push_retry_after,
+        delivery=delivery("microsoft"),
         access_token_seconds=access_token_seconds,
     )
     calendly = Calendly(
@@ -107,8 +109,7 @@ def create_app(
         clock,
         pages,
         {f"{settings.public_url}{CALENDLY_CALLBACK_PATH}", *redirect_uris},
-        push=partial(faults.push, "calendly"),
-        push_retry_after=push_retry_after,
+        delivery=delivery("calendly"),
         access_token_seconds=access_token_seconds,
     )
     stand_ins: dict[str, StandIn] = {one.key: one for one in (google, microsoft, calendly)}
@@ -137,8 +138,6 @@ def create_app(
             yield
         for one in stand_ins.values():
             await one.close()
-        await http.close()
-        store.close()
 
     page = SandboxPage(stand_ins, faults, pages, sequence)
     control = Control(google.calendars, google.events, google.grants, google.channels)

@@ -34,8 +34,8 @@ from calendar_app.sandbox.google.calendars import CalendarRow, Calendars
 from calendar_app.sandbox.google.channels import Channels
 from calendar_app.sandbox.google.error import GoogleError, invalid, not_found
 from calendar_app.sandbox.google.events import Events
-from calendar_app.sandbox.google.grants import Grants
 from calendar_app.sandbox.google.stand_in import shifted
+from calendar_app.sandbox.grants import Grants
 from calendar_app.sandbox.pages import refuse_cross_site
 
 Json = dict[str, Any]
@@ -82,7 +82,6 @@ class Control:
     def _accounts(self) -> list[Json]:
         found = []
         for account in self.calendars.accounts():
-            consent = self.grants.consent(account.email)
             channels = [
                 {
                     name: row[name]
@@ -96,7 +95,7 @@ class Control:
                     "name": account.name,
                     "sub": account.sub,
                     "calendars": [row.entry() for row in self.calendars.of(account.email)],
-                    "scopes": sorted(consent.scopes) if consent else [],
+                    "scopes": sorted(self.grants.consent(account.email)),
                     "channels": channels,
                 }
             )

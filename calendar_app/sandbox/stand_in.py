@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
@@ -10,8 +10,9 @@ from typing import Protocol, runtime_checkable
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 
-Push = Callable[[Callable[[], Awaitable[int]]], Awaitable[int]]
-"""Sends a notification, or spoils it: takes what sends it, gives the receiver's status."""
+from calendar_app.sandbox.delivery import Delivery
+from calendar_app.sandbox.grants import Grants, bearer_token
+from calendar_app.sandbox.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,34 @@ class StandIn(Protocol):
 
     async def close(self) -> None:
         """Stop what runs beside requests."""
+
+
+class OAuthStandIn:
+    """What the stand-ins share whose accounts are connected on a consent page."""
+
+    store: Store
+    grants: Grants
+    delivery: Delivery
+
+    def sequence(self) -> int:
+        """Grows with every change."""
+        return self.store.sequence()
+
+    def account_of(self, headers: Headers) -> str:
+        """The e-mail address behind a request's access token; empty where there is none."""
+        grant = self.grants.find("access", bearer_token(headers))
+        return grant.account if grant else ""
+
+    def remove_access(self, email: str) -> None:
+        self.grants.withdraw(email)
+
+    def expire_access_tokens(self, account: str | None) -> None:
+        """The next call answers 401; of one e-mail address, or of all."""
+        self.grants.expire_access_tokens(account)
+
+    async def close(self) -> None:
+        await self.delivery.close()
+        self.store.close()
 
 
 # What a stand-in may offer besides; the page and the control interface show it where it is there.

@@ -9,7 +9,7 @@ with running_calendly(server) as calendly:
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -21,6 +21,8 @@ from starlette.routing import Mount
 
 from calendar_app.providers.http import tls
 from calendar_app.sandbox.calendly.stand_in import OWNER, Calendly
+from calendar_app.sandbox.delivery import Delivery as Sender
+from calendar_app.sandbox.delivery import Reply
 from calendar_app.sandbox.environment import (
     CALENDLY_CALLBACK_PATH,
     CALENDLY_CLIENT_ID,
@@ -57,9 +59,9 @@ class Receiver:
     deliveries: list[Delivery] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
 
-    async def __call__(self, address: str, headers: dict[str, str], body: bytes) -> int:
-        self.deliveries.append(Delivery(address, headers, body))
-        return self.answers.pop(0) if self.answers else 202
+    async def __call__(self, address: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        self.deliveries.append(Delivery(address, dict(headers), body))
+        return Reply(self.answers.pop(0) if self.answers else 202)
 
 
 @dataclass
@@ -167,7 +169,7 @@ def running_calendly(
     """
     clock, receiver = clock or Clock(WEDNESDAY), receiver or Receiver()
     stand_in = Calendly(
-        ":memory:", clock, Pages(), {REDIRECT_URI}, deliver=receiver, push_retry_after=(0.0, 0.0)
+        ":memory:", clock, Pages(), {REDIRECT_URI}, delivery=Sender(deliver=receiver, retry_after=(0.0, 0.0))
     )
 
     @asynccontextmanager

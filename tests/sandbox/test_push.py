@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
 
+from calendar_app.sandbox.delivery import Reply
 from tests.sandbox.server import OWNER, Sandbox, SharedServer, running_sandbox, wait_until
 from tests.sandbox.test_events import EVENTS, reason, timed
 
@@ -222,9 +223,9 @@ def test_delivery_can_be_injected(server: SharedServer) -> None:
     """A test may take notifications without a socket."""
     taken: list[tuple[str, str]] = []
 
-    async def deliver(address: str, headers: dict[str, str]) -> int:
+    async def deliver(address: str, headers: Mapping[str, str], _content: bytes) -> Reply:
         taken.append((address, headers["X-Goog-Resource-State"]))
-        return 200
+        return Reply(200)
 
     with running_sandbox(server=server, deliver=deliver) as sandbox:
         body = {"id": "c", "type": "web_hook", "address": "https://app.example/hook"}

@@ -22,9 +22,9 @@ from starlette.routing import Route
 
 from calendar_app.sandbox.calendly.bookings import API, Account, Bookings, milliseconds, uuid_of
 from calendar_app.sandbox.calendly.error import CalendlyError, denied, invalid, not_found, unauthenticated
-from calendar_app.sandbox.calendly.grants import Grants
 from calendar_app.sandbox.calendly.scopes import opens
 from calendar_app.sandbox.calendly.webhooks import Webhooks
+from calendar_app.sandbox.grants import Grants, bearer_token
 
 Json = dict[str, Any]
 
@@ -122,9 +122,8 @@ class Api:
         return answered
 
     def _authenticated(self, request: Request, scope: str) -> Account:
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        grant = self.grants.find(token, "access") if kind.lower() == "bearer" else None
-        account = self.bookings.account(grant.account) if grant else None
+        grant = self.grants.find("access", bearer_token(request.headers))
+        account = self.bookings.by_email(grant.account) if grant else None
         if grant is None or account is None:
             raise unauthenticated()
         if not opens(grant.scopes, scope):

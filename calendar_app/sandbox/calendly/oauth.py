@@ -1,60 +1,69 @@
 """Calendly's OAuth 2.1 endpoints: authorization with a consent page, token, revocation, introspection.
 
-Source: https://developer.calendly.com/creating-an-oauth-app, .../scopes, .../refresh-token-rotation-guide. As at
-Calendly, a request that cannot be trusted (unknown client, unregistered ``redirect_uri``) ends on an error page.
+Source: https://developer.calendly.com/creating-an-oauth-app, .../scopes, .../refresh-token-rotation-guide (a refresh
+token ends with its first use), .../how-to-access-calendly-data-on-behalf-of-authenticated-users (codes live ten
+minutes, access tokens two hours). PKCE is not demanded of web applications.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from hmac import compare_digest
+from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlencode
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from calendar_app.sandbox.calendly.bookings import Bookings
-from calendar_app.sandbox.calendly.grants import CodeGrant, Grants, TokenGrant
 from calendar_app.sandbox.calendly.scopes import SCOPES, requested
 from calendar_app.sandbox.environment import CALENDLY_CLIENT_ID, CALENDLY_CLIENT_SECRET
-from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
+from calendar_app.sandbox.grants import CodeGrant, Grant, Grants
+from calendar_app.sandbox.oauth import AuthRequest, Form, OAuth, Refused, Words
+from calendar_app.sandbox.pages import Pages, form_of
 
 Json = dict[str, Any]
 
-
-class Refused(Exception):
-    """An authorization request that ends on an error page."""
-
-    def __init__(self, error: str, detail: str) -> None:
-        super().__init__(detail)
-        self.error, self.detail = error, detail
+_DEAD = (
+    "The provided authorization grant is invalid, expired, revoked, does not match the redirection URI used in the "
+    "authorization request, or was issued to another client."
+)
 
 
-@dataclass(frozen=True, slots=True)
-class AuthRequest:
-    """A checked authorization request."""
+class CalendlyGrants(Grants):
+    """Access tokens live two hours, refresh tokens until they are used."""
 
-    redirect_uri: str
-    scopes: tuple[str, ...]
-    state: str | None
-    challenge: str
-    challenge_method: str
-
-    def back(self, **answer: str) -> RedirectResponse:
-        """To the application, with ``state`` as it came."""
-        query = urlencode(answer | ({} if self.state is None else {"state": self.state}))
-        return RedirectResponse(f"{self.redirect_uri}{'&' if '?' in self.redirect_uri else '?'}{query}", 302)
+    access_token_life = 7200
+    begins: Mapping[str, str] = {"access": "sandbox-access-", "refresh": "sandbox-refresh-"}
 
 
-class OAuth:
-    """The endpoints; ``redirect_uris`` are the registered ones, compared exactly."""
+class CalendlyOAuth(OAuth):
+    """The endpoints."""
+
+    provider, account_kind = "Calendly", "Calendly account"
+    client = (CALENDLY_CLIENT_ID, CALENDLY_CLIENT_SECRET)
+    texts = SCOPES
+    declined: Mapping[str, str] = {
+        "error": "access_denied",
+        "error_description": "The resource owner denied the request.",
+    }
+    refusals: Mapping[str, Words] = {
+        "client": Words(400, "invalid_client", "Client authentication failed due to unknown client."),
+        "redirect": Words(400, "invalid_redirect_uri", "The redirect uri included is not valid."),
+        "response_type": Words(400, "unsupported_response_type", "The response type is not supported."),
+        "scope": Words(400, "invalid_scope", "The requested scope is invalid, unknown, or malformed."),
+        "challenge": Words(400, "invalid_code_challenge_method", "The code challenge method must be S256."),
+        "secret": Words(401, "invalid_client", "Client authentication failed."),
+        "grant_type": Words(400, "unsupported_grant_type", "The authorization grant type is not supported."),
+        "code": Words(400, "invalid_grant", _DEAD),
+        "not_revoked": Words(403, "unauthorized_client", "You are not authorized to revoke this token"),
+        "missing": Words(400, "invalid_request", "Missing required parameter: {}."),
+    }
 
     def __init__(
-        self, bookings: Bookings, grants: Grants, pages: Pages, redirect_uris: frozenset[str]
+        self, bookings: Bookings, grants: Grants, pages: Pages, redirect_uris: Iterable[str]
     ) -> None:
-        self.bookings, self.grants, self.pages, self.redirect_uris = bookings, grants, pages, redirect_uris
+        super().__init__(bookings.accounts, grants, pages, redirect_uris)
+        self.bookings = bookings
 
     def routes(self) -> list[Route]:
         return [
@@ -65,107 +74,30 @@ class OAuth:
             Route("/oauth/introspect", self.introspect, methods=["POST"]),
         ]
 
-    def _checked(self, query: str) -> AuthRequest:
-        given = {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
-        if given.get("client_id") != CALENDLY_CLIENT_ID:
-            raise Refused("invalid_client", "Client authentication failed due to unknown client.")
-        redirect_uri = given.get("redirect_uri", "")
-        if redirect_uri not in self.redirect_uris:
-            raise Refused("invalid_redirect_uri", "The redirect uri included is not valid.")
-        if given.get("response_type") != "code":
-            raise Refused("unsupported_response_type", "The response type is not supported.")
-        scopes = requested(given.get("scope", ""))
-        if scopes is None:
-            raise Refused("invalid_scope", "The requested scope is invalid, unknown, or malformed.")
-        method, challenge = given.get("code_challenge_method", "plain"), given.get("code_challenge", "")
-        if challenge and (method != "S256" or not 43 <= len(challenge) <= 128):
-            raise Refused("invalid_code_challenge_method", "The code challenge method must be S256.")
-        return AuthRequest(redirect_uri, scopes, given.get("state"), challenge, method)
+    def canonical(self, scope: str) -> tuple[str, ...] | None:
+        return requested(scope)
 
-    async def authorize(self, request: Request) -> Response:
-        """The consent page."""
-        try:
-            asked = self._checked(request.url.query)
-        except Refused as refused:
-            return self._error_page(request, refused)
-        return self._consent_page(request, asked, request.url.query)
+    def check(self, given: Mapping[str, str]) -> None:
+        challenge = given.get("code_challenge", "")
+        if challenge and (given.get("code_challenge_method") != "S256" or not 43 <= len(challenge) <= 128):
+            raise Refused("challenge")
 
-    async def decide(self, request: Request) -> Response:
-        """``Allow`` or ``Deny`` on the consent page, which sends the authorization request along."""
-        refuse_cross_site(request)
-        form = await form_of(request)
-        query = form.get("request", "")
-        try:
-            asked = self._checked(query)
-        except Refused as refused:
-            return self._error_page(request, refused)
-        if form.get("decision") != "allow":
-            return asked.back(
-                error="access_denied", error_description="The resource owner denied the request."
-            )
-        email = form.get("email", "").strip().lower() or form.get("account", "").strip().lower()
-        if "@" not in email.strip("@") or len(email) > 254:
-            return self._consent_page(request, asked, query, "Enter an e-mail address to continue.")
-        account = self.bookings.ensure_account(email)
-        code = self.grants.allow(
-            CodeGrant(account.uuid, asked.scopes, asked.redirect_uri, asked.challenge, asked.challenge_method)
-        )
-        return asked.back(code=code)
+    def allowed(self, request: Request, asked: AuthRequest, email: str, form: Form) -> Response:
+        grant = Grant(self.bookings.ensure_account(email).email, asked.scopes)
+        return self.back(asked.given, {"code": self.code_for(asked, grant)})
 
-    def _consent_page(self, request: Request, asked: AuthRequest, query: str, problem: str = "") -> Response:
-        accounts = self.bookings.accounts()
-        return self.pages.render(
-            request,
-            "consent.html",
-            400 if problem else 200,
-            provider="Calendly",
-            account_kind="Calendly account",
-            action=request.url.path,
-            app_name="Almanac",
-            accounts=accounts,
-            chosen=accounts[0].email if accounts else "",
-            identity=[SCOPES[name] for name in asked.scopes],
-            permissions=[],
-            query=query,
-            problem=problem,
-        )
+    def tokens(self, request: Request, form: Mapping[str, str], found: CodeGrant) -> Response:
+        return self._tokens(found.grant)
 
-    def _error_page(self, request: Request, refused: Refused) -> Response:
-        return self.pages.render(
-            request,
-            "refused.html",
-            400,
-            provider="Calendly",
-            error=refused.error,
-            detail=refused.detail,
-            code=400,
-        )
+    def refreshed(self, request: Request, form: Mapping[str, str]) -> Response:
+        grant = self.grants.find("refresh", form.get("refresh_token", ""))
+        if grant is None:
+            raise Refused("refresh")
+        self.grants.end(form["refresh_token"])
+        return self._tokens(grant)
 
-    async def token(self, request: Request) -> Response:
-        """Exchanges a code, or a refresh token for two new tokens."""
-        form = dict(await form_of(request))
-        if not _client_proven(form):
-            return _error(401, "invalid_client", "Client authentication failed.")
-        kind = form.get("grant_type", "")
-        if kind == "authorization_code":
-            return self._exchange(form)
-        if kind == "refresh_token":
-            grant = self.grants.rotate(form.get("refresh_token", ""))
-            return self._tokens(grant) if grant else _error(400, "invalid_grant", _DEAD)
-        return _error(400, "unsupported_grant_type", "The authorization grant type is not supported.")
-
-    def _exchange(self, form: dict[str, str]) -> Response:
-        grant = self.grants.redeem(form.get("code", ""))
-        if (
-            grant is None
-            or grant.redirect_uri != form.get("redirect_uri")
-            or not grant.proves(form.get("code_verifier", ""))
-        ):
-            return _error(400, "invalid_grant", _DEAD)
-        return self._tokens(TokenGrant(grant.account, grant.scopes))
-
-    def _tokens(self, grant: TokenGrant) -> Response:
-        account = self.bookings.account(grant.account)
+    def _tokens(self, grant: Grant) -> Response:
+        account = self.bookings.by_email(grant.account)
         assert account is not None
         answer: Json = {
             "access_token": self.grants.issue("access", grant),
@@ -182,11 +114,13 @@ class OAuth:
     async def revoke(self, request: Request) -> Response:
         """Either token ends the whole grant; an unknown one is no error (RFC 7009 §2.2)."""
         form = dict(await form_of(request))
-        if not _client_proven(form):
-            return _error(403, "unauthorized_client", "You are not authorized to revoke this token")
+        try:
+            self.prove_client(request, form)
+        except Refused:
+            return self.error(Refused("not_revoked"))
         if not form.get("token"):
-            return _error(400, "invalid_request", "Missing required parameter: token.")
-        grant = self.grants.find(form["token"])
+            return self.error(Refused("missing", "token"))
+        grant = self._found(form["token"])
         if grant is not None:
             self.grants.withdraw(grant.account)
         return JSONResponse({})
@@ -194,11 +128,12 @@ class OAuth:
     async def introspect(self, request: Request) -> Response:
         """Whether a token still works, and whose it is."""
         form = dict(await form_of(request))
-        if not _client_proven(form):
-            return _error(401, "invalid_client", "Client authentication failed.")
-        token = form.get("token", "")
-        grant = self.grants.find(token)
-        account = self.bookings.account(grant.account) if grant else None
+        try:
+            self.prove_client(request, form)
+        except Refused as refused:
+            return self.error(refused)
+        grant = self._found(form.get("token", ""))
+        account = self.bookings.by_email(grant.account) if grant else None
         if grant is None or account is None:
             return JSONResponse({"active": False})
         answer: Json = {
@@ -206,26 +141,11 @@ class OAuth:
             "scope": " ".join(grant.scopes),
             "client_id": CALENDLY_CLIENT_ID,
             "token_type": "Bearer",
-            "iat": grant.issued,
+            "iat": grant.issued // 1000,
             "owner": account.uri,
             "organization": account.organization,
         }
-        return JSONResponse(answer | ({"exp": grant.expires} if grant.expires else {}))
+        return JSONResponse(answer | ({"exp": grant.expires // 1000} if grant.expires else {}))
 
-
-_DEAD = (
-    "The provided authorization grant is invalid, expired, revoked, does not match the redirection URI used in the "
-    "authorization request, or was issued to another client."
-)
-
-
-def _client_proven(form: dict[str, str]) -> bool:
-    return compare_digest(form.get("client_id", "").encode(), CALENDLY_CLIENT_ID.encode()) and compare_digest(
-        form.get("client_secret", "").encode(), CALENDLY_CLIENT_SECRET.encode()
-    )
-
-
-def _error(status: int, error: str, detail: str) -> Response:
-    return JSONResponse(
-        {"error": error, "error_description": detail}, status, headers={"Cache-Control": "no-store"}
-    )
+    def _found(self, token: str) -> Grant | None:
+        return self.grants.find("access", token) or self.grants.find("refresh", token)

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, Mount
 
 from calendar_app.sandbox.calendly.api import Api
 from calendar_app.sandbox.calendly.bookings import DEFAULT_ZONE, Account, Bookings
 from calendar_app.sandbox.calendly.error import CalendlyError
-from calendar_app.sandbox.calendly.grants import ACCESS_TOKEN_LIFE_S, Grants
-from calendar_app.sandbox.calendly.oauth import OAuth
+from calendar_app.sandbox.calendly.oauth import CalendlyGrants, CalendlyOAuth
 from calendar_app.sandbox.calendly.rules import RULES
 from calendar_app.sandbox.calendly.schema import SCHEMA
-from calendar_app.sandbox.calendly.webhooks import RETRY_AFTER_S, Deliver, HttpDelivery, Webhooks
+from calendar_app.sandbox.calendly.webhooks import Webhooks
+from calendar_app.sandbox.delivery import Delivery
+from calendar_app.sandbox.grants import SCHEMA as GRANTS
 from calendar_app.sandbox.pages import Pages
 from calendar_app.sandbox.rules import Rules
-from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed, Push
+from calendar_app.sandbox.stand_in import (
+    FOR_THE_PAGE,
+    HeldAccount,
+    HeldCalendar,
+    HeldEvent,
+    Listed,
+    OAuthStandIn,
+)
 from calendar_app.sandbox.store import Clock, Store
 
 OWNER, OWNER_NAME = "owner@example.com", "Olivia Owner"
 _COLOR = "#006bff"
 
 
-class Calendly:
+class Calendly(OAuthStandIn):
     """:class:`calendar_app.sandbox.stand_in.StandIn` over a store of its own.
 
     A calendar's id is its account's uuid: Calendly has one list of scheduled events per user. Adding an event is a
     customer's booking, moving one is the customer's rescheduling, which ends it and makes another, and deleting is the
-    host's cancellation. ``push`` stands between a notification and its address (fault switches).
+    host's cancellation.
     """
 
     key, title = "calendly", "Calendly"
@@ -45,27 +52,19 @@ class Calendly:
         pages: Pages,
         redirect_uris: Iterable[str],
         *,
-        deliver: Deliver | None = None,
-        push: Push | None = None,
-        push_retry_after: tuple[float, ...] = RETRY_AFTER_S,
-        access_token_seconds: int = ACCESS_TOKEN_LIFE_S,
+        delivery: Delivery | None = None,
+        access_token_seconds: int | None = None,
     ) -> None:
-        self.store = Store(store_path, clock, SCHEMA)
+        self.store = Store(store_path, clock, GRANTS + SCHEMA)
+        self.delivery = delivery or Delivery()
         self.bookings = Bookings(self.store)
-        self.grants = Grants(self.store, access_token_seconds)
-        self._http = HttpDelivery()
-        self._deliver, self._push = deliver or self._http, push
+        self.grants = CalendlyGrants(self.store, access_token_seconds)
         self.rules = Rules(RULES)
-        self.webhooks = Webhooks(self.bookings, self._send, self.rules, push_retry_after)
-        self._oauth = OAuth(self.bookings, self.grants, pages, frozenset(redirect_uris))
+        self.webhooks = Webhooks(self.bookings, self.delivery, self.rules)
+        self._oauth = CalendlyOAuth(self.bookings, self.grants, pages, redirect_uris)
         plant(self.bookings)
         self.store.on_change = self.webhooks.changed
-
-    async def _send(self, address: str, headers: dict[str, str], body: bytes) -> int:
-        def sent() -> Awaitable[int]:
-            return self._deliver(address, headers, body)
-
-        return await (self._push(sent) if self._push else sent())
+        self.grants.on_withdrawn = self.expire_channels
 
     def routes(self) -> Sequence[BaseRoute]:
         api = Api(self.bookings, self.grants, self.webhooks)
@@ -77,7 +76,7 @@ class Calendly:
                 account.email,
                 account.name,
                 (self._calendar(account, listed),),
-                connected=bool(self.grants.consent(account.uuid)),
+                connected=bool(self.grants.consent(account.email)),
                 channels=self.webhooks.count(account.uuid),
                 hint="a new event is a customer's booking, another start a rescheduling",
             )
@@ -107,25 +106,9 @@ class Calendly:
             raise ValueError(str(error)) from error
 
     def remove_access(self, email: str) -> None:
-        account = self.bookings.by_email(email)
-        if account is None:
+        if self.bookings.by_email(email) is None:
             raise KeyError(email)
-        self.grants.withdraw(account.uuid)
-
-    def sequence(self) -> int:
-        """Grows with every change."""
-        return self.store.sequence()
-
-    def account_of(self, headers: Headers) -> str:
-        """The e-mail address behind a request's access token; empty where there is none."""
-        grant = self.grants.find(headers.get("authorization", "").partition(" ")[2], "access")
-        account = self.bookings.account(grant.account) if grant else None
-        return account.email if account else ""
-
-    def expire_access_tokens(self, account: str | None) -> None:
-        """The next call answers 401; of one e-mail address, or of all."""
-        found = self.bookings.by_email(account) if account else None
-        self.grants.expire_access_tokens(found.uuid if found else account)
+        super().remove_access(email)
 
     def expire_sync_tokens(self, calendar_id: str | None) -> None:
         """Nothing: Calendly has no sync tokens."""
@@ -134,11 +117,6 @@ class Calendly:
         """Webhook subscriptions are gone, silently."""
         found = self.bookings.by_email(account) if account else None
         self.webhooks.forget(found.uuid if found else account)
-
-    async def close(self) -> None:
-        await self.webhooks.close()
-        await self._http.close()
-        self.store.close()
 
     def _account(self, calendar_id: str) -> Account:
         account = self.bookings.account(calendar_id)

@@ -7,35 +7,27 @@ deliveries fail for a day is disabled. Calendly demands ``https``; here plain ``
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
-import ipaddress
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
-import httpx
 import orjson
 
 from calendar_app.sandbox.calendly.bookings import API, Account, Bookings, stamp, uuid_of
 from calendar_app.sandbox.calendly.error import already_exists, denied, invalid, not_found
 from calendar_app.sandbox.calendly.rules import APP_SIGNED, NO_WEBHOOKS
+from calendar_app.sandbox.delivery import Delivery, may_receive
 from calendar_app.sandbox.environment import CALENDLY_WEBHOOK_KEY
 from calendar_app.sandbox.rules import Rules
 
 Json = dict[str, Any]
-Deliver = Callable[[str, dict[str, str], bytes], Awaitable[int]]
-"""Sends one notification (address, headers, body) and answers the receiver's HTTP status."""
 
 RETRY_AFTER_S = (0.2, 1.0, 3.0, 10.0)
 DISABLED_AFTER = timedelta(hours=24)
 EVENTS = frozenset(("invitee.created", "invitee.canceled", "routing_form_submission.created"))
-
-_log = logging.getLogger(__name__)
 
 
 def signature(key: str, moment: int, body: bytes) -> str:
@@ -44,36 +36,16 @@ def signature(key: str, moment: int, body: bytes) -> str:
     return f"t={moment},v1={digest}"
 
 
-class HttpDelivery:
-    """Sends notifications over HTTP; one client for the life of the process."""
-
-    def __init__(self) -> None:
-        self._client: httpx.AsyncClient | None = None
-
-    async def __call__(self, address: str, headers: dict[str, str], body: bytes) -> int:
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=httpx.Timeout(15, connect=10), trust_env=False)
-        return (await self._client.post(address, headers=headers, content=body)).status_code
-
-    async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
-
-
 class Webhooks:
     """Use of the webhook table."""
 
     def __init__(
         self,
         bookings: Bookings,
-        deliver: Deliver,
+        delivery: Delivery,
         rules: Rules,
-        retry_after: tuple[float, ...] = RETRY_AFTER_S,
     ) -> None:
-        self.bookings, self.deliver, self.rules, self.retry_after = bookings, deliver, rules, retry_after
-        self.store = bookings.store
-        self._running: set[asyncio.Task[None]] = set()
+        self.bookings, self.delivery, self.rules, self.store = bookings, delivery, rules, bookings.store
 
     def create(self, account: Account, body: Mapping[str, Any]) -> Json:
         """:raises CalendlyError: 400, 403 for another organization or user, 409 for a URL that is taken."""
@@ -81,7 +53,7 @@ class Webhooks:
             raise denied("Please upgrade your Calendly account to Professional")
         url, key, scope = (body.get(name) for name in ("url", "signing_key", "scope"))
         events = body.get("events")
-        if not isinstance(url, str) or not _may_receive(url):
+        if not isinstance(url, str) or not may_receive(url):
             raise invalid("must be a valid https URL", "url")
         if not isinstance(events, list) or not events or not set(events) <= EVENTS:
             raise invalid("must be known events", "events")
@@ -187,37 +159,27 @@ class Webhooks:
                         "created_by": subscription["creator"],
                         "payload": invitee | {"scheduled_event": scheduled},
                     }
-                    self._start(row["uuid"], row["url"], row["signing_key"], orjson.dumps(payload))
-
-    async def close(self) -> None:
-        """Ends what is still being delivered."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-
-    def _start(self, uuid: str, url: str, key: str, body: bytes) -> None:
-        task = asyncio.get_running_loop().create_task(self._send(uuid, url, key, body))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+                    self.delivery.start(
+                        self._send(row["uuid"], row["url"], row["signing_key"], orjson.dumps(payload))
+                    )
 
     async def _send(self, uuid: str, url: str, key: str, body: bytes) -> None:
         """Each try is signed anew, with its own time."""
-        for pause in (*self.retry_after, None):
+
+        async def taken() -> bool:
             headers = {"Content-Type": "application/json", "User-Agent": "Calendly-Webhooks"}
-            if APP_SIGNED in self.rules:
-                key = CALENDLY_WEBHOOK_KEY
-            if key:
+            secret = CALENDLY_WEBHOOK_KEY if APP_SIGNED in self.rules else key
+            if secret:
                 moment = int(self.store.now().timestamp())
-                headers["Calendly-Webhook-Signature"] = signature(key, moment, body)
+                headers["Calendly-Webhook-Signature"] = signature(secret, moment, body)
+            delivered = False
             try:
-                if 200 <= await self.deliver(url, headers, body) < 300:
-                    self._note(uuid, delivered=True)
-                    return
-            except httpx.HTTPError as error:
-                _log.info("Webhook to %s failed: %s", url, type(error).__name__)
-            self._note(uuid, delivered=False)
-            if pause is not None:
-                await asyncio.sleep(pause)
+                delivered = 200 <= await self.delivery.send(url, headers, body) < 300
+            finally:
+                self._note(uuid, delivered=delivered)
+            return delivered
+
+        await self.delivery.try_until(taken)
 
     def _note(self, uuid: str, *, delivered: bool) -> None:
         """Keeps ``retry_started_at``, and disables a subscription whose deliveries have failed for a day."""
@@ -247,13 +209,3 @@ def _check_reach(account: Account, organization: str, user: str | None) -> None:
         raise denied("You do not have permission to access this resource.")
     if user != account.uri and account.role not in ("admin", "owner"):
         raise denied()
-
-
-def _may_receive(url: str) -> bool:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and loopback))

@@ -30,7 +30,6 @@ from calendar_app.sandbox.google.error import (
 )
 from calendar_app.sandbox.google.events import Events
 from calendar_app.sandbox.google.freebusy import instant
-from calendar_app.sandbox.google.grants import Grants
 from calendar_app.sandbox.google.listing import (
     DEFAULT_PAGE,
     LARGEST_PAGE,
@@ -46,6 +45,7 @@ from calendar_app.sandbox.google.listing import (
 from calendar_app.sandbox.google.palette import CALENDAR_COLORS, EVENT_COLORS
 from calendar_app.sandbox.google.resource import rfc3339
 from calendar_app.sandbox.google.rules import HIDDEN_CALENDARS
+from calendar_app.sandbox.grants import Grants
 from calendar_app.sandbox.rules import Rules
 
 Json = dict[str, Any]

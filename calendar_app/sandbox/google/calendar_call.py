@@ -14,8 +14,8 @@ from calendar_app.sandbox.google import partial
 from calendar_app.sandbox.google.calendars import CalendarRow, Calendars
 from calendar_app.sandbox.google.error import GoogleError, invalid
 from calendar_app.sandbox.google.freebusy import instant
-from calendar_app.sandbox.google.grants import Grants
 from calendar_app.sandbox.google.scopes import BY_METHOD
+from calendar_app.sandbox.grants import Grants
 
 Json = dict[str, Any]
 

@@ -8,59 +8,30 @@ allowed too, to loopback addresses only.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import ipaddress
-import logging
 from base64 import urlsafe_b64encode
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
-
+from calendar_app.sandbox.delivery import Delivery, may_receive
 from calendar_app.sandbox.google.error import GoogleError, invalid, required
 from calendar_app.sandbox.google.rules import UNVERIFIED_DOMAIN
 from calendar_app.sandbox.rules import Rules
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]
-Deliver = Callable[[str, dict[str, str]], Awaitable[int]]
-"""Sends one notification (address, headers) and answers the receiver's HTTP status."""
 
 DEFAULT_LIFE_S = 7 * 86_400
 LONGEST_LIFE_S = 30 * 86_400
-RETRY_AFTER_S = (0.2, 1.0, 3.0)
 _RETRIED = (500, 502, 503, 504)
-
-_log = logging.getLogger(__name__)
-
-
-class HttpDelivery:
-    """Sends notifications over HTTP; one client for the life of the process."""
-
-    def __init__(self) -> None:
-        self._client: httpx.AsyncClient | None = None
-
-    async def __call__(self, address: str, headers: dict[str, str]) -> int:
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=10, trust_env=False)
-        return (await self._client.post(address, headers=headers)).status_code
-
-    async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
 
 
 class Channels:
     """Use of the channel table."""
 
-    def __init__(self, store: Store, deliver: Deliver, retry_after: tuple[float, ...], rules: Rules) -> None:
-        self.store, self.deliver, self.retry_after, self.rules = store, deliver, retry_after, rules
-        self._running: set[asyncio.Task[None]] = set()
+    def __init__(self, store: Store, delivery: Delivery, rules: Rules) -> None:
+        self.store, self.delivery, self.rules = store, delivery, rules
 
     def watch(self, account: str, resource: str, uri: str, body: object) -> Json:
         """Opens a channel on ``resource`` (``events:<calendar id>`` or ``calendars:<account>``).
@@ -137,12 +108,6 @@ class Channels:
         for resource in sorted(resources):
             self._notify("resource = ?", resource, "exists")
 
-    async def close(self) -> None:
-        """Ends what is still being delivered."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-
     def _notify(self, condition: str, value: str, state: str) -> None:
         rows = self.store.db.execute(
             f"UPDATE channel SET number = number + 1 WHERE {condition} AND expires > ? RETURNING *",  # noqa: S608
@@ -162,19 +127,13 @@ class Channels:
             }
             if row["token"]:
                 headers["X-Goog-Channel-Token"] = row["token"]
-            task = asyncio.get_running_loop().create_task(self._send(row["address"], headers))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self.delivery.start(self._send(row["address"], headers))
 
     async def _send(self, address: str, headers: dict[str, str]) -> None:
-        for pause in (*self.retry_after, None):
-            try:
-                if await self.deliver(address, headers) not in _RETRIED:
-                    return
-            except httpx.HTTPError as error:
-                _log.info("Push to %s failed: %s", address, type(error).__name__)
-            if pause is not None:
-                await asyncio.sleep(pause)
+        async def taken() -> bool:
+            return await self.delivery.send(address, headers) not in _RETRIED
+
+        await self.delivery.try_until(taken)
 
     def _expiry(self, body: Json) -> int:
         now = self.store.now_ms()
@@ -195,14 +154,8 @@ def _opaque(text: str) -> str:
 
 
 def _check_address(address: str) -> None:
-    """:raises GoogleError: 400 where Google would not deliver there (plain http to loopback excepted)."""
-    parts = urlsplit(address)
-    host = parts.hostname or ""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+    """:raises GoogleError: 400 where Google would not deliver there."""
+    if not may_receive(address):
         raise GoogleError(
             400, "push.webhookUrlNotHttps", f"WebHook callback must be HTTPS: {address}", location="address"
         )

@@ -14,11 +14,11 @@ from typing import Any
 
 from calendar_app.sandbox.google.error import GoogleError, invalid, required, time_range_empty
 from calendar_app.sandbox.google.recurrence import Series, instant_of, written_in, zone_named
+from calendar_app.sandbox.oauth import ADDRESS
 
 Json = dict[str, Any]
 
 EVENT_ID = re.compile(r"^[a-v0-9]{5,1024}$")
-EMAIL = re.compile(r"^[^@\s<>\"]{1,64}@[^@\s<>\"]{1,255}$")
 _RFC3339 = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?$")
 
 _TEXTS = ("summary", "description", "location", "colorId", "eventLabelId")
@@ -164,7 +164,7 @@ def _attendees(event: Json, calendar: CalendarRef) -> list[Json]:
     for person in event.get("attendees", ()):
         if not isinstance(person, dict) or not person.get("email"):
             raise required("Missing attendee email.")
-        if not EMAIL.match(str(person["email"])):
+        if not ADDRESS.match(str(person["email"])):
             raise invalid("Invalid attendee email.")
         if person.get("responseStatus", "needsAction") not in _ANSWERS:
             raise invalid("Invalid attendee response status.")

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
-from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, Mount
 
+from calendar_app.sandbox.delivery import Delivery
 from calendar_app.sandbox.google.calendar_api import CalendarApi
 from calendar_app.sandbox.google.calendars import ROLES, Account, CalendarRow, Calendars
-from calendar_app.sandbox.google.channels import Channels, Deliver
+from calendar_app.sandbox.google.channels import Channels
 from calendar_app.sandbox.google.error import GoogleError
 from calendar_app.sandbox.google.events import Events
-from calendar_app.sandbox.google.grants import Grants
 from calendar_app.sandbox.google.listing import Listing, Query
-from calendar_app.sandbox.google.oauth import OAuth
+from calendar_app.sandbox.google.oauth import GoogleGrants, GoogleOAuth
 from calendar_app.sandbox.google.recurrence import instant_of, written_in
 from calendar_app.sandbox.google.rules import RULES
 from calendar_app.sandbox.google.seed import plant
 from calendar_app.sandbox.pages import Pages
 from calendar_app.sandbox.rules import Rules
-from calendar_app.sandbox.stand_in import FOR_THE_PAGE, HeldAccount, HeldCalendar, HeldEvent, Listed
+from calendar_app.sandbox.stand_in import (
+    FOR_THE_PAGE,
+    HeldAccount,
+    HeldCalendar,
+    HeldEvent,
+    Listed,
+    OAuthStandIn,
+)
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]
@@ -49,8 +55,9 @@ def _plainly(error: GoogleError) -> Exception:
     return KeyError(str(error)) if error.status in (404, 410) else ValueError(str(error))
 
 
-class GoogleStandIn:
-    """Everything of the stand-in over one store; ``push`` sends a notification, or spoils it."""
+class GoogleStandIn(OAuthStandIn):
+    """Everything of the stand-in over one store, which the sandbox's mailbox shares; ``push`` sends a notification, or
+    spoils it."""
 
     key = "google"
     title = "Google"
@@ -62,35 +69,23 @@ class GoogleStandIn:
         pages: Pages,
         *,
         public_url: str,
-        redirect_uris: frozenset[str],
-        deliver: Deliver,
-        push: Callable[[Callable[[], Awaitable[int]]], Awaitable[int]],
-        push_retry_after: tuple[float, ...],
-        access_token_seconds: int,
+        redirect_uris: Iterable[str],
+        delivery: Delivery,
+        access_token_seconds: int | None = None,
     ) -> None:
-        async def send(address: str, headers: dict[str, str]) -> int:
-            return await push(lambda: deliver(address, headers))
-
-        self.store = store
+        self.store, self.delivery = store, delivery
         self.rules = Rules(RULES)
         self.calendars, self.events = Calendars(store), Events(store, public_url, self.rules)
-        self.grants, self.channels = (
-            Grants(store, access_token_seconds),
-            Channels(store, send, push_retry_after, self.rules),
-        )
-        self._oauth = OAuth(self.calendars, self.grants, pages, redirect_uris, self.rules)
+        self.grants = GoogleGrants(store, access_token_seconds)
+        self.channels = Channels(store, delivery, self.rules)
+        self._oauth = GoogleOAuth(self.calendars, self.grants, pages, redirect_uris, self.rules)
         plant(self.calendars, self.events)
         store.on_change = self.channels.changed
+        self.grants.on_withdrawn = self.channels.expire
 
     def routes(self) -> Sequence[BaseRoute]:
         api = CalendarApi(self.calendars, self.events, self.grants, self.channels, self.rules)
         return [Mount("/calendar/v3", routes=api.routes()), *self._oauth.routes()]
-
-    async def close(self) -> None:
-        await self.channels.close()
-
-    def sequence(self) -> int:
-        return self.store.sequence()
 
     def accounts(self, listed: Listed = FOR_THE_PAGE) -> Sequence[HeldAccount]:
         return [self._account(account, listed) for account in self.calendars.accounts()]
@@ -145,17 +140,6 @@ class GoogleStandIn:
     def set_role(self, calendar_id: str, role: str) -> None:
         self.calendars.set_role(self._row(calendar_id), role)
 
-    def remove_access(self, email: str) -> None:
-        self.grants.withdraw(email)
-
-    def account_of(self, headers: Headers) -> str:
-        token = headers.get("authorization", "").partition(" ")[2]
-        grant = self.grants.find("access", token)
-        return grant.account if grant else ""
-
-    def expire_access_tokens(self, account: str | None) -> None:
-        self.grants.expire_access_tokens(account)
-
     def expire_sync_tokens(self, calendar_id: str | None) -> None:
         self.calendars.expire_sync_tokens(calendar_id)
 
@@ -173,7 +157,7 @@ class GoogleStandIn:
             account.email,
             account.name,
             tuple(self._calendar(row, listed) for row in self.calendars.of(account.email)),
-            connected=self.grants.consent(account.email) is not None,
+            connected=bool(self.grants.consent(account.email)),
             channels=len(self.channels.of(account.email)),
         )
 

@@ -7,19 +7,16 @@ https://learn.microsoft.com/entra/identity-platform/v2-admin-consent,
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from calendar_app.sandbox.environment import MICROSOFT_CLIENT_ID
 from calendar_app.sandbox.microsoft import scopes as known_scopes
-from calendar_app.sandbox.microsoft.grants import Grants
-from calendar_app.sandbox.microsoft.mailboxes import ADDRESS, TENANT_ID, is_personal
-from calendar_app.sandbox.microsoft.redirects import redirect
+from calendar_app.sandbox.microsoft.mailboxes import TENANT_ID, is_personal
 from calendar_app.sandbox.microsoft.rules import ADMINISTRATOR
-from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
+from calendar_app.sandbox.oauth import ADDRESS, OAuth, fields
+from calendar_app.sandbox.pages import form_of, refuse_cross_site
 from calendar_app.sandbox.rules import Rules
 
 _PEOPLE_MAY = known_scopes.IDENTITY | known_scopes.PROFILE
@@ -28,8 +25,8 @@ _PEOPLE_MAY = known_scopes.IDENTITY | known_scopes.PROFILE
 class Administrators:
     """Who has consented for an organization, and the endpoint where they do."""
 
-    def __init__(self, grants: Grants, pages: Pages, redirect_uris: frozenset[str], rules: Rules) -> None:
-        self.grants, self.pages, self.redirect_uris, self.rules = grants, pages, redirect_uris, rules
+    def __init__(self, oauth: OAuth, rules: Rules) -> None:
+        self.oauth, self.grants, self.rules = oauth, oauth.grants, rules
 
     def routes(self) -> list[Route]:
         path = "/{tenant}/v2.0/adminconsent"
@@ -53,7 +50,6 @@ class Administrators:
         given, scopes, problem = self._checked(request, query)
         if problem:
             return self._page(request, query)
-        state = given.get("state")
         email = form.get("email", "").strip().lower()
         if form.get("decision") != "allow":
             declined = {
@@ -61,20 +57,20 @@ class Administrators:
                 "error": "access_denied",
                 "error_description": "AADSTS65004: The resource owner or authorization server denied the request.",
             }
-            return redirect(given["redirect_uri"], state, declined)
+            return self.oauth.back(given, declined)
         if not ADDRESS.match(email) or is_personal(email):
             return self._page(request, query, "Sign in with the account of an organization.")
-        self.grants.consent_for(_organization(email), scopes)
+        self.grants.add_consent(_organization(email), scopes)
         agreed = {"admin_consent": "True", "tenant": TENANT_ID, "scope": known_scopes.answered(scopes)}
-        return redirect(given["redirect_uri"], state, agreed)
+        return self.oauth.back(given, agreed)
 
     def _checked(self, request: Request, query: str) -> tuple[dict[str, str], tuple[str, ...], str]:
-        given = {name: values[-1] for name, values in parse_qs(query).items()}
+        given = fields(query)
         scopes = known_scopes.canonical(given.get("scope", "")) or ()
         problem = ""
         if given.get("client_id") != MICROSOFT_CLIENT_ID:
             problem = "AADSTS700016: The application was not found."
-        elif given.get("redirect_uri") not in self.redirect_uris:
+        elif given.get("redirect_uri") not in self.oauth.redirect_uris:
             problem = "AADSTS50011: The redirect URI does not match the ones registered."
         elif not scopes:
             problem = "AADSTS70011: The provided value for scope is not valid."
@@ -86,10 +82,8 @@ class Administrators:
         _, scopes, problem = self._checked(request, query)
         if problem:
             error, _, detail = problem.partition(": ")
-            return self.pages.render(
-                request, "refused.html", 400, provider="Microsoft", error=error, detail=detail, code=400
-            )
-        return self.pages.render(
+            return self.oauth.refusal_page(request, error, detail)
+        return self.oauth.pages.render(
             request,
             "administrator.html",
             400 if mistake else 200,

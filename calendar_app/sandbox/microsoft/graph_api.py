@@ -14,12 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from calendar_app.sandbox.grants import Grants
 from calendar_app.sandbox.microsoft import ids, scopes
-from calendar_app.sandbox.microsoft.delivery import invalid
 from calendar_app.sandbox.microsoft.delta import Delta, State
 from calendar_app.sandbox.microsoft.error import GraphError, bad_request, denied, not_found
 from calendar_app.sandbox.microsoft.events import Events
-from calendar_app.sandbox.microsoft.grants import Grants
 from calendar_app.sandbox.microsoft.graph_call import Answer, Call, Gate, Handler, endpoint, error_response
 from calendar_app.sandbox.microsoft.mailboxes import COLORS, Calendar, Mailboxes, is_personal
 from calendar_app.sandbox.microsoft.odata import EXTENDED, Options, value_at, words
@@ -27,7 +26,7 @@ from calendar_app.sandbox.microsoft.resource import Stored, Wishes, etag, resour
 from calendar_app.sandbox.microsoft.rewriting import rewritten
 from calendar_app.sandbox.microsoft.rules import ETAGS, PERSONAL, READ_SCOPE, REWRITES
 from calendar_app.sandbox.microsoft.schedule import Schedules
-from calendar_app.sandbox.microsoft.subscriptions import Subscriptions
+from calendar_app.sandbox.microsoft.subscriptions import Subscriptions, invalid
 from calendar_app.sandbox.rules import Rules
 
 Json = dict[str, Any]
@@ -251,7 +250,7 @@ class GraphApi:
     # Subscriptions
 
     async def subscribe(self, call: Call) -> Answer:
-        grant = self.grants.find(call.token)
+        grant = self.grants.find("access", call.token)
         if READ_SCOPE in self.rules and (grant is None or "Calendars.Read" not in grant.scopes):
             raise denied()
         resource = str(call.body.get("resource")) if isinstance(call.body, dict) else ""
@@ -261,7 +260,7 @@ class GraphApi:
             call.email,
             call.body,
             immutable=call.wishes.immutable,
-            authorized_until=self.grants.ends_at(call.token),
+            authorized_until=self._token_ends(call),
         )
         return Answer(201, {"@odata.context": f"{_ROOT}subscriptions/$entity"} | made)
 
@@ -277,15 +276,20 @@ class GraphApi:
             call.email,
             call.request.path_params["subscription"],
             call.body,
-            authorized_until=self.grants.ends_at(call.token),
+            authorized_until=self._token_ends(call),
         )
 
     def reauthorize(self, call: Call) -> None:
-        own, until = call.request.path_params["subscription"], self.grants.ends_at(call.token)
+        own, until = call.request.path_params["subscription"], self._token_ends(call)
         self.subscriptions.reauthorize(call.email, own, authorized_until=until)
 
     def unsubscribe(self, call: Call) -> None:
         self.subscriptions.delete(call.email, call.request.path_params["subscription"])
+
+    def _token_ends(self, call: Call) -> int:
+        """When the caller's access token ends, in milliseconds since the epoch."""
+        grant = self.grants.known("access", call.token)
+        return (grant and grant.expires) or 0
 
     # What they share
 

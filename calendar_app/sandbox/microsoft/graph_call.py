@@ -21,8 +21,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from calendar_app.sandbox.grants import Grants
 from calendar_app.sandbox.microsoft.error import GraphError, bad_request, denied
-from calendar_app.sandbox.microsoft.grants import Grants
 from calendar_app.sandbox.microsoft.odata import DEFAULT_PAGE, LARGEST_PAGE, Options
 from calendar_app.sandbox.microsoft.resource import Wishes
 from calendar_app.sandbox.microsoft.zones import query_instant, zone_named
@@ -193,12 +193,12 @@ def _authenticated(request: Request, scopes: frozenset[str], grants: Grants) -> 
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if not token or scheme.lower() != "bearer":
         raise _unauthenticated("Access token is empty.")
-    grant = grants.find(token)
+    grant = grants.find("access", token)
     if grant is None:
         raise _unauthenticated("Lifetime validation failed, the token is expired.")
     if not scopes & set(grant.scopes):
         raise denied()
-    return grant.mailbox
+    return grant.account
 
 
 def _unauthenticated(message: str) -> GraphError:

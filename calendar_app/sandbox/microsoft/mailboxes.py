@@ -6,7 +6,6 @@ Source: https://learn.microsoft.com/graph/api/resources/user, .../mailboxsetting
 from __future__ import annotations
 
 import base64
-import re
 import sqlite3
 import uuid
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from calendar_app.sandbox.store import Store
 Json = dict[str, Any]
 
 DEFAULT_ZONE = "Europe/Berlin"
-ADDRESS = re.compile(r"^[^@\s<>\"]{1,64}@[^@\s<>\"]{1,255}$")
 TENANT_ID = "84bd8158-6d4d-4958-8b9f-9d6445542f95"
 _PERSONAL = frozenset({"outlook.com", "hotmail.com", "live.com"})
 COLORS = {

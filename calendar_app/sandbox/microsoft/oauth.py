@@ -1,70 +1,34 @@
 """Entra's v2.0 endpoints for web applications: authorization, token, keys, OpenID configuration.
 
-Source: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow, .../reference-error-codes.
-Stricter than Entra in one point: PKCE with S256 is demanded. A request that cannot be trusted (unknown client,
-unregistered ``redirect_uri``) ends on an error page and is never redirected. An ID token is an RS256 JWT made with a
-key of this store.
+Source: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow, .../refresh-tokens,
+.../reference-error-codes. Stricter than Entra in one point: PKCE with S256 is demanded.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import uuid
-from dataclasses import dataclass
-from hmac import compare_digest
+from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qs, unquote_plus
 
 import orjson
-from joserfc import jwt
-from joserfc.jwk import RSAKey
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from calendar_app.sandbox.environment import MICROSOFT_CLIENT_ID, MICROSOFT_CLIENT_SECRET
+from calendar_app.sandbox.grants import CodeGrant, Grant, Grants
 from calendar_app.sandbox.microsoft import scopes as known_scopes
 from calendar_app.sandbox.microsoft.administrators import Administrators
-from calendar_app.sandbox.microsoft.grants import Grant, Grants
-from calendar_app.sandbox.microsoft.mailboxes import ADDRESS, TENANT_ID, Mailbox, Mailboxes
-from calendar_app.sandbox.microsoft.redirects import redirect
+from calendar_app.sandbox.microsoft.mailboxes import TENANT_ID, Mailboxes
 from calendar_app.sandbox.microsoft.rules import APPROVAL, ASSIGNED, CONDITIONAL_ACCESS, MANAGED_DEVICE
-from calendar_app.sandbox.pages import Pages, form_of, refuse_cross_site
+from calendar_app.sandbox.oauth import AuthRequest, Form, IdTokens, OAuth, Refused, Words, client_of, fields
+from calendar_app.sandbox.pages import Pages
 from calendar_app.sandbox.rules import Rules
 
 Json = dict[str, Any]
 
-APP_NAME = "Almanac"
 _PROMPTS = frozenset({"login", "none", "consent", "select_account"})
-
-
-class Refused(Exception):
-    """An authorization request that cannot be followed; ``back`` is the error word for a redirect, if one is safe."""
-
-    def __init__(self, code: int, detail: str, back: str = "") -> None:
-        super().__init__(detail)
-        self.code, self.detail, self.back = code, detail, back
-
-
-@dataclass(frozen=True, slots=True)
-class AuthRequest:
-    """A checked authorization request."""
-
-    tenant: str
-    redirect_uri: str
-    scopes: tuple[str, ...]
-    state: str | None
-    challenge: str
-    nonce: str
-    prompt: str
-    login_hint: str
-    query: str
-
-    def back(self, **answer: str) -> RedirectResponse:
-        return redirect(self.redirect_uri, self.state, answer)
-
-
 _BLOCKED = {
     ASSIGNED: "AADSTS50105: Your administrator has configured the application to block users unless they are "
     "specifically granted ('assigned') access to the application.",
@@ -74,21 +38,91 @@ _BLOCKED = {
 """What Entra says instead of letting anybody in, while such a rule is on."""
 
 
-class OAuth:
-    """The endpoints; ``redirect_uris`` are the registered ones, compared exactly."""
+class MicrosoftGrants(Grants):
+    """Each refresh brings a new refresh token and leaves the older one alive for the rest of its 90 days. Access tokens
+    are opaque."""
+
+    refresh_token_life_ms = 90 * 86_400_000
+    begins: Mapping[str, str] = {"code": "1.AX0A", "access": "EwB", "refresh": "1.AX0A"}
+
+
+class MicrosoftOAuth(OAuth):
+    """The endpoints."""
+
+    provider, account_kind = "Microsoft", "Microsoft account"
+    client = (MICROSOFT_CLIENT_ID, MICROSOFT_CLIENT_SECRET)
+    texts = known_scopes.KNOWN
+    required = ("code", "redirect_uri", "code_verifier")
+    declined: Mapping[str, str] = {
+        "error": "access_denied",
+        "error_description": "AADSTS65004: User declined to consent to access the app.",
+        "error_subcode": "cancel",
+    }
+    approval_requested: Mapping[str, str] = {
+        "error": "access_denied",
+        "error_description": "AADSTS90095: Admin consent was requested.",
+    }
+    refusals: Mapping[str, Words] = {
+        "client": Words(
+            400,
+            "unauthorized_client",
+            "Application with identifier '{}' was not found in the directory.",
+            700016,
+        ),
+        "redirect": Words(
+            400,
+            "invalid_request",
+            "The redirect URI '{}' specified in the request does not match the ones registered.",
+            50011,
+        ),
+        "response_type": Words(
+            400, "unsupported_response_type", "response_type is not enabled for the application.", 700054
+        ),
+        "response_mode": Words(400, "invalid_request", "Only response_mode=query is offered here.", 90009),
+        "scope": Words(400, "invalid_scope", "The provided value for scope '{}' is not valid.", 70011),
+        "prompt": Words(400, "invalid_request", "Unsupported 'prompt' value.", 90023),
+        "challenge": Words(
+            400, "invalid_request", "Proof Key for Code Exchange with S256 is required.", 9002325
+        ),
+        "secret": Words(401, "invalid_client", "Invalid client secret provided.", 7000215),
+        "no_secret": Words(401, "invalid_client", "Invalid client secret provided.", 7000218),
+        "grant_type": Words(
+            400, "unsupported_grant_type", "The app requested an unsupported grant type '{}'.", 70003
+        ),
+        "missing": Words(
+            400, "invalid_request", "The request body must contain the following parameter: '{}'.", 900144
+        ),
+        "code": Words(400, "invalid_grant", "Invalid request. Request is malformed or invalid.", 9002313),
+        "used": Words(400, "invalid_grant", "OAuth2 Authorization code was already redeemed.", 54005),
+        "expired": Words(400, "invalid_grant", "The provided authorization code has expired.", 70008),
+        "other_redirect": Words(
+            400, "invalid_grant", "The reply address '{}' does not match the one used for the code.", 500112
+        ),
+        "verifier": Words(
+            400, "invalid_grant", "The Code_Verifier does not match the code_challenge supplied.", 501481
+        ),
+        "refresh": Words(
+            400, "invalid_grant", "The provided grant has expired due to it being revoked.", 50173
+        ),
+        "inactive": Words(400, "invalid_grant", "The refresh token has expired due to inactivity.", 700082),
+        "no_consent": Words(
+            400,
+            "invalid_grant",
+            "The user or administrator has not consented to use the application.",
+            65001,
+        ),
+        "device": Words(
+            400, "invalid_grant", "Your device is required to be managed to access this resource.", 530003
+        ),
+    }
 
     def __init__(
-        self,
-        mailboxes: Mailboxes,
-        grants: Grants,
-        pages: Pages,
-        redirect_uris: frozenset[str],
-        rules: Rules,
+        self, mailboxes: Mailboxes, grants: Grants, pages: Pages, redirect_uris: Iterable[str], rules: Rules
     ) -> None:
-        self.mailboxes, self.grants, self.pages, self.redirect_uris = mailboxes, grants, pages, redirect_uris
-        self.store, self.rules = mailboxes.store, rules
-        self.administrators = Administrators(grants, pages, redirect_uris, rules)
-        self._key: RSAKey | None = None
+        super().__init__(mailboxes.all, grants, pages, redirect_uris)
+        self.mailboxes, self.rules = mailboxes, rules
+        self.administrators = Administrators(self, rules)
+        self.id_tokens = IdTokens(mailboxes.store)
 
     def routes(self) -> list[Route]:
         base = "/{tenant}/oauth2/v2.0"
@@ -97,94 +131,43 @@ class OAuth:
             Route(f"{base}/authorize", self.decide, methods=["POST"]),
             *self.administrators.routes(),
             Route(f"{base}/token", self.token, methods=["POST"]),
-            Route("/{tenant}/discovery/v2.0/keys", self.keys, methods=["GET"]),
+            Route("/{tenant}/discovery/v2.0/keys", self.id_tokens.keys, methods=["GET"]),
             Route("/{tenant}/v2.0/.well-known/openid-configuration", self.configuration, methods=["GET"]),
         ]
 
-    def _checked(self, tenant: str, query: str) -> AuthRequest:
-        given = {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
-        if given.get("client_id") != MICROSOFT_CLIENT_ID:
-            raise Refused(
-                700016, f"Application with identifier '{given.get('client_id', '')}' was not found."
-            )
-        redirect_uri = given.get("redirect_uri", "")
-        if redirect_uri not in self.redirect_uris:
-            raise Refused(
-                50011,
-                f"The redirect URI '{redirect_uri}' specified in the request does not match the ones registered.",
-            )
-        scopes = known_scopes.canonical(given.get("scope", ""))
-        prompt, challenge = given.get("prompt", ""), given.get("code_challenge", "")
-        if given.get("response_type") != "code":
-            raise Refused(
-                700054, "response_type is not enabled for the application.", "unsupported_response_type"
-            )
+    def canonical(self, scope: str) -> tuple[str, ...] | None:
+        return known_scopes.canonical(scope)
+
+    def check(self, given: Mapping[str, str]) -> None:
         if given.get("response_mode", "query") != "query":
-            raise Refused(90009, "Only response_mode=query is offered here.", "invalid_request")
-        if scopes is None:
-            raise Refused(
-                70011,
-                f"The provided value for scope '{given.get('scope', '')}' is not valid.",
-                "invalid_scope",
-            )
-        if prompt and prompt not in _PROMPTS:
-            raise Refused(90023, "Unsupported 'prompt' value.", "invalid_request")
-        if not 43 <= len(challenge) <= 128 or given.get("code_challenge_method") != "S256":
-            raise Refused(9002325, "Proof Key for Code Exchange with S256 is required.", "invalid_request")
-        return AuthRequest(
-            tenant=tenant,
-            redirect_uri=redirect_uri,
-            scopes=scopes,
-            state=given.get("state"),
-            challenge=challenge,
-            nonce=given.get("nonce", ""),
-            prompt=prompt,
-            login_hint=given.get("login_hint", "").strip().lower(),
-            query=query,
-        )
+            raise Refused("response_mode")
+        if given.get("prompt", "") not in {"", *_PROMPTS}:
+            raise Refused("prompt")
+        if (
+            not 43 <= len(given.get("code_challenge", "")) <= 128
+            or given.get("code_challenge_method") != "S256"
+        ):
+            raise Refused("challenge")
 
-    async def authorize(self, request: Request) -> Response:
-        """The consent page; straight back where everything was allowed before and the person is known."""
-        try:
-            asked = self._checked(request.path_params["tenant"], request.url.query)
-        except Refused as refused:
-            return self._refusal(request, request.url.query, refused)
+    def without_page(self, request: Request, asked: AuthRequest) -> Response | None:
+        """Straight back where everything was allowed before and the person is known."""
         given = self.grants.consent(asked.login_hint)
-        if asked.prompt in ("", "none") and given and given >= set(asked.scopes):
-            return self._allowed(asked, asked.login_hint)
-        if asked.prompt == "none":
-            return asked.back(
-                error="interaction_required",
-                error_description="AADSTS50058: A silent sign-in request was sent.",
+        if asked.prompts <= {"none"} and given and given >= set(asked.scopes):
+            return self._answered(asked, asked.login_hint)
+        if "none" in asked.prompts:
+            return self.back(
+                asked.given,
+                {
+                    "error": "interaction_required",
+                    "error_description": "AADSTS50058: A silent sign-in request was sent.",
+                },
             )
-        return self._consent_page(request, asked)
+        return None
 
-    async def decide(self, request: Request) -> Response:
-        """``Allow`` or ``Deny`` on the consent page, which sends the authorization request along."""
-        refuse_cross_site(request)
-        form = await form_of(request)
-        query = form.get("request", "")
-        try:
-            asked = self._checked(request.path_params["tenant"], query)
-        except Refused as refused:
-            return self._refusal(request, query, refused)
-        if form.get("decision") == "request":
-            return asked.back(
-                error="access_denied",
-                error_description="AADSTS90095: Admin consent was requested.",
-            )
-        if form.get("decision") != "allow":
-            return asked.back(
-                error="access_denied",
-                error_description="AADSTS65004: User declined to consent to access the app.",
-                error_subcode="cancel",
-            )
-        email = form.get("email", "").strip().lower() or form.get("account", "").strip().lower()
-        if not ADDRESS.match(email):
-            return self._consent_page(request, asked, problem="Enter an e-mail address to continue.")
+    def allowed(self, request: Request, asked: AuthRequest, email: str, form: Form) -> Response:
         for rule, refusal in _BLOCKED.items():
             if rule in self.rules:
-                return asked.back(error="access_denied", error_description=refusal)
+                return self.back(asked.given, {"error": "access_denied", "error_description": refusal})
         if self.administrators.wanted(email, asked.scopes):
             return self.pages.render(
                 request,
@@ -193,128 +176,53 @@ class OAuth:
                 query=asked.query,
                 can_request=APPROVAL in self.rules,
             )
-        return self._allowed(asked, self.mailboxes.ensure(email).email)
+        return self._answered(asked, self.mailboxes.ensure(email).email)
 
-    def _allowed(self, asked: AuthRequest, email: str) -> Response:
-        grant = Grant(email, asked.tenant, asked.scopes)
-        code = self.grants.allow(grant, asked.redirect_uri, asked.challenge, asked.nonce)
-        return asked.back(code=code, session_state=str(uuid.uuid4()))
+    def _answered(self, asked: AuthRequest, email: str) -> Response:
+        code = self.code_for(asked, Grant(email, asked.scopes, asked.tenant))
+        return self.back(asked.given, {"code": code, "session_state": str(uuid.uuid4())})
 
-    def _consent_page(self, request: Request, asked: AuthRequest, problem: str = "") -> Response:
-        mailboxes = self.mailboxes.all()
-        known = {mailbox.email for mailbox in mailboxes}
-        typed = asked.login_hint if asked.login_hint not in known else ""
-        chosen = asked.login_hint if asked.login_hint in known else (mailboxes[0].email if mailboxes else "")
-        return self.pages.render(
-            request,
-            "consent.html",
-            400 if problem else 200,
-            provider="Microsoft",
-            account_kind="Microsoft account",
-            action=request.url.path,
-            app_name=APP_NAME,
-            accounts=mailboxes,
-            chosen="" if typed else chosen,
-            typed=typed,
-            identity=[known_scopes.KNOWN[name] for name in asked.scopes],
-            permissions=[],
-            query=asked.query,
-            problem=problem,
-        )
-
-    def _refusal(self, request: Request, query: str, refused: Refused) -> Response:
+    def refuse_request(self, request: Request, query: str, refused: Refused) -> Response:
         """Back to a registered address where the error may be told there; else a page."""
-        given = {name: values[-1] for name, values in parse_qs(query).items()}
-        if refused.back:
-            answer = {"error": refused.back, "error_description": f"AADSTS{refused.code}: {refused.detail}"}
-            return redirect(given["redirect_uri"], given.get("state"), answer)
-        return self.pages.render(
-            request,
-            "refused.html",
-            400,
-            provider="Microsoft",
-            error=f"AADSTS{refused.code}",
-            detail=refused.detail,
-            code=400,
-        )
+        words = self.refusals[refused.reason]
+        detail = words.detail.format(refused.sent)
+        if refused.reason in ("client", "redirect"):
+            return self.refusal_page(request, f"AADSTS{words.number}", detail)
+        told = {"error": words.error, "error_description": f"AADSTS{words.number}: {detail}"}
+        return self.back(fields(query), told)
 
-    async def token(self, request: Request) -> Response:
-        """Exchanges a code, or refreshes; errors in Entra's words and shape."""
-        form = dict(await form_of(request))
-        tenant, kind = request.path_params["tenant"], form.get("grant_type", "")
-        if not kind:
-            return self._missing("grant_type")
-        client_id, secret = _client(request, form)
+    def prove_client(self, request: Request, form: Mapping[str, str]) -> None:
+        if not form.get("grant_type"):
+            raise Refused("missing", "grant_type")
+        client_id, secret = client_of(request, form)
         if client_id != MICROSOFT_CLIENT_ID:
-            detail = f"Application with identifier '{client_id}' was not found in the directory '{tenant}'."
-            return self._error(400, "unauthorized_client", 700016, detail)
-        if not compare_digest(secret.encode(), MICROSOFT_CLIENT_SECRET.encode()):
-            code = 7000215 if secret else 7000218
-            return self._error(401, "invalid_client", code, "Invalid client secret provided.")
-        if kind == "authorization_code":
-            return self._exchange(request, form)
-        if kind == "refresh_token":
-            return self._refresh(request, form)
-        return self._error(
-            400, "unsupported_grant_type", 70003, f"The app requested an unsupported grant type '{kind}'."
-        )
+            raise Refused("client", client_id)
+        if not secret:
+            raise Refused("no_secret")
+        super().prove_client(request, form)
 
-    def _exchange(self, request: Request, form: dict[str, str]) -> Response:
-        for name in ("code", "redirect_uri", "code_verifier"):
-            if not form.get(name):
-                return self._missing(name)
-        found = self.grants.redeem(form["code"])
-        if found is None:
-            return self._error(
-                400, "invalid_grant", 9002313, "Invalid request. Request is malformed or invalid."
-            )
-        if found.used:
-            return self._error(400, "invalid_grant", 54005, "OAuth2 Authorization code was already redeemed.")
-        if found.expired:
-            return self._error(400, "invalid_grant", 70008, "The provided authorization code has expired.")
-        if found.redirect_uri != form["redirect_uri"]:
-            detail = f"The reply address '{form['redirect_uri']}' does not match the one used for the code."
-            return self._error(400, "invalid_grant", 500112, detail)
-        if not found.proves(form["code_verifier"]):
-            return self._error(
-                400, "invalid_grant", 501481, "The Code_Verifier does not match the code_challenge supplied."
-            )
+    def tokens(self, request: Request, form: Mapping[str, str], found: CodeGrant) -> Response:
         return self._tokens(request, found.grant, form, nonce=found.nonce)
 
-    def _refresh(self, request: Request, form: dict[str, str]) -> Response:
+    def refreshed(self, request: Request, form: Mapping[str, str]) -> Response:
         if not form.get("refresh_token"):
-            return self._missing("refresh_token")
+            raise Refused("missing", "refresh_token")
         asked = known_scopes.canonical(form["scope"]) if form.get("scope") else ()
         if asked is None:
-            return self._error(
-                400,
-                "invalid_scope",
-                70011,
-                "The provided value for the input parameter 'scope' is not valid.",
-            )
-        found = self.grants.refreshed(form["refresh_token"])
-        if found == "expired":
-            return self._error(
-                400, "invalid_grant", 700082, "The refresh token has expired due to inactivity."
-            )
-        if not isinstance(found, Grant):
-            return self._error(
-                400, "invalid_grant", 50173, "The provided grant has expired due to it being revoked."
-            )
-        if not set(asked) <= self.grants.consent(found.mailbox) | known_scopes.IDENTITY:
-            return self._error(
-                400,
-                "invalid_grant",
-                65001,
-                "The user or administrator has not consented to use the application.",
-            )
-        kept = (*asked, known_scopes.OFFLINE) if asked else found.scopes
-        return self._tokens(request, Grant(found.mailbox, found.tenant, tuple(dict.fromkeys(kept))), form)
+            raise Refused("scope", form["scope"])
+        found = self.grants.known("refresh", form["refresh_token"])
+        if found is None:
+            raise Refused("refresh")
+        if self.grants.has_ended(found):
+            raise Refused("inactive")
+        if not set(asked) <= self.grants.consent(found.account) | known_scopes.IDENTITY:
+            raise Refused("no_consent")
+        kept = tuple(dict.fromkeys((*asked, known_scopes.OFFLINE))) if asked else found.scopes
+        return self._tokens(request, Grant(found.account, kept, found.tenant), form)
 
-    def _tokens(self, request: Request, grant: Grant, form: dict[str, str], nonce: str = "") -> Response:
+    def _tokens(self, request: Request, grant: Grant, form: Mapping[str, str], nonce: str = "") -> Response:
         if MANAGED_DEVICE in self.rules:
-            detail = "Your device is required to be managed to access this resource."
-            return self._error(400, "invalid_grant", 530003, detail)
+            raise Refused("device")
         life = max(self.grants.access_token_life - 1, 0)
         answer: Json = {
             "token_type": "Bearer",
@@ -325,48 +233,20 @@ class OAuth:
         }
         if known_scopes.OFFLINE in grant.scopes:
             answer["refresh_token"] = self.grants.issue("refresh", grant)
-        mailbox = self.mailboxes.get(grant.mailbox)
+        mailbox = self.mailboxes.get(grant.account)
         if "openid" in grant.scopes:
-            answer["id_token"] = self._id_token(request, mailbox, grant, nonce)
+            claims: Json = {"sub": mailbox.id, "oid": mailbox.id, "tid": TENANT_ID, "ver": "2.0"}
+            if "profile" in grant.scopes:
+                claims |= {"name": mailbox.name, "preferred_username": mailbox.email}
+            if "email" in grant.scopes:
+                claims["email"] = mailbox.email
+            claims |= {"nonce": nonce} if nonce else {}
+            issuer = f"{_entra(request)}/{TENANT_ID}/v2.0"
+            answer["id_token"] = self.id_tokens.encode(issuer, MICROSOFT_CLIENT_ID, claims)
         if form.get("client_info") == "1":
             info = orjson.dumps({"uid": mailbox.id, "utid": TENANT_ID})
             answer["client_info"] = base64.urlsafe_b64encode(info).decode().rstrip("=")
         return JSONResponse(answer, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
-
-    def _id_token(self, request: Request, mailbox: Mailbox, grant: Grant, nonce: str) -> str:
-        now = int(self.store.now().timestamp())
-        claims: Json = {
-            "aud": MICROSOFT_CLIENT_ID,
-            "iss": f"{_entra(request)}/{TENANT_ID}/v2.0",
-            "iat": now,
-            "nbf": now,
-            "exp": now + 3600,
-            "sub": mailbox.id,
-            "oid": mailbox.id,
-            "tid": TENANT_ID,
-            "ver": "2.0",
-        }
-        if "profile" in grant.scopes:
-            claims |= {"name": mailbox.name, "preferred_username": mailbox.email}
-        if "email" in grant.scopes:
-            claims["email"] = mailbox.email
-        claims |= {"nonce": nonce} if nonce else {}
-        key = self._signing_key()
-        return jwt.encode({"alg": "RS256", "kid": key.kid, "typ": "JWT"}, claims, key)
-
-    def _signing_key(self) -> RSAKey:
-        if self._key is None:
-            made = self.store.secret(
-                "id_token_key", lambda: RSAKey.generate_key(2048).as_pem(private=True).decode()
-            )
-            self._key = RSAKey.import_key(made)
-            self._key.ensure_kid()
-        return self._key
-
-    async def keys(self, _request: Request) -> Response:
-        """The public key of ID tokens, as a JWK set."""
-        key = self._signing_key()
-        return JSONResponse({"keys": [{**key.as_dict(private=False), "use": "sig", "alg": "RS256"}]})
 
     async def configuration(self, request: Request) -> Response:
         """OpenID Connect Discovery 1.0."""
@@ -386,39 +266,24 @@ class OAuth:
             }
         )
 
-    def _missing(self, name: str) -> Response:
-        detail = f"The request body must contain the following parameter: '{name}'."
-        return self._error(400, "invalid_request", 900144, detail)
-
-    def _error(self, status: int, error: str, code: int, detail: str) -> Response:
+    def error(self, refused: Refused) -> Response:
         """https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#error-response-1"""
+        words = self.refusals[refused.reason]
         trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
-        stamp = f"{self.store.now():%Y-%m-%d %H:%M:%SZ}"
+        stamp = f"{self.mailboxes.store.now():%Y-%m-%d %H:%M:%SZ}"
         body = {
-            "error": error,
-            "error_description": f"AADSTS{code}: {detail} Trace ID: {trace} Correlation ID: {correlation} "
-            f"Timestamp: {stamp}",
-            "error_codes": [code],
+            "error": words.error,
+            "error_description": f"AADSTS{words.number}: {words.detail.format(refused.sent)} Trace ID: {trace} "
+            f"Correlation ID: {correlation} Timestamp: {stamp}",
+            "error_codes": [words.number],
             "timestamp": stamp,
             "trace_id": trace,
             "correlation_id": correlation,
-            "error_uri": f"https://login.microsoftonline.com/error?code={code}",
+            "error_uri": f"https://login.microsoftonline.com/error?code={words.number}",
         }
-        return JSONResponse(body, status, headers={"Cache-Control": "no-store"})
+        return JSONResponse(body, words.status, headers={"Cache-Control": "no-store"})
 
 
 def _entra(request: Request) -> str:
     """The address of this Entra, as the caller reached it."""
     return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
-
-
-def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
-    """``client_secret_post`` or ``client_secret_basic`` (RFC 6749 §2.3.1)."""
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            name, _, secret = base64.b64decode(value).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return "", ""
-        return unquote_plus(name), unquote_plus(secret)
-    return form.get("client_id", ""), form.get("client_secret", "")

@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, Mount
 
+from calendar_app.sandbox.delivery import Delivery
+from calendar_app.sandbox.grants import SCHEMA as GRANTS
 from calendar_app.sandbox.microsoft import ids
-from calendar_app.sandbox.microsoft.delivery import Deliver, HttpDelivery, Reply
 from calendar_app.sandbox.microsoft.error import GraphError
 from calendar_app.sandbox.microsoft.events import Events
-from calendar_app.sandbox.microsoft.grants import ACCESS_TOKEN_LIFE_S, Grants
 from calendar_app.sandbox.microsoft.graph_api import GraphApi
 from calendar_app.sandbox.microsoft.mailboxes import COLORS, Calendar, Mailbox, Mailboxes
-from calendar_app.sandbox.microsoft.oauth import OAuth
+from calendar_app.sandbox.microsoft.oauth import MicrosoftGrants, MicrosoftOAuth
 from calendar_app.sandbox.microsoft.resource import Stored
 from calendar_app.sandbox.microsoft.rules import RULES
 from calendar_app.sandbox.microsoft.schema import SCHEMA
 from calendar_app.sandbox.microsoft.seed import plant
 from calendar_app.sandbox.microsoft.seed import weekly as every_week
-from calendar_app.sandbox.microsoft.subscriptions import RETRY_AFTER_S, Subscriptions
+from calendar_app.sandbox.microsoft.subscriptions import Subscriptions
 from calendar_app.sandbox.microsoft.zones import windows_name, written
 from calendar_app.sandbox.pages import Pages
 from calendar_app.sandbox.rules import Rules
@@ -35,7 +34,7 @@ from calendar_app.sandbox.stand_in import (
     HeldCalendar,
     HeldEvent,
     Listed,
-    Push,
+    OAuthStandIn,
 )
 from calendar_app.sandbox.store import Clock, Store
 
@@ -49,11 +48,10 @@ _NOTICES = {
 }
 
 
-class MicrosoftStandIn:
+class MicrosoftStandIn(OAuthStandIn):
     """:class:`calendar_app.sandbox.stand_in.StandIn` over a store of its own.
 
-    ``push`` stands between a notification and its address (fault switches); handshakes go past it. ``api.gate.latency``
-    makes Graph's answers slower, so that parallel calls can meet its limit.
+    ``api.gate.latency`` makes Graph's answers slower, so that parallel calls can meet its limit.
     """
 
     key, title = "microsoft", "Microsoft 365"
@@ -67,48 +65,28 @@ class MicrosoftStandIn:
         redirect_uris: Iterable[str],
         *,
         public_url: str,
-        deliver: Deliver | None = None,
-        push: Push | None = None,
-        push_retry_after: tuple[float, ...] = RETRY_AFTER_S,
-        access_token_seconds: int = ACCESS_TOKEN_LIFE_S,
+        delivery: Delivery | None = None,
+        access_token_seconds: int | None = None,
     ) -> None:
-        self.store = Store(store_path, clock, SCHEMA)
+        self.store = Store(store_path, clock, GRANTS + SCHEMA)
+        self.delivery = delivery or Delivery()
         self.rules = Rules(RULES)
         self.mailboxes = Mailboxes(self.store)
         self.events = Events(self.store, self.mailboxes)
-        self.grants = Grants(self.store, access_token_seconds)
-        self._http = HttpDelivery()
-        self._deliver, self._push = deliver or self._http, push
+        self.grants = MicrosoftGrants(self.store, access_token_seconds)
         self.subscriptions = Subscriptions(
-            self.store, self.mailboxes, self._send, self.events.etag_of, self.rules, push_retry_after
+            self.store, self.mailboxes, self.delivery, self.events.etag_of, self.rules
         )
         self.api = GraphApi(
             self.mailboxes, self.events, self.grants, self.subscriptions, public_url, self.rules
         )
-        self._oauth = OAuth(self.mailboxes, self.grants, pages, frozenset(redirect_uris), self.rules)
+        self._oauth = MicrosoftOAuth(self.mailboxes, self.grants, pages, redirect_uris, self.rules)
         plant(self.mailboxes, self.events)
         self.store.on_change = self.subscriptions.changed
         self.grants.on_withdrawn = lambda email: self.send_notice("subscriptionRemoved", email)
 
-    async def _send(self, address: str, body: Json | None) -> Reply:
-        if self._push is None or body is None:
-            return await self._deliver(address, body)
-
-        async def deliver() -> int:
-            return (await self._deliver(address, body)).status
-
-        return Reply(await self._push(deliver))
-
     def routes(self) -> Sequence[BaseRoute]:
         return [Mount("/graph/v1.0", routes=self.api.routes()), *self._oauth.routes()]
-
-    async def close(self) -> None:
-        await self.subscriptions.close()
-        await self._http.close()
-        self.store.close()
-
-    def sequence(self) -> int:
-        return self.store.sequence()
 
     def accounts(self, listed: Listed = FOR_THE_PAGE) -> Sequence[HeldAccount]:
         return [self._account(mailbox, listed) for mailbox in self.mailboxes.all()]
@@ -169,16 +147,6 @@ class MicrosoftStandIn:
 
     def set_role(self, calendar_id: str, role: str) -> None:
         self.mailboxes.set_role(self._calendar(calendar_id), role)
-
-    def remove_access(self, email: str) -> None:
-        self.grants.withdraw(email)
-
-    def account_of(self, headers: Headers) -> str:
-        grant = self.grants.find(headers.get("authorization", "").partition(" ")[2])
-        return grant.mailbox if grant else ""
-
-    def expire_access_tokens(self, account: str | None) -> None:
-        self.grants.expire_access_tokens(account)
 
     def expire_sync_tokens(self, calendar_id: str | None) -> None:
         self.mailboxes.expire_sync_tokens(self._calendar(calendar_id).id if calendar_id else None)

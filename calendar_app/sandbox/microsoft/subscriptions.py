@@ -9,7 +9,6 @@ allowed too, to loopback addresses only.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import secrets
 import sqlite3
@@ -20,9 +19,10 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import httpx
+import orjson
 
-from calendar_app.sandbox.microsoft import delivery, ids
-from calendar_app.sandbox.microsoft.delivery import Deliver, check_address, invalid
+from calendar_app.sandbox.delivery import Delivery, may_receive
+from calendar_app.sandbox.microsoft import ids
 from calendar_app.sandbox.microsoft.error import GraphError, bad_request
 from calendar_app.sandbox.microsoft.mailboxes import TENANT_ID, Calendar, Mailboxes
 from calendar_app.sandbox.microsoft.odata import words
@@ -36,7 +36,7 @@ Json = dict[str, Any]
 
 LONGEST_LIFE_MS = 10_080 * 60_000
 WARNED_BEFORE_MS = 15 * 60_000
-RETRY_AFTER_S = (0.2, 1.0, 3.0)
+VALIDATION_SECONDS = 10.0
 LARGEST_BATCH = 100
 LIFECYCLE = ("reauthorizationRequired", "subscriptionRemoved", "missed")
 
@@ -57,7 +57,8 @@ _RESOURCE = re.compile(
     r"^/?(?:me|users/(?P<user>[^/]+))/(?:events|calendar/events|calendars(?:/(?P<id>[^/']+)|\('(?P<quoted>[^']+)'\))/events)$",
     re.IGNORECASE,
 )
-_log = logging.getLogger(__name__)
+_JSON = {"Content-Type": "application/json"}
+_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 class Subscriptions:
@@ -67,15 +68,13 @@ class Subscriptions:
         self,
         store: Store,
         mailboxes: Mailboxes,
-        deliver: Deliver,
+        delivery: Delivery,
         etag_of: Callable[[str], str],
         rules: Rules,
-        retry_after: tuple[float, ...] = RETRY_AFTER_S,
     ) -> None:
-        self.store, self.mailboxes, self.deliver, self.etag_of = store, mailboxes, deliver, etag_of
-        self.retry_after, self.rules = retry_after, rules
+        self.store, self.mailboxes, self.delivery, self.etag_of = store, mailboxes, delivery, etag_of
+        self.rules = rules
         self._authorized: dict[str, int] = {}
-        self._running: set[asyncio.Task[None]] = set()
         self._missed: set[str] = set()
 
     async def create(self, email: str, body: object, *, immutable: bool, authorized_until: int) -> Json:
@@ -222,12 +221,6 @@ class Subscriptions:
                 (self.store.now_ms(), email),
             )
 
-    async def close(self) -> None:
-        """Ends what is still being delivered."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-
     def _vouched_until(self, row: sqlite3.Row) -> int:
         """When its access token ends; for a subscription of before a restart, when it ends itself."""
         return int(self._authorized.get(row["id"], row["expires"]))
@@ -273,8 +266,8 @@ class Subscriptions:
         joint = "&" if urlsplit(address).query else "?"
         try:
             reply = await asyncio.wait_for(
-                self.deliver(f"{address}{joint}{urlencode({'validationToken': token})}", None),
-                delivery.VALIDATION_SECONDS,
+                self.delivery.ask(f"{address}{joint}{urlencode({'validationToken': token})}", _TEXT),
+                VALIDATION_SECONDS,
             )
         except (httpx.HTTPError, TimeoutError) as error:
             raise _refused_handshake("Subscription validation request timed out.") from error
@@ -335,25 +328,28 @@ class Subscriptions:
             )
 
     def _start(self, row: sqlite3.Row, address: str, body: Json) -> None:
-        task = asyncio.get_running_loop().create_task(self._send(row, address, body))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self.delivery.start(self._send(row, address, orjson.dumps(body)))
 
-    async def _send(self, row: sqlite3.Row, address: str, body: Json) -> None:
-        for pause in (*self.retry_after, None):
-            try:
-                if 200 <= (await self.deliver(address, body)).status < 300:
-                    break
-            except httpx.HTTPError as error:
-                _log.info("Notification to %s failed: %s", address, type(error).__name__)
-            if pause is not None:
-                await asyncio.sleep(pause)
-        else:
+    async def _send(self, row: sqlite3.Row, address: str, content: bytes) -> None:
+        async def taken() -> bool:
+            return 200 <= await self.delivery.send(address, _JSON, content) < 300
+
+        if not await self.delivery.try_until(taken):
             self._missed.add(row["id"])
-            return
-        if row["id"] in self._missed:
+        elif row["id"] in self._missed:
             self._missed.discard(row["id"])
             self._say(row, "missed")
+
+
+def check_address(address: str) -> None:
+    """:raises GraphError: 400 where Graph would not deliver there."""
+    if not may_receive(address):
+        raise invalid(f"The notification URL '{address}' must be an absolute HTTPS address.")
+
+
+def invalid(message: str) -> GraphError:
+    """Graph's refusal of what a subscription says."""
+    return GraphError(400, "InvalidRequest", message)
 
 
 def _known(body: object, names: frozenset[str]) -> Json:

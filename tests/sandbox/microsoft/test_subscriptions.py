@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from calendar_app.sandbox.microsoft import delivery
+from calendar_app.sandbox.microsoft import subscriptions
 from tests.sandbox.microsoft.client import (
     OWNER,
     Json,
@@ -128,7 +128,7 @@ def test_a_handshake_that_takes_too_long(
     graph: httpx.Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Graph waits ten seconds; here a tenth of one."""
-    monkeypatch.setattr(delivery, "VALIDATION_SECONDS", 0.1)
+    monkeypatch.setattr(subscriptions, "VALIDATION_SECONDS", 0.1)
 
     async def slow(token: str) -> Response:
         await asyncio.sleep(1)
