@@ -19,6 +19,7 @@ PUBLIC = {
     "/book/demo": "Demo",
     "/book/demo/intro": "Intro call",
     "/manage/made-up": "Page not found",
+    "/my": "Your bookings",
 }
 PRIVATE = {
     "/dashboard": "Dashboard",

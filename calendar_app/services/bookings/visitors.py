@@ -17,7 +17,7 @@ from calendar_app.settings import get_settings
 
 COOKIE = "almanac_visitor"
 LIFE_SECONDS = 30 * 86_400
-NEW = "60 per 10 minutes"
+NEW = "300 per 10 minutes"
 """How many new browsers of one address are told apart."""
 _LONGEST = 200
 
