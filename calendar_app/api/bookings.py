@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.cors import check_site
 from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
 from calendar_app.api.fields import Instant, Key, Words
 from calendar_app.api.idempotency import Idempotent, Keep
+from calendar_app.domain.intake import CAMPAIGN_LENGTH
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services.bookings import create as booking_create
 from calendar_app.services.bookings import holds, ics, transitions
@@ -54,6 +55,16 @@ class HoldOut(BaseModel):
     expires_at: datetime
 
 
+class CampaignIn(_Body):
+    """Where the customer came from, as links of campaigns say it."""
+
+    utm_source: str = Field(default="", max_length=CAMPAIGN_LENGTH)
+    utm_medium: str = Field(default="", max_length=CAMPAIGN_LENGTH)
+    utm_campaign: str = Field(default="", max_length=CAMPAIGN_LENGTH)
+    utm_term: str = Field(default="", max_length=CAMPAIGN_LENGTH)
+    utm_content: str = Field(default="", max_length=CAMPAIGN_LENGTH)
+
+
 class BookingIn(_Body):
     """``timezone`` is the customer's; ``answers`` by question id; ``duration`` in minutes, the first by default."""
 
@@ -63,6 +74,7 @@ class BookingIn(_Body):
     name: str
     email: str
     answers: dict[str, Any] = {}
+    campaign: CampaignIn | None = None
     duration: int | None = None
     hold_id: Key | None = None
 
@@ -113,6 +125,7 @@ class BookingOut(BaseModel):
     name: str
     email: str
     answers: dict[str, Any]
+    campaign: dict[str, str]
     location: str
     color: str
     hosts: list[HostOut]
@@ -190,6 +203,7 @@ def create_booking(
             duration=body.duration,
             hold_id=body.hold_id,
             actor=actor,
+            campaign=body.campaign.model_dump() if body.campaign else None,
             client=client_address(request),
             keep=keep,
         )

@@ -28,6 +28,11 @@ _MAX_OPTIONS = 200
 _BIGGEST_NUMBER = 1e15
 
 
+CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+"""Parameters that links of a campaign carry (Google Analytics, "Campaign parameters")."""
+CAMPAIGN_LENGTH = 200
+
+
 class QuestionType(StrEnum):
     TEXT = "text"
     TEXTAREA = "textarea"
@@ -247,3 +252,15 @@ def _number(question: Question, value: object, part: str) -> int | float | None:
     if question.maximum is not None and value > question.maximum:
         raise InvalidInput(f"This must be at most {question.maximum:g}.", field=part)
     return value
+
+
+def clean_campaign(given: Mapping[str, object]) -> dict[str, str]:
+    """Those of :data:`CAMPAIGN` that are given, cut to :data:`CAMPAIGN_LENGTH`. What cannot be kept is left out: the
+    customer has typed none of it."""
+    found = {}
+    for name in CAMPAIGN:
+        value = given.get(name)
+        text = "".join(char for char in value if char.isprintable()) if isinstance(value, str) else ""
+        if text := text.strip()[:CAMPAIGN_LENGTH]:
+            found[name] = text
+    return found

@@ -8,13 +8,14 @@ shown in :mod:`calendar_app.services.bookings.queries`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sqlmodel import Session
 
 from calendar_app.db.session import clock, reading
 from calendar_app.db.tables import Booking, EventType
-from calendar_app.domain.intake import clean_answers, clean_email, clean_name, parse_questions
+from calendar_app.domain.intake import clean_answers, clean_campaign, clean_email, clean_name, parse_questions
 from calendar_app.domain.timespan import instant
 from calendar_app.services.availability import snapshot as slot_snapshot
 from calendar_app.services.availability.slots import check_active, check_moment, check_zone
@@ -39,6 +40,7 @@ def create_booking(
     actor: Actor | None = None,
     client: str = "",
     visitor: str = "",
+    campaign: Mapping[str, object] | None = None,
     keep: Callable[[Session, BookingView], None] | None = None,
     now: datetime | None = None,
 ) -> BookingView:
@@ -47,8 +49,8 @@ def create_booking(
     ``hold_id`` is the id that :func:`calendar_app.services.bookings.holds.create` gave this visitor; with one that
     has been booked with, the answer is the booking that was made then. ``actor``: whoever is signed in; one who works
     in the workspace books for the customer, may use event types that are not public, and is not counted under
-    ``client``, the visitor's address, and ``visitor``, their browser where it is known. ``keep`` runs last in the
-    transaction, with the answer.
+    ``client``, the visitor's address, and ``visitor``, their browser where it is known. ``campaign``: where they came
+    from, see :func:`calendar_app.domain.intake.clean_campaign`. ``keep`` runs last in the transaction, with the answer.
 
     :raises InvalidInput: the zone, the person or the answers; or the time has passed (``in_the_past``).
     :raises SlotUnavailable: taken meanwhile, at a provider too, or not offered.
@@ -73,6 +75,7 @@ def create_booking(
                 allow(client, email, visitor)
             row = slot_snapshot.event_type_for(session, event_type_id, actor)
             wish = _wish(session, row, start, zone, name, email, answers or {}, duration, hold_id, now)
+            wish = replace(wish, campaign=clean_campaign(campaign or {}))
             tries = placement.prepare(session, [wish], now)
         made = placement.place(tries, actor, now, write)
     except (placement.Refused, holds.AlreadyUsed) as refused:

@@ -77,6 +77,7 @@ class Wish:
     hold: holds.Held | None = None
     hold_row: str | None = None
     order_id: str | None = None
+    campaign: dict[str, str] = field(default_factory=dict)
 
 
 class Refused(Exception):
@@ -349,6 +350,7 @@ def _new_booking(row: EventType, wish: Wish, slot: Slot, status: Status, created
         location=row.location,
         color=color if row.color or row.category or row.priority else "",
         order_id=wish.order_id,
+        campaign=wish.campaign,
         created_at=created_at,
         uid=f"{booking_id}@{urlsplit(get_settings().public_url).hostname or 'almanac'}",
     )

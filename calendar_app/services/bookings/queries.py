@@ -96,6 +96,7 @@ class BookingView:
     name: str
     email: str
     answers: dict[str, Any]
+    campaign: dict[str, str]
     answers_in_words: tuple[tuple[str, str], ...]
     location: str
     color: str
@@ -294,6 +295,7 @@ def views(session: Session, rows: Sequence[Booking], *, full: bool) -> list[Book
             workspaces[row.workspace_id],
             hosts[row.id],
             receipts.get(row.id, []),
+            full=full,
         )
         for row in rows
     ]
@@ -316,7 +318,7 @@ def view_of_new(
         for one in writes
     ]
     people = [BookingHostView(person.id, person.name, person.email) for person in hosts]
-    return _view(row, event_type, workspace, people, receipts)
+    return _view(row, event_type, workspace, people, receipts, full=full)
 
 
 def _by_id(session: Session, table: Any, ids: Iterable[str]) -> dict[str, Any]:
@@ -375,6 +377,8 @@ def _view(
     workspace: Workspace,
     hosts: Iterable[BookingHostView],
     receipts: Sequence[tuple[str, ReceiptView]],
+    *,
+    full: bool,
 ) -> BookingView:
     ids: dict[str, str] = {}
     for remote_id, receipt in receipts:
@@ -396,6 +400,7 @@ def _view(
         name=row.name,
         email=row.email,
         answers=row.answers,
+        campaign=row.campaign if full else {},
         answers_in_words=tuple(event_type_answers.answers_in_words(row, event_type)),
         location=row.location,
         color=row.color,

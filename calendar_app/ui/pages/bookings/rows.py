@@ -142,6 +142,7 @@ def as_detail(
         Fact("Host", ", ".join(host.name for host in view.hosts)),
     ]
     facts += [Fact("Location", view.location)] if view.location else []
+    facts += [Fact("Came from", " · ".join(view.campaign.values()))] if view.campaign else []
     facts += [Fact("Reason", view.cancel_reason)] if view.cancel_reason else []
     receipts = [
         Receipt(
