@@ -76,7 +76,10 @@ def page(
 
 def html(visit: Visit, text: str, status: int, headers: Mapping[str, str]) -> Response:
     """Text as an answer, compressed where that is worth it and the browser takes it."""
-    body, found = text.encode(), {**headers, "Vary": "Accept-Encoding, Accept-Language, Cookie"}
+    body, found = (
+        text.encode(),
+        {**headers, "Vary": "Accept-Encoding, Accept-Language, Cookie, Sec-Fetch-Dest"},
+    )
     if len(body) >= _LEAST_TO_COMPRESS and takes_gzip(visit.request.headers):
         body, found["Content-Encoding"] = gzip.compress(body, 5, mtime=0), "gzip"
     return Response(body, status, headers=found, media_type="text/html; charset=utf-8")

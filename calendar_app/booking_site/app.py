@@ -25,7 +25,7 @@ from calendar_app.services.workspaces.settings import Look
 
 log = logging.getLogger(__name__)
 
-PREFIXES = ("/book", "/manage", "/my", answers.STATIC)
+PREFIXES = ("/book", "/manage", "/my", answers.STATIC, "/embed.js")
 
 
 def create_site() -> FastAPI:

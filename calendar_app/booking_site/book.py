@@ -118,6 +118,7 @@ def details(request: Request, workspace: str, kind: str, token: str) -> Response
             view = booking_queries.by_token(signed_links.token(form.state.booking_id))
             return _after(visit, path_of(workspace, kind), view)
         return _used(form)
+    form.typed = visit.prefill
     form.asks_approval = _asks_approval(form)
     return _shown(form)
 
@@ -188,7 +189,13 @@ def booked(request: Request, workspace: str, kind: str, token: str) -> Response:
     if view.status not in ("pending", "confirmed"):
         return answers.see_other(visit, shown.manage)
     return answers.page(
-        visit, "booked.html", embeddable=True, secret=True, facts=shown, path=path_of(workspace, kind)
+        visit,
+        "booked.html",
+        embeddable=True,
+        secret=True,
+        facts=shown,
+        view=view,
+        path=path_of(workspace, kind),
     )
 
 
@@ -244,10 +251,12 @@ def _book(form: _Form) -> BookingView:
         hold_id=form.hold_id or None,
         client=visit.client,
         visitor=visit.known_visitor(),
+        campaign=visit.campaign,
     )
 
 
 def _after(visit: Visit, path: str, view: BookingView) -> Response:
+    visit.forget_prefill()
     return answers.see_other(visit, visit.link(f"{path}/booked/{view.manage_token}", duration=""))
 
 
@@ -367,6 +376,7 @@ def _shown(form: _Form, status: int = 200) -> Response:
         again=visit.link(f"{path}/hold/{form.token}/again"),
         back=visit.link(path, day=local.date().isoformat(), hold=form.token),
         path=path,
+        typed_key=f"{path}#{answers.digest(repr(visit.prefill))}" if visit.prefill else path,
     )
 
 

@@ -123,7 +123,7 @@ def zone_page(visit: Visit, path: str, home: str, *, secret: bool = False) -> Re
         rows=rows,
         typed=typed,
         back=visit.link(path, **carried),
-        carried={**carried, "tz": shown, "lang": visit.params.get("lang", "")},
+        carried={**visit.kept, **carried, "tz": shown},
         shown=zones.described(shown, visit.now, locale),
         utc=link("UTC"),
     )

@@ -59,7 +59,7 @@ def of(visit: Visit, view: BookingView) -> Facts:
         name=view.name,
         email=view.email,
         location=view.location,
-        manage=visit.link(manage, tz="", duration=""),
+        manage=visit.link(manage, tz="", duration="", embed=""),
         ics=f"{manage}/booking.ics",
         google=google_link(view.title, view.start, view.end, view.location),
         outlook=outlook_link(view.title, view.start, view.end, view.location),

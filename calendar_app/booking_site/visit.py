@@ -20,6 +20,7 @@ from starlette.responses import Response
 from calendar_app import translations
 from calendar_app.booking_site import formats, zones
 from calendar_app.clock import utc_now
+from calendar_app.domain.intake import clean_campaign
 from calendar_app.errors import NotFound
 from calendar_app.services.bookings import visitors
 from calendar_app.services.common import rate_limits, signed_links
@@ -31,7 +32,10 @@ ZONE_COOKIE, LANGUAGE_COOKIE, HOLDS_COOKIE = "almanac_zone", "almanac_language",
 MOST_HOLDS = 4
 """Holds of one browser on one event type that it is told apart by."""
 DAY_SECONDS, YEAR_SECONDS = 86_400, 365 * 86_400
-_CARRIED = ("tz", "duration", "lang", "clock")
+_CARRIED = ("tz", "duration", "lang", "clock", "embed")
+_PREFILLED = ("name", "email", "guests", "phone", "notes")
+_MOST_PREFILLED, _LONGEST_PREFILLED = 30, 500
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?", re.ASCII)
 _MONTH = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
 
 
@@ -73,6 +77,42 @@ class Visit:
         return found
 
     @property
+    def framed(self) -> bool:
+        """Whether the page is shown in a frame, as its address or the browser says (Fetch Metadata)."""
+        return bool(self.params.get("embed")) or self.request.headers.get("sec-fetch-dest") == "iframe"
+
+    @property
+    def around(self) -> str:
+        """The origin of the page around the frame, as the address says; only it is told what happens in the frame."""
+        match = _ORIGIN.fullmatch(self.params.get("embed", ""))
+        return match[0] if match and self.framed else ""
+
+    @property
+    def prefill(self) -> dict[str, str]:
+        """What the address fills into the form, by the names of its fields."""
+        found = {
+            name: value[:_LONGEST_PREFILLED]
+            for name, value in self.params.items()
+            if value and (name in _PREFILLED or name.startswith("answer-"))
+        }
+        return dict(list(found.items())[:_MOST_PREFILLED])
+
+    @property
+    def campaign(self) -> dict[str, str]:
+        """What the address says of where the visitor came from."""
+        return clean_campaign(self.params)
+
+    def forget_prefill(self) -> None:
+        """Leave what the form was filled with out of further addresses."""
+        self.params = {name: value for name, value in self.params.items() if name in _CARRIED}
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """What :meth:`link` carries along."""
+        chosen = {name: self.params[name] for name in _CARRIED if self.params.get(name)}
+        return chosen | self.prefill | self.campaign
+
+    @property
     def hour12(self) -> bool:
         """Whether clocks count to twelve: as chosen, else as the language does."""
         return {"12": True, "24": False}.get(
@@ -110,8 +150,7 @@ class Visit:
 
     def link(self, path: str, **changes: object) -> str:
         """``path`` with the choices of this visit and ``changes``; an empty change drops a choice."""
-        query = {name: self.params[name] for name in _CARRIED if self.params.get(name)}
-        query |= {name: str(value) for name, value in changes.items()}
+        query = self.kept | {name: str(value) for name, value in changes.items()}
         text = urlencode({name: value for name, value in query.items() if value}, safe="/:")
         return f"{path}?{text}" if text else path
 

@@ -104,7 +104,7 @@
     for (const field of form.elements) {
       if (!field.name || field.type === "hidden" || !(field.name in kept)) continue;
       if (field.type === "checkbox") field.checked = kept[field.name];
-      else if (!field.value) field.value = kept[field.name];
+      else field.value = kept[field.name];
     }
     form.addEventListener("input", ({ target }) => {
       if (!target.name) return;
@@ -113,7 +113,7 @@
     });
   }
   const done = document.querySelector("[data-typed-done]");
-  if (done && store) store.removeItem(`almanac:${done.dataset.typedDone}`);
+  if (done && store) for (const each of Object.keys(store)) if (each.split("#")[0] === `almanac:${done.dataset.typedDone}`) store.removeItem(each);
 
   // --- how long the time is still kept; by the server's count, whatever this machine's clock says ---
 
@@ -135,6 +135,21 @@
   }
 
   document.querySelector("[data-focus]")?.focus();
+
+  // --- in a frame: the page around it, if it is the one that the address names, is told the height and what happens ---
+
+  if (window.parent !== window) {
+    const { classList, dataset } = document.documentElement;
+    const tell = (almanac, detail) => { if (dataset.around) window.parent.postMessage({ almanac, ...detail }, dataset.around); };
+    classList.add("framed");
+    for (const link of document.querySelectorAll("a[href^='/manage/'], a[href^='/my']")) Object.assign(link, { target: "_blank", rel: "noopener" });
+    tell("page");
+    new ResizeObserver(() => tell("height", { height: document.body.getBoundingClientRect().height })).observe(document.body);
+    document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !event.defaultPrevented) tell("close"); });
+    document.addEventListener("submit", ({ submitter, target }) => { if (target.id === "pick" && submitter) tell("slot", { start: submitter.value, page: location.pathname }); });
+    const made = document.querySelector("[data-booked]")?.dataset;
+    if (made) tell("booked", { id: made.booked, start: made.start, end: made.end, status: made.status, page: made.typedDone });
+  }
 
   // A second press while the first is on its way would only cost time; what is sent twice is done once anyway.
   document.addEventListener("submit", (event) => {
