@@ -12,7 +12,6 @@ POST     ``calendars/{calendar}/generate``           ``{"count": n, "start": dat
                                                      spread events in one change
 POST     ``expire-sync-tokens``                      ``{"calendar": id}`` or ``{}`` for all: the next sync answers 410
 POST     ``expire-access-tokens``                    ``{"account": e-mail}`` or ``{}``: the next call answers 401
-POST     ``remove-access``                           ``{"account": e-mail}``: like "Remove access" on the page
 =======  ==========================================  ==================================================================
 
 ``calendar`` is a calendar id (an account's e-mail address is its primary calendar). Changes are outside changes: they
@@ -27,7 +26,7 @@ from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from calendar_app.sandbox.google.calendars import CalendarRow, Calendars
@@ -36,12 +35,13 @@ from calendar_app.sandbox.google.error import GoogleError, invalid, not_found
 from calendar_app.sandbox.google.events import Events
 from calendar_app.sandbox.google.stand_in import shifted
 from calendar_app.sandbox.grants import Grants
-from calendar_app.sandbox.pages import refuse_cross_site
+from calendar_app.sandbox.pages import json_endpoint
 
 Json = dict[str, Any]
 Handler = Callable[[Request, Json], Any]
 
 MOST_GENERATED = 100_000
+_REFUSALS = (GoogleError, ValueError, TypeError)
 
 
 class Control:
@@ -69,9 +69,11 @@ class Control:
                 "/expire-access-tokens",
                 lambda _r, b: self.grants.expire_access_tokens(b.get("account")),
             ),
-            ("POST", "/remove-access", lambda _r, b: self.grants.withdraw(str(b.get("account", "")))),
         ]
-        return [Route(path, _endpoint(handler), methods=[method]) for method, path, handler in table]
+        return [
+            Route(path, json_endpoint(handler, _REFUSALS, _refusal), methods=[method])
+            for method, path, handler in table
+        ]
 
     def _calendar(self, request: Request) -> CalendarRow:
         row = self.calendars.find(request.path_params["calendar"])
@@ -143,19 +145,7 @@ class Control:
 _GENERATED = {"count": 0, "days": 365, "minutes": 30}
 
 
-def _endpoint(handler: Handler) -> Callable[[Request], Any]:
-    async def endpoint(request: Request) -> Response:
-        refuse_cross_site(request)
-        try:
-            raw = await request.body()
-            body = orjson.loads(raw) if raw else {}
-            if not isinstance(body, dict):
-                raise invalid("The body must be a JSON object.")
-            answer = handler(request, body)
-        except GoogleError as error:
-            return error.response()
-        except (ValueError, TypeError) as error:
-            return invalid(f"The request is not valid: {error}").response()
-        return Response(status_code=204) if answer is None else JSONResponse(answer)
-
-    return endpoint
+def _refusal(error: Exception) -> Response:
+    if isinstance(error, GoogleError):
+        return error.response()
+    return invalid(f"The request is not valid: {error}").response()

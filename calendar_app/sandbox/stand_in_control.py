@@ -28,19 +28,20 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from calendar_app.sandbox.fault_operations import PROVIDERS, operations
 from calendar_app.sandbox.faults import Faults, fault_from, kinds
-from calendar_app.sandbox.pages import refuse_cross_site
+from calendar_app.sandbox.pages import json_endpoint
 from calendar_app.sandbox.rules import rules_of
 from calendar_app.sandbox.stand_in import FOR_PROGRAMS, StandIn, let_expire, send_notice, set_role
 
 Json = dict[str, Any]
 Handler = Callable[[Request, Json], Any]
+
+_REFUSALS = (KeyError, ValueError, TypeError)
 
 
 class StandInControl:
@@ -69,7 +70,10 @@ class StandInControl:
             ("GET", "/{provider}/rules", lambda r, _b: {"items": rules_of(self._of(r)).all()}),
             ("PUT", "/{provider}/rules/{rule}", self._switch_rule),
         ]
-        return [Route(path, _endpoint(handler), methods=[method]) for method, path, handler in table]
+        return [
+            Route(path, json_endpoint(handler, _REFUSALS, _refusal), methods=[method])
+            for method, path, handler in table
+        ]
 
     def _faults(self) -> Json:
         return {
@@ -125,26 +129,7 @@ def _moment(body: Json, name: str) -> datetime:
     return moment
 
 
-def _endpoint(handler: Handler) -> Callable[[Request], Any]:
-    async def endpoint(request: Request) -> Response:
-        refuse_cross_site(request)
-        try:
-            raw = await request.body()
-            body = orjson.loads(raw) if raw else {}
-            if not isinstance(body, dict):
-                raise ValueError("The body must be a JSON object.")
-            answer = handler(request, body)
-        except KeyError as error:
-            return _json({"error": f"There is no such thing: {error.args[0]}"}, 404)
-        except (ValueError, TypeError) as error:
-            return _json({"error": str(error)}, 400)
-        if answer is None:
-            return Response(status_code=204)
-        status, content = answer if isinstance(answer, tuple) else (200, answer)
-        return _json(content, status)
-
-    return endpoint
-
-
-def _json(content: Json, status: int) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json")
+def _refusal(error: Exception) -> Response:
+    if isinstance(error, KeyError):
+        return JSONResponse({"error": f"There is no such thing: {error.args[0]}"}, 404)
+    return JSONResponse({"error": str(error)}, 400)
