@@ -38,6 +38,7 @@ NAVIGATION = (
     NavItem("/settings/availability", "Availability", "Hours", "clock"),
     NavItem("/settings/calendars", "Calendars", "Calendars", "calendars"),
     NavItem("/settings/team", "Team", "", "users"),
+    NavItem("/settings/workspace", "Workspace", "", "store"),
     NavItem("/admin", "Operations", "", "activity", admins=True),
     NavItem("/settings/security", "Security", "", "shield-check"),
 )

@@ -20,6 +20,7 @@ from calendar_app.ui.pages import (
     security,
     sign_in,
     team,
+    workspace,
 )
 from calendar_app.ui.pages.calendars.administrator import ADMINISTRATOR
 from calendar_app.ui.pages.calendars.administrator import PAGES as ADMINISTRATOR_PAGES
@@ -42,6 +43,7 @@ def add_pages(app: rx.App) -> None:
         (admin.PATH, admin.admin, "Operations · Almanac"),
         (security.PATH, security.account_security, "Security · Almanac"),
         (team.PATH, team.members, "Team · Almanac"),
+        (workspace.PATH, workspace.workspace, "Workspace · Almanac"),
         (f"{appointments.PATH}/[taken_by]", appointments.appointments, "Appointments · Almanac"),
         *((f"{ADMINISTRATOR}/{name}", answer, "Almanac") for name, answer in ADMINISTRATOR_PAGES),
         ("/join/[invitation_token]", join.join, "Invitation · Almanac"),
