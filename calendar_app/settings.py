@@ -77,6 +77,7 @@ class Settings(BaseSettings):
 
     poll_minutes: int = Field(5, alias="POLL_MINUTES", ge=1)
     fresh_minutes: int = Field(15, alias="FRESH_MINUTES", ge=1)
+    jitsi_url: str = Field("https://meet.jit.si", alias="JITSI_URL")
     bookings_allowed: int = Field(0, alias="BOOKINGS_PER_MINUTE", ge=0)
     keep_emails_days: int = Field(90, alias="KEEP_EMAILS_DAYS", ge=0)
     keep_audit_days: int = Field(400, alias="KEEP_AUDIT_DAYS", ge=0)
@@ -197,6 +198,14 @@ class Settings(BaseSettings):
     def logs_as_json(self) -> bool:
         """Machines read the logs in production, people in development, unless ``LOG_FORMAT`` says otherwise."""
         return self.log_format == "json" or (self.log_format == "auto" and self.production)
+
+    @field_validator("jitsi_url")
+    @classmethod
+    def _meeting_server(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if not (parts.scheme == "https" and parts.hostname) or parts.query or parts.fragment:
+            raise ValueError("this must be an address like https://meet.example.com")
+        return url.rstrip("/")
 
     @property
     def bookings_per_minute(self) -> int:

@@ -17,6 +17,7 @@ from calendar_app.api.cors import check_site
 from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
 from calendar_app.api.fields import Instant, Key, Words
 from calendar_app.api.idempotency import Idempotent, Keep
+from calendar_app.domain.booking_form import GivenDetails
 from calendar_app.domain.intake import CAMPAIGN_LENGTH
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services.bookings import create as booking_create
@@ -65,8 +66,17 @@ class CampaignIn(_Body):
     utm_content: str = Field(default="", max_length=CAMPAIGN_LENGTH)
 
 
+class BookerIn(_Body):
+    name: str
+    email: str
+
+
 class BookingIn(_Body):
-    """``timezone`` is the customer's; ``answers`` by question id; ``duration`` in minutes, the first by default."""
+    """``timezone`` is the customer's; ``answers`` by question id; ``duration`` in minutes, the first by default.
+
+    ``meeting_place``: the id of one of the event type's, needed where there are several. ``guests``: e-mail addresses.
+    ``booked_by``: who books, where that is not the customer. ``phone``: with its country, ``+49 30 1234567``.
+    """
 
     event_type_id: Key
     start: Instant
@@ -77,6 +87,22 @@ class BookingIn(_Body):
     campaign: CampaignIn | None = None
     duration: int | None = None
     hold_id: Key | None = None
+    meeting_place: Key = ""
+    phone: str = ""
+    guests: list[str] = []
+    booked_by: BookerIn | None = None
+    notes: str = ""
+
+    def given(self) -> GivenDetails:
+        """What it says besides name, e-mail and answers."""
+        return GivenDetails(
+            meeting_place=self.meeting_place,
+            phone=self.phone,
+            guests=self.guests,
+            booked_by_name=self.booked_by.name if self.booked_by else "",
+            booked_by_email=self.booked_by.email if self.booked_by else "",
+            notes=self.notes,
+        )
 
 
 class ReasonIn(_Body):
@@ -84,8 +110,11 @@ class ReasonIn(_Body):
 
 
 class RescheduleIn(_Body):
+    """``reason``: what is said about it, at most 1,000 characters."""
+
     start: Instant
     timezone: str | None = None
+    reason: str = ""
 
 
 class HostOut(BaseModel):
@@ -109,6 +138,15 @@ class ReceiptOut(BaseModel):
     html_link: str
 
 
+class PlaceOut(BaseModel):
+    """Where a booking takes place. ``where``: the address, link or phone number, which customers are told while the
+    booking stands."""
+
+    kind: str
+    label: str
+    where: str
+
+
 class BookingOut(BaseModel):
     """A booking. ``calendar_event_id`` (by provider) and ``sync`` (by calendar) are told to staff only. ``manage_url``
     is empty for API tokens that may only read."""
@@ -127,6 +165,12 @@ class BookingOut(BaseModel):
     answers: dict[str, Any]
     campaign: dict[str, str]
     location: str
+    place: PlaceOut
+    phone: str
+    guests: list[str]
+    booked_by_name: str
+    booked_by_email: str
+    notes: str
     color: str
     hosts: list[HostOut]
     manage_url: str
@@ -200,6 +244,7 @@ def create_booking(
             body.name,
             body.email,
             body.answers,
+            given=body.given(),
             duration=body.duration,
             hold_id=body.hold_id,
             actor=actor,
@@ -294,9 +339,13 @@ def reschedule(booking_id: Key, actor: OptionalActor, body: RescheduleIn, token:
     """Move to another time with the same hosts and length. Customers only to what is offered."""
     if token is not None:
         _same(booking_id, token)
-        return BookingOut.of(booking_reschedule.reschedule_by_token(token, body.start, zone=body.timezone))
+        return BookingOut.of(
+            booking_reschedule.reschedule_by_token(token, body.start, zone=body.timezone, reason=body.reason)
+        )
     return BookingOut.of(
-        booking_reschedule.reschedule(_signed_in(actor), booking_id, body.start, zone=body.timezone)
+        booking_reschedule.reschedule(
+            _signed_in(actor), booking_id, body.start, zone=body.timezone, reason=body.reason
+        )
     )
 
 

@@ -87,18 +87,33 @@ class HostIn(_Body):
     weight: Minutes = 1
 
 
+class PlaceIn(_Body):
+    """``kind``: ``host_calls``, ``customer_calls``, ``address``, ``link`` or ``jitsi``. ``value``: the number that
+    customers call, the address or the link; nothing for the other kinds. ``label``: its name on the booking page, where
+    ``value`` is never shown. ``id``: made from the kind if left out."""
+
+    id: Key = ""
+    kind: str
+    value: str = ""
+    label: str = ""
+
+
 class EventTypeChange(_Body):
     """Minutes, but ``horizon_days``; caps of 0 mean none. ``hosting``: ``single``, ``round_robin``, ``collective``.
 
     ``priority``: ``low``, ``normal``, ``high``, ``urgent``. Bookings have the colour of a high or urgent priority, else
     ``color``, else the category's. ``reminders``: minutes before the start at which the customer gets a letter, at
-    most five.
+    most five. ``meeting_places``: where it takes place, several to let the customer choose; ``location`` is the short
+    form, a link or an address. ``form_parts``: what the form asks besides: ``guests``, ``booked_by``, ``phone`` and
+    ``notes``, each ``optional`` or ``required``.
     """
 
     title: str = ""
     slug: str = ""
     description: str = ""
     location: str = ""
+    meeting_places: list[PlaceIn] = []
+    form_parts: dict[str, str] = {}
     color: str = ""
     category: str = ""
     priority: str = ""
@@ -134,12 +149,21 @@ class HostOut(BaseModel):
     weight: int
 
 
+class PlaceOut(BaseModel):
+    id: str
+    kind: str
+    value: str
+    label: str
+
+
 class EventTypeOut(BaseModel):
     id: str
     slug: str
     title: str
     description: str
     location: str
+    meeting_places: list[PlaceOut]
+    form_parts: dict[str, str]
     color: str
     category: str
     priority: str

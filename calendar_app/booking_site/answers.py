@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import RedirectResponse, Response
 
 from calendar_app import translations
-from calendar_app.booking_site import formats, framing
+from calendar_app.booking_site import formats, framing, places
 from calendar_app.booking_site.visit import Visit
 
 STATIC = "/site"
@@ -43,6 +43,7 @@ def environment(code: str) -> Environment:
         "languages": translations.NAMES,
         "length": formats.length,
         "accent_sheet": accent_sheet,
+        "place_names": places.names,
     }
     return made
 

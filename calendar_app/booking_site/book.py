@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from calendar_app.booking_site import answers, facts, formats, forms, times, words, zones
+from calendar_app.booking_site import answers, details_form, facts, formats, forms, times, words, zones
 from calendar_app.booking_site.choose import closed
 from calendar_app.booking_site.forms import Posted
 from calendar_app.booking_site.visit import Visit, path_of
@@ -247,6 +247,7 @@ def _book(form: _Form) -> BookingView:
         typed.get("name", ""),
         typed.get("email", ""),
         forms.answers(typed),
+        given=details_form.given(typed),
         duration=minutes if minutes in offer.durations else visit.duration(offer.durations),
         hold_id=form.hold_id or None,
         client=visit.client,
@@ -294,13 +295,14 @@ def _find_errors(form: _Form) -> None:
         partial(clean_name, form.typed.get("name", "")),
         partial(clean_email, form.typed.get("email", "")),
         *(partial(clean_answers, (each,), {each.id: given.get(each.id)}) for each in questions),
+        *details_form.checks(form.offer, form.typed),
     ]
     for check in checks:
         try:
             check()
         except InvalidInput as error:
             name, sentence = words.of_field(form.visit, error, questions)
-            form.errors[name] = sentence
+            form.errors.setdefault(name, sentence)
 
 
 def _taken(form: _Form, error: SlotUnavailable) -> Response:
@@ -358,7 +360,14 @@ def _shown(form: _Form, status: int = 200) -> Response:
         embeddable=True,
         secret=True,
         offer=form.offer,
-        fields=forms.fields(labels, parse_questions(form.offer.questions), form.typed, form.errors),
+        fields=forms.fields(
+            labels,
+            parse_questions(form.offer.questions),
+            details_form.fields(visit, form.offer, form.zone),
+            form.typed,
+            form.errors,
+        ),
+        booker=details_form.BOOKER,
         trouble=form.trouble,
         errors=form.errors,
         others=form.others,

@@ -7,15 +7,20 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from calendar_app.booking_site import formats, zones
+from calendar_app.booking_site import formats, places, zones
 from calendar_app.booking_site.visit import Visit
 from calendar_app.domain.booking import HOLDING
+from calendar_app.domain.phone import readable_phone
 from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.event_types.meeting_places import place_in_words
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """``status`` is that of the booking, and ``over`` once it has begun. ``zone``: the customer's, with its offset.
+
+    ``place`` is the kind of place or its name, ``link`` the address of an online meeting, ``where`` a line about other
+    places; both are empty while the customer may not know.
 
     ``deadline``: until when the customer may change it, in words; empty where that is its start. ``changeable``: they
     still may. Links are addresses of this site, but the two of calendars elsewhere.
@@ -31,7 +36,13 @@ class Facts:
     hosts: str
     name: str
     email: str
-    location: str
+    place: str
+    where: str
+    link: str
+    phone: str
+    booked_by: str
+    guests: tuple[str, ...]
+    notes: str
     manage: str
     ics: str
     google: str
@@ -58,11 +69,17 @@ def of(visit: Visit, view: BookingView) -> Facts:
         hosts=", ".join(host.name for host in view.hosts),
         name=view.name,
         email=view.email,
-        location=view.location,
+        place=places.named(view.place.kind, view.place.label, visit.language.gettext),
+        where=places.told(view.place, view.status, visit.language.gettext),
+        link=view.place.link,
+        phone=readable_phone(view.phone),
+        booked_by=view.booked_by_name,
+        guests=view.guests,
+        notes=view.notes,
         manage=visit.link(manage, tz="", duration="", embed=""),
         ics=f"{manage}/booking.ics",
-        google=google_link(view.title, view.start, view.end, view.location),
-        outlook=outlook_link(view.title, view.start, view.end, view.location),
+        google=google_link(view.title, view.start, view.end, place_in_words(view.place, for_host=False)),
+        outlook=outlook_link(view.title, view.start, view.end, place_in_words(view.place, for_host=False)),
         deadline=_deadline(visit, view, zone) if holds else "",
         changeable=holds and visit.now <= view.change_deadline,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -28,7 +28,8 @@ Posted = Annotated[dict[str, str], Depends(_posted)]
 @dataclass(frozen=True, slots=True)
 class Field:
     """A field of the form with what was typed into it. ``kind``: an input's type, ``textarea``, ``select`` or
-    ``checkbox``; ``most``: characters; ``error``: what is wrong with it, empty for nothing."""
+    ``checkbox``; ``most``: characters; ``options``: values and words; ``error``: what is wrong with it, empty for
+    nothing."""
 
     name: str
     label: str
@@ -38,9 +39,10 @@ class Field:
     required: bool = False
     autocomplete: str = ""
     most: int = 0
-    options: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
     low: str = ""
     high: str = ""
+    hint: str = ""
 
 
 _KINDS = {QuestionType.PHONE: "tel", QuestionType.TEXT: "text", QuestionType.NUMBER: "number"}
@@ -50,13 +52,16 @@ _MOST = {QuestionType.TEXT: 500, QuestionType.TEXTAREA: 5_000, QuestionType.PHON
 def fields(
     labels: Mapping[str, str],
     questions: tuple[Question, ...],
+    others: Sequence[Field],
     typed: Mapping[str, str],
     errors: Mapping[str, str],
 ) -> list[Field]:
-    """Name, address and the questions; ``labels`` of the first two, ``typed`` and ``errors`` by the field's name."""
+    """Name, address, the questions, and the ``others`` that the event type asks for; ``labels`` of the first two,
+    ``typed`` and ``errors`` by the field's name."""
     found = [
         Field("name", labels["name"], "text", required=True, autocomplete="name", most=NAME_LENGTH),
         Field("email", labels["email"], "email", required=True, autocomplete="email", most=320),
+        *others,
         *(_question(question) for question in questions),
     ]
     return [_filled(each, typed, errors) for each in found]
@@ -70,7 +75,7 @@ def _question(question: Question) -> Field:
         required=question.required,
         autocomplete="tel" if question.type is QuestionType.PHONE else "",
         most=question.max_length or _MOST.get(question.type, 0),
-        options=question.options,
+        options=tuple((option, option) for option in question.options),
         low="" if question.minimum is None else f"{question.minimum:g}",
         high="" if question.maximum is None else f"{question.maximum:g}",
     )
@@ -78,7 +83,10 @@ def _question(question: Question) -> Field:
 
 def _filled(field: Field, typed: Mapping[str, str], errors: Mapping[str, str]) -> Field:
     values = {name: getattr(field, name) for name in Field.__dataclass_fields__}
-    values |= {"value": typed.get(field.name, "")[:_LONGEST_SHOWN], "error": errors.get(field.name, "")}
+    values |= {
+        "value": typed.get(field.name, field.value)[:_LONGEST_SHOWN],
+        "error": errors.get(field.name, ""),
+    }
     return Field(**values)
 
 

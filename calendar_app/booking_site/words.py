@@ -5,8 +5,10 @@ Services say it in English, for the API; here each kind of refusal has a sentenc
 
 from __future__ import annotations
 
+from calendar_app.booking_site import details_form
 from calendar_app.booking_site.visit import Visit
 from calendar_app.domain.booking import TransitionRefused
+from calendar_app.domain.booking_form import MOST_GUESTS
 from calendar_app.domain.intake import Question, QuestionType
 from calendar_app.errors import AlmanacError, InvalidInput, NotFound, SlotUnavailable, TooManyRequests
 
@@ -50,11 +52,32 @@ def of_field(visit: Visit, error: InvalidInput, questions: tuple[Question, ...])
         return "email", _("Please enter an e-mail address like name@example.com.")
     if place == "reason":
         return "reason", _("This is too long, or contains characters that cannot be used here.")
+    if (name := place.partition("[")[0]) in details_form.NAMES:
+        return name, _of_detail(visit, error, name)
     asked = place.removeprefix("answers.")
     question = next((each for each in questions if each.id == asked), None)
     if question is None or place == asked:
         return "", of_error(visit, error)
     return f"answer-{question.id}", _of_answer(visit, question)
+
+
+def _of_detail(visit: Visit, error: InvalidInput, name: str) -> str:
+    _ = visit.language.gettext
+    match name:
+        case "meeting_place":
+            return _("Please choose where to meet.")
+        case "phone":
+            return _("Please enter a phone number with its country, like +49 30 1234567.")
+        case "guests" if "[" in (error.field or ""):
+            return _("Please enter e-mail addresses like name@example.com, separated by commas or lines.")
+        case "guests":
+            return _("Please enter the e-mail addresses of one to %(most)s guests.") % {"most": MOST_GUESTS}
+        case "booked_by_name" | "booked_by":
+            return _("Please enter your name, in at most 200 characters.")
+        case "booked_by_email":
+            return _("Please enter an e-mail address like name@example.com.")
+        case _:
+            return _("Please answer this, in plain text that is not too long.")
 
 
 def _of_answer(visit: Visit, question: Question) -> str:

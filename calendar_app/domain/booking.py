@@ -37,6 +37,9 @@ class Actor(StrEnum):
 
 HOLDING = frozenset({Status.PENDING, Status.CONFIRMED})
 """States that claim the host's time: exactly these have a reservation. A released booking never claims time again."""
+STANDING = frozenset({Status.CONFIRMED, Status.COMPLETED, Status.NO_SHOW})
+"""States of a booking that takes place: its event stands in the calendars, and its customer is told where it is. A
+pending one is neither written nor told of before it is approved."""
 
 _ANYBODY = frozenset(Actor)
 _STAFF = frozenset({Actor.STAFF})

@@ -51,6 +51,11 @@ class Booking(SQLModel, table=True):
     customer's. ``uid`` is the iCalendar UID, the same in every calendar and mail. ``changed_at`` is when its time or
     status last changed, ``None`` as long as neither has. ``campaign``: what the link said of where the customer
     came from (``{"utm_source": …}``).
+
+    ``location`` is where it takes place: an address, a link or a phone number, as ``place_kind`` says
+    (:class:`calendar_app.domain.meeting_place.PlaceKind`; empty for bookings from before there were kinds).
+    ``name`` and ``email`` are of the customer who comes, ``booked_by_name`` and ``booked_by_email`` of somebody who
+    booked for them. ``guests`` are e-mail addresses; ``phone`` is E.164.
     """
 
     __tablename__ = "booking"
@@ -66,6 +71,13 @@ class Booking(SQLModel, table=True):
     email: str = Field(max_length=320, index=True)
     answers: dict[str, Any] = json(dict)
     location: str = ""
+    place_kind: str = Field(default="", max_length=24, sa_column_kwargs={"server_default": ""})
+    place_label: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    phone: str = Field(default="", max_length=32, sa_column_kwargs={"server_default": ""})
+    guests: list[str] = json(list, stored="[]")
+    booked_by_name: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    booked_by_email: str = Field(default="", max_length=320, sa_column_kwargs={"server_default": ""})
+    notes: str = text(stored="")
     color: str = ""
     order_id: str | None = ref("customer_order.id", nullable=True, ondelete="SET NULL")
     uid: str = Field(unique=True)

@@ -41,14 +41,15 @@ def when(*, nullable: bool = False, index: bool = False) -> Any:
     return Field(default_factory=_now, sa_column=Column(UtcDateTime, nullable=False, index=index))
 
 
-def json(default: Any) -> Any:
-    """A JSON document; ``default`` makes one."""
-    return Field(default_factory=default, sa_column=Column(Json, nullable=False))
+def json(default: Any, *, stored: str | None = None) -> Any:
+    """A JSON document; ``default`` makes one. ``stored``: what rows have that a release before the column wrote."""
+    column = Column(Json, nullable=False, server_default=stored)
+    return Field(default_factory=default, sa_column=column)
 
 
-def text() -> Any:
-    """Text of any length, empty unless given."""
-    return Field(default="", sa_column=Column(Text, nullable=False))
+def text(*, stored: str | None = None) -> Any:
+    """Text of any length, empty unless given; ``stored`` as for :func:`json`."""
+    return Field(default="", sa_column=Column(Text, nullable=False, server_default=stored))
 
 
 def _now() -> datetime:

@@ -32,6 +32,10 @@ class EventType(SQLModel, table=True):
     ``reminders``: minutes before the start at which the customer is reminded. ``category`` and ``priority`` choose a
     colour (:mod:`calendar_app.domain.colors`) unless ``color`` names one.
 
+    ``meeting_places``: where it may take place, as in :mod:`calendar_app.domain.meeting_place`; ``location`` says the
+    first of them in one line, see :func:`calendar_app.services.event_types.meeting_places.places_of`. ``form_parts``:
+    what the form asks besides, as in :mod:`calendar_app.domain.booking_form`.
+
     ``hosting``: ``single``, ``round_robin`` or ``collective``. ``questions``: list of question objects as in
     :mod:`calendar_app.domain.booking`.
     """
@@ -44,6 +48,8 @@ class EventType(SQLModel, table=True):
     title: str
     description: str = text()
     location: str = ""
+    meeting_places: list[dict[str, Any]] = json(list, stored="[]")
+    form_parts: dict[str, str] = json(dict, stored="{}")
     color: str = ""
     durations: list[int] = json(lambda: [30])
     buffer_before: int = 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from icalendar import Alarm, Calendar, Event, vCalAddress, vDuration, vText
+from icalendar import Alarm, Calendar, Event, vCalAddress, vDuration, vText, vUri
 
 from calendar_app.domain.event import Attendee, EventStatus, Response
 
@@ -46,8 +46,10 @@ class Appointment:
 
     ``start``, ``end`` and ``stamp`` are aware; ``stamp`` is when this text's state came to be (DTSTAMP). ``uid`` stays
     the same for the appointment's life, ``sequence`` rises with each change of time or place (RFC 5546 §2.1.4).
-    ``url`` is an absolute address of ours. ``busy`` is whether it takes the reader's time (TRANSP); ``alarm`` is how
-    many minutes before the start the reader's calendar reminds them, 0 for no reminder of ours.
+
+    ``conference`` is where the online meeting is joined (RFC 7986 §5.11), ``url`` an absolute address of ours. ``busy``
+    is whether it takes the reader's time (TRANSP); ``alarm`` is how many minutes before the start the reader's calendar
+    reminds them, 0 for no reminder of ours.
     """
 
     uid: str
@@ -59,6 +61,7 @@ class Appointment:
     summary: str
     description: str = ""
     location: str = ""
+    conference: str = ""
     url: str = ""
     organizer: Attendee | None = None
     attendees: tuple[Attendee, ...] = ()
@@ -117,6 +120,8 @@ def _vevent(appointment: Appointment, *, with_attendees: bool) -> Event:
         value = _text(getattr(appointment, field))
         if value:
             event.add(field, value)
+    if appointment.conference:
+        event.add("conference", _conference(appointment.conference), encode=False)
     if appointment.url:
         event.add("url", appointment.url)
     if appointment.organizer:
@@ -130,6 +135,14 @@ def _vevent(appointment: Appointment, *, with_attendees: bool) -> Event:
     if appointment.alarm:
         event.add_component(_alarm(appointment))
     return event
+
+
+def _conference(address: str) -> vUri:
+    """RFC 7986 §5.11: where to join, with sound and picture."""
+    link = vUri(_line(address))
+    link.params["VALUE"], link.params["FEATURE"] = "URI", ["AUDIO", "VIDEO"]
+    link.params["LABEL"] = "Join the meeting"
+    return link
 
 
 def _alarm(appointment: Appointment) -> Alarm:

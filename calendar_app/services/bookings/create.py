@@ -7,7 +7,7 @@ shown in :mod:`calendar_app.services.bookings.queries`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from sqlmodel import Session
 
 from calendar_app.db.session import clock, reading
 from calendar_app.db.tables import Booking, EventType
+from calendar_app.domain.booking_form import NOTHING_GIVEN, GivenDetails, check_details, parse_asked
 from calendar_app.domain.intake import clean_answers, clean_campaign, clean_email, clean_name, parse_questions
 from calendar_app.domain.timespan import instant
 from calendar_app.services.availability import snapshot as slot_snapshot
@@ -24,6 +25,7 @@ from calendar_app.services.bookings.placement import Placed, Wish
 from calendar_app.services.bookings.queries import BookingView, view
 from calendar_app.services.common import rate_limits
 from calendar_app.services.common.permissions import Actor
+from calendar_app.services.event_types.meeting_places import places_of
 from calendar_app.settings import get_settings
 
 
@@ -35,6 +37,7 @@ def create_booking(
     email: str,
     answers: Mapping[str, object] | None = None,
     *,
+    given: GivenDetails = NOTHING_GIVEN,
     duration: int | None = None,
     hold_id: str | None = None,
     actor: Actor | None = None,
@@ -46,13 +49,16 @@ def create_booking(
 ) -> BookingView:
     """Book ``start`` (aware) for a customer whose IANA zone is ``zone``; pending if it has to be approved first.
 
+    ``given``: the meeting place, guests and whatever else the form of the event type asks for.
+
     ``hold_id`` is the id that :func:`calendar_app.services.bookings.holds.create` gave this visitor; with one that
     has been booked with, the answer is the booking that was made then. ``actor``: whoever is signed in; one who works
     in the workspace books for the customer, may use event types that are not public, and is not counted under
     ``client``, the visitor's address, and ``visitor``, their browser where it is known. ``campaign``: where they came
     from, see :func:`calendar_app.domain.intake.clean_campaign`. ``keep`` runs last in the transaction, with the answer.
 
-    :raises InvalidInput: the zone, the person or the answers; or the time has passed (``in_the_past``).
+    :raises InvalidInput: the zone, the person, the answers or what else was given; or the time has passed
+        (``in_the_past``).
     :raises SlotUnavailable: taken meanwhile, at a provider too, or not offered.
     :raises NotFound: no such event type. :raises Conflict: it is switched off (``event_type_inactive``).
     :raises TooManyRequests: this visitor tries or books too often.
@@ -74,8 +80,11 @@ def create_booking(
             if client and actor is None:
                 allow(client, email, visitor)
             row = slot_snapshot.event_type_for(session, event_type_id, actor)
-            wish = _wish(session, row, start, zone, name, email, answers or {}, duration, hold_id, now)
+            wish = _wish(session, row, start, zone, name, email, answers or {}, given, duration, hold_id, now)
             wish = replace(wish, campaign=clean_campaign(campaign or {}))
+            if client and actor is None:
+                for address in _others_told(wish):
+                    rate_limits.peek("bookings-for", _inbox(address), _most_letters())
             tries = placement.prepare(session, [wish], now)
         made = placement.place(tries, actor, now, write)
     except (placement.Refused, holds.AlreadyUsed) as refused:
@@ -86,7 +95,22 @@ def create_booking(
         raise (refused.reason if isinstance(refused, placement.Refused) else refused) from None
     if client and actor is None:
         booked(client, email, visitor=visitor)
+        for address in _others_told(wish):
+            rate_limits.count("bookings-for", _inbox(address), _most_letters())
     return made
+
+
+def _others_told(wish: Wish) -> Iterator[str]:
+    """Who hears of the booking besides the customer."""
+    if wish.details is not None:
+        yield from wish.details.guests
+        if wish.details.booked_by is not None:
+            yield wish.details.booked_by.email
+
+
+def _most_letters() -> str:
+    """How often visitors may book for whoever reads one address."""
+    return f"{2 * get_settings().bookings_per_minute}/hour"
 
 
 def _booked_with(
@@ -110,7 +134,7 @@ def allow(client: str, email: str, visitor: str = "") -> None:
     rate_limits.check("booking-tries", visitor or client, f"{10 * most}/minute")
     for who, at_most in _counted(client, visitor, most):
         rate_limits.peek("bookings", who, f"{at_most}/minute")
-    rate_limits.peek("bookings-for", _inbox(email), f"{2 * most}/hour")
+    rate_limits.peek("bookings-for", _inbox(email), _most_letters())
 
 
 def _counted(client: str, visitor: str, most: int) -> list[tuple[str, int]]:
@@ -124,7 +148,7 @@ def booked(client: str, email: str, count: int = 1, *, visitor: str = "") -> Non
     for _ in range(count):
         for who, at_most in _counted(client, visitor, most):
             rate_limits.count("bookings", who, f"{at_most}/minute")
-        rate_limits.count("bookings-for", _inbox(email), f"{2 * most}/hour")
+        rate_limits.count("bookings-for", _inbox(email), _most_letters())
 
 
 def _inbox(email: str) -> str:
@@ -141,6 +165,7 @@ def _wish(
     name: str,
     email: str,
     answers: Mapping[str, object],
+    given: GivenDetails,
     duration: int | None,
     hold_id: str | None,
     now: datetime,
@@ -149,14 +174,16 @@ def _wish(
     at = instant(check_moment(start, "start"))
     check_zone(zone)
     check_active(row)
+    address = clean_email(email)
     return Wish(
         row.id,
         at,
         duration or 0,
         zone,
         clean_name(name),
-        clean_email(email),
+        address,
         clean_answers(parse_questions(row.questions), answers),
         holds.find(session, hold_id, row.id, at, now) if hold_id else None,
         holds.row_id(session, hold_id, row.id, at) if hold_id else None,
+        details=check_details(given, places_of(row), parse_asked(row.form_parts), address),
     )

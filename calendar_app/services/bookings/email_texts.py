@@ -14,6 +14,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from calendar_app.domain.event import Attendee
+from calendar_app.services.event_types.meeting_places import PlaceView, place_in_words
 from calendar_app.services.mail import rendering as mail_rendering
 
 
@@ -49,7 +50,7 @@ class Facts:
     customer: Attendee
     customer_zone: str
     hosts: tuple[Attendee, ...]
-    location: str
+    place: PlaceView
     answers: tuple[tuple[str, str], ...]
     deadline: datetime
     manage_url: str
@@ -59,6 +60,10 @@ class Facts:
     by: str = "customer"
     reason: str = ""
     before: datetime | None = None
+    guests: tuple[str, ...] = ()
+    booker: Attendee | None = None
+    phone: str = ""
+    notes: str = ""
 
 
 class Text(NamedTuple):
@@ -105,15 +110,17 @@ _BOOKED = ("New booking", "{customer} has booked an appointment with you.")
 _LINK_LIKE = re.compile(r"[/@]|\w\.\w{2}")
 
 
-def for_customer(news: News, facts: Facts) -> Text:
-    """The letter to the person who booked."""
+def for_customer(news: News, facts: Facts, reader: Attendee | None = None) -> Text:
+    """The letter to the customer, or to the ``reader`` who booked for them."""
     head, opening = _FOR_CUSTOMERS[news]
     if news is News.CANCELLED and facts.by == "customer":
         opening = _AS_THEY_ASKED
     zone = facts.customer_zone
+    rows = [("With", ", ".join(host.name or host.email for host in facts.hosts))]
+    rows += [("For", facts.customer.name)] if reader else []
     parts = [
-        f"{_greeting(facts.customer.name)}\n\n{opening.format(business=facts.business)}",
-        _table(facts, zone, [("With", ", ".join(host.name or host.email for host in facts.hosts))]),
+        f"{_greeting((reader or facts.customer).name)}\n\n{opening.format(business=facts.business)}",
+        _table(facts, zone, rows),
     ]
     if facts.reason and news in GONE and facts.by != "customer":
         parts.append(f"{facts.business} wrote: {facts.reason}")
@@ -140,8 +147,10 @@ def for_host(news: News, facts: Facts, host: Attendee, zone: str, *, is_new: boo
     rows += [("With", others)] if others else []
     parts = [
         f"{_greeting(host.name)}\n\n{opening.format(customer=facts.customer.name)}",
-        _table(facts, zone, rows),
+        _table(facts, zone, rows, for_host=True),
     ]
+    if (lines := entered(facts)) and news not in GONE:
+        parts.append("\n".join(lines))
     if facts.answers and news not in GONE:
         parts.append("\n".join(f"{question}\n  {_indented(answer)}" for question, answer in facts.answers))
     if facts.reason and news is not News.CONFIRMED:
@@ -152,6 +161,38 @@ def for_host(news: News, facts: Facts, host: Attendee, zone: str, *, is_new: boo
         _subject(head, f"{facts.title} with {facts.customer.name}", facts.start, zone),
         "\n\n".join(parts) + "\n",
     )
+
+
+_FOR_GUESTS = {
+    News.CONFIRMED: ("Invitation", "you are invited to an appointment with {business}."),
+    News.MOVED: ("New time", "the appointment with {business} that you are invited to has a new time."),
+    News.MOVE_REQUESTED: ("Not confirmed", "another time was asked for; you will hear once it is confirmed."),
+    News.DECLINED: ("Cancelled", "the appointment with {business} does not take place."),
+    News.CANCELLED: ("Cancelled", "the appointment with {business} does not take place."),
+}
+
+
+def for_guest(news: News, facts: Facts) -> Text:
+    """The letter to a guest whom the customer named: in the customer's zone, and without anything that they typed."""
+    head, opening = _FOR_GUESTS[news]
+    names = ", ".join(host.name or host.email for host in facts.hosts)
+    parts = [
+        f"{_greeting('')}\n\n{opening.format(business=facts.business)}",
+        _table(facts, facts.customer_zone, [("With", names)]),
+        facts.business,
+    ]
+    return Text(_subject(head, facts.title, facts.start, facts.customer_zone), "\n\n".join(parts) + "\n")
+
+
+def entered(facts: Facts) -> list[str]:
+    """What was entered beside name, e-mail and answers, a line each, for hosts."""
+    lines = [
+        ("Phone", facts.phone),
+        ("Booked by", f"{facts.booker.name} <{facts.booker.email}>" if facts.booker else ""),
+        ("Guests", ", ".join(facts.guests)),
+        ("Notes", _indented(facts.notes)),
+    ]
+    return [f"{label}: {value}" for label, value in lines if value]
 
 
 def _how_to_change(facts: Facts) -> str:
@@ -175,12 +216,12 @@ def _greeting(name: str) -> str:
     return "Hello," if not name or len(name) > 60 or _LINK_LIKE.search(name) else f"Hello {name},"
 
 
-def _table(facts: Facts, zone: str, more: list[tuple[str, str]]) -> str:
+def _table(facts: Facts, zone: str, more: list[tuple[str, str]], *, for_host: bool = False) -> str:
     rows = [("What", facts.title), ("When", mail_rendering.span(facts.start, facts.end, zone))]
     if facts.before:
         rows.append(("", f"before: {mail_rendering.long_time(facts.before, zone)}"))
-    if facts.location:
-        rows.append(("Where", facts.location))
+    if where := place_in_words(facts.place, for_host=for_host):
+        rows.append(("Where", where))
     return "\n".join(f"{label + ':' if label else '':<7}{value}" for label, value in rows + more)
 
 

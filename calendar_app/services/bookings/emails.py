@@ -37,12 +37,15 @@ from calendar_app.db.tables import (
 from calendar_app.domain.booking import Status, change_deadline
 from calendar_app.domain.event import Attendee, EventStatus, Response
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
+from calendar_app.domain.meeting_place import PlaceKind
+from calendar_app.domain.phone import readable_phone
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.services.bookings import email_texts
 from calendar_app.services.bookings.email_texts import Facts, News
 from calendar_app.services.common import signed_links
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.event_types import answers as event_type_answers
+from calendar_app.services.event_types.meeting_places import PlaceView, place_in_words, place_of
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.mail.outbox import Due, Written
 from calendar_app.settings import get_settings
@@ -114,6 +117,7 @@ def booking_changed(
     facts |= {"reason": reason} if reason else {}
     facts |= {"before": instant(before)} if before else {}
     due = [_due(booking, f"customer_{news}", booking.email, facts)]
+    due += _to_others(booking, news, facts)
     for host in _hosts(session, booking) if hosts is None else hosts:
         told = actor is None or actor.person_id != host.id
         is_new = occasion is Occasion.BOOKED and news is News.CONFIRMED
@@ -131,6 +135,17 @@ def booking_changed(
         reminders = session.get_one(EventType, booking.event_type_id).reminders
         due += _reminders(booking, facts | {"news": News.REMINDER.value}, reminders, now)
     mail_outbox.queue_due(session, due)
+
+
+def _to_others(booking: Booking, news: News, facts: dict[str, Any]) -> Iterable[Due]:
+    """To whoever booked for the customer, as to the customer; to guests once the booking stands, and from then on."""
+    told = {booking.email.casefold()}
+    if booking.booked_by_email and booking.booked_by_email.casefold() not in told:
+        told.add(booking.booked_by_email.casefold())
+        yield _due(booking, f"customer_{news}", booking.booked_by_email, facts | {"booker": True})
+    for guest in booking.guests:
+        if guest.casefold() not in told:
+            yield _due(booking, f"guest_{news}", guest, facts | {"guest": True})
 
 
 def _due(
@@ -182,11 +197,15 @@ class BookingWriter:
         earlier = _earlier(session, row)
         arrived = [one for one in earlier if _may_have_arrived(one)]
         is_off = News(facts["news"]) in email_texts.GONE
+        if "guest" in facts and not arrived and (is_off or facts["status"] != Status.CONFIRMED):
+            return None
         if is_off and earlier and not arrived and not _made_it(row, earlier):
             return None
         method = ""
         if row.ics_method or any(one.ics_method == Method.REQUEST for one in arrived):
             method = Method.CANCEL if is_off else Method.REQUEST
+        elif "booker" in facts:
+            method = ""
         elif facts["status"] == Status.CONFIRMED and not _writes_for(session, booking, row.recipient):
             method = Method.REQUEST
         return method if method or facts.get("told", True) else None
@@ -206,9 +225,17 @@ class BookingWriter:
             text = email_texts.for_host(news, facts, _attendee(host), host.timezone, is_new=told["is_new"])
             customer, url = facts.customer, facts.staff_url
             summary = f"{facts.title} with {customer.name}"
-            description, reply_to = f"{customer.name} <{customer.email}>\n{url}", customer.email
+            entered = email_texts.entered(facts)
+            description = "\n".join((f"{customer.name} <{customer.email}>", *entered, url))
+            reply_to = customer.email
+        elif "guest" in told:
+            facts = _for_guests(facts)
+            text, url = email_texts.for_guest(news, facts), ""
+            summary, description = f"{facts.title} with {names}", ""
+            reply_to = facts.hosts[0].email if facts.hosts else ""
         else:
-            text, url = email_texts.for_customer(news, facts), facts.manage_url
+            reader = facts.booker if "booker" in told else None
+            text, url = email_texts.for_customer(news, facts, reader), facts.manage_url
             summary, description = f"{facts.title} with {names}", f"To move or cancel it: {url}"
             reply_to = facts.hosts[0].email if facts.hosts and news is not News.REMINDER else ""
         ics = _invitation(row, booking, facts, summary, description, url) if row.ics_method else ""
@@ -249,10 +276,11 @@ def _invitation(row: Mail, booking: Booking, facts: Facts, summary: str, descrip
         stamp=facts.now,
         summary=summary,
         description=description,
-        location=facts.location,
+        location=place_in_words(facts.place, for_host="host" in (row.facts or {})),
+        conference=facts.place.link,
         url=url,
         organizer=facts.hosts[0],
-        attendees=(facts.customer, *facts.hosts),
+        attendees=(facts.customer, *facts.hosts, *(Attendee(guest) for guest in facts.guests)),
     )
     return calendar_text((appointment,), method)
 
@@ -302,7 +330,11 @@ def _facts(session: Session, booking: Booking, hosts: Sequence[Person], told: di
         customer=Attendee(booking.email, booking.name, Response.ACCEPTED),
         customer_zone=told["zone"],
         hosts=tuple(_attendee(host) for host in hosts),
-        location=booking.location,
+        place=_place(booking, told),
+        guests=tuple(booking.guests),
+        booker=Attendee(booking.booked_by_email, booking.booked_by_name) if booking.booked_by_email else None,
+        phone=readable_phone(booking.phone),
+        notes=booking.notes,
         answers=tuple(event_type_answers.answers_in_words(booking, event_type)),
         deadline=change_deadline(start, event_type.cancel_notice),
         manage_url=signed_links.url(booking.id),
@@ -313,3 +345,15 @@ def _facts(session: Session, booking: Booking, hosts: Sequence[Person], told: di
         before=utc(told["before"]) if "before" in told else None,
         now=utc(told["now"]),
     )
+
+
+def _place(booking: Booking, told: dict[str, Any]) -> PlaceView:
+    """Where it takes place, told while the booking stands."""
+    stands = told["status"] == Status.CONFIRMED and News(told["news"]) not in email_texts.GONE
+    return place_of(booking, told=stands)
+
+
+def _for_guests(facts: Facts) -> Facts:
+    """Without what the customer typed, and without the number at which the customer is called."""
+    place = PlaceView(facts.place.kind) if facts.place.kind == PlaceKind.HOST_CALLS else facts.place
+    return replace(facts, customer=replace(facts.customer, name=""), place=place)

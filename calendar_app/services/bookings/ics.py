@@ -22,8 +22,10 @@ from calendar_app.domain.booking import HOLDING, Status
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.event import Attendee, EventStatus
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
+from calendar_app.domain.phone import readable_phone
 from calendar_app.services.bookings.queries import BookingView
 from calendar_app.services.common.permissions import Role
+from calendar_app.services.event_types.meeting_places import place_in_words
 from calendar_app.settings import get_settings
 
 _ALARM_MINUTES = 15
@@ -57,7 +59,8 @@ def appointment(view: BookingView, reader: Role, *, alarm: bool = True) -> Appoi
         stamp=view.changed_at,
         summary=_summary(view, staff=staff),
         description="\n".join(_for_staff(view, reader) if staff else _for_customer(view)),
-        location=view.location,
+        location=place_in_words(view.place, for_host=staff),
+        conference=view.place.link,
         url=_booking_url(view) if staff else view.manage_url,
         organizer=Attendee(view.hosts[0].email, view.hosts[0].name) if view.hosts else None,
         created=view.created_at,
@@ -77,12 +80,15 @@ def _booking_url(view: BookingView) -> str:
 
 def _for_customer(view: BookingView) -> Iterator[str]:
     yield f"Booked with {view.workspace_name}."
+    if view.place.link:
+        yield f"Join: {view.place.link}"
     yield f"Change or cancel: {view.manage_url}"
 
 
 def _for_staff(view: BookingView, reader: Role) -> Iterator[str]:
     yield f"{view.name} <{view.email}>"
     yield f"Time zone of the guest: {view.timezone}"
+    yield from entered(view)
     for label, answer in view.answers_in_words:
         yield f"{label}: {answer}"
     if reader >= Role.MANAGER:
@@ -94,3 +100,15 @@ def _for_staff(view: BookingView, reader: Role) -> Iterator[str]:
         for receipt in view.sync:
             yield f"It {_WRITTEN.get(receipt.state, 'is on its way to')} “{receipt.calendar}” ({receipt.account})."
     yield f"Booking: {_booking_url(view)}"
+
+
+def entered(view: BookingView) -> Iterator[str]:
+    """What was entered beside name and answers, a line each."""
+    if view.phone:
+        yield f"Phone: {readable_phone(view.phone)}"
+    if view.booked_by_email:
+        yield f"Booked by: {view.booked_by_name} <{view.booked_by_email}>"
+    if view.guests:
+        yield f"Guests: {', '.join(view.guests)}"
+    if view.notes:
+        yield f"Notes: {view.notes}"

@@ -29,6 +29,7 @@ from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, EventType, Person, Workspace
 from calendar_app.domain import slots as engine
 from calendar_app.domain.booking import Status
+from calendar_app.domain.booking_form import Details
 from calendar_app.domain.colors import Priority, booking_color
 from calendar_app.domain.hosting import Host, Hosting, Slot, joinable, pick_host
 from calendar_app.domain.slots import Rule
@@ -48,6 +49,7 @@ from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.calendar_writes.outbox import Planned
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor
+from calendar_app.services.event_types.meeting_places import place_booking, places_of
 from calendar_app.settings import get_settings
 
 Result = TypeVar("Result")
@@ -64,7 +66,8 @@ class Wish:
     """What a customer wants, checked.
 
     ``at`` is the start's instant; ``duration`` in minutes, 0 for the first offered. ``hold`` still keeps the time;
-    ``hold_row``: the id of the hold's row, whether or not it still keeps any.
+    ``hold_row``: the id of the hold's row, whether or not it still keeps any. ``details``: what else was entered;
+    without them the booking takes place where the event type's first place is.
     """
 
     event_type_id: str
@@ -78,6 +81,7 @@ class Wish:
     hold_row: str | None = None
     order_id: str | None = None
     campaign: dict[str, str] = field(default_factory=dict)
+    details: Details | None = None
 
 
 class Refused(Exception):
@@ -336,7 +340,8 @@ def _new_booking(row: EventType, wish: Wish, slot: Slot, status: Status, created
     booking_id = new_id()
     priority = Priority(row.priority) if row.priority else Priority.NORMAL
     color = booking_color(row.color, row.category, priority).value
-    return Booking(
+    details = wish.details or Details(next(iter(places_of(row)), None))
+    booking = Booking(
         id=booking_id,
         workspace_id=row.workspace_id,
         event_type_id=row.id,
@@ -347,13 +352,19 @@ def _new_booking(row: EventType, wish: Wish, slot: Slot, status: Status, created
         name=wish.name,
         email=wish.email,
         answers=wish.answers,
-        location=row.location,
+        phone=details.phone,
+        guests=list(details.guests),
+        booked_by_name=details.booked_by.name if details.booked_by else "",
+        booked_by_email=details.booked_by.email if details.booked_by else "",
+        notes=details.notes,
         color=color if row.color or row.category or row.priority else "",
         order_id=wish.order_id,
         campaign=wish.campaign,
         created_at=created_at,
         uid=f"{booking_id}@{urlsplit(get_settings().public_url).hostname or 'almanac'}",
     )
+    place_booking(booking, details)
+    return booking
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from calendar_app.db.tables import (
     Person,
     Workspace,
 )
-from calendar_app.domain.booking import Status, change_deadline
+from calendar_app.domain.booking import STANDING, Status, change_deadline
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.errors import InvalidInput, NotFound
@@ -38,6 +38,7 @@ from calendar_app.services.calendar_writes.outbox import Planned
 from calendar_app.services.common import signed_links
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.event_types import answers as event_type_answers
+from calendar_app.services.event_types.meeting_places import PlaceView, place_of
 
 MOST = 200
 """The longest page of a list."""
@@ -80,6 +81,10 @@ class BookingView:
     ``calendar_event_id`` maps a provider to the event's id there, ``sync`` has one receipt per calendar; both are
     empty for customers. ``change_deadline`` is the customer's last moment to cancel or move it; ``changed_at`` is when
     its time or status last changed.
+
+    Where it takes place is told to customers while the booking stands, to the business always: ``place`` with its kind,
+    ``location`` the bare address, link or number. ``name`` and ``email`` are of whoever comes, ``booked_by_name`` and
+    ``booked_by_email`` of somebody who booked for them.
     """
 
     id: str
@@ -99,6 +104,12 @@ class BookingView:
     campaign: dict[str, str]
     answers_in_words: tuple[tuple[str, str], ...]
     location: str
+    place: PlaceView
+    phone: str
+    guests: tuple[str, ...]
+    booked_by_name: str
+    booked_by_email: str
+    notes: str
     color: str
     hosts: tuple[BookingHostView, ...]
     manage_url: str
@@ -380,6 +391,7 @@ def _view(
     *,
     full: bool,
 ) -> BookingView:
+    place = place_of(row, told=full or row.status in STANDING)
     ids: dict[str, str] = {}
     for remote_id, receipt in receipts:
         if remote_id:
@@ -402,7 +414,13 @@ def _view(
         answers=row.answers,
         campaign=row.campaign if full else {},
         answers_in_words=tuple(event_type_answers.answers_in_words(row, event_type)),
-        location=row.location,
+        location=row.location if place.where else "",
+        place=place,
+        phone=row.phone,
+        guests=tuple(row.guests),
+        booked_by_name=row.booked_by_name,
+        booked_by_email=row.booked_by_email,
+        notes=row.notes,
         color=row.color,
         hosts=tuple(hosts),
         manage_url=signed_links.url(row.id),

@@ -58,15 +58,22 @@ MOVES = "20/hour"
 
 
 def reschedule(
-    actor: Actor, booking_id: str, start: datetime, *, zone: str | None = None, now: datetime | None = None
+    actor: Actor,
+    booking_id: str,
+    start: datetime,
+    *,
+    zone: str | None = None,
+    reason: str = "",
+    now: datetime | None = None,
 ) -> BookingView:
     """Move a booking to ``start`` (aware) with the same hosts and length. Staff may leave working hours and notice
-    aside.
+    aside. ``reason``: what is said about it.
 
     :raises SlotUnavailable: a host is busy then. :raises TransitionRefused: its state or time forbids it.
     :raises NotFound: not the actor's to see.
     """
-    return _reschedule(found(actor, booking_id), start, who_of(actor), zone, now)
+    reason = clean_text(reason, "reason", REASON_LENGTH, lines=True)
+    return _reschedule(found(actor, booking_id), start, who_of(actor), zone, now, reason=reason)
 
 
 def reschedule_by_token(

@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, EventType, HostReservation
 from calendar_app.domain import booking as lifecycle
-from calendar_app.domain.booking import HOLDING, Status
+from calendar_app.domain.booking import HOLDING, STANDING, Status
 from calendar_app.domain.intake import clean_text
 from calendar_app.errors import StateChanged
 from calendar_app.services.bookings import emails as booking_emails
@@ -225,7 +225,7 @@ def _enter(session: Session, row: Booking, target: Status, who: Who, now: dateti
         cancel_notice=event_type.cancel_notice,
     )
     before = row.status
-    shown = before in write_outbox.STANDING, target in write_outbox.STANDING
+    shown = before in STANDING, target in STANDING
     changes: dict[str, Any] = {"status": target.value, "changed_at": now}
     if shown[0] != shown[1]:
         changes["version"] = row.version + 1

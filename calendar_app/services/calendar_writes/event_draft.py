@@ -18,8 +18,10 @@ from calendar_app.db.tables import (
 from calendar_app.domain.colors import booking_color
 from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, EventDraft, write_key
 from calendar_app.domain.event_texts import TEXTS_MARK, texts_mark
+from calendar_app.domain.phone import readable_phone
 from calendar_app.services.common import installation
 from calendar_app.services.event_types.answers import answers_in_words
+from calendar_app.services.event_types.meeting_places import place_in_words, place_of
 from calendar_app.settings import get_settings
 
 
@@ -52,7 +54,7 @@ def draft(session: Session, row: CalendarWrite) -> EventDraft:
         end=booking.end_at,
         zone=owner.timezone,
         description=_description(booking, event_type, others),
-        location=booking.location,
+        location=place_in_words(place_of(booking, told=True), for_host=True),
         color=booking_color(chosen=booking.color or event_type.color).value,
         sequence=booking.sequence,
         private={BOOKING_MARK: booking.id, ORIGIN_MARK: installation.mark(session, booking)},
@@ -62,6 +64,7 @@ def draft(session: Session, row: CalendarWrite) -> EventDraft:
 
 def _description(booking: Booking, event_type: EventType, others: object) -> str:
     lines = [f"{booking.name} <{booking.email}>", f"Time zone of the guest: {booking.timezone}"]
+    lines += _entered(booking)
     names = list(others) if isinstance(others, list | tuple) else []
     if names:
         lines.append(f"Together with {', '.join(names)}")
@@ -71,3 +74,15 @@ def _description(booking: Booking, event_type: EventType, others: object) -> str
         lines += [f"{label}: {answer}" for label, answer in asked]
     lines += ["", f"Booking: {get_settings().public_url}/bookings?booking={booking.id}"]
     return "\n".join(lines)
+
+
+def _entered(booking: Booking) -> list[str]:
+    """What was entered beside name, e-mail and answers. Guests are named here only, as the customer is."""
+    booker = f"{booking.booked_by_name} <{booking.booked_by_email}>" if booking.booked_by_email else ""
+    lines = [
+        ("Phone", readable_phone(booking.phone)),
+        ("Booked by", booker),
+        ("Guests", ", ".join(booking.guests)),
+        ("Notes", booking.notes),
+    ]
+    return [f"{label}: {value}" for label, value in lines if value]

@@ -46,7 +46,7 @@ from calendar_app.db.tables import (
     CalendarWrite,
     Connection,
 )
-from calendar_app.domain.booking import Status
+from calendar_app.domain.booking import STANDING
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.event import EventDraft, write_key
@@ -80,8 +80,6 @@ _FIRST_DELAY, _LONGEST_DELAY = 5.0, 3600.0
 _VERIFY_AGAIN, _VERIFY_WITHIN = timedelta(minutes=2), timedelta(days=1)
 _SWEEP_LIMIT = 500
 
-STANDING = frozenset({Status.CONFIRMED, Status.COMPLETED, Status.NO_SHOW})
-"""States of a booking whose event stands in the calendars; a pending one is not written before it is approved."""
 DIFFERS = "event_differs"
 
 

@@ -6,7 +6,7 @@ What the public sees of one is :class:`PublicEventType`, which tells nothing tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +14,10 @@ from sqlmodel import Session, col, select
 
 from calendar_app.db.session import reading
 from calendar_app.db.tables import EventType, EventTypeHost, Person, Schedule, Workspace
+from calendar_app.domain.meeting_place import MeetingPlace
 from calendar_app.errors import NotFound
 from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.event_types.meeting_places import places_of
 from calendar_app.services.event_types.validation import RULES
 from calendar_app.settings import get_settings
 
@@ -35,7 +37,8 @@ class EventTypeView:
     """An event type as staff see it. Minutes, but ``horizon_days``; ``url`` is its public booking page.
 
     ``category`` and ``priority`` choose the colour of its bookings (:mod:`calendar_app.domain.colors`); ``reminders``
-    are minutes before the start, the longest first.
+    are minutes before the start, the longest first. ``location`` is the first of the ``meeting_places`` in one line;
+    ``form_parts``: what the form asks besides (:mod:`calendar_app.domain.booking_form`).
     """
 
     id: str
@@ -43,6 +46,8 @@ class EventTypeView:
     title: str
     description: str
     location: str
+    meeting_places: tuple[MeetingPlace, ...]
+    form_parts: dict[str, str]
     color: str
     category: str
     priority: str
@@ -69,7 +74,8 @@ class EventTypeView:
 
 @dataclass(frozen=True, slots=True)
 class PublicEventType:
-    """An event type as a visitor sees it. ``timezone`` is the first host's; ``hosts`` are names."""
+    """An event type as a visitor sees it. ``timezone`` is the first host's; ``hosts`` are names. The
+    ``meeting_places`` are without their values, which only customers with a booking learn."""
 
     id: str
     slug: str
@@ -77,7 +83,8 @@ class PublicEventType:
     workspace_name: str
     title: str
     description: str
-    location: str
+    meeting_places: tuple[MeetingPlace, ...]
+    form_parts: dict[str, str]
     color: str
     durations: tuple[int, ...]
     questions: tuple[dict[str, Any], ...]
@@ -171,6 +178,8 @@ def _view(row: EventType, hosts: Sequence[HostView], workspace_slug: str) -> Eve
         title=row.title,
         description=row.description,
         location=row.location,
+        meeting_places=places_of(row),
+        form_parts=dict(row.form_parts),
         color=row.color,
         category=row.category,
         priority=row.priority,
@@ -210,7 +219,8 @@ def _public(session: Session, row: EventType, workspace: Workspace) -> PublicEve
         workspace_name=workspace.name,
         title=row.title,
         description=row.description,
-        location=row.location,
+        meeting_places=tuple(replace(place, value="") for place in places_of(row)),
+        form_parts=dict(row.form_parts),
         color=row.color,
         durations=tuple(row.durations),
         questions=tuple(row.questions),

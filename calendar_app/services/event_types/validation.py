@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from calendar_app.db.tables import EventType
+from calendar_app.domain.booking_form import parse_asked
 from calendar_app.domain.colors import Priority, parse_color
 from calendar_app.domain.hosting import EventRules, Hosting
 from calendar_app.domain.intake import Question, clean_text, parse_questions
+from calendar_app.domain.meeting_place import parse_places, place_in_text
 from calendar_app.errors import InvalidInput
+from calendar_app.services.event_types.meeting_places import assign_places, places_of
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 RULES = (
@@ -46,8 +49,15 @@ def assign(row: EventType, fields: Mapping[str, Any]) -> None:
         row.slug = _checked_slug(fields["slug"])
     if "description" in fields:
         row.description = clean_text(fields["description"], "description", 5_000, lines=True)
-    if "location" in fields:
-        row.location = clean_text(fields["location"], "location", 500)
+    if "meeting_places" in fields:
+        assign_places(row, parse_places(fields["meeting_places"]))
+    elif "location" in fields:
+        place = place_in_text(clean_text(fields["location"], "location", 500))
+        if place is None or [each.value for each in places_of(row)] != [place.value]:
+            assign_places(row, (place,) if place else ())
+    if "form_parts" in fields:
+        asked = parse_asked(fields["form_parts"])
+        row.form_parts = {part.value: how.value for part, how in asked.items()}
     if "color" in fields:
         color = parse_color(str(fields["color"]))
         if fields["color"] and color is None:

@@ -8,7 +8,10 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from calendar_app.domain.meeting_place import PlaceKind
+from calendar_app.domain.phone import readable_phone
 from calendar_app.services.bookings.queries import BookingView, HistoryView
+from calendar_app.services.event_types.meeting_places import TITLES, place_in_words
 from calendar_app.services.external_changes.queries import DeviationView
 from calendar_app.ui import formats
 
@@ -141,7 +144,7 @@ def as_detail(
         Fact("Customer’s time", f"{theirs}, {formats.zone_name(their_zone, view.start)}"),
         Fact("Host", ", ".join(host.name for host in view.hosts)),
     ]
-    facts += [Fact("Location", view.location)] if view.location else []
+    facts += _entered(view)
     facts += [Fact("Came from", " · ".join(view.campaign.values()))] if view.campaign else []
     facts += [Fact("Reason", view.cancel_reason)] if view.cancel_reason else []
     receipts = [
@@ -174,6 +177,21 @@ def as_detail(
         differences=[as_difference(one, zone, hour12) for one in deviations],
         history=[Fact(_moment(entry.at, zone, hour12), in_words(entry, zone, hour12)) for entry in history],
     )
+
+
+def _entered(view: BookingView) -> list[Fact]:
+    """Where it takes place, and what was entered beside the answers."""
+    where = place_in_words(view.place, for_host=True)
+    if view.place.kind and view.place.link:
+        where = f"{TITLES[PlaceKind(view.place.kind)]}: {where}"
+    lines = [
+        ("Location", where),
+        ("Phone", readable_phone(view.phone)),
+        ("Booked by", f"{view.booked_by_name} <{view.booked_by_email}>" if view.booked_by_email else ""),
+        ("Guests", ", ".join(view.guests)),
+        ("Notes", view.notes),
+    ]
+    return [Fact(label, value) for label, value in lines if value]
 
 
 _DONE = {

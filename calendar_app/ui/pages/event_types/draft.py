@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from calendar_app.domain.booking_form import Asked, FormPart
 from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.intake import QuestionType
+from calendar_app.domain.meeting_place import WITH_VALUE, MeetingPlace, PlaceKind
 from calendar_app.errors import InvalidInput
 from calendar_app.services.event_types.queries import EventTypeView, HostView
 from calendar_app.services.workspaces.members import ColleagueView
 from calendar_app.ui import formats
 
-TEXTS = ("title", "slug", "description", "location", "color", "category", "priority")
+TEXTS = ("title", "slug", "description", "color", "category", "priority")
 LENGTHS = ("buffer_before", "buffer_after", "minimum_notice", "cancel_notice", "step_minutes")
 """Stored in minutes; the form has a number and a unit for each."""
 COUNTS = ("horizon_days", "daily_cap", "weekly_cap", "seats")
@@ -54,6 +56,16 @@ class QuestionDraft:
 
 
 @dataclass
+class PlaceDraft:
+    """A meeting place in the editor."""
+
+    id: str
+    kind: str = PlaceKind.ADDRESS.value
+    value: str = ""
+    label: str = ""
+
+
+@dataclass
 class Choice:
     """A box that can be ticked."""
 
@@ -69,7 +81,10 @@ class EventTypeDraft:
     title: str = ""
     slug: str = ""
     description: str = ""
-    location: str = ""
+    guests: str = ""
+    booked_by: str = ""
+    phone: str = ""
+    notes: str = ""
     color: str = ""
     category: str = ""
     priority: str = ""
@@ -101,11 +116,13 @@ def as_draft(view: EventTypeView | None, colleagues: Sequence[ColleagueView], me
     hosts = {host.person_id for host in view.hosts} if view else {me}
     people = [Choice(who.person_id, who.name, who.person_id in hosts) for who in colleagues]
     if view is None:
-        return EventTypeDraft(hosts=people, reminders=_reminders(()))
+        asked = Asked.OPTIONAL.value
+        return EventTypeDraft(hosts=people, reminders=_reminders(()), guests=asked, notes=asked)
     return EventTypeDraft(
         **{name: getattr(view, name) for name in (*TEXTS, *FLAGS, "hosting")},
         **{name: str(getattr(view, name)) for name in COUNTS},
         **{name: split(getattr(view, name)) for name in LENGTHS},
+        **{part.value: view.form_parts.get(part, "") for part in FormPart},
         durations=", ".join(map(str, view.durations)),
         hosts=people,
         reminders=_reminders(view.reminders),
@@ -131,6 +148,24 @@ def question_drafts(documents: Sequence[Mapping[str, Any]]) -> list[QuestionDraf
     ]
 
 
+def place_drafts(places: Sequence[MeetingPlace]) -> list[PlaceDraft]:
+    """Stored places as the editor shows them."""
+    return [PlaceDraft(place.id, place.kind.value, place.value, place.label) for place in places]
+
+
+def read_places(form: Mapping[str, Any], drafts: Sequence[PlaceDraft]) -> list[dict[str, str]]:
+    """The editor's places as JSON objects."""
+    return [
+        {
+            "id": draft.id,
+            "kind": draft.kind,
+            "label": str(form.get(f"p-{draft.id}-label", "")),
+            "value": str(form.get(f"p-{draft.id}-value", "")) if draft.kind in WITH_VALUE else "",
+        }
+        for draft in drafts
+    ]
+
+
 def read_form(form: Mapping[str, Any]) -> dict[str, Any]:
     """The posted form as the service's fields, without questions and hosts. :raises InvalidInput: naming the field."""
     fields: dict[str, Any] = {name: str(form.get(name, "")) for name in TEXTS}
@@ -143,6 +178,7 @@ def read_form(form: Mapping[str, Any]) -> dict[str, Any]:
         fields[name] = _whole(form, name) * UNITS.get(unit, 1)
     for name in FLAGS:
         fields[name] = bool(form.get(name))
+    fields["form_parts"] = {part.value: str(form[part]) for part in FormPart if form.get(part)}
     durations = [part for part in re.split(r"[,;\s]+", str(form.get("durations", ""))) if part]
     if not durations or not all(re.fullmatch(r"[0-9]{1,5}", part) for part in durations):
         raise InvalidInput("Durations are minutes, separated by commas: 30, 60.", field="durations")

@@ -6,12 +6,15 @@ from typing import Any
 
 import reflex as rx
 
+from calendar_app.domain.booking_form import Asked, FormPart
 from calendar_app.domain.colors import CATEGORY_COLORS, Color, Priority
 from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.intake import QuestionType
+from calendar_app.domain.meeting_place import WITH_VALUE
+from calendar_app.services.event_types.meeting_places import TITLES
 from calendar_app.ui.components.feedback import error_callout
 from calendar_app.ui.components.forms import field, number_input, text_input, unbound
-from calendar_app.ui.pages.event_types.draft import NAMES, UNITS, Choice, QuestionDraft
+from calendar_app.ui.pages.event_types.draft import NAMES, UNITS, Choice, PlaceDraft, QuestionDraft
 from calendar_app.ui.pages.event_types.state import EventTypesState
 from calendar_app.ui.theme import space
 
@@ -20,6 +23,13 @@ HOSTING_WORDS = {
     Hosting.ROUND_ROBIN: "Whoever is free, in turns (round robin)",
     Hosting.COLLECTIVE: "All of them together",
 }
+PART_WORDS = {
+    FormPart.GUESTS: "Guests",
+    FormPart.BOOKED_BY: "Booking for somebody else",
+    FormPart.PHONE: "Phone number",
+    FormPart.NOTES: "Notes",
+}
+ASKED_WORDS = {"": "Not asked", Asked.OPTIONAL.value: "May be given", Asked.REQUIRED.value: "Must be given"}
 TYPE_WORDS = {
     QuestionType.TEXT: "Short text",
     QuestionType.TEXTAREA: "Long text",
@@ -85,16 +95,84 @@ def _basics() -> rx.Component:
             ),
             for_="description",
         ),
-        field(
-            "Location",
-            text_input(
-                unbound("location"),
-                default_value=draft.location,
-                placeholder="Phone, address or meeting link",
+        _group(
+            "Where to meet",
+            rx.el.ol(rx.foreach(EventTypesState.places, _place), class_name="plain stack"),
+            rx.box(
+                rx.button(
+                    rx.icon("plus", size=14, aria_hidden="true"),
+                    "Add a meeting place",
+                    type="button",
+                    variant="soft",
+                    size="2",
+                    on_click=EventTypesState.add_place,
+                )
             ),
-            for_="location",
+            hint="With several, the customer chooses. Addresses, numbers and links are told once the booking stands.",
         ),
     )
+
+
+def _place(row: PlaceDraft) -> rx.Component:
+    part = "p-" + row.id + "-"
+    return rx.el.li(
+        _grid(
+            field(
+                "Kind",
+                rx.el.select(
+                    *(rx.el.option(words, value=str(kind)) for kind, words in TITLES.items()),
+                    id=part + "kind",
+                    value=row.kind,
+                    on_change=lambda kind: EventTypesState.set_place_kind(row.id, kind),
+                    class_name="select",
+                ),
+                for_=part + "kind",
+            ),
+            field(
+                "Name on the booking page",
+                rx.input(
+                    id=part + "label",
+                    name=part + "label",
+                    default_value=row.label,
+                    placeholder="optional",
+                    max_length=100,
+                    size="2",
+                ),
+                for_=part + "label",
+            ),
+        ),
+        rx.box(
+            field(
+                rx.match(
+                    row.kind,
+                    ("customer_calls", "Number that the customer calls, with its country"),
+                    ("link", "Link"),
+                    "Address",
+                ),
+                rx.input(
+                    id=part + "value",
+                    name=part + "value",
+                    default_value=row.value,
+                    max_length=500,
+                    size="2",
+                    width="100%",
+                ),
+                for_=part + "value",
+            ),
+            style={"display": rx.cond(_has_value(row), "block", "none")},
+        ),
+        rx.flex(_tool("trash-2", "Remove", EventTypesState.remove_place(row.id)), justify="end"),
+        key=row.id,
+        class_name="card-row",
+    )
+
+
+def _has_value(row: PlaceDraft) -> Any:
+    first, *others = sorted(WITH_VALUE)
+    found = row.kind == str(first)
+    for kind in others:
+        found = found | (row.kind == str(kind))
+    return found
 
 
 def _grid(*content: rx.Component) -> rx.Component:
@@ -228,6 +306,12 @@ def _box(name: Any, label: Any, ticked: Any) -> rx.Component:
 def _questions() -> rx.Component:
     return rx.fragment(
         rx.text("Name and e-mail are always asked.", size="2", color_scheme="gray"),
+        _grid(
+            *(
+                _select(part.value, words, getattr(EventTypesState.draft, part.value), ASKED_WORDS)
+                for part, words in PART_WORDS.items()
+            )
+        ),
         rx.el.ol(rx.foreach(EventTypesState.questions, _question), class_name="plain stack"),
         rx.box(
             rx.button(

@@ -10,6 +10,8 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.domain.intake import QuestionType
+from calendar_app.domain.meeting_place import MOST as MOST_PLACES
+from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.errors import AlmanacError
 from calendar_app.services.event_types import commands as event_type_commands
 from calendar_app.services.event_types import queries as event_type_queries
@@ -18,11 +20,14 @@ from calendar_app.services.workspaces import members
 from calendar_app.ui import notices
 from calendar_app.ui.pages.event_types.draft import (
     EventTypeDraft,
+    PlaceDraft,
     QuestionDraft,
     as_draft,
+    place_drafts,
     question_drafts,
     read_form,
     read_hosts,
+    read_places,
     read_questions,
     summary,
 )
@@ -63,6 +68,7 @@ class EventTypesState(rx.State):
     editing: str = ""
     draft: EventTypeDraft = EventTypeDraft()
     questions: list[QuestionDraft] = []  # noqa: RUF012
+    places: list[PlaceDraft] = []  # noqa: RUF012
     error: str = ""
     used_ids: list[str] = []  # noqa: RUF012
 
@@ -92,8 +98,30 @@ class EventTypesState(rx.State):
         self.draft = as_draft(view, colleagues, actor.person_id)
         documents = view.questions if view else ()
         self.questions = question_drafts(documents)
+        self.places = place_drafts(view.meeting_places if view else ())
         self.used_ids = [str(document["id"]) for document in documents]
         self.editing = event_type_id
+
+    @rx.event
+    def add_place(self) -> None:
+        """Add a meeting place."""
+        taken = {place.id for place in self.places}
+        number = next(n for n in range(1, 1_000) if f"place-{n}" not in taken)
+        if len(self.places) < MOST_PLACES:
+            self.places = [*self.places, PlaceDraft(f"place-{number}")]
+
+    @rx.event
+    def remove_place(self, place_id: str) -> None:
+        """Take a meeting place away; it counts when the event type is saved."""
+        self.places = [place for place in self.places if place.id != place_id]
+
+    @rx.event
+    def set_place_kind(self, place_id: str, kind: str) -> None:
+        """Change what kind of place it is."""
+        if kind in set(PlaceKind):
+            self.places = [
+                replace(place, kind=kind) if place.id == place_id else place for place in self.places
+            ]
 
     @rx.event
     def add_question(self) -> None:
@@ -146,6 +174,7 @@ class EventTypesState(rx.State):
         fields = read_form(form)
         fields |= read_hosts(form, members.list_colleagues(actor), view.hosts if view else ())
         stored = {str(document["id"]): document for document in view.questions} if view else {}
+        fields["meeting_places"] = read_places(form, self.places)
         fields["questions"] = read_questions(form, self.questions, stored)
         if view is None:
             event_type_commands.create_event_type(actor, fields)
@@ -169,4 +198,4 @@ class EventTypesState(rx.State):
         return notices.success("Deleted.")
 
 
-keep(EventTypesState, "editing", "draft", "questions", "used_ids")
+keep(EventTypesState, "editing", "draft", "questions", "places", "used_ids")
