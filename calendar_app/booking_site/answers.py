@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -43,7 +43,7 @@ def environment(code: str) -> Environment:
         "languages": translations.NAMES,
         "length": formats.length,
         "accent_sheet": accent_sheet,
-        "place_names": places.names,
+        "place_names": partial(places.names, _=catalogue.gettext),
     }
     return made
 

@@ -84,8 +84,8 @@ def must_give(column: Column[Any]) -> bool:
 def value(column: Column[Any], number: int) -> Any:
     """Something that fits; a reference fits the row of the same number."""
     kind = column.type.python_type
-    if kind is str:
-        return f"{number:x}"
+    if kind in (str, bytes):
+        return f"{number:x}" if kind is str else b"x"
     if kind is int:
         return NUMBERS.get(column.name, 1) + 100 * number
     if kind is datetime:
