@@ -25,6 +25,7 @@ from calendar_app.services.availability import working_hours
 from calendar_app.services.availability.slots import FreshnessView, SlotsView
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.event_types import commands as event_type_commands
+from calendar_app.services.event_types import links as private_links
 from calendar_app.services.event_types import queries as event_type_queries
 
 router = APIRouter(tags=["scheduling"])
@@ -374,6 +375,56 @@ def update_event_type(event_type_id: Key, actor: CurrentActor, body: EventTypeCh
 def delete_event_type(event_type_id: Key, actor: CurrentActor) -> None:
     """Delete one that was never booked; 409 ``has_bookings`` otherwise."""
     event_type_commands.delete_event_type(actor, event_type_id)
+
+
+class LinkIn(_Body):
+    """``single_use``: for one booking; ``expires_at``: from then on nothing is booked with it."""
+
+    label: str = Field(default="", max_length=100)
+    single_use: bool = True
+    expires_at: Instant | None = None
+
+
+class LinkOut(BaseModel):
+    """``used``: its one booking has been made; ``ended``: nothing can be booked with it any more."""
+
+    id: str
+    label: str
+    url: str
+    single_use: bool
+    expires_at: datetime | None
+    used: bool
+    ended: bool
+    created_at: datetime
+
+
+class LinkList(BaseModel):
+    items: list[LinkOut]
+    next: str | None = None
+
+
+@router.get("/event-types/{event_type_id}/links")
+def list_links(actor: CurrentActor, event_type_id: Key) -> LinkList:
+    """Private links to an event type, the latest first."""
+    return LinkList(
+        items=[LinkOut(**asdict(each)) for each in private_links.list_links(actor, event_type_id)]
+    )
+
+
+@router.post("/event-types/{event_type_id}/links", status_code=201, response_model=LinkOut)
+def create_link(actor: CurrentActor, event_type_id: Key, body: LinkIn, idempotent: Idempotent) -> Response:
+    """A private link: it opens the event type also where that is not public."""
+
+    def work() -> LinkOut:
+        return LinkOut(**asdict(private_links.create_link(actor, event_type_id, **body.model_dump())))
+
+    return idempotent.run(201, work)
+
+
+@router.delete("/event-types/{event_type_id}/links/{link_id}", status_code=204)
+def delete_link(actor: CurrentActor, event_type_id: Key, link_id: Key) -> None:
+    """End a private link."""
+    private_links.delete_link(actor, event_type_id, link_id)
 
 
 Start = Annotated[Instant, Query(description="RFC 3339 with an offset")]

@@ -30,7 +30,7 @@ from calendar_app.services.bookings import holds
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings.queries import BookingView
 from calendar_app.services.common import signed_links
-from calendar_app.services.event_types import queries as event_type_queries
+from calendar_app.services.event_types import links as private_links
 from calendar_app.services.event_types.queries import PublicEventType
 
 router = APIRouter(include_in_schema=False)
@@ -61,7 +61,7 @@ def keep(request: Request, workspace: str, kind: str, form: Posted) -> Response:
     """Keep a time, and go on to its form."""
     visit = Visit.of(request, form)
     visit.params = {**visit.params, "hold": form.get("hold", "")}
-    offer = event_type_queries.public(workspace, kind)
+    offer = private_links.public_or_linked(workspace, kind, visit.private_link)
     path = path_of(offer.workspace_slug, offer.slug)
     zone, start = visit.zone(offer.timezone), _moment(form.get("start", ""))
     try:
@@ -90,6 +90,7 @@ def _keep(visit: Visit, offer: PublicEventType, start: datetime, zone: str, key:
                 replaces=earlier,
                 key=key[:100],
                 keep=keep_time,
+                link=visit.private_link,
                 client=visit.client,
                 visitor=visitor,
             )
@@ -134,7 +135,9 @@ def keep_again(request: Request, workspace: str, kind: str, token: str, posted: 
     asked = posted.get("start", "")
     try:
         start = _moment(asked) if asked else None
-        holds.renew(form.hold_id, start, client=visit.client, visitor=visit.known_visitor())
+        holds.renew(
+            form.hold_id, start, link=visit.private_link, client=visit.client, visitor=visit.known_visitor()
+        )
         form.state = holds.state(form.hold_id)
     except holds.AlreadyUsed:
         return answers.see_other(visit, visit.link(visit.request.url.path.removesuffix("/again")))
@@ -206,7 +209,7 @@ def _opened(
 
     A hold that ended long ago is made anew out of what the form says, so that what was typed can still be sent.
     """
-    offer = event_type_queries.public(workspace, kind)
+    offer = private_links.public_or_linked(workspace, kind, visit.private_link, ended_too=True)
     if not offer.is_active:
         return closed(visit, offer)
     hold_id = holds.hold_id(signed_links.hold_row_id(token))
@@ -229,7 +232,15 @@ def _made_anew(
     start, minutes = _moment(posted["start"]), visit.duration(offer.durations)
     state = holds.HoldState(offer.id, start, start + timedelta(minutes=minutes), False, 0, None)
     try:
-        held = holds.create(offer.id, start, duration=minutes, key=token, keep=False, client=visit.client)
+        held = holds.create(
+            offer.id,
+            start,
+            duration=minutes,
+            key=token,
+            keep=False,
+            link=visit.private_link,
+            client=visit.client,
+        )
     except holds.AlreadyUsed as used:
         return "", replace(state, booking_id=used.booking_id)
     except SlotUnavailable:
@@ -253,12 +264,13 @@ def _book(form: _Form) -> BookingView:
         client=visit.client,
         visitor=visit.known_visitor(),
         campaign=visit.campaign,
+        link=visit.private_link,
     )
 
 
 def _after(visit: Visit, path: str, view: BookingView) -> Response:
     visit.forget_prefill()
-    return answers.see_other(visit, visit.link(f"{path}/booked/{view.manage_token}", duration=""))
+    return answers.see_other(visit, visit.link(f"{path}/booked/{view.manage_token}", duration="", link=""))
 
 
 def _again(form: _Form) -> Response:
@@ -325,6 +337,7 @@ def _others(form: _Form) -> list[times.Time]:
         zone=form.zone,
         duration=minutes if minutes in form.offer.durations else None,
         own_holds=[signed_links.hold_row_id(form.token)],
+        link=form.visit.private_link,
     )
     same = [slot for slot in view.slots if slot.start.date() == local.date() and slot.start != local]
     found = []
@@ -341,7 +354,9 @@ def _asks_approval(form: _Form) -> bool:
     if form.offer.requires_approval:
         return False
     here = form.state.start
-    view = available_slots.slots(form.offer.id, here, here + timedelta(minutes=1), zone=form.zone)
+    view = available_slots.slots(
+        form.offer.id, here, here + timedelta(minutes=1), zone=form.zone, link=form.visit.private_link
+    )
     return view.freshness.needs_approval
 
 

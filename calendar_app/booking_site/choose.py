@@ -18,6 +18,7 @@ from calendar_app.booking_site import answers, formats, framing, times, zones
 from calendar_app.booking_site.visit import Visit, path_of
 from calendar_app.errors import NotFound
 from calendar_app.services.availability import slots as available_slots
+from calendar_app.services.event_types import links as private_links
 from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.services.event_types.queries import PublicEventType
 
@@ -48,7 +49,7 @@ def offers(request: Request, workspace: str) -> Response:
 def choose(request: Request, workspace: str, kind: str) -> Response:
     """The month and the times of one day."""
     visit = Visit.of(request)
-    offer = event_type_queries.public(workspace, kind)
+    offer = private_links.public_or_linked(workspace, kind, visit.private_link)
     if not offer.is_active:
         return closed(visit, offer)
     fragment = _fragment(visit, offer)
@@ -96,7 +97,7 @@ router.add_route("/book/{workspace}/{kind}/times", refreshed, methods=["GET"])
 def choose_zone(request: Request, workspace: str, kind: str) -> Response:
     """Time zones by city and country, as links back to the times."""
     visit = Visit.of(request)
-    offer = event_type_queries.public(workspace, kind)
+    offer = private_links.public_or_linked(workspace, kind, visit.private_link)
     path = path_of(offer.workspace_slug, offer.slug)
     return zone_page(visit, path, offer.timezone)
 
@@ -167,7 +168,7 @@ def _fragment(visit: Visit, offer: PublicEventType) -> str:
     """The month and its times, as HTML."""
     zone, path = visit.zone(offer.timezone), path_of(offer.workspace_slug, offer.slug)
     minutes = visit.duration(offer.durations)
-    ask = partial(_ask, offer.id, zone, minutes, visit.hold_rows)
+    ask = partial(_ask, offer.id, zone, minutes, visit.hold_rows, visit.private_link)
     month = times.month(visit, path, ask, zone=zone, horizon_days=offer.horizon_days)
     return answers.render(
         visit,
@@ -183,8 +184,10 @@ def _fragment(visit: Visit, offer: PublicEventType) -> str:
     )
 
 
-def _ask(kind: str, zone: str, minutes: int, own_holds: list[str], start: Any, end: Any) -> Any:
-    return available_slots.slots(kind, start, end, zone=zone, duration=minutes, own_holds=own_holds)
+def _ask(kind: str, zone: str, minutes: int, own_holds: list[str], link: str, start: Any, end: Any) -> Any:
+    return available_slots.slots(
+        kind, start, end, zone=zone, duration=minutes, own_holds=own_holds, link=link
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +231,7 @@ def forget() -> None:
 
 
 def _look(visit: Visit, workspace: str, kind: str) -> _Look:
-    offer = event_type_queries.public(workspace, kind)
+    offer = private_links.public_or_linked(workspace, kind, visit.private_link)
     if not offer.is_active:
         raise NotFound("There is nothing to be booked here at the moment.")
     text = _fragment(visit, offer)

@@ -32,7 +32,7 @@ ZONE_COOKIE, LANGUAGE_COOKIE, HOLDS_COOKIE = "almanac_zone", "almanac_language",
 MOST_HOLDS = 4
 """Holds of one browser on one event type that it is told apart by."""
 DAY_SECONDS, YEAR_SECONDS = 86_400, 365 * 86_400
-_CARRIED = ("tz", "duration", "lang", "clock", "embed")
+_CARRIED = ("tz", "duration", "lang", "clock", "embed", "link")
 _PREFILLED = ("name", "email", "guests", "phone", "notes")
 _MOST_PREFILLED, _LONGEST_PREFILLED = 30, 500
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?", re.ASCII)
@@ -86,6 +86,11 @@ class Visit:
         """The origin of the page around the frame, as the address says; only it is told what happens in the frame."""
         match = _ORIGIN.fullmatch(self.params.get("embed", ""))
         return match[0] if match and self.framed else ""
+
+    @property
+    def private_link(self) -> str:
+        """The token of a private link, if the address holds one."""
+        return self.params.get("link", "")
 
     @property
     def prefill(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from calendar_app.domain.booking import TransitionRefused
 from calendar_app.domain.booking_form import MOST_GUESTS
 from calendar_app.domain.intake import Question, QuestionType
 from calendar_app.errors import AlmanacError, InvalidInput, NotFound, SlotUnavailable, TooManyRequests
+from calendar_app.services.event_types.links import LinkUsed
 
 
 def of_error(visit: Visit, error: AlmanacError) -> str:
@@ -24,6 +25,8 @@ def of_error(visit: Visit, error: AlmanacError) -> str:
         return _("This booking cannot be changed here any more. Please contact the business.")
     if isinstance(error, NotFound):
         return _("This page does not exist, or not any more. Check the link.")
+    if isinstance(error, LinkUsed):
+        return _("This link has been used, or has ended. Please ask for a new one.")
     if error.code == "in_the_past":
         return _("That time has passed. Please choose a later one.")
     if error.code == "event_type_inactive":

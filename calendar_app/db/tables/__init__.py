@@ -31,7 +31,7 @@ from calendar_app.db.tables.people import (
     Workspace,
     WorkspaceLogo,
 )
-from calendar_app.db.tables.scheduling import EventType, EventTypeHost, Schedule
+from calendar_app.db.tables.scheduling import BookingLink, EventType, EventTypeHost, Schedule
 
 __all__ = [
     "ApiToken",
@@ -39,6 +39,7 @@ __all__ = [
     "AuthSession",
     "Booking",
     "BookingHost",
+    "BookingLink",
     "Calendar",
     "CalendarWrite",
     "Channel",

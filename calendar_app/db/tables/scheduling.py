@@ -72,6 +72,20 @@ class EventType(SQLModel, table=True):
     created_at: datetime = when()
 
 
+class BookingLink(SQLModel, table=True):
+    """A private link to an event type. ``single_use``: for one booking, ``booking_id`` once that has been made.
+    ``expires_at``: from then on nothing is booked with it."""
+
+    __tablename__ = "booking_link"
+    id: str = row_id()
+    event_type_id: str = ref("event_type.id")
+    label: str = Field(default="", max_length=100)
+    single_use: bool = True
+    expires_at: datetime | None = when(nullable=True)
+    booking_id: str | None = Field(default=None, max_length=26)
+    created_at: datetime = when()
+
+
 class EventTypeHost(SQLModel, table=True):
     """A host of an event type; ``schedule_id`` ``None`` means the person's default schedule in the workspace.
 

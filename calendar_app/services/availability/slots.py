@@ -148,12 +148,14 @@ def slots(
     duration: int | None = None,
     own_holds: Collection[str] = (),
     actor: Actor | None = None,
+    link: str = "",
     now: datetime | None = None,
 ) -> SlotsView:
     """Every slot that starts in ``[start, end)`` (aware, at most 366 days) and is open to be booked at ``now``.
 
     ``duration`` is one of the event type's, in minutes; the first by default. ``own_holds``: ids of the rows of the
-    visitor's own holds, whose time is theirs to choose. Without ``actor`` only public event types.
+    visitor's own holds, whose time is theirs to choose. Without ``actor`` only public event types, and those
+    that ``link``, the token of a private link, opens.
 
     :raises NotFound: no such event type for this viewer. :raises InvalidInput: window, zone or duration.
     :raises Conflict: the event type is switched off.
@@ -162,7 +164,7 @@ def slots(
     window = check_window(start, end)
     check_zone(zone)
     with reading() as session:
-        row = slot_snapshot.event_type_for(session, event_type_id, actor)
+        row = slot_snapshot.event_type_for(session, event_type_id, actor, link)
         check_active(row)
         without = _claims_of(session, own_holds)
         snapshot = slot_snapshot.load(session, row, window, now, duration=duration or 0, without=without)

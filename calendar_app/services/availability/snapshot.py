@@ -28,6 +28,7 @@ from calendar_app.services.availability.conflict_calendars import CalendarState,
 from calendar_app.services.availability.reserved_time import claims_by_host, groups_by_host, with_history
 from calendar_app.services.calendar_mirror.expansion import window_at
 from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.event_types import links
 from calendar_app.services.event_types.validation import rules_of
 
 _EXTENDED_EVERY = timedelta(days=2)
@@ -88,10 +89,11 @@ def reserved(start: int, rules: EventRules) -> Span:
     return Span(start - rules.buffer_before * MINUTE, start + rules.length + rules.buffer_after * MINUTE)
 
 
-def event_type_for(session: Session, event_type_id: str, actor: Actor | None) -> EventType:
-    """The event type, if it is public or the actor works in its workspace. :raises NotFound: otherwise."""
+def event_type_for(session: Session, event_type_id: str, actor: Actor | None, link: str = "") -> EventType:
+    """The event type, if it is public, or the actor works in its workspace, or ``link``, the token of a private link,
+    opens it. :raises NotFound: otherwise. :raises links.LinkUsed: the link has ended."""
     row = session.get(EventType, event_type_id)
-    if row is None or not (row.is_public or works_at(row, actor)):
+    if row is None or not (links.opens(session, link, row) or row.is_public or works_at(row, actor)):
         raise refused()
     return row
 

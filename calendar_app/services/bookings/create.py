@@ -44,6 +44,7 @@ def create_booking(
     client: str = "",
     visitor: str = "",
     campaign: Mapping[str, object] | None = None,
+    link: str = "",
     keep: Callable[[Session, BookingView], None] | None = None,
     now: datetime | None = None,
 ) -> BookingView:
@@ -55,7 +56,8 @@ def create_booking(
     has been booked with, the answer is the booking that was made then. ``actor``: whoever is signed in; one who works
     in the workspace books for the customer, may use event types that are not public, and is not counted under
     ``client``, the visitor's address, and ``visitor``, their browser where it is known. ``campaign``: where they came
-    from, see :func:`calendar_app.domain.intake.clean_campaign`. ``keep`` runs last in the transaction, with the answer.
+    from, see :func:`calendar_app.domain.intake.clean_campaign`. ``link``: the token of a private link, which is used up
+    if it is for one booking. ``keep`` runs last in the transaction, with the answer.
 
     :raises InvalidInput: the zone, the person, the answers or what else was given; or the time has passed
         (``in_the_past``).
@@ -79,9 +81,9 @@ def create_booking(
                 return made_before
             if client and actor is None:
                 allow(client, email, visitor)
-            row = slot_snapshot.event_type_for(session, event_type_id, actor)
+            row = slot_snapshot.event_type_for(session, event_type_id, actor, link)
             wish = _wish(session, row, start, zone, name, email, answers or {}, given, duration, hold_id, now)
-            wish = replace(wish, campaign=clean_campaign(campaign or {}))
+            wish = replace(wish, campaign=clean_campaign(campaign or {}), link=link)
             if client and actor is None:
                 for address in _others_told(wish):
                     rate_limits.peek("bookings-for", _inbox(address), _most_letters())

@@ -98,6 +98,7 @@ class _Wish:
     replaces: tuple[str, ...]
     actor: Actor | None
     keep: bool
+    link: str = ""
 
 
 def create(
@@ -110,6 +111,7 @@ def create(
     key: str = "",
     keep: bool = True,
     actor: Actor | None = None,
+    link: str = "",
     client: str = "",
     visitor: str = "",
     now: datetime | None = None,
@@ -117,6 +119,8 @@ def create(
     """Keep ``start`` (aware) for :data:`LASTS`. ``replaces``: the visitor's earlier holds, which are dropped in the
     same step. ``key``: a random text of the visitor's, with which the same call again finds the same hold; one that
     has run out is renewed.
+
+    ``link``: the token of a private link that opens the event type.
 
     ``client`` is the visitor's address and ``visitor`` their browser, where it is known, for limits; a hold that really
     replaced one takes no more time than that did, and is not counted among those that stand. With ``keep`` false no
@@ -132,7 +136,7 @@ def create(
     check_zone(zone)
     earlier = (replaces,) if isinstance(replaces, str) else tuple(replaces or ())
     row_id = derived_id("hold", key, event_type_id, str(at), str(duration or 0)) if key else new_id()
-    wish = _Wish(row_id, event_type_id, at, duration or 0, earlier, actor, keep)
+    wish = _Wish(row_id, event_type_id, at, duration or 0, earlier, actor, keep, link)
     return _limited(wish, now or clock(), client, visitor)
 
 
@@ -140,6 +144,7 @@ def renew(
     hold_id: str,
     start: datetime | None = None,
     *,
+    link: str = "",
     client: str = "",
     visitor: str = "",
     now: datetime | None = None,
@@ -156,7 +161,7 @@ def renew(
             raise AlreadyUsed(row.booking_id)
         minutes = int((row.end_at - row.start_at) / timedelta(minutes=1))
         at = instant(check_moment(start, "start")) if start else instant(row.start_at)
-        wish = _Wish(row.id, row.event_type_id, at, minutes, (), None, True)
+        wish = _Wish(row.id, row.event_type_id, at, minutes, (), None, True, link)
     return _limited(wish, now or clock(), client, visitor)
 
 
@@ -189,7 +194,7 @@ def _limited(wish: _Wish, now: datetime, client: str, visitor: str) -> HoldView:
 def _create(wish: _Wish, now: datetime) -> tuple[HoldView, bool]:
     """The hold, and whether it keeps more time than its visitor's earlier ones did."""
     with transaction() as session:
-        event_type = slot_snapshot.event_type_for(session, wish.event_type_id, wish.actor)
+        event_type = slot_snapshot.event_type_for(session, wish.event_type_id, wish.actor, wish.link)
         check_active(event_type)
         people = [person.id for person in slot_snapshot.hosts_of(session, event_type)]
         reservations.lock_hosts(session, [event_type.id], people, now)

@@ -49,6 +49,7 @@ from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.calendar_writes.outbox import Planned
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor
+from calendar_app.services.event_types import links as private_links
 from calendar_app.services.event_types.meeting_places import place_booking, places_of
 from calendar_app.settings import get_settings
 
@@ -82,6 +83,7 @@ class Wish:
     order_id: str | None = None
     campaign: dict[str, str] = field(default_factory=dict)
     details: Details | None = None
+    link: str = ""
 
 
 class Refused(Exception):
@@ -289,6 +291,8 @@ def _book(session: Session, one: Try, locked: Locked, actor: Actor | None, now: 
     session.add_all(links)
     if wish.hold_row is not None:
         holds.use(session, wish.hold_row, booking.id)
+    if wish.link:
+        private_links.use(session, wish.link, row.id, booking.id, now)
     hosts = [locked.hosts[link.person_id] for link in links]
     planned = write_outbox.plan_new(session, booking, chosen)
     _record(session, booking, actor, now, hosts)

@@ -19,6 +19,7 @@ _LONGEST = 200
 _UNKNOWN = "This link does not lead to a booking. Use the link from your confirmation."
 _BOOKING, _ORDER = "almanac.manage-booking", "almanac.manage-order"
 _HOLD = "almanac.hold-page"
+_PRIVATE = "almanac.private-link"
 
 
 def _serializer(salt: str) -> URLSafeSerializer:
@@ -42,6 +43,16 @@ def order_token(order_id: str) -> str:
 def hold_token(hold_row_id: str) -> str:
     """As :func:`token`, of the page on which a hold is booked: it neither drops the hold nor opens its booking."""
     return str(_serializer(_HOLD).dumps(hold_row_id))
+
+
+def private_link_token(link_id: str) -> str:
+    """As :func:`token`, of a private link to an event type."""
+    return str(_serializer(_PRIVATE).dumps(link_id))
+
+
+def private_link_id(token: str) -> str:
+    """The private link that a token was made for. :raises NotFound: as :func:`booking_id`."""
+    return _opened(token, _PRIVATE)
 
 
 def url(booking_id: str) -> str:

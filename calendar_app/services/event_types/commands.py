@@ -25,6 +25,7 @@ from calendar_app.services.event_types.queries import (
     EventTypeView,
     HostView,
     PublicEventType,
+    check_editor,
     get_event_type,
     hosts_of,
     list_event_types,
@@ -79,7 +80,7 @@ def update_event_type(actor: Actor, event_type_id: str, changes: Mapping[str, An
     """
     with transaction() as session:
         row = owned(session, actor, event_type_id)
-        _check_editor(session, actor, row)
+        check_editor(session, actor, row)
         assign(row, changes)
         _check_slug_free(session, row)
         session.add(row)
@@ -104,7 +105,7 @@ def delete_event_type(actor: Actor, event_type_id: str) -> None:
     """Delete one that was never booked or ordered. :raises Conflict: it was, so it can only be switched off."""
     with transaction() as session:
         row = owned(session, actor, event_type_id)
-        _check_editor(session, actor, row)
+        check_editor(session, actor, row)
         booked = select(Booking.id).where(Booking.event_type_id == row.id)
         ordered = select(OrderLine.id).where(OrderLine.event_type_id == row.id)
         if any(session.exec(query.limit(1)).first() for query in (booked, ordered)):
@@ -187,10 +188,3 @@ def _set_hosts(session: Session, actor: Actor, row: EventType, wanted: object) -
         session.flush()
     except IntegrityError as error:
         raise Conflict("The hosts were changed at the same moment: please try again.") from error
-
-
-def _check_editor(session: Session, actor: Actor, row: EventType) -> None:
-    """Staff edit what only they host."""
-    hosts = {host.person_id for host in hosts_of(session, [row.id]).get(row.id, [])}
-    if hosts != {actor.person_id}:
-        actor.require(Role.MANAGER)

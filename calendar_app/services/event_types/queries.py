@@ -5,7 +5,7 @@ What the public sees of one is :class:`PublicEventType`, which tells nothing tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -116,15 +116,22 @@ def get_event_type(actor: Actor, event_type_id: str) -> EventTypeView:
         return view_of(session, owned(session, actor, event_type_id))
 
 
-def public(workspace_slug: str, slug: str) -> PublicEventType:
-    """What ``/book/{workspace}/{event_type}`` shows; an inactive one says so.
+def _by_nothing(_session: Session, _row: EventType) -> bool:
+    return False
+
+
+def public(
+    workspace_slug: str, slug: str, opened_by: Callable[[Session, EventType], bool] = _by_nothing
+) -> PublicEventType:
+    """What ``/book/{workspace}/{event_type}`` shows; an inactive one says so. ``opened_by``: whether a private link
+    opens it.
 
     :raises NotFound: no such page, or the event type is not public.
     """
     with reading() as session:
         query = select(EventType, Workspace).join(Workspace, col(Workspace.id) == col(EventType.workspace_id))
         found = session.exec(query.where(Workspace.slug == workspace_slug, EventType.slug == slug)).first()
-        if found is None or not found[0].is_public:
+        if found is None or not (opened_by(session, found[0]) or found[0].is_public):
             raise NotFound("There is no booking page at this address.")
         return _public(session, *found)
 
@@ -148,6 +155,13 @@ def owned(session: Session, actor: Actor, event_type_id: str) -> EventType:
     if row is None or row.workspace_id != actor.workspace_id:
         raise NotFound("There is no such event type.")
     return row
+
+
+def check_editor(session: Session, actor: Actor, row: EventType) -> None:
+    """Staff edit what only they host. :raises Forbidden: others host it."""
+    hosts = {host.person_id for host in hosts_of(session, [row.id]).get(row.id, [])}
+    if hosts != {actor.person_id}:
+        actor.require(Role.MANAGER)
 
 
 def hosts_of(session: Session, event_type_ids: Iterable[str]) -> dict[str, list[HostView]]:
