@@ -129,4 +129,8 @@ ENTRIES: dict[str, Entry] = {
     "DELETE /tokens/{token_id}": Entry(OWN),
     "GET /workspace": Entry(STAFF),
     "PATCH /workspace": Entry(MANAGER, {}),
+    "GET /workspaces/{workspace_id}": Entry(STAFF),
+    "PATCH /workspaces/{workspace_id}": Entry(ADMIN, {}),
+    "DELETE /workspaces/{workspace_id}/logo": Entry(ADMIN),
+    "PUT /workspaces/{workspace_id}/logo": Entry(ADMIN),
 }

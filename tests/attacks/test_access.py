@@ -119,6 +119,7 @@ def victim(fake: FakeProvider) -> Victim:
         "event_type_id": place.event_type.id,
         "schedule_id": schedule.id,
         "person_id": person.id,
+        "workspace_id": place.workspace.id,
         "provider": "google",
         "secret": "made-up-secret",
     }

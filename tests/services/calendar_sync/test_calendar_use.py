@@ -214,7 +214,7 @@ def test_a_calendar_used_again_hides_no_failure_of_the_others(fake: FakeProvider
         session.get_one(Connection, second.connection_id).last_sync_at = now - timedelta(hours=25)
     for _ in range(suspension.FAILURES + 1):
         with transaction() as session:
-            suspension.failed(session, second.connection_id, ProviderUnavailable(), now)
+            suspension.record_failure(session, second.connection_id, ProviderUnavailable(), now)
     assert connection_of(place).status == "error"
 
 
