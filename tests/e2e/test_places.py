@@ -1,0 +1,66 @@
+"""Where to meet, with whom besides, and for whom: in the editor, on the form and in the staff's list."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Product, Visitors
+from tests.e2e.test_access import overflow, violations
+from tests.e2e.test_scheduling import pick
+
+ROOM = "https://meet.jit.si/"
+
+
+def _place(page: Page, number: int, kind: str, **values: str) -> None:
+    page.get_by_role("button", name="Add a meeting place").click()
+    page.locator(f"#p-place-{number}-kind").select_option(kind)
+    for name, value in values.items():
+        page.locator(f"#p-place-{number}-{name}").fill(value)
+
+
+def test_a_place_is_set_chosen_and_told(product: Product, visitors: Visitors) -> None:
+    """Staff offer three places; a customer on a phone chooses one, brings a guest and books for somebody else."""
+    staff = visitors.owner()
+    staff.goto("/settings/event-types")
+    staff.get_by_role("button", name="New event type").click()
+    staff.get_by_label("Title").fill("Meeting places")
+    _place(staff, 1, "jitsi")
+    _place(staff, 2, "address", value="Main Street 1", label="Our office")
+    _place(staff, 3, "host_calls")
+    staff.get_by_text("Questions to the customer").click()
+    for part in ("booked_by", "phone"):
+        staff.locator(f"#{part}").select_option("optional")
+    assert violations(staff) == []
+    staff.get_by_role("button", name="Save").click()
+    expect(staff.get_by_text("Meeting places")).to_be_visible()
+
+    page = visitors.new(phone=True)
+    pick(page, "/book/demo/meeting-places", 9)
+    expect(page.get_by_text("Our office").first).to_be_visible()
+    assert "Main Street" not in page.content()
+    page.locator("#name").fill("Grace Hopper")
+    page.locator("#email").fill("grace@example.org")
+    page.get_by_label("Where to meet").select_option("Jitsi Meet")
+    expect(page.get_by_label("Country of the phone number")).to_have_value("DE")
+    page.locator("#phone").fill("call me")
+    page.get_by_label("Guests").fill("guest@example.org")
+    page.get_by_text("Are you booking for somebody else?").click()
+    page.get_by_label("Your name").fill("Ada Lovelace")
+    page.get_by_label("Your email").fill("ada@example.org")
+    page.get_by_role("button", name="Confirm booking").last.click()
+    expect(page.get_by_text("Please enter a phone number with its country")).to_be_visible()
+    assert violations(page) == []
+    assert overflow(page) <= 0
+    expect(page.get_by_label("Guests")).to_have_value("guest@example.org")
+    page.locator("#phone").fill("030 1234567")
+    page.get_by_role("button", name="Confirm booking").last.click()
+    expect(page.get_by_role("heading", name="You are booked")).to_be_visible()
+    expect(page.locator(f"a[href^='{ROOM}']")).to_be_visible()
+    expect(page.get_by_text("+49 30 1234567").first).to_be_visible()
+    assert violations(page) == []
+
+    staff.goto("/bookings")
+    staff.get_by_text("Meeting places with Grace Hopper").or_(staff.get_by_text("Grace Hopper")).first.click()
+    expect(staff.get_by_text("Ada Lovelace <ada@example.org>")).to_be_visible()
+    expect(staff.get_by_text("guest@example.org")).to_be_visible()
+    expect(staff.get_by_text(ROOM).first).to_be_visible()
