@@ -59,3 +59,23 @@ def test_an_owner_sets_how_the_pages_look(product: Product, visitors: Visitors, 
     page.get_by_label("Text below every confirmation").fill("")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("Saved.").last).to_be_visible()
+
+
+def test_a_private_link_is_made_and_ended(visitors: Visitors) -> None:
+    """Staff make a link for one booking in a dialog; who has it sees the times; it can be deleted."""
+    page = visitors.owner()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/settings/event-types")
+    page.get_by_role("button", name="Links to Intro call").click()
+    page.get_by_label("For whom").fill("Grace")
+    page.get_by_role("button", name="Make link").click()
+    expect(page.get_by_role("list", name="Links").get_by_text("One booking")).to_be_visible()
+    page.screenshot(path=SHOTS / "private-links.png")
+    page.get_by_role("button", name="Copy the link Grace").click()
+    expect(page.get_by_text("Link copied.")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    customer = visitors.new()
+    customer.goto(link)
+    expect(customer.locator(".slot").first).to_be_visible()
+    page.get_by_role("button", name="Delete the link Grace").click()
+    expect(page.get_by_text("None yet.")).to_be_visible()

@@ -12,6 +12,7 @@ from calendar_app.ui.components.feedback import empty_state, loading
 from calendar_app.ui.components.forms import confirm
 from calendar_app.ui.layout import page
 from calendar_app.ui.pages.event_types.editor import editor
+from calendar_app.ui.pages.event_types.links import links_dialog
 from calendar_app.ui.pages.event_types.state import NEW, EventTypeRow, EventTypesState
 from calendar_app.ui.pages.event_types.why import WhyState, why_dialog
 from calendar_app.ui.session import SessionState
@@ -75,6 +76,7 @@ def _row(row: EventTypeRow) -> rx.Component:
                 on_change=lambda value: EventTypesState.set_active(row.id, value),
                 aria_label="Offer " + row.title,
             ),
+            links_dialog(row.id, row.title),
             why_dialog(row.id, row.title),
             _dialog(
                 rx.button("Edit", variant="soft", size="2", aria_label="Edit " + row.title),
@@ -95,6 +97,7 @@ def _row(row: EventTypeRow) -> rx.Component:
             ),
             spacing="4",
             align="center",
+            wrap="wrap",
         ),
         class_name="row",
         style={"flexWrap": "wrap"},
