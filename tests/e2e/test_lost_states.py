@@ -123,6 +123,8 @@ def test_a_providers_appointments_are_read_again(product: Product, visitors: Vis
     expect(said(page).first).to_be_visible()
     expect(reason).to_have_value("Nobody types this twice.")
     page.get_by_role("button", name="Cancel appointment", exact=True).click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("alertdialog")).to_have_count(0)
     expect(mine).to_have_count(0)
     assert "Rehearsal that stays" not in held.titles()
 

@@ -86,6 +86,7 @@ def test_the_whole_story(first_day: tuple[Product, Visitors]) -> None:
 
     customer = visitors.new(zone="America/New_York")
     open_day(customer, 2)
+    expect(customer.get_by_text("New York").first).to_be_visible()
     slots(customer).first.click()
     fill_in(customer, "Ada Example", "ada@example.org")
     expect(customer.get_by_role("heading", name="You are booked")).to_be_visible()
