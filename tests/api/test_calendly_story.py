@@ -17,6 +17,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Channel, Connection
+from calendar_app.db.tables.connections import WITH_SECRET, WITH_TOKENS
 from calendar_app.errors import GrantRevoked
 from calendar_app.providers.http import shared_client
 from calendar_app.sandbox.calendly.stand_in import OWNER
@@ -143,7 +144,7 @@ def test_a_webhook_brings_a_booking_at_once_and_only_once(
     forged = signature("guessed", int(datetime.now(UTC).timestamp()), delivery.body)
     problem(deliver(api, delivery, **{"Calendly-Webhook-Signature": forged}), 403, "forbidden")
     with reading() as session:
-        (channel,) = session.exec(select(Channel)).all()
+        (channel,) = session.exec(select(Channel).options(*WITH_SECRET)).all()
     hour_ago = int(datetime.now(UTC).timestamp()) - 3600
     old = signature(channel.secret, hour_ago, delivery.body)
     problem(deliver(api, delivery, **{"Calendly-Webhook-Signature": old}), 403, "forbidden")
@@ -186,7 +187,7 @@ def test_webhooks_that_the_app_s_key_signs(
     configure(BASE_URL=PUBLIC_URL, **calendly.environment | {"CALENDLY_WEBHOOK_KEY": ""})
     problem(deliver(api, delivery), 403, "forbidden")
     with reading() as session:
-        (channel,) = session.exec(select(Channel)).all()
+        (channel,) = session.exec(select(Channel).options(*WITH_SECRET)).all()
     push_channels.pushed(channel.id, 0, "unproven")
     pushes, note = told()
     assert not pushes
@@ -297,7 +298,7 @@ def _list(provider: Any) -> list[str]:
 
 def _row(connection_id: str) -> Connection:
     with reading() as session:
-        return session.get_one(Connection, connection_id)
+        return session.get_one(Connection, connection_id, options=WITH_TOKENS)
 
 
 def test_a_time_booked_at_calendly_a_moment_ago_is_not_given_away(

@@ -12,6 +12,7 @@ from sqlmodel import col, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Event, IdempotencyRecord
+from calendar_app.db.tables.connections import WITH_TOKENS
 from calendar_app.providers import registry
 from calendar_app.providers.base import Capability
 from calendar_app.services.bookings.queries import BookingView
@@ -126,7 +127,7 @@ class Office:
 
     def account(self) -> Connection:
         with reading() as session:
-            return session.get_one(Connection, self.connection.id)
+            return session.get_one(Connection, self.connection.id, options=WITH_TOKENS)
 
     def age_token(self) -> None:
         """Let the access token be over, by our own books."""

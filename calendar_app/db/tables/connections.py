@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Column, Text, UniqueConstraint, true
+from sqlalchemy.orm import deferred, undefer_group
 from sqlmodel import Field, SQLModel
 
 from calendar_app.db.tables.columns import json, ref, row_id, text, when
@@ -34,6 +35,12 @@ class OAuthAttempt(SQLModel, table=True):
     used_at: datetime | None = when(nullable=True)
 
 
+_ACCESS_TOKEN = Column("access_token", EncryptedText, nullable=True)
+_REFRESH_TOKEN = Column("refresh_token", EncryptedText, nullable=True)
+WITH_TOKENS = (undefer_group("tokens"),)
+"""An option for those few queries that need a connection's tokens; all others neither load nor decrypt them."""
+
+
 class Connection(SQLModel, table=True):
     """One grant of one account at one provider.
 
@@ -46,6 +53,12 @@ class Connection(SQLModel, table=True):
     """
 
     __tablename__ = "connection"
+    __mapper_args__: ClassVar[dict[str, Any]] = {
+        "properties": {
+            "access_token": deferred(_ACCESS_TOKEN, group="tokens"),
+            "refresh_token": deferred(_REFRESH_TOKEN, group="tokens"),
+        }
+    }
     __table_args__ = (UniqueConstraint("workspace_id", "person_id", "provider", "account_id"),)
     id: str = row_id()
     workspace_id: str = ref("workspace.id")
@@ -56,8 +69,8 @@ class Connection(SQLModel, table=True):
     status: str = Field(default=ConnectionStatus.CONNECTED, max_length=16, index=True)
     scopes: list[str] = json(list)
     addresses: list[str] = json(list)
-    access_token: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True))
-    refresh_token: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True))
+    access_token: str | None = Field(default=None, sa_column=_ACCESS_TOKEN)
+    refresh_token: str | None = Field(default=None, sa_column=_REFRESH_TOKEN)
     access_expires_at: datetime | None = when(nullable=True, index=True)
     grant_ends_at: datetime | None = when(nullable=True)
     token_version: int = 0
@@ -141,17 +154,25 @@ class Calendar(SQLModel, table=True):
     removed_at: datetime | None = when(nullable=True)
 
 
+_CHANNEL_SECRET = Column("secret", EncryptedText, nullable=False)
+WITH_SECRET = (undefer_group("secret"),)
+"""As :data:`WITH_TOKENS`, for a channel's secret."""
+
+
 class Channel(SQLModel, table=True):
     """A push channel at a provider. ``id`` is the channel id we chose, ``secret`` what its notifications prove
     themselves with. ``resource_id`` is the provider's own name of it, empty while or because it was not granted; then
     ``refusal`` says why, for people. ``vouched_until``: when the access token ends with which it was last prolonged."""
 
     __tablename__ = "channel"
+    __mapper_args__: ClassVar[dict[str, Any]] = {
+        "properties": {"secret": deferred(_CHANNEL_SECRET, group="secret")}
+    }
     id: str = row_id()
     calendar_id: str = ref("calendar.id")
     resource_id: str = ""
     refusal: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
-    secret: str = Field(sa_column=Column(EncryptedText, nullable=False))
+    secret: str = Field(sa_column=_CHANNEL_SECRET)
     expires_at: datetime = when(index=True)
     last_message: int = 0
     last_push_at: datetime | None = when(nullable=True)

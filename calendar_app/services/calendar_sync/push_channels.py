@@ -28,6 +28,7 @@ from calendar_app.clock import utc_now
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
+from calendar_app.db.tables.connections import WITH_SECRET
 from calendar_app.domain.connection import USABLE
 from calendar_app.errors import AuthExpired, ChannelExists, Forbidden, GrantRevoked, NotFound, ProviderError
 from calendar_app.providers import registry
@@ -216,7 +217,8 @@ def receive(provider: str, headers: Mapping[str, str], query: Mapping[str, str],
 
 def _take(provider: str, notice: PushNotice) -> bool:
     with reading() as session:
-        channel = session.get(Channel, notice.channel_id) if len(notice.channel_id) <= 64 else None
+        known = len(notice.channel_id) <= 64
+        channel = session.get(Channel, notice.channel_id, options=WITH_SECRET) if known else None
         ours = channel and session.scalar(
             select(col(Connection.provider))
             .join(Calendar, col(Calendar.connection_id) == col(Connection.id))

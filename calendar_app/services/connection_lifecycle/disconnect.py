@@ -188,7 +188,6 @@ def running(actor: Actor) -> dict[str, str]:
         select(Connection, Disconnection)
         .join(Disconnection, col(Disconnection.connection_id) == col(Connection.id))
         .where(Disconnection.workspace_id == actor.workspace_id, Disconnection.state == RUNNING)
-        .options(*calendars.HIDDEN_TOKENS)
     )
     if actor.role < Role.MANAGER:
         query = query.where(Connection.person_id == actor.person_id)
@@ -216,7 +215,6 @@ def _targets(row: Connection) -> Select[Calendar, Connection]:
         .where(col(Calendar.removed_at).is_(None))
         .where(col(Calendar.access_role).in_([role.value for role in AccessRole if role.can_write]))
         .order_by(col(Calendar.is_primary).desc(), col(Calendar.name))
-        .options(*calendars.HIDDEN_TOKENS)
     )
 
 

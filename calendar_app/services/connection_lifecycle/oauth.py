@@ -284,9 +284,7 @@ def require_same_account(attempt: Attempt, account: Account) -> None:
     if attempt.connection_id is None:
         return
     with reading() as session:
-        row = session.exec(
-            select(Connection).where(Connection.id == attempt.connection_id).options(*calendars.HIDDEN_TOKENS)
-        ).first()
+        row = session.exec(select(Connection).where(Connection.id == attempt.connection_id)).first()
     if row is None or row.account_id == account.account_id:
         return
     if row.account_email == account.email:

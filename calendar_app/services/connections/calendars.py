@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, or_
-from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
 from calendar_app.clock import utc_now
@@ -25,9 +24,6 @@ from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections import calendar_time_zones
 from calendar_app.services.connections.calendar_time_zones import ZoneSource
 from calendar_app.settings import get_settings
-
-HIDDEN_TOKENS = (defer(Connection.access_token), defer(Connection.refresh_token))  # type: ignore[arg-type]
-"""Options of a query that only looks: tokens are neither loaded nor decrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +98,6 @@ def list_calendars(
             col(Calendar.is_primary).desc(),
             col(Calendar.name),
         )
-        .options(*HIDDEN_TOKENS)
     )
     if actor.role < Role.MANAGER:
         query = query.where(Connection.person_id == actor.person_id)
@@ -129,7 +124,6 @@ def owned_calendar(session: Session, actor: Actor, calendar_id: str) -> tuple[Ca
         .where(Calendar.workspace_id == actor.workspace_id)
         .where(col(Calendar.removed_at).is_(None))
         .where(Connection.status != ConnectionStatus.DISCONNECTED)
-        .options(*HIDDEN_TOKENS)
     ).first()
     if found is None or (found[1].person_id != actor.person_id and actor.role < Role.MANAGER):
         raise NotFound("There is no such calendar.")

@@ -17,7 +17,7 @@ from calendar_app.errors import NotFound, ProviderNotConfigured
 from calendar_app.providers import registry
 from calendar_app.providers.base import Capability, ProviderKind, SignIn
 from calendar_app.services.common.permissions import Actor, Role
-from calendar_app.services.connections.calendars import HIDDEN_TOKENS, next_reading, syncing
+from calendar_app.services.connections.calendars import next_reading, syncing
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def owned(session: Session, actor: Actor, connection_id: str, *, lock: bool = Fa
     """
     actor.require(Role.STAFF)
     query = select(Connection).where(Connection.id == connection_id)
-    row = session.exec(query.with_for_update() if lock else query.options(*HIDDEN_TOKENS)).first()
+    row = session.exec(query.with_for_update() if lock else query).first()
     if (
         row is None
         or row.workspace_id != actor.workspace_id
@@ -177,7 +177,6 @@ def list_connections(actor: Actor, *, now: datetime | None = None) -> list[Conne
         .where(Connection.workspace_id == actor.workspace_id)
         .where(Connection.status != ConnectionStatus.DISCONNECTED)
         .order_by(col(Connection.created_at), col(Connection.id))
-        .options(*HIDDEN_TOKENS)
     )
     if actor.role < Role.MANAGER:
         query = query.where(Connection.person_id == actor.person_id)

@@ -39,6 +39,7 @@ from calendar_app.db.due import is_free
 from calendar_app.db.locks import locked
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
+from calendar_app.db.tables.connections import WITH_TOKENS
 from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.errors import AuthExpired, GrantRevoked, NotFound, ProviderError, ProviderUnavailable
 from calendar_app.providers import registry
@@ -211,7 +212,7 @@ def _end_channels(session: Session, connection_id: str, now: datetime) -> None:
 
 def _access(connection_id: str) -> _Access:
     with reading() as session:
-        row = session.get(Connection, connection_id)
+        row = session.get(Connection, connection_id, options=WITH_TOKENS)
         return _usable(row)
 
 
@@ -277,7 +278,7 @@ def _claim(connection_id: str, version: int) -> _Access | _Claim | None:
     """The newer token if there is one, the lease if it is free, ``None`` to wait."""
     now = clock()
     with reading() as session:  # waiting must not take SQLite's only write lock
-        row = session.get(Connection, connection_id)
+        row = session.get(Connection, connection_id, options=WITH_TOKENS)
         access = _usable(row)
         assert row is not None
         if access.version > version:
@@ -302,7 +303,7 @@ def _claim(connection_id: str, version: int) -> _Access | _Claim | None:
 def _after_refusal(connection_id: str, claim: _Claim, error: GrantRevoked) -> _Access:
     """``invalid_grant``: the end, unless somebody whose lease we took over has meanwhile saved newer tokens."""
     with reading() as session:
-        access = _usable(session.get(Connection, connection_id))
+        access = _usable(session.get(Connection, connection_id, options=WITH_TOKENS))
     if access.version > claim.version:
         return access
     raise mark_needs_reconnect(connection_id, claim.version, error.detail)

@@ -39,7 +39,6 @@ from calendar_app.services.calendar_mirror import mismatches
 from calendar_app.services.calendar_mirror.own_events import Sighting
 from calendar_app.services.common import change_events, installation
 from calendar_app.services.common.permissions import Actor, Role
-from calendar_app.services.connections import calendars
 from calendar_app.services.connections.queries import title
 from calendar_app.services.external_changes import orphaned_events, unwanted_events
 from calendar_app.services.external_changes import queries as external_change_queries
@@ -128,7 +127,6 @@ def _unread(
         select(Connection)
         .where(Connection.workspace_id == workspace_id, Connection.status != ConnectionStatus.DISCONNECTED)
         .order_by(col(Connection.created_at))
-        .options(*calendars.HIDDEN_TOKENS)
     )
     for row in rows:
         number, reason = (runs[row.id].unread, runs[row.id].reason) if row.id in runs else (0, "")

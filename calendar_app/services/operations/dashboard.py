@@ -39,7 +39,7 @@ from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections import queries as connection_queries
-from calendar_app.services.connections.calendars import HIDDEN_TOKENS, used
+from calendar_app.services.connections.calendars import used
 from calendar_app.services.connections.queries import ConnectionView
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.operations import health
@@ -129,7 +129,6 @@ def connections(actor: Actor, *, now: datetime | None = None) -> list[Connection
             select(Connection)
             .where(Connection.workspace_id == actor.workspace_id)
             .order_by(col(Connection.created_at))
-            .options(*HIDDEN_TOKENS)
         ).all()
         people = dict(
             session.exec(
@@ -282,7 +281,6 @@ def _failed_writes(session: Session, actor: Actor) -> list[FailedItem]:
         .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .where(Booking.workspace_id == actor.workspace_id, CalendarWrite.state == WriteState.FAILED)
-        .options(*HIDDEN_TOKENS)
         .order_by(col(CalendarWrite.created_at).desc())
         .limit(MOST)
     )

@@ -13,6 +13,7 @@ from sqlmodel import col, select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection, Mail
+from calendar_app.db.tables.connections import WITH_SECRET
 from calendar_app.errors import (
     AuthExpired,
     Forbidden,
@@ -64,6 +65,7 @@ def rows(team: Team) -> list[Channel]:
                 select(Channel)
                 .where(col(Channel.calendar_id) == team.calendar.id)
                 .order_by(col(Channel.created_at))
+                .options(*WITH_SECRET)
             )
         )
 

@@ -10,6 +10,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Calendar, CalendarWrite, Connection, Mail
+from calendar_app.db.tables.connections import WITH_TOKENS
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.errors import GrantRevoked, PermissionDenied, ProviderUnavailable
 from calendar_app.services.calendar_sync import requests as sync_requests
@@ -26,7 +27,7 @@ from tests.support.scheduling import Place, carry_out, writes
 
 def row(place: Place) -> Connection:
     with reading() as session:
-        return session.get_one(Connection, place.calendars[0].connection_id)
+        return session.get_one(Connection, place.calendars[0].connection_id, options=WITH_TOKENS)
 
 
 def change(place: Place, **columns: object) -> None:

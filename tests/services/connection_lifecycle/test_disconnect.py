@@ -12,6 +12,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Booking, Calendar, CalendarWrite, Connection, Event
+from calendar_app.db.tables.connections import WITH_TOKENS
 from calendar_app.domain.event import EventStatus
 from calendar_app.errors import InvalidInput, InvalidRequest, ProviderUnavailable
 from calendar_app.services.calendar_sync import requests as sync_requests
@@ -83,7 +84,9 @@ def scene(database: Database) -> Iterator[Scene]:
 
 def _row(connection_id: str) -> Connection:
     with reading() as session:
-        return session.exec(select(Connection).where(Connection.id == connection_id)).one()
+        return session.exec(
+            select(Connection).where(Connection.id == connection_id).options(*WITH_TOKENS)
+        ).one()
 
 
 def test_the_preview_names_future_bookings_and_where_they_could_go(scene: Scene) -> None:

@@ -9,6 +9,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, Connection, Disconnection
+from calendar_app.db.tables.connections import WITH_TOKENS
 from calendar_app.errors import NotFound, PermissionDenied, ProviderUnavailable
 from calendar_app.services.bookings import transitions
 from calendar_app.services.common.permissions import Role
@@ -39,7 +40,7 @@ def connection_of(place: Place) -> str:
 
 def row(connection_id: str) -> Connection:
     with reading() as session:
-        return session.get_one(Connection, connection_id)
+        return session.get_one(Connection, connection_id, options=WITH_TOKENS)
 
 
 def works() -> list[Disconnection]:

@@ -15,6 +15,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Calendar, Connection, Membership, OAuthAttempt
+from calendar_app.db.tables.connections import WITH_TOKENS
 from calendar_app.errors import (
     AlmanacError,
     Conflict,
@@ -69,7 +70,7 @@ def _connect(
 
 def _stored() -> list[Connection]:
     with reading() as session:
-        return list(session.exec(select(Connection)))
+        return list(session.exec(select(Connection).options(*WITH_TOKENS)))
 
 
 def test_the_authorization_request_is_what_rfc_9700_wants(actor: factories.Actor, fake: FakeProvider) -> None:

@@ -19,6 +19,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import AuditEntry, Connection, Mail
+from calendar_app.db.tables.connections import WITH_TOKENS
 from calendar_app.errors import (
     AuthExpired,
     GrantRevoked,
@@ -60,7 +61,9 @@ def _connected(fake: FakeProvider, *, expires_in: timedelta = timedelta(hours=1)
 
 def _row(connection_id: str) -> Connection:
     with reading() as session:
-        return session.exec(select(Connection).where(Connection.id == connection_id)).one()
+        return session.exec(
+            select(Connection).where(Connection.id == connection_id).options(*WITH_TOKENS)
+        ).one()
 
 
 def _names(provider: CalendarProvider) -> list[str]:

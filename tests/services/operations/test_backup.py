@@ -15,6 +15,7 @@ from sqlmodel import select
 from calendar_app import cli
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Installation, Person, Workspace
+from calendar_app.db.tables.connections import WITH_TOKENS
 from calendar_app.settings import Settings, get_settings
 from tests.support import factories
 from tests.support.databases import Database
@@ -93,7 +94,9 @@ def test_a_copy_for_staging(database: Database, programs: None, tmp_path: Path) 
     assert cli.main(["restore", str(file), "--as-copy"]) == 0
     assert installation_id() != own
     with reading() as session:
-        found = session.exec(select(Connection).where(Connection.provider == "google")).one()
+        found = session.exec(
+            select(Connection).where(Connection.provider == "google").options(*WITH_TOKENS)
+        ).one()
         assert (found.status, found.refresh_token) == ("needs_reconnect", None)
 
 
