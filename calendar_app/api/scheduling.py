@@ -377,7 +377,7 @@ def delete_event_type(event_type_id: Key, actor: CurrentActor) -> None:
     event_type_commands.delete_event_type(actor, event_type_id)
 
 
-class LinkIn(_Body):
+class BookingLinkIn(_Body):
     """``single_use``: for one booking; ``expires_at``: from then on nothing is booked with it."""
 
     label: str = Field(default="", max_length=100)
@@ -385,7 +385,7 @@ class LinkIn(_Body):
     expires_at: Instant | None = None
 
 
-class LinkOut(BaseModel):
+class BookingLinkOut(BaseModel):
     """``used``: its one booking has been made; ``ended``: nothing can be booked with it any more."""
 
     id: str
@@ -399,7 +399,7 @@ class LinkOut(BaseModel):
 
 
 class LinkList(BaseModel):
-    items: list[LinkOut]
+    items: list[BookingLinkOut]
     next: str | None = None
 
 
@@ -407,16 +407,18 @@ class LinkList(BaseModel):
 def list_links(actor: CurrentActor, event_type_id: Key) -> LinkList:
     """Private links to an event type, the latest first."""
     return LinkList(
-        items=[LinkOut(**asdict(each)) for each in private_links.list_links(actor, event_type_id)]
+        items=[BookingLinkOut(**asdict(each)) for each in private_links.list_links(actor, event_type_id)]
     )
 
 
-@router.post("/event-types/{event_type_id}/links", status_code=201, response_model=LinkOut)
-def create_link(actor: CurrentActor, event_type_id: Key, body: LinkIn, idempotent: Idempotent) -> Response:
+@router.post("/event-types/{event_type_id}/links", status_code=201, response_model=BookingLinkOut)
+def create_link(
+    actor: CurrentActor, event_type_id: Key, body: BookingLinkIn, idempotent: Idempotent
+) -> Response:
     """A private link: it opens the event type also where that is not public."""
 
-    def work() -> LinkOut:
-        return LinkOut(**asdict(private_links.create_link(actor, event_type_id, **body.model_dump())))
+    def work() -> BookingLinkOut:
+        return BookingLinkOut(**asdict(private_links.create_link(actor, event_type_id, **body.model_dump())))
 
     return idempotent.run(201, work)
 

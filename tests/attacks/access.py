@@ -83,6 +83,9 @@ ENTRIES: dict[str, Entry] = {
     "GET /event-types/{event_type_id}": Entry(STAFF),
     "PATCH /event-types/{event_type_id}": Entry(STAFF, {"title": "Taken over"}),
     "DELETE /event-types/{event_type_id}": Entry(STAFF),
+    "GET /event-types/{event_type_id}/links": Entry(STAFF),
+    "POST /event-types/{event_type_id}/links": Entry(STAFF, {"label": "Mine"}),
+    "DELETE /event-types/{event_type_id}/links/{link_id}": Entry(STAFF),
     "GET /event-types/{event_type_id}/slots": Entry(
         PUBLIC, query={"start": _START, "end": "2031-03-04T10:00:00Z"}
     ),

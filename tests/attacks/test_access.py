@@ -19,6 +19,7 @@ from calendar_app.db.tables import (
     ApiToken,
     AuditEntry,
     AuthSession,
+    BookingLink,
     CustomerOrder,
     Deviation,
     Event,
@@ -97,6 +98,7 @@ def victim(fake: FakeProvider) -> Victim:
             found_at=datetime.now(UTC),
             detail={},
         ),
+        "link_id": BookingLink(event_type_id=place.event_type.id, label=MARK, created_at=datetime.now(UTC)),
         "invitation_id": Invitation(
             workspace_id=place.workspace.id,
             email=f"{MARK}@example.org",
