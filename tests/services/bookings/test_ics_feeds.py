@@ -74,11 +74,13 @@ def test_nothing_new_is_told_by_the_same_tag(place: Place) -> None:
     assert second.etag.startswith('"')
 
 
-def test_cancelled_bookings_stay_for_a_while_as_cancelled(place: Place) -> None:
+def test_cancelled_bookings_stay_for_a_while_as_cancelled(database: Database) -> None:
     """For a month programs are told that a booking was called off; after that it is not mentioned."""
-    booking = place.book(place.at(10, days=45))
-    host = factories.actor(next(p for p in place.people if p.id == booking.hosts[0].id), place.workspace)
-    secret = _secret(ics_feeds.create(host))
+    fake = FakeProvider()
+    with fake.installed():
+        place = bookable(fake)
+        booking = place.book(place.at(10, days=45))
+    secret = _secret(ics_feeds.create(place.owner))
     assert _events(secret)[booking.uid]["STATUS"] == "CONFIRMED"
     transitions.cancel(place.owner, booking.id, "ill")
     event = _events(secret)[booking.uid]
