@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -31,7 +32,8 @@ def silent(*pids: int) -> Iterator[None]:
         yield
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # a server's process may have ended meanwhile
+                os.kill(pid, signal.SIGCONT)
 
 
 def family(database: Database) -> list[int]:
