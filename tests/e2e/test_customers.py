@@ -202,6 +202,7 @@ def test_where_a_frame_keeps_no_cookies(browser: Browser, product: Product) -> N
     open_day(page, 12)
     time = slots(page).first.inner_text()
     slots(page).first.click()
+    page.wait_for_load_state("networkidle")
     page.reload()
     expect(page.get_by_text("We keep this time for you until")).to_be_visible()
     page.get_by_role("link", name="Other times").click()
