@@ -23,11 +23,13 @@ from calendar_app.sandbox.stand_in import (
     Expires,
     HeldCalendar,
     HeldEvent,
+    KeepsRights,
     KeepsSeries,
     SendsNotices,
     StandIn,
     let_expire,
     send_notice,
+    set_role,
 )
 
 Form = ImmutableMultiDict[str, str]
@@ -43,7 +45,16 @@ _DONE = {
     "expired": "Expired. The application will meet it at its next call.",
     "noticed": "Notice sent to every open push channel.",
     "switched": "The rule was switched.",
+    "shared": "What the account may do was changed.",
     "unheard": "No notice was sent: no push channel is open.",
+}
+_ROLE_NAMES = {
+    "owner": "owner: everything",
+    "writer": "writer: read and change events",
+    "writerWithoutPrivateAccess": "writerWithoutPrivateAccess: as writer, private events as busy only",
+    "reader": "reader: read only",
+    "freeBusyReader": "freeBusyReader: busy times only",
+    "none": "none: no longer shared",
 }
 _EXPIRING = {
     "tokens": "Access tokens",
@@ -100,6 +111,7 @@ class SandboxPage:
             "fault": self.switch_on,
             "fault-off": self.switch_off,
             "rule": self.switch_rule,
+            "role": self.change_role,
         }
         forms = [
             Route(f"/actions/{name}", self._form(act), methods=["POST"]) for name, act in actions.items()
@@ -211,6 +223,11 @@ class SandboxPage:
         rules_of(self._stand_in(form)).switch(form.get("rule", ""), on=bool(form.get("on")))
         return "switched"
 
+    def change_role(self, form: Form) -> str:
+        stand_in, calendar = self._calendar(form)
+        set_role(stand_in, calendar.id, form.get("role", ""))
+        return "shared"
+
     def _switches(self, provider: str) -> list[Switch]:
         return [switch for switch in self.faults.all() if switch.fault.provider == provider]
 
@@ -242,6 +259,7 @@ class SandboxPage:
             accounts=stand_in.accounts(),
             lines=_lines,
             keeps_series=isinstance(stand_in, KeepsSeries),
+            roles=_roles(stand_in),
             can_expire=isinstance(stand_in, Expires),
             notices=_notices(stand_in),
             expiring=_EXPIRING,
@@ -260,6 +278,13 @@ class SandboxPage:
 def _notices(stand_in: StandIn) -> Mapping[str, str]:
     if isinstance(stand_in, SendsNotices):
         return stand_in.notices()
+    return {}
+
+
+def _roles(stand_in: StandIn) -> Mapping[str, str]:
+    """The roles that a calendar's account can have, and what the page calls them."""
+    if isinstance(stand_in, KeepsRights):
+        return {role: _ROLE_NAMES[role] for role in stand_in.roles}
     return {}
 
 

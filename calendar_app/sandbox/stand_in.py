@@ -47,7 +47,10 @@ class HeldEvent:
 
 @dataclass(frozen=True, slots=True)
 class HeldCalendar:
-    """A calendar with its next events (:class:`Listed`); ``total`` counts all. ``timezone`` is an IANA name."""
+    """A calendar with its next events (:class:`Listed`); ``total`` counts all. ``timezone`` is an IANA name.
+
+    ``role`` is what its account may do with it (:class:`KeepsRights`); with ``none`` no events are given.
+    """
 
     id: str
     name: str
@@ -56,6 +59,7 @@ class HeldCalendar:
     events: tuple[HeldEvent, ...]
     total: int
     writable: bool = True
+    role: str = "owner"
 
 
 @dataclass(frozen=True, slots=True)

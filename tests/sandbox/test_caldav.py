@@ -54,6 +54,10 @@ def test_the_page_and_the_product_see_the_same(running: Running) -> None:
         len([event for page in provider.event_pages(studio, pages[-1].cursor) for event in page.events]) == 1
     )
 
+    for role in ("reader", "none", "owner"):
+        stand_in.set_role("studio", role)
+        held = {one.id: one.role for one in stand_in.accounts()[0].calendars}
+        assert held == {"personal": "owner", "studio": role}
     for unknown in (
         lambda: stand_in.add_event("nothing", "x", start, start + timedelta(hours=1)),
         lambda: stand_in.delete_event("studio", "nothing.ics"),

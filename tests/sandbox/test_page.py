@@ -142,6 +142,43 @@ def test_connected_account_can_be_disconnected(sandbox: Sandbox) -> None:
     assert "not connected" in sandbox.client.get("/sandbox").text
 
 
+def shared_as(sandbox: Sandbox, provider: str) -> dict[str, str]:
+    """What the page says each calendar of a provider is shared as, by the calendar's name."""
+    page = sandbox.client.get("/sandbox", params={"provider": provider}).text
+    cards = re.split(r'aria-label="Calendar ', page)[1:]
+    return {
+        card.partition('"')[0]: found[1]
+        for card in cards
+        if (found := re.search(r'<option value="(\w+)" selected>', card))
+    }
+
+
+@pytest.mark.parametrize(
+    ("provider", "roles"),
+    [
+        ("google", ["writer", "writerWithoutPrivateAccess", "reader", "freeBusyReader", "none", "owner"]),
+        ("microsoft", ["reader", "none", "owner"]),
+    ],
+)
+def test_what_an_account_may_do_is_changed_on_the_page(
+    sandbox: Sandbox, provider: str, roles: list[str]
+) -> None:
+    """Each role of a provider can be given and is shown; a calendar that is no longer shared can be given back."""
+    before = shared_as(sandbox, provider)
+    page = sandbox.client.get("/sandbox", params={"provider": provider}).text
+    name, own_id = next(iter(before)), re.findall(r'name="calendar" value="([^"]+)"', page)[0]
+    assert before[name] == "owner"
+    for role in roles:
+        answer = act(sandbox, "role", provider=provider, calendar=own_id, role=role)
+        assert "done=shared" in answer.headers["location"]
+        assert shared_as(sandbox, provider) == before | {name: role}
+        page = sandbox.client.get("/sandbox", params={"provider": provider}).text
+        assert ("no longer shared with this account" in page) == (role == "none")
+    refused = act(sandbox, "role", provider=provider, calendar=own_id, role="emperor")
+    assert "role must be one of owner" in refused.text
+    assert shared_as(sandbox, provider) == before
+
+
 def test_links_of_events_lead_to_the_page(sandbox: Sandbox, api: httpx.Client) -> None:
     """htmlLink opens the sandbox with that event marked."""
     event = api.post(EVENTS, json=timed()).json()

@@ -30,6 +30,7 @@ from calendar_app.sandbox.caldav.server import USERNAME, folder_of, users_file
 from calendar_app.sandbox.stand_in import FOR_THE_PAGE, ROLES, HeldAccount, HeldCalendar, HeldEvent, Listed
 from calendar_app.sandbox.store import Clock
 
+_GREY = "#808080"
 DAV, CAL = "{DAV:}", "{urn:ietf:params:xml:ns:caldav}"
 _LIST = (
     '<D:propfind xmlns:D="DAV:" xmlns:A="http://apple.com/ns/ical/"><D:prop><D:resourcetype/><D:displayname/>'
@@ -85,7 +86,13 @@ class CalDavStandIn:
         """The one account, or nothing while Radicale does not answer."""
         hint = f"Server {self._address}, user name {USERNAME}, password {self._password()}"
         try:
-            held = tuple(self._calendar(element, listed) for element in self._collections())
+            held = (
+                *(self._calendar(element, listed) for element in self._collections()),
+                *(
+                    HeldCalendar(name, name, ZONE, _GREY, (), 0, False, role="none")
+                    for name in self._unshared()
+                ),
+            )
         except httpx.HTTPError:
             held, hint = (), f"Radicale does not answer at {self._url}"
         return [
@@ -135,9 +142,8 @@ class CalDavStandIn:
 
     def set_role(self, calendar_id: str, role: str) -> None:
         """``none`` takes the collection out of Radicale's storage, with everything in it, until it is given back."""
-        folder = folder_of(self._data_dir)
-        here = folder / "collections" / "collection-root" / USERNAME / calendar_id
-        taken = folder / "taken" / calendar_id
+        here = folder_of(self._data_dir) / "collections" / "collection-root" / USERNAME / calendar_id
+        taken = self._taken / calendar_id
         if not (here.is_dir() or taken.is_dir()):
             raise KeyError(calendar_id)
         taken.parent.mkdir(exist_ok=True)
@@ -150,6 +156,14 @@ class CalDavStandIn:
         else:
             self._proxy.read_only.discard(calendar_id)
         self._changed()
+
+    @property
+    def _taken(self) -> Path:
+        """Where collections lie that are not shared any more."""
+        return folder_of(self._data_dir) / "taken"
+
+    def _unshared(self) -> list[str]:
+        return sorted(one.name for one in self._taken.iterdir()) if self._taken.is_dir() else []
 
     def remove_access(self, email: str) -> None:
         if email != USERNAME:
@@ -187,7 +201,8 @@ class CalDavStandIn:
 
     def _calendar(self, element: ElementTree.Element, listed: Listed) -> HeldCalendar:
         path = element.findtext(f"{DAV}href") or ""
-        color = element.findtext(".//{http://apple.com/ns/ical/}calendar-color") or "#808080"
+        own_id = unquote(path.rstrip("/").rpartition("/")[2])
+        color = element.findtext(".//{http://apple.com/ns/ical/}calendar-color") or _GREY
         now = self._clock()
         until = now + timedelta(days=listed.days)
         events = []
@@ -201,12 +216,13 @@ class CalDavStandIn:
             (one for one in events if now <= one.end and one.start < until), key=lambda one: one.start
         )
         return HeldCalendar(
-            id=unquote(path.rstrip("/").rpartition("/")[2]),
+            id=own_id,
             name=element.findtext(f".//{DAV}displayname") or "Calendar",
             timezone=ZONE,
             color=color[:7],
             events=tuple(soon[: listed.limit]),
             total=len(events),
+            role="reader" if own_id in self._proxy.read_only else "owner",
         )
 
     def _held(self, name: str, event: Any, now: datetime) -> HeldEvent:
@@ -243,7 +259,8 @@ class CalDavStandIn:
         for event in calendar.walk("VEVENT"):
             event.pop("dtstamp", None)
             event.add("dtstamp", self._clock())
-        if calendar_id not in {one.id for account in self.accounts() for one in account.calendars}:
+        held = (one for account in self.accounts() for one in account.calendars)
+        if calendar_id not in {one.id for one in held if one.role != "none"}:
             raise KeyError(calendar_id)
         path = f"{self._home}{quote(calendar_id)}/{quote(name)}"
         self._ask("PUT", path, content=calendar.to_ical(), headers={"content-type": "text/calendar"})

@@ -123,13 +123,13 @@ class Calendars:
         with self.store.writing():
             return self.add_account(email, email.partition("@")[0].replace(".", " ").title())
 
-    def of(self, account: str, *, deleted: bool = False) -> list[CalendarRow]:
-        """The account's calendars, primary first, then as made."""
+    def of(self, account: str, *, deleted: bool = False, unshared: bool = False) -> list[CalendarRow]:
+        """The account's calendars, primary first, then as made; ``unshared`` adds those with the role ``none``."""
         rows = self.store.db.execute(
             "SELECT * FROM calendar WHERE account = ? AND deleted <= ? ORDER BY is_primary DESC, rowid",
             (account, deleted),
         )
-        return [found for found in map(_row, rows) if found.role != "none"]
+        return [found for found in map(_row, rows) if unshared or found.role != "none"]
 
     def find(self, calendar_id: str) -> CalendarRow | None:
         row = self.store.db.execute(

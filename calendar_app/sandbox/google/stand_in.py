@@ -156,13 +156,15 @@ class GoogleStandIn(OAuthStandIn):
         return HeldAccount(
             account.email,
             account.name,
-            tuple(self._calendar(row, listed) for row in self.calendars.of(account.email)),
+            tuple(self._calendar(row, listed) for row in self.calendars.of(account.email, unshared=True)),
             connected=bool(self.grants.consent(account.email)),
             channels=len(self.channels.of(account.email)),
         )
 
     def _calendar(self, row: CalendarRow, listed: Listed) -> HeldCalendar:
-        zone = row.body["timeZone"]
+        zone, name, color = row.body["timeZone"], row.body["summary"], row.body["backgroundColor"]
+        if row.role == "none":
+            return HeldCalendar(row.id, name, zone, color, (), 0, role="none")
         midnight = (
             self.store.now().astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
         )
@@ -181,7 +183,7 @@ class GoogleStandIn(OAuthStandIn):
             _held(orjson.loads(orjson.dumps(item)), zone)
             for item in Listing(self.store, row, query).page()["items"]
         )
-        return HeldCalendar(row.id, row.body["summary"], zone, row.body["backgroundColor"], events, total)
+        return HeldCalendar(row.id, name, zone, color, events, total, role=row.role)
 
 
 def _held(event: Json, zone: str) -> HeldEvent:

@@ -163,6 +163,10 @@ class Mailboxes:
             self._insert_calendar(made, "Calendar", "auto", True)
         return made
 
+    def unshared(self, email: str) -> list[Calendar]:
+        """The calendars that were taken out of the mailbox (:meth:`set_role`)."""
+        return self.calendars(_TAKEN + email)
+
     def calendars(self, email: str) -> list[Calendar]:
         """The mailbox's calendars, the default one first."""
         rows = self.store.db.execute(

@@ -173,8 +173,17 @@ class MicrosoftStandIn(OAuthStandIn):
         return HeldAccount(
             mailbox.email,
             mailbox.name,
-            tuple(
-                self._held_calendar(row, mailbox, listed) for row in self.mailboxes.calendars(mailbox.email)
+            (
+                *(
+                    self._held_calendar(row, mailbox, listed)
+                    for row in self.mailboxes.calendars(mailbox.email)
+                ),
+                *(
+                    HeldCalendar(
+                        ids.shown(row.id), row.name, mailbox.zone, _color(row), (), 0, False, role="none"
+                    )
+                    for row in self.mailboxes.unshared(mailbox.email)
+                ),
             ),
             connected=bool(self.grants.consent(mailbox.email)),
             channels=len(self.subscriptions.of(mailbox.email)),
@@ -188,9 +197,15 @@ class MicrosoftStandIn(OAuthStandIn):
         total = self.store.db.execute(
             "SELECT count(*) FROM event WHERE calendar = ? AND status = 'live'", (row.id,)
         ).fetchone()[0]
-        color = COLORS[row.color] or _OUTLOOK_BLUE
         events = tuple(_held(event, zone) for event in found)
-        return HeldCalendar(ids.shown(row.id), row.name, mailbox.zone, color, events, total, row.can_edit)
+        role = "owner" if row.can_edit else "reader"
+        return HeldCalendar(
+            ids.shown(row.id), row.name, mailbox.zone, _color(row), events, total, row.can_edit, role
+        )
+
+
+def _color(row: Calendar) -> str:
+    return COLORS[row.color] or _OUTLOOK_BLUE
 
 
 def _sides(start: datetime, end: datetime, zone: str) -> Json:
