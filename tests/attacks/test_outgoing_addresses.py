@@ -1,4 +1,4 @@
-"""Addresses out of strangers' hands: holes that were found, and stay closed."""
+"""Addresses that strangers name: a slow name server, links of calendar files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Reflex keeps of a page in Redis: holes that were found, and stay closed."""
+"""What Reflex keeps of a page in Redis is nobody else's."""
 
 from __future__ import annotations
 

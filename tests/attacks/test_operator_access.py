@@ -1,4 +1,4 @@
-"""Becoming somebody by having signed up with their address first: holes that were found, and stay closed."""
+"""Becoming an operator by signing up with their address first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an API token may do: holes that were found, and stay closed."""
+"""What an API token may do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways back in for somebody who was thrown out: holes that were found, and stay closed."""
+"""Somebody whose access was removed finds no way back."""
 
 from __future__ import annotations
 

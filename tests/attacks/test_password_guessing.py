@@ -1,4 +1,4 @@
-"""Guessing passwords, and keeping people out by it: holes that were found, and stay closed."""
+"""Guessing passwords, and keeping people out by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a copy of the database would give away: holes that were found, and stay closed."""
+"""What a copy of the database or of the logs would give away."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _letters() -> list[Mail]:
         return list(session.exec(select(Mail)))
 
 
-def test_letters_that_are_out_keep_no_links(place: Place, server: MailServer) -> None:
+def test_sent_emails_keep_no_links(place: Place, server: MailServer) -> None:
     """Invitations and manage links leave the database with the letter; a reminder that is not sent leaves none."""
     event_type_commands.update_event_type(place.owner, place.event_type.id, {"reminders": [60]})
     team.invite(place.owner, "new@example.org", "staff")

@@ -1,4 +1,4 @@
-"""What a visitor gets and may do too often, whoever they say they are: holes that were found, and stay closed."""
+"""What a visitor may do and how often, whoever they say they are."""
 
 from __future__ import annotations
 

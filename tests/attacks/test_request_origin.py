@@ -1,4 +1,4 @@
-"""Where a request comes from: holes that were found, and stay closed."""
+"""Where a request says it comes from."""
 
 from __future__ import annotations
 
