@@ -64,14 +64,15 @@ $(BROWSER): $(DEV)
 run: $(RUN)
 	@ALMANAC_STOP_WITH_PARENT=1 exec $(BIN)/python -m calendar_app.launcher $(if $(LOGS),--logs)
 
-# Two halves, each on two processors, then a few tests that count on today, under another clock. In the second half the
-# serial tests run one after the other beside the browser tests; only files with such tests are read.
+# Two halves, then a few tests that count on today, under another clock. Four runners for two processors, as tests also
+# wait. In the second half the serial tests run one after the other beside the browser tests; only files with such
+# tests are read.
 SERIAL = $(shell grep -rl "mark.serial" tests --include="test_*.py")
 DATED = tests/clocks tests/services/calendar_sync/test_ics_import.py tests/services/bookings/test_ics_feeds.py tests/services/events/test_queries.py
 test: $(DEV) $(EMULATE) $(BROWSER)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2 -m "not e2e and not serial"; tests=$$?; \
+	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 4 -m "not e2e and not serial"; tests=$$?; \
 	wait $$types && exit $$tests
 	@mkdir -p test-results; $(BIN)/pytest -m "serial and not e2e" $(SERIAL) >test-results/serial.txt 2>&1 & serial=$$!; \
 	TEST_RUN=browsers $(BIN)/pytest tests/e2e; browsers=$$?; \

@@ -49,6 +49,11 @@ def fake(database: Database, redis_server: Redis) -> Iterator[FakeProvider]:
         yield provider
 
 
+def _is_not_configured(answer: httpx.Response) -> bool:
+    """The one 503 that the API promises: an operator has not entered the provider's credentials."""
+    return answer.status_code == 503 and answer.json().get("code") == "provider_not_configured"
+
+
 def test_no_operation_answers_5xx(api: httpx.Client, fake: FakeProvider, record_property: Any) -> None:
     """Bodies, queries, headers and paths within the document and beyond it; errors are problem documents."""
     place = bookable(fake)
@@ -72,7 +77,7 @@ def test_no_operation_answers_5xx(api: httpx.Client, fake: FakeProvider, record_
             return
         answer = api.request(**(request | {"url": f"/api/v1{request['url']}"}))
         seen[answer.status_code] += 1
-        if answer.status_code >= 500:
+        if answer.status_code >= 500 and not _is_not_configured(answer):
             broken.append(
                 f"{case.method} {case.formatted_path} {case.query} {case.body!r}: {answer.text[:300]}"
             )
