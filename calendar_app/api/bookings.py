@@ -71,22 +71,10 @@ class BookerIn(_Body):
     email: str
 
 
-class BookingIn(_Body):
-    """``timezone`` is the customer's; ``answers`` by question id; ``duration`` in minutes, the first by default.
+class DetailsIn(_Body):
+    """``meeting_place``: the id of one of the event type's, needed where there are several. ``guests``: e-mail
+    addresses. ``booked_by``: who books, where that is not the customer. ``phone``: with its country."""
 
-    ``meeting_place``: the id of one of the event type's, needed where there are several. ``guests``: e-mail addresses.
-    ``booked_by``: who books, where that is not the customer. ``phone``: with its country, ``+49 30 1234567``.
-    """
-
-    event_type_id: Key
-    start: Instant
-    timezone: str
-    name: str
-    email: str
-    answers: dict[str, Any] = {}
-    campaign: CampaignIn | None = None
-    duration: int | None = None
-    hold_id: Key | None = None
     meeting_place: Key = ""
     phone: str = ""
     guests: list[str] = []
@@ -103,6 +91,26 @@ class BookingIn(_Body):
             booked_by_email=self.booked_by.email if self.booked_by else "",
             notes=self.notes,
         )
+
+
+class BookingIn(DetailsIn):
+    """``timezone`` is the customer's; ``answers`` by question id; ``duration`` in minutes, the first by default.
+
+    ``meeting_place``: the id of one of the event type's, needed where there are several. ``guests``: e-mail addresses.
+    ``booked_by``: who books, where that is not the customer. ``phone``: with its country, ``+49 30 1234567``.
+    ``language``: the customer's, in which e-mails to them are written, ``de`` or ``en-GB``; the workspace's by default.
+    """
+
+    event_type_id: Key
+    start: Instant
+    timezone: str
+    language: Key = ""
+    name: str
+    email: str
+    answers: dict[str, Any] = {}
+    campaign: CampaignIn | None = None
+    duration: int | None = None
+    hold_id: Key | None = None
 
 
 class ReasonIn(_Body):
@@ -148,8 +156,8 @@ class PlaceOut(BaseModel):
 
 
 class BookingOut(BaseModel):
-    """A booking. ``calendar_event_id`` (by provider) and ``sync`` (by calendar) are told to staff only. ``manage_url``
-    is empty for API tokens that may only read."""
+    """A booking. ``calendar_event_id`` (by provider) and ``sync`` (by calendar) are told to staff only. ``language``
+    is empty where nothing is known of the customer's. ``manage_url`` is empty for API tokens that may only read."""
 
     id: str
     status: str
@@ -160,6 +168,7 @@ class BookingOut(BaseModel):
     start: datetime
     end: datetime
     timezone: str
+    language: str
     name: str
     email: str
     answers: dict[str, Any]
@@ -250,6 +259,7 @@ def create_booking(
             actor=actor,
             campaign=body.campaign.model_dump() if body.campaign else None,
             client=client_address(request),
+            language=body.language,
             keep=keep,
         )
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from calendar_app.api.bookings import BookingOut, ReasonIn
+from calendar_app.api.bookings import BookingOut, DetailsIn, ReasonIn
 from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
 from calendar_app.api.fields import Instant, Key
 from calendar_app.api.idempotency import Idempotent, Keep
@@ -29,29 +29,34 @@ router = APIRouter(prefix="/orders", tags=["orders"])
 Token = Annotated[str | None, Query(description="The token that came with the order", max_length=4_000)]
 
 
-class LineIn(BaseModel):
-    """One appointment; ``answers`` by question id; ``duration`` in minutes, the event type's first by default."""
+class LineIn(DetailsIn):
+    """One appointment; ``answers`` by question id; ``duration`` in minutes, the event type's first by default.
 
-    model_config = ConfigDict(extra="forbid")
+    ``meeting_place``, ``phone``, ``guests``, ``booked_by`` and ``notes`` as for a booking.
+    """
 
     event_type_id: Key
     start: Instant
     duration: int | None = None
-    answers: dict[str, Any] = {}
+    answers: dict[str, Any] = Field(default_factory=dict)
 
 
 class OrderIn(BaseModel):
-    """``timezone`` is the customer's."""
+    """``timezone`` and ``language`` (``de``, ``en-GB``; the workspace's by default) are the customer's."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
     email: str
     timezone: str
+    language: Key = ""
     lines: Annotated[list[LineIn], Field(min_length=1, max_length=order_commands.LONGEST)]
 
 
 class LineOut(BaseModel):
+    """``details``: what was entered beside the answers: ``meeting_place``, ``phone``, ``guests``, ``booked_by_name``,
+    ``booked_by_email`` and ``notes``."""
+
     event_type_id: str
     event_type_slug: str
     title: str
@@ -59,6 +64,7 @@ class LineOut(BaseModel):
     end: datetime
     duration: int
     answers: dict[str, Any]
+    details: dict[str, Any]
     booking_id: str | None
 
 
@@ -72,6 +78,7 @@ class OrderOut(BaseModel):
     name: str
     email: str
     timezone: str
+    language: str
     lines: list[LineOut]
     bookings: list[BookingOut]
     token: str
@@ -99,12 +106,16 @@ def create_order(request: Request, actor: OptionalActor, body: OrderIn, idempote
 
     def work(keep: Keep[OrderView] | None) -> OrderView:
         return order_commands.create(
-            [NewLine(line.event_type_id, line.start, line.duration, line.answers) for line in body.lines],
+            [
+                NewLine(line.event_type_id, line.start, line.duration, line.answers, line.given())
+                for line in body.lines
+            ],
             body.timezone,
             body.name,
             body.email,
             actor=actor,
             client=client_address(request),
+            language=body.language,
             keep=keep,
         )
 

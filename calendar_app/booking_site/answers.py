@@ -14,8 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import RedirectResponse, Response
 
 from calendar_app import translations
-from calendar_app.booking_site import formats, framing, places
+from calendar_app.booking_site import framing, places
 from calendar_app.booking_site.visit import Visit
+from calendar_app.translations import formats
 
 STATIC = "/site"
 _MEDIA = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}

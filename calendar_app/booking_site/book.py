@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from calendar_app.booking_site import answers, details_form, facts, formats, forms, times, words, zones
+from calendar_app.booking_site import answers, details_form, facts, forms, times, words
 from calendar_app.booking_site.choose import closed
 from calendar_app.booking_site.forms import Posted
 from calendar_app.booking_site.visit import Visit, path_of
@@ -32,6 +32,7 @@ from calendar_app.services.bookings.queries import BookingView
 from calendar_app.services.common import signed_links
 from calendar_app.services.event_types import links as private_links
 from calendar_app.services.event_types.queries import PublicEventType
+from calendar_app.translations import formats, zones
 
 router = APIRouter(include_in_schema=False)
 
@@ -265,6 +266,7 @@ def _book(form: _Form) -> BookingView:
         visitor=visit.known_visitor(),
         campaign=visit.campaign,
         link=visit.private_link,
+        language=visit.language.tag,
     )
 
 

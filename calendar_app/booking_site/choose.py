@@ -14,13 +14,14 @@ from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from calendar_app.booking_site import answers, formats, framing, times, zones
+from calendar_app.booking_site import answers, framing, times
 from calendar_app.booking_site.visit import Visit, path_of
 from calendar_app.errors import NotFound
 from calendar_app.services.availability import slots as available_slots
 from calendar_app.services.event_types import links as private_links
 from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.services.event_types.queries import PublicEventType
+from calendar_app.translations import formats, zones
 
 router = APIRouter(include_in_schema=False)
 

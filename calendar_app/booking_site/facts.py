@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from calendar_app.booking_site import formats, places, zones
+from calendar_app.booking_site import places
 from calendar_app.booking_site.visit import Visit
 from calendar_app.domain.booking import HOLDING
 from calendar_app.domain.phone import readable_phone
 from calendar_app.services.bookings.queries import BookingView
 from calendar_app.services.event_types.meeting_places import place_in_words
+from calendar_app.translations import formats, zones
 
 
 @dataclass(frozen=True, slots=True)

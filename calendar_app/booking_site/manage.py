@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
-from calendar_app.booking_site import answers, facts, formats, times, words, zones
+from calendar_app.booking_site import answers, facts, times, words
 from calendar_app.booking_site.choose import zone_page
 from calendar_app.booking_site.forms import Posted
 from calendar_app.booking_site.visit import Visit, path_of
@@ -26,6 +26,7 @@ from calendar_app.services.common.permissions import Role
 from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.services.orders import commands as order_commands
 from calendar_app.services.orders import queries as order_queries
+from calendar_app.translations import formats, zones
 
 router = APIRouter(include_in_schema=False, prefix="/manage")
 
@@ -43,7 +44,7 @@ def confirm_order(request: Request, token: str) -> Response:
     """Make all bookings of a draft, or none; again, nothing more."""
     visit = Visit.of(request)
     try:
-        order_commands.confirm_by_token(token, client=visit.client)
+        order_commands.confirm_by_token(token, client=visit.client, language=visit.language.tag)
     except NotFound:
         raise
     except AlmanacError as error:

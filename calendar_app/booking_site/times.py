@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from calendar_app.booking_site import formats, zones
 from calendar_app.booking_site.visit import Visit
 from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.domain.hosting import Slot
 from calendar_app.domain.timespan import Span
 from calendar_app.domain.zones import DAY, day_of, segments
 from calendar_app.services.availability.slots import FreshnessView, SlotsView
+from calendar_app.translations import formats, zones
 
 Ask = Callable[[datetime, datetime], SlotsView]
 """The slots that start in ``[start, end)``, in the visitor's zone."""

@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from calendar_app import translations
-from calendar_app.booking_site import formats, zones
 from calendar_app.clock import utc_now
 from calendar_app.domain.intake import clean_campaign
 from calendar_app.errors import NotFound
@@ -27,6 +26,7 @@ from calendar_app.services.common import rate_limits, signed_links
 from calendar_app.services.workspaces import settings
 from calendar_app.services.workspaces.settings import Look
 from calendar_app.settings import get_settings
+from calendar_app.translations import formats, zones
 
 ZONE_COOKIE, LANGUAGE_COOKIE, HOLDS_COOKIE = "almanac_zone", "almanac_language", "almanac_holds"
 MOST_HOLDS = 4

@@ -19,6 +19,7 @@ from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
 from babel import Locale, UnknownLocaleError
+from babel.core import get_global
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -28,6 +29,7 @@ NAMES = {"en": "English", "de": "Deutsch"}
 """Languages that are offered, under the names that their speakers give them."""
 PSEUDO = {"en-XA": "Pseudo", "ar-XB": "Pseudo, right to left"}
 _LONGEST = 500
+_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 _ACCENTED = str.maketrans("aeiouyAEIOUYcn", "àéîöûýÀÉÎÖÛÝçñ")
 _PARTS = re.compile(r"(%\([a-z_]+\)[a-z]|%%|<[^>]*>|&[a-z]+;)")
 
@@ -43,6 +45,12 @@ class Language:
     locale: Locale
     direction: str
     catalogue: NullTranslations
+
+    @property
+    def tag(self) -> str:
+        """``de`` or ``de-AT`` (BCP 47): :func:`of_tag` gives the language back."""
+        region = "" if self.code in PSEUDO else self.locale.territory
+        return f"{self.code}-{region}" if region else self.code
 
     def gettext(self, message: str) -> str:
         """The sentence in this language; placeholders (``%(name)s``) are filled in by the caller."""
@@ -97,6 +105,25 @@ def language(code: str, region: str = "") -> Language:
     except UnknownLocaleError:
         locale = Locale(code)
     return Language(code, locale, locale.text_direction, catalogue(code))
+
+
+def of_tag(tag: str, zone: str = "") -> Language:
+    """The language of a tag, ``de`` or ``de-AT``; English for none that there is. Where it names no region, habits are
+    those of the IANA ``zone``'s country, if the language is spoken there: English in Berlin counts to 24."""
+    if tag in PSEUDO:
+        return language(tag)
+    code, _, region = tag.partition("-")
+    return language(code if code in NAMES else SOURCE, region or get_global("zone_territories").get(zone, ""))
+
+
+def offered_tag(tag: str, *, pseudo: bool = False) -> str:
+    """The tag as :attr:`Language.tag` writes it; empty if no language that is offered is meant."""
+    if pseudo and tag in PSEUDO:
+        return tag
+    found = _tags(tag[:_LONGEST])
+    if not _TAG.fullmatch(tag) or not found or found[0][0] not in NAMES:
+        return ""
+    return language(*found[0]).tag
 
 
 def choose(

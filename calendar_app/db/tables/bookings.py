@@ -15,6 +15,7 @@ class CustomerOrder(SQLModel, table=True):
     """Several appointments bought together; confirming it makes all of them or none.
 
     ``status``: ``draft``, ``confirmed``, ``cancelled``. ``taken_by``: the id of who took it for the customer.
+    ``language`` as in :class:`Booking`.
     """
 
     __tablename__ = "customer_order"
@@ -24,14 +25,15 @@ class CustomerOrder(SQLModel, table=True):
     name: str
     email: str = Field(max_length=320)
     timezone: str = "UTC"
+    language: str = Field(default="", max_length=16, sa_column_kwargs={"server_default": ""})
     taken_by: str | None = Field(default=None, max_length=26)
     created_at: datetime = when()
     confirmed_at: datetime | None = when(nullable=True)
 
 
 class OrderLine(SQLModel, table=True):
-    """One appointment of an order: what, when, how long (minutes), the answers to the event type's questions, and the
-    booking it became."""
+    """One appointment of an order: what, when, how long (minutes), the answers to the event type's questions, what else
+    was entered (by the names of :class:`calendar_app.domain.booking_form.GivenDetails`), and the booking it became."""
 
     __tablename__ = "order_line"
     id: str = row_id()
@@ -41,6 +43,7 @@ class OrderLine(SQLModel, table=True):
     start_at: datetime = when()
     duration: int = 30
     answers: dict[str, Any] = json(dict)
+    details: dict[str, Any] = json(dict, stored="{}")
     booking_id: str | None = Field(default=None, max_length=26)
 
 
@@ -48,9 +51,9 @@ class Booking(SQLModel, table=True):
     """An appointment. ``version`` rises with each change that calendars must learn of; ``sequence`` is iTIP's.
 
     ``status``: ``pending``, ``confirmed``, ``declined``, ``cancelled``, ``completed``, ``no_show``. ``timezone`` is the
-    customer's. ``uid`` is the iCalendar UID, the same in every calendar and mail. ``changed_at`` is when its time or
-    status last changed, ``None`` as long as neither has. ``campaign``: what the link said of where the customer
-    came from (``{"utm_source": …}``).
+    customer's, and so is ``language``, a tag like ``de-AT``; empty: the workspace's. ``uid`` is the iCalendar UID, the
+    same in every calendar and mail. ``changed_at`` is when its time or status last changed, ``None`` as long as neither
+    has. ``campaign``: what the link said of where the customer came from (``{"utm_source": …}``).
 
     ``location`` is where it takes place: an address, a link or a phone number, as ``place_kind`` says
     (:class:`calendar_app.domain.meeting_place.PlaceKind`; empty for bookings from before there were kinds).
@@ -67,6 +70,7 @@ class Booking(SQLModel, table=True):
     start_at: datetime = when()
     end_at: datetime = when()
     timezone: str = "UTC"
+    language: str = Field(default="", max_length=16, sa_column_kwargs={"server_default": ""})
     name: str
     email: str = Field(max_length=320, index=True)
     answers: dict[str, Any] = json(dict)

@@ -113,7 +113,8 @@ class Mail(SQLModel, table=True):
     sender. ``fence`` and ``lease_until`` as in :class:`CalendarWrite`.
 
     ``facts``: what an email about a booking tells of it as it was at ``version`` and ``sequence``, the booking's own
-    then. ``may_have_arrived``: a try to send it ended in a way that leaves open whether the mail server took it.
+    then. ``language``: of a text that stands in the row, as a tag; empty: English. ``may_have_arrived``: a try to send
+    it ended in a way that leaves open whether the mail server took it.
     """
 
     __tablename__ = "mail"
@@ -129,6 +130,7 @@ class Mail(SQLModel, table=True):
     body: str = text()
     ics: str = text()
     ics_method: str = Field(default="", max_length=16)
+    language: str = Field(default="", max_length=16, sa_column_kwargs={"server_default": ""})
     message_id: str = ""
     facts: dict[str, Any] | None = Field(default=None, sa_column=Column(NullableJson, nullable=True))
     version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})

@@ -24,6 +24,7 @@ from calendar_app.services.bookings import holds, placement
 from calendar_app.services.bookings.placement import Placed, Wish
 from calendar_app.services.bookings.queries import BookingView, view
 from calendar_app.services.common import rate_limits
+from calendar_app.services.common.languages import clean_language
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.event_types.meeting_places import places_of
 from calendar_app.settings import get_settings
@@ -45,6 +46,7 @@ def create_booking(
     visitor: str = "",
     campaign: Mapping[str, object] | None = None,
     link: str = "",
+    language: str = "",
     keep: Callable[[Session, BookingView], None] | None = None,
     now: datetime | None = None,
 ) -> BookingView:
@@ -52,14 +54,16 @@ def create_booking(
 
     ``given``: the meeting place, guests and whatever else the form of the event type asks for.
 
-    ``hold_id`` is the id that :func:`calendar_app.services.bookings.holds.create` gave this visitor; with one that
-    has been booked with, the answer is the booking that was made then. ``actor``: whoever is signed in; one who works
-    in the workspace books for the customer, may use event types that are not public, and is not counted under
-    ``client``, the visitor's address, and ``visitor``, their browser where it is known. ``campaign``: where they came
-    from, see :func:`calendar_app.domain.intake.clean_campaign`. ``link``: the token of a private link, which is used up
-    if it is for one booking. ``keep`` runs last in the transaction, with the answer.
+    ``hold_id`` is the id that :func:`calendar_app.services.bookings.holds.create` gave this visitor; with one that has
+    been booked with, the answer is the booking that was made then. ``actor``: whoever is signed in; one who works in
+    the workspace books for the customer, may use event types that are not public, and is not counted under ``client``,
+    the visitor's address, and ``visitor``, their browser where it is known. ``campaign``: where they came from, see
+    :func:`calendar_app.domain.intake.clean_campaign`. ``link``: the token of a private link, which is used up if it is
+    for one booking. ``language``: the customer's, in which they are written to, see
+    :func:`calendar_app.services.common.languages.clean_language`. ``keep`` runs last in the transaction, with the
+    answer.
 
-    :raises InvalidInput: the zone, the person, the answers or what else was given; or the time has passed
+    :raises InvalidInput: the zone, the language, the person, the answers or what else was given; or the time has passed
         (``in_the_past``).
     :raises SlotUnavailable: taken meanwhile, at a provider too, or not offered.
     :raises NotFound: no such event type. :raises Conflict: it is switched off (``event_type_inactive``).
@@ -83,10 +87,14 @@ def create_booking(
                 allow(client, email, visitor)
             row = slot_snapshot.event_type_for(session, event_type_id, actor, link)
             wish = _wish(session, row, start, zone, name, email, answers or {}, given, duration, hold_id, now)
-            wish = replace(wish, campaign=clean_campaign(campaign or {}), link=link)
+            wish = replace(
+                wish,
+                campaign=clean_campaign(campaign or {}),
+                link=link,
+                language=clean_language(language),
+            )
             if client and actor is None:
-                for address in _others_told(wish):
-                    rate_limits.peek("bookings-for", _inbox(address), _most_letters())
+                allow_letters(wish)
             tries = placement.prepare(session, [wish], now)
         made = placement.place(tries, actor, now, write)
     except (placement.Refused, holds.AlreadyUsed) as refused:
@@ -97,9 +105,23 @@ def create_booking(
         raise (refused.reason if isinstance(refused, placement.Refused) else refused) from None
     if client and actor is None:
         booked(client, email, visitor=visitor)
-        for address in _others_told(wish):
-            rate_limits.count("bookings-for", _inbox(address), _most_letters())
+        count_letters(wish)
     return made
+
+
+def allow_letters(wish: Wish) -> None:
+    """Let a visitor's booking be told to others than the customer.
+
+    :raises TooManyRequests: one of them was told of too many.
+    """
+    for address in _others_told(wish):
+        rate_limits.peek("bookings-for", _inbox(address), _most_letters())
+
+
+def count_letters(wish: Wish) -> None:
+    """A visitor's booking was told to others than the customer."""
+    for address in _others_told(wish):
+        rate_limits.count("bookings-for", _inbox(address), _most_letters())
 
 
 def _others_told(wish: Wish) -> Iterator[str]:

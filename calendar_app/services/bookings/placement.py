@@ -68,7 +68,7 @@ class Wish:
 
     ``at`` is the start's instant; ``duration`` in minutes, 0 for the first offered. ``hold`` still keeps the time;
     ``hold_row``: the id of the hold's row, whether or not it still keeps any. ``details``: what else was entered;
-    without them the booking takes place where the event type's first place is.
+    without them the booking takes place where the event type's first place is. ``language``: the customer's, as a tag.
     """
 
     event_type_id: str
@@ -84,6 +84,7 @@ class Wish:
     campaign: dict[str, str] = field(default_factory=dict)
     details: Details | None = None
     link: str = ""
+    language: str = ""
 
 
 class Refused(Exception):
@@ -353,6 +354,7 @@ def _new_booking(row: EventType, wish: Wish, slot: Slot, status: Status, created
         start_at=utc(slot.start),
         end_at=utc(slot.end),
         timezone=wish.zone,
+        language=wish.language,
         name=wish.name,
         email=wish.email,
         answers=wish.answers,

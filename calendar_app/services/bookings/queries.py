@@ -76,7 +76,8 @@ class ReceiptView:
 
 @dataclass(frozen=True, slots=True)
 class BookingView:
-    """A booking. ``start`` and ``end`` are UTC; ``timezone`` is the customer's; ``answers`` by question id.
+    """A booking. ``start`` and ``end`` are UTC; ``timezone`` is the customer's; ``answers`` by question id;
+    ``language`` the customer's tag, empty where nothing is known of it, and ``workspace_language`` what staff read.
 
     ``calendar_event_id`` maps a provider to the event's id there, ``sync`` has one receipt per calendar; both are
     empty for customers. ``change_deadline`` is the customer's last moment to cancel or move it; ``changed_at`` is when
@@ -91,6 +92,7 @@ class BookingView:
     workspace_id: str
     workspace_slug: str
     workspace_name: str
+    workspace_language: str
     event_type_id: str
     event_type_slug: str
     title: str
@@ -98,6 +100,7 @@ class BookingView:
     start: datetime
     end: datetime
     timezone: str
+    language: str
     name: str
     email: str
     answers: dict[str, Any]
@@ -402,6 +405,7 @@ def _view(
         workspace_id=row.workspace_id,
         workspace_slug=workspace.slug,
         workspace_name=workspace.name,
+        workspace_language=workspace.language,
         event_type_id=row.event_type_id,
         event_type_slug=event_type.slug,
         title=event_type.title,
@@ -409,6 +413,7 @@ def _view(
         start=row.start_at,
         end=row.end_at,
         timezone=row.timezone,
+        language=row.language,
         name=row.name,
         email=row.email,
         answers=row.answers,

@@ -9,7 +9,8 @@ the order cancels what still holds time of it, again all or nothing. Who sees wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from sqlmodel import Session, select
 
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import CustomerOrder, EventType, OrderLine
+from calendar_app.domain.booking_form import NOTHING_GIVEN, Details, GivenDetails, check_details, parse_asked
 from calendar_app.domain.intake import clean_answers, clean_email, clean_name, clean_text, parse_questions
 from calendar_app.domain.timespan import instant
 from calendar_app.errors import Conflict, InvalidInput, SlotUnavailable
@@ -26,7 +28,9 @@ from calendar_app.services.bookings import create as booking_create
 from calendar_app.services.bookings import placement, reservations, transitions
 from calendar_app.services.bookings.placement import Placed, Wish
 from calendar_app.services.common import audit_log, change_events, rate_limits
+from calendar_app.services.common.languages import clean_language
 from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.event_types.meeting_places import places_of
 from calendar_app.services.event_types.validation import rules_of
 from calendar_app.services.orders.queries import (
     MOST,
@@ -67,12 +71,14 @@ _REASON_LENGTH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class NewLine:
-    """One appointment that is wanted. ``start`` is aware; ``duration`` in minutes, ``None`` for the first offered."""
+    """One appointment that is wanted. ``start`` is aware; ``duration`` in minutes, ``None`` for the first offered.
+    ``given``: what else the form of the event type asks for."""
 
     event_type_id: str
     start: datetime
     duration: int | None = None
     answers: Mapping[str, object] | None = None
+    given: GivenDetails = NOTHING_GIVEN
 
 
 class _NoDraft(Exception):
@@ -87,16 +93,17 @@ def create(
     *,
     actor: Actor | None = None,
     client: str = "",
+    language: str = "",
     keep: Callable[[Session, OrderView], None] | None = None,
     now: datetime | None = None,
 ) -> OrderView:
     """A draft of 1 to :data:`LONGEST` lines, in the order given, all of one workspace. It holds no time.
 
     ``actor``: whoever is signed in; one who works in the workspace orders for the customer, may use event types that
-    are not public, and is not counted under ``client``, the visitor's address. ``keep`` runs last in the transaction,
-    with the answer.
+    are not public, and is not counted under ``client``, the visitor's address. ``language``: the customer's, as a tag.
+    ``keep`` runs last in the transaction, with the answer.
 
-    :raises InvalidInput: the person, the zone, or a line, which ``field`` names (``lines[1].start``).
+    :raises InvalidInput: the person, the zone, the language, or a line, which ``field`` names (``lines[1].start``).
     :raises NotFound: no such event type. :raises Conflict: one is switched off (``event_type_inactive``).
     """
     now = now or clock()
@@ -107,9 +114,9 @@ def create(
     if client and actor is None:
         rate_limits.check("orders", client, DRAFTS)
     check_zone(zone)
-    person = clean_name(name), clean_email(email)
+    person, language = (clean_name(name), clean_email(email)), clean_language(language)
     with transaction() as session:
-        rows = [_line(session, number, line, actor, now) for number, line in enumerate(lines)]
+        rows = [_line(session, number, line, person[1], actor, now) for number, line in enumerate(lines)]
         workspaces = {session.get_one(EventType, row.event_type_id).workspace_id for row in rows}
         if len(workspaces) > 1:
             raise InvalidInput("All lines of an order belong to one business.", field="lines")
@@ -118,6 +125,7 @@ def create(
             name=person[0],
             email=person[1],
             timezone=zone,
+            language=language,
             taken_by=actor.person_id if actor else None,
             created_at=now,
         )
@@ -134,8 +142,10 @@ def create(
         return made
 
 
-def _line(session: Session, number: int, line: NewLine, actor: Actor | None, now: datetime) -> OrderLine:
-    try:
+def _line(
+    session: Session, number: int, line: NewLine, email: str, actor: Actor | None, now: datetime
+) -> OrderLine:
+    with _said_of_line(number):
         start = check_moment(line.start, "start").astimezone(UTC)
         if instant(start) <= instant(now):
             raise InvalidInput(
@@ -149,10 +159,35 @@ def _line(session: Session, number: int, line: NewLine, actor: Actor | None, now
             start_at=start,
             duration=rules_of(kind, line.duration or 0).length // 60,
             answers=clean_answers(parse_questions(kind.questions), line.answers or {}),
+            details=_kept_details(_checked_details(kind, line.given, email)),
         )
+
+
+@contextmanager
+def _said_of_line(number: int) -> Iterator[None]:
+    """What is wrong with a line is said of that one."""
+    try:
+        yield
     except InvalidInput as error:
         place = f"lines[{number}].{error.field}" if error.field else f"lines[{number}]"
         raise InvalidInput(f"Line {number + 1}: {error.detail}", field=place, code=error.code) from error
+
+
+def _checked_details(kind: EventType, given: GivenDetails, email: str) -> Details:
+    return check_details(given, places_of(kind), parse_asked(kind.form_parts), email)
+
+
+def _kept_details(found: Details) -> dict[str, object]:
+    """As a line keeps them: by the names of :class:`GivenDetails`, to be checked again when the order is confirmed."""
+    booker = found.booked_by
+    return {
+        "meeting_place": found.place.id if found.place else "",
+        "phone": found.phone,
+        "guests": list(found.guests),
+        "booked_by_name": booker.name if booker else "",
+        "booked_by_email": booker.email if booker else "",
+        "notes": found.notes,
+    }
 
 
 def confirm(actor: Actor, order_id: str, *, client: str = "", now: datetime | None = None) -> OrderView:
@@ -161,12 +196,15 @@ def confirm(actor: Actor, order_id: str, *, client: str = "", now: datetime | No
     :raises SlotUnavailable: one of them cannot be had; ``field`` (``lines[1]``) and the sentence name it.
     :raises Conflict: the order was cancelled (``order_cancelled``). :raises NotFound: not the actor's to see.
     """
-    return _confirm(lambda session: owned(session, actor, order_id), _staff(actor), client, now)
+    return _confirm(lambda session: owned(session, actor, order_id), _staff(actor), client, "", now)
 
 
-def confirm_by_token(token: str, *, client: str = "", now: datetime | None = None) -> OrderView:
-    """As :func:`confirm`, for whoever has the order's token."""
-    return _confirm(by_link(token), None, client, now)
+def confirm_by_token(
+    token: str, *, client: str = "", language: str = "", now: datetime | None = None
+) -> OrderView:
+    """As :func:`confirm`, for whoever has the order's token. ``language``: of the page on which the customer confirms,
+    for orders that know none."""
+    return _confirm(by_link(token), None, client, language, now)
 
 
 def cancel(actor: Actor, order_id: str, reason: str = "", *, now: datetime | None = None) -> OrderView:
@@ -189,7 +227,7 @@ def _staff(actor: Actor) -> Actor | None:
     return actor if actor.role >= Role.STAFF else None
 
 
-def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None) -> OrderView:
+def _confirm(find: Find, actor: Actor | None, client: str, language: str, now: datetime | None) -> OrderView:
     def write(session: Session, book: Callable[[], list[Placed]]) -> OrderView:
         row = _locked(session, order.id)
         if row.status != OrderStatus.DRAFT:
@@ -213,7 +251,13 @@ def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None)
                 return _settled(session, order, full=actor is not None)
             if client:
                 booking_create.allow(client, order.email)
-            wishes = [_wish(order, line) for line in lines_of(session, [order.id])[order.id]]
+            language = order.language or clean_language(language)
+            wishes = [
+                _wish(session, order, line, language) for line in lines_of(session, [order.id])[order.id]
+            ]
+            if client:
+                for wish in wishes:
+                    booking_create.allow_letters(wish)
             tries = placement.prepare(session, wishes, now)
         made = placement.place(tries, actor, now, write)
     except (_NoDraft, placement.Refused, SlotUnavailable) as error:
@@ -227,10 +271,21 @@ def _confirm(find: Find, actor: Actor | None, client: str, now: datetime | None)
         raise
     if client:
         booking_create.booked(client, order.email, len(wishes))
+        for wish in wishes:
+            booking_create.count_letters(wish)
     return made
 
 
-def _wish(order: CustomerOrder, line: OrderLine) -> Wish:
+def _wish(session: Session, order: CustomerOrder, line: OrderLine, language: str) -> Wish:
+    """What a line asks for; what was entered is held against what its event type asks for by now.
+
+    Lines of the release before know only the answers, and take place where the event type's first place is.
+    """
+    details = None
+    if line.details:
+        kind = session.get_one(EventType, line.event_type_id)
+        with _said_of_line(line.position):
+            details = _checked_details(kind, GivenDetails(**line.details), order.email)
     return Wish(
         line.event_type_id,
         instant(line.start_at),
@@ -240,6 +295,8 @@ def _wish(order: CustomerOrder, line: OrderLine) -> Wish:
         order.email,
         line.answers,
         order_id=order.id,
+        details=details,
+        language=language,
     )
 
 

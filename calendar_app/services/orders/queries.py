@@ -30,6 +30,7 @@ from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings.queries import BookingView
 from calendar_app.services.common import signed_links
 from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.event_types.meeting_places import PlaceView, places_of
 
 MOST = 200
 """The longest page of a list."""
@@ -47,7 +48,8 @@ class OrderStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderLineView:
-    """A line as it was ordered, and the booking it became, which may have been moved since. Datetimes are UTC."""
+    """A line as it was ordered, and the booking it became, which may have been moved since. Datetimes are UTC.
+    ``details``: what was entered beside the answers, by the names of a booking's form; ``place``: its kind and name."""
 
     event_type_id: str
     event_type_slug: str
@@ -56,6 +58,8 @@ class OrderLineView:
     end: datetime
     duration: int
     answers: dict[str, Any]
+    details: dict[str, Any]
+    place: PlaceView
     booking_id: str | None = None
 
 
@@ -70,6 +74,7 @@ class OrderView:
     name: str
     email: str
     timezone: str
+    language: str
     lines: tuple[OrderLineView, ...]
     bookings: tuple[BookingView, ...]
     token: str
@@ -187,6 +192,7 @@ def _views(session: Session, orders: Sequence[CustomerOrder], *, full: bool) -> 
             name=order.name,
             email=order.email,
             timezone=order.timezone,
+            language=order.language,
             lines=tuple(_line_view(line, types[line.event_type_id]) for line in lines[order.id]),
             bookings=tuple(made[order.id]),
             token=signed_links.order_token(order.id),
@@ -199,8 +205,19 @@ def _views(session: Session, orders: Sequence[CustomerOrder], *, full: bool) -> 
 
 def _line_view(line: OrderLine, kind: EventType) -> OrderLineView:
     end = line.start_at + timedelta(minutes=line.duration)
+    chosen = line.details.get("meeting_place")
+    place = next((each for each in places_of(kind) if each.id == chosen), None)
     return OrderLineView(
-        kind.id, kind.slug, kind.title, line.start_at, end, line.duration, line.answers, line.booking_id
+        kind.id,
+        kind.slug,
+        kind.title,
+        line.start_at,
+        end,
+        line.duration,
+        line.answers,
+        line.details,
+        PlaceView(place.kind.value, place.label) if place else PlaceView(),
+        line.booking_id,
     )
 
 

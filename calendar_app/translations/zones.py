@@ -16,8 +16,8 @@ from importlib import resources
 from babel import Locale
 from babel.core import get_global
 
-from calendar_app.booking_site import formats
 from calendar_app.domain.zones import is_zone
+from calendar_app.translations import formats
 
 MOST = 60
 """Places that one search shows."""

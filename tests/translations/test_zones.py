@@ -8,8 +8,8 @@ import httpx
 import pytest
 from babel import Locale
 
-from calendar_app.booking_site import formats, zones
 from calendar_app.domain.zones import is_zone
+from calendar_app.translations import formats, zones
 from tests.support.pages import visit
 from tests.support.scheduling import Place
 
