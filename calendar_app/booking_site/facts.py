@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from calendar_app.booking_site import places
 from calendar_app.booking_site.visit import Visit
+from calendar_app.domain import calendar_links
 from calendar_app.domain.booking import HOLDING
 from calendar_app.domain.phone import readable_phone
 from calendar_app.services.bookings.queries import BookingView
@@ -59,6 +58,7 @@ def of(visit: Visit, view: BookingView) -> Facts:
     begins = view.start.astimezone(ZoneInfo(zone))
     holds = view.status in HOLDING and visit.now < view.start
     manage = f"/manage/{view.manage_token}"
+    where = place_in_words(view.place, for_host=False, _=visit.language.gettext)
     return Facts(
         title=view.title,
         business=view.workspace_name,
@@ -79,8 +79,8 @@ def of(visit: Visit, view: BookingView) -> Facts:
         notes=view.notes,
         manage=visit.link(manage, tz="", duration="", embed=""),
         ics=f"{manage}/booking.ics",
-        google=google_link(view.title, view.start, view.end, place_in_words(view.place, for_host=False)),
-        outlook=outlook_link(view.title, view.start, view.end, place_in_words(view.place, for_host=False)),
+        google=calendar_links.google(view.title, view.start, view.end, where),
+        outlook=calendar_links.outlook(view.title, view.start, view.end, where),
         deadline=_deadline(visit, view, zone) if holds else "",
         changeable=holds and visit.now <= view.change_deadline,
     )
@@ -97,26 +97,3 @@ def _deadline(visit: Visit, view: BookingView, zone: str) -> str:
     day = view.change_deadline.astimezone(ZoneInfo(zone)).date()
     clock = formats.clock(view.change_deadline, zone, visit.language.locale, visit.hour12)
     return f"{formats.full_date(day, visit.language.locale)}, {clock}"
-
-
-def google_link(title: str, start: datetime, end: datetime, location: str) -> str:
-    """A link that opens Google Calendar with the event filled in (its TEMPLATE action, known from use)."""
-    stamps = (f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}" for at in (start, end))
-    query = {"action": "TEMPLATE", "text": title, "dates": "/".join(stamps)}
-    if location:
-        query["location"] = location
-    return f"https://calendar.google.com/calendar/render?{urlencode(query)}"
-
-
-def outlook_link(title: str, start: datetime, end: datetime, location: str) -> str:
-    """The same for Outlook on the web (its compose link, known from use)."""
-    query = {
-        "path": "/calendar/action/compose",
-        "rru": "addevent",
-        "subject": title,
-        "startdt": f"{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "enddt": f"{end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
-    }
-    if location:
-        query["location"] = location
-    return f"https://outlook.live.com/calendar/0/deeplink/compose?{urlencode(query)}"

@@ -115,7 +115,7 @@ def _list(visit: Visit, customer: Customer) -> Response:
 
 def _send(email: str, language: translations.Language) -> None:
     try:
-        customers.send_link(email, lambda link: _letter(language, link))
+        customers.send_link(email, lambda link: _letter(language, link), language=language.tag)
     except Exception:
         log.exception("a sign-in link was not sent")
 
@@ -123,8 +123,13 @@ def _send(email: str, language: translations.Language) -> None:
 def _letter(language: translations.Language, link: str) -> tuple[str, str]:
     _ = language.gettext
     minutes = int(customers.LINK_LIFE.total_seconds()) // 60
-    body = _(
-        "Hello,\n\nwith this link you see all your bookings and can change them. It works once, and for %(minutes)s "
-        "minutes:\n%(link)s\n\nIf you did not ask for it, you need not do anything."
+    text = (
+        _("Hello,"),
+        _(
+            "With this link you see all your bookings and can change them. It works once, and for %(minutes)s minutes."
+        )
+        % {"minutes": minutes},
+        _("See your bookings:") + f"\n{link}",
+        _("If you did not ask for it, you need not do anything."),
     )
-    return _("Your bookings"), body % {"minutes": minutes, "link": link} + "\n"
+    return _("Your bookings"), "\n\n".join(text) + "\n"

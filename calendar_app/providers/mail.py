@@ -38,10 +38,18 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A PNG that the HTML shows as ``cid:name``."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """A message to one recipient; ``ics`` goes along as an invitation with iTIP ``ics_method`` (RFC 6047 §2.4).
 
-    ``reply_to`` is whom an answer should reach, where that is not the sender.
+    ``reply_to`` is whom an answer should reach, where that is not the sender. ``html`` says the same as ``body``.
     """
 
     message_id: str
@@ -51,6 +59,8 @@ class Letter:
     ics: str = ""
     ics_method: str = ""
     reply_to: str = ""
+    html: str = ""
+    logo: Image | None = None
 
 
 class MayHaveArrived(ProviderUnavailable):
@@ -75,13 +85,15 @@ def send(letter: Letter, settings: Settings) -> None:
         server.sendmail(
             sender,
             recipient,
-            message.as_bytes(policy=policy.SMTP if is_ascii else policy.SMTPUTF8),
+            as_sent(message, policy.SMTP if is_ascii else policy.SMTPUTF8),
             () if is_ascii else ("SMTPUTF8", "BODY=8BITMIME"),
         )
 
 
 def compose(letter: Letter, sender: str) -> EmailMessage:
-    """The message as it goes out: plain text, and with an appointment the iTIP part that mail clients act on.
+    """The message as it goes out: plain text, beside it HTML, and with an appointment the iTIP part that mail clients
+    act on. HTML and its logo are a ``multipart/related`` (RFC 2387); what stands later in the
+    ``multipart/alternative`` is preferred to what stands before (RFC 2046 section 5.1.4).
 
     Subject and addresses can end no header: not with a line break, and not with an encoded word (RFC 2047) that the
     library would decode to one.
@@ -104,8 +116,20 @@ def compose(letter: Letter, sender: str) -> EmailMessage:
     message["Message-ID"] = letter.message_id
     message["Date"] = format_datetime(utc_now())
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
-    body = letter.body.replace("\0", "").encode("utf-8", "replace").decode()
-    message.set_content(body, cte="quoted-printable")
+    message.set_content(_storable(letter.body), cte="quoted-printable")
+    if letter.html:
+        message.add_alternative(_storable(letter.html), subtype="html", cte="quoted-printable")
+        if letter.logo:
+            (*_, html) = message.iter_parts()
+            assert isinstance(html, EmailMessage)
+            html.add_related(
+                letter.logo.content,
+                maintype="image",
+                subtype="png",
+                cid=f"<{letter.logo.name}>",
+                disposition="inline",
+                filename="logo.png",
+            )
     if letter.ics:
         message.add_alternative(
             letter.ics, subtype="calendar", params={"method": letter.ics_method}, cte="quoted-printable"
@@ -114,6 +138,19 @@ def compose(letter: Letter, sender: str) -> EmailMessage:
             letter.ics.encode(), maintype="application", subtype="ics", filename="appointment.ics"
         )
     return message
+
+
+def as_sent(message: EmailMessage, form: policy.EmailPolicy = policy.SMTP) -> bytes:
+    """The message's octets. A subject begins on the line of its name: where the library begins it on the next, which
+    RFC 5322 section 2.2.3 allows, readers show it with a blank in front."""
+    return re.sub(
+        rb"^(Subject:)\r\n(?= )", rb"\1", message.as_bytes(policy=form), count=1, flags=re.MULTILINE
+    )
+
+
+def _storable(text: str) -> str:
+    """The text without what no mail may hold."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _mailbox(address: str, name: str = "") -> Address:

@@ -11,10 +11,10 @@ from babel.messages.pofile import read_po, write_po
 
 from calendar_app.translations import FOLDER, NAMES, SOURCE
 
-ROOMS = (FOLDER.parent / "booking_site",)
-_METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
+ROOMS = (FOLDER.parent / "booking_site", FOLDER.parent / "services")
+_METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2.ext:babel_extract")]
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2)}
-_OPTIONS = {"templates/**.html": {"trimmed": "true", "silent": "false"}}
+_OPTIONS = {"**/templates/**.html": {"trimmed": "true", "silent": "false"}}
 
 
 def sentences() -> Catalog:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from babel import Locale, dates, units
+from babel import Locale, dates, numbers, units
 
 from calendar_app.domain.zones import offset_at
 
@@ -21,6 +21,12 @@ def _full_date(day: date, locale: Locale) -> str:
 def full_date(day: date, locale: Locale) -> str:
     """``Thursday, 3 December 2026``."""
     return _full_date(day, locale)
+
+
+@lru_cache(maxsize=1024)
+def short_date(day: date, locale: Locale) -> str:
+    """``Thu, 3 Dec 2026``."""
+    return dates.format_skeleton("yMMMEd", day, locale=locale)
 
 
 @lru_cache(maxsize=1024)
@@ -60,6 +66,12 @@ def clock(moment: datetime, zone: str, locale: Locale, hour12: bool) -> str:
     return _clock(local.hour, local.minute, locale, hour12)
 
 
+def moment(at: datetime, zone: str, locale: Locale) -> str:
+    """``Thursday, 3 December 2026, 09:30``, in the zone and as the locale counts hours."""
+    day = full_date(at.astimezone(ZoneInfo(zone)).date(), locale)
+    return f"{day}, {clock(at, zone, locale, counts_to_12(locale))}"
+
+
 def span(start: datetime, end: datetime, zone: str, locale: Locale, hour12: bool) -> str:
     """``09:30 – 10:00``; the end's date is added when it is another day in the zone."""
     first, last = start.astimezone(ZoneInfo(zone)), end.astimezone(ZoneInfo(zone))
@@ -81,6 +93,11 @@ def length(minutes: int, locale: Locale) -> str:
         if number
     ]
     return " ".join(shown)
+
+
+def number(value: int, locale: Locale) -> str:
+    """``1,234``."""
+    return numbers.format_decimal(value, locale=locale)
 
 
 def offset(zone: str, at: datetime) -> str:

@@ -89,11 +89,12 @@ def place(zone: str, locale: Locale) -> Place:
     return Place(zone, str(known.get("city", name)), str(locale.territories.get(code, "")) if code else "")
 
 
-def described(zone: str, at: datetime, locale: Locale) -> str:
-    """``Berlin, Germany (GMT+1)``."""
+def described(zone: str, at: datetime, locale: Locale, *, until: datetime | None = None) -> str:
+    """``Berlin, Germany (GMT+1)``; both offsets where they differ between ``at`` and ``until``."""
     found = place(zone, locale)
     where = f"{found.city}, {found.country}" if found.country else found.city
-    return f"{where} ({formats.offset(zone, at)})"
+    offsets = dict.fromkeys(formats.offset(zone, moment) for moment in (at, until or at))
+    return f"{where} ({' – '.join(offsets)})"
 
 
 def search(text: str, locale: Locale) -> list[Place]:

@@ -1,4 +1,5 @@
-"""Every sentence that customers read is in every catalogue, translated, with the same placeholders."""
+"""Every sentence of booking pages, emails and calendar files is in every catalogue, translated, with the same
+placeholders."""
 
 from __future__ import annotations
 
@@ -14,12 +15,22 @@ from calendar_app.translations import extract
 
 LANGUAGES = [code for code in translations.NAMES if code != translations.SOURCE]
 ROOMS = extract.ROOMS
+SITE, SERVICES = ROOMS
+WRITERS = (
+    SERVICES / "bookings" / "email_texts.py",
+    SERVICES / "bookings" / "emails.py",
+    SERVICES / "bookings" / "ics.py",
+    SERVICES / "connections" / "emails.py",
+    SERVICES / "mail" / "rendering.py",
+)
+"""Modules of services in which nothing but catalogues has words for readers; the others have errors and names, too."""
 _PLACEHOLDER = re.compile(r"%\(\w+\)s")
 _TAGS = re.compile(
-    r"\{#.*?#\}|\{%-?\s*trans\b.*?endtrans\s*-?%\}|\{%.*?%\}|\{\{.*?\}\}|<!--.*?-->|<[^>]*>", re.S
+    r"<style>.*?</style>|\{#.*?#\}|\{%-?\s*trans\b.*?endtrans\s*-?%\}|\{%.*?%\}|\{\{.*?\}\}|<!--.*?-->|<[^>]*>",
+    re.S,
 )
 _ATTRIBUTES = re.compile(r'\b(?:aria-label|title|alt|placeholder)="([^"{]*)"')
-NAMES = {"Google", "Outlook", "required"}
+NAMES = {"Google", "Outlook", "required", "%}{{"}
 """Words of templates that are the same in every language, and an attribute that a macro adds to a tag."""
 
 
@@ -45,7 +56,7 @@ def test_no_words_stand_beside_the_catalogues_in_templates() -> None:
     """What a template shows comes from a catalogue or from data."""
     found = []
     for room in ROOMS:
-        for path in sorted((room / "templates").glob("*.html")):
+        for path in sorted(room.glob("**/templates/*.html")):
             text = path.read_text(encoding="utf-8")
             shown = " ".join(_TAGS.sub(" ", text).split() + _ATTRIBUTES.findall(text))
             words = [
@@ -85,12 +96,53 @@ def _sentences(path: Path) -> Iterator[tuple[int, str]]:
 def test_no_sentence_stands_beside_the_catalogues_in_code() -> None:
     """What code says to customers goes through ``gettext``; the words of errors are never shown."""
     found = []
+    for path in [*sorted(SITE.glob("*.py")), *WRITERS]:
+        found += [(path.name, line, text) for line, text in _sentences(path)]
+        assert ".detail" not in path.read_text(encoding="utf-8"), path.name
+    assert found == []
+
+
+def test_no_sentence_stands_beside_the_catalogues_in_emails() -> None:
+    """Whoever queues an email takes its subject and its words out of a catalogue."""
+    found = []
+    for path in sorted(SERVICES.glob("*/*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("Draft"):
+                continue
+            for part in node.keywords:
+                texts = [each for each in ast.walk(part.value) if isinstance(each, ast.Constant)]
+                in_catalogue = {id(each) for call in _translated(part.value) for each in ast.walk(call)}
+                if part.arg in ("subject", "body"):
+                    found += [
+                        (path.name, each.value)
+                        for each in texts
+                        if id(each) not in in_catalogue and re.search(r"[^\W\d_]{2}", str(each.value))
+                    ]
+    assert found == []
+
+
+def _translated(tree: ast.AST) -> list[ast.Call]:
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", getattr(node.func, "attr", "")) in ("_", "gettext", "ngettext")
+    ]
+
+
+def test_every_sentence_that_code_translates_is_found() -> None:
+    """What is handed to ``gettext`` is what was extracted: nothing hides in an f-string, and nothing is put together."""
+    known = {text for message in extract.sentences() if message.id for text in _texts(message.id)}
+    wrong = []
     for room in ROOMS:
-        for path in sorted(room.glob("*.py")):
-            found += [(path.name, line, text) for line, text in _sentences(path)]
-            assert ".detail" not in path.read_text(encoding="utf-8"), path.name
-    allowed = [entry for entry in found if entry[0] == "zones.py" or "TEMPLATE" in entry[2]]
-    assert [entry for entry in found if entry not in allowed] == []
+        for path in sorted(room.rglob("*.py")):
+            for call in _translated(ast.parse(path.read_text(encoding="utf-8"))):
+                for argument in call.args[:2]:
+                    if isinstance(argument, ast.JoinedStr) or (
+                        isinstance(argument, ast.Constant) and argument.value not in known
+                    ):
+                        wrong.append((path.name, argument.lineno))
+    assert wrong == []
 
 
 def test_the_browser_s_language_is_taken() -> None:

@@ -58,9 +58,11 @@ def check_wish(email: str, client: str) -> str:
     return address
 
 
-def send_link(email: str, write: Callable[[str], tuple[str, str]], *, now: datetime | None = None) -> None:
+def send_link(
+    email: str, write: Callable[[str], tuple[str, str]], *, language: str = "", now: datetime | None = None
+) -> None:
     """Send a link to ``email``, from :func:`check_wish`, if anything was booked with it. ``write`` makes subject and
-    text of the link's address."""
+    text of the link's address, in the ``language`` of this tag."""
     now, secret = now or clock(), secrets.token_urlsafe(32)
     with transaction() as session:
         session.exec(
@@ -86,6 +88,7 @@ def send_link(email: str, write: Callable[[str], tuple[str, str]], *, now: datet
             recipient=email,
             subject=subject,
             body=body,
+            language=language,
         )
         mail_outbox.queue(session, draft)
 

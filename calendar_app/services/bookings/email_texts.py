@@ -1,25 +1,32 @@
-"""The words of every letter about a booking: one subject and one plain text for the customer, one for a host.
+"""What every email about a booking says: to the customer, to a guest, to a host, each in their language.
 
-Times are in the reader's zone, and the zone is named. What customers type reaches hosts as it is, but nobody else: a
-booking form must not become a way to send other people's addresses a text of one's own choice.
+Times are in the reader's zone and habits, and the zone is named. What customers type reaches hosts as it is, but nobody
+else: a booking form must not become a way to send other people's addresses a text of one's own choice.
+
+Sentences stand in the catalogues (:mod:`calendar_app.translations`). A catalogue has each of them whole, with its own
+first letter: after a greeting some languages go on with a small one.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from calendar_app.domain import calendar_links
 from calendar_app.domain.event import Attendee
 from calendar_app.services.event_types.meeting_places import PlaceView, place_in_words
-from calendar_app.services.mail import rendering as mail_rendering
+from calendar_app.services.mail.rendering import Block, Content, Lead, Links, Paragraph
+from calendar_app.services.mail.rendering import Facts as FactsBlock
+from calendar_app.translations import Language, formats, zones
 
 
 class News(StrEnum):
-    """What a letter tells."""
+    """What an email tells."""
 
     CONFIRMED = "confirmed"
     REQUESTED = "requested"
@@ -36,13 +43,14 @@ WAITING = frozenset({News.REQUESTED, News.MOVE_REQUESTED})
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A booking as letters tell it at ``now``. Times are aware.
+    """A booking as emails tell it at ``now``. Times are aware. ``language``: the reader's.
 
     ``before``: the start before it was moved. ``deadline``: the customer's last moment to change it. ``by``: who
     brought the news about, ``customer``, ``staff`` or ``system``. ``again_url``: where it can be booked anew, or
-    nothing. ``answers``: questions and answers.
+    nothing. ``answers``: questions and answers. ``place`` may have no link yet.
     """
 
+    language: Language
     title: str
     business: str
     start: datetime
@@ -65,164 +73,247 @@ class Facts:
     phone: str = ""
     notes: str = ""
 
+    @property
+    def host_names(self) -> str:
+        return ", ".join(host.name or host.email for host in self.hosts)
 
-class Text(NamedTuple):
-    subject: str
-    body: str
 
+class _Opening(NamedTuple):
+    """What the subject begins with, the first sentence, and what follows it."""
 
-_FOR_CUSTOMERS = {
-    News.CONFIRMED: ("Confirmed", "your booking with {business} is confirmed."),
-    News.REQUESTED: (
-        "Request received",
-        "your request has reached {business}. The time is kept for you; you will hear by e-mail as soon as it is "
-        "confirmed or declined.",
-    ),
-    News.MOVED: ("New time", "your booking with {business} has a new time."),
-    News.MOVE_REQUESTED: (
-        "Request received",
-        "your wish for another time has reached {business}. The new time is kept for you; you will hear by e-mail as "
-        "soon as it is confirmed or declined.",
-    ),
-    News.DECLINED: ("Declined", "{business} cannot take your booking and has declined it."),
-    News.CANCELLED: ("Cancelled", "{business} has cancelled your booking."),
-    News.REMINDER: ("Reminder", "this is a reminder of your booking with {business}."),
-}
-_FOR_HOSTS = {
-    News.CONFIRMED: ("Confirmed", "The booking of {customer} is confirmed."),
-    News.REQUESTED: (
-        "Please approve",
-        "{customer} asks for an appointment with you. The time is reserved until you approve or decline.",
-    ),
-    News.MOVED: ("New time", "The booking of {customer} has a new time."),
-    News.MOVE_REQUESTED: (
-        "Please approve",
-        "{customer} asks for another time. The new time is reserved until you approve or decline; the old one is free "
-        "again.",
-    ),
-    News.DECLINED: ("Declined", "The request of {customer} was declined by your team."),
-    News.CANCELLED: ("Cancelled", "The booking of {customer} was cancelled by your team."),
-}
-_AS_THEY_ASKED = "your booking with {business} is cancelled, as you asked."
-_BY_CUSTOMER = "{customer} has cancelled the booking with you."
-_BOOKED = ("New booking", "{customer} has booked an appointment with you.")
+    head: str
+    lead: str
+    more: str = ""
+
 
 _LINK_LIKE = re.compile(r"[/@]|\w\.\w{2}")
 
 
-def for_customer(news: News, facts: Facts, reader: Attendee | None = None) -> Text:
-    """The letter to the customer, or to the ``reader`` who booked for them."""
-    head, opening = _FOR_CUSTOMERS[news]
-    if news is News.CANCELLED and facts.by == "customer":
-        opening = _AS_THEY_ASKED
-    zone = facts.customer_zone
-    rows = [("With", ", ".join(host.name or host.email for host in facts.hosts))]
-    rows += [("For", facts.customer.name)] if reader else []
-    parts = [
-        f"{_greeting((reader or facts.customer).name)}\n\n{opening.format(business=facts.business)}",
-        _table(facts, zone, rows),
+def for_customer(news: News, facts: Facts, reader: Attendee | None = None) -> Content:
+    """The email to the customer, or to the ``reader`` who booked for them."""
+    _, zone = facts.language.gettext, facts.customer_zone
+    opening = _for_customers(news, facts)
+    rows = [(_("With"), facts.host_names)] if facts.hosts else []
+    rows += [(_("For"), facts.customer.name)] if reader else []
+    blocks = [
+        Paragraph(_greeting((reader or facts.customer).name, facts.language)),
+        *_opened(opening),
+        _facts(facts, zone, rows),
     ]
     if facts.reason and news in GONE and facts.by != "customer":
-        parts.append(f"{facts.business} wrote: {facts.reason}")
-    if news in GONE:
-        if facts.again_url:
-            parts.append(f"Other times can be booked here:\n{facts.again_url}")
-    else:
-        parts.append(_how_to_change(facts))
+        said = _("%(business)s wrote: %(reason)s")
+        blocks.append(Paragraph(said % {"business": facts.business, "reason": facts.reason}))
+    if news not in GONE:
+        blocks += _what_can_be_done(news, facts)
+    elif facts.again_url:
+        blocks.append(Links("", ((_("Book another time"), facts.again_url),)))
     if facts.hosts:
-        parts.append("Questions? Just answer this e-mail.")
-    parts.append(facts.business)
-    return Text(_subject(head, facts.title, facts.start, zone), "\n\n".join(parts) + "\n")
+        blocks.append(Paragraph(_("Questions? Just answer this e-mail.")))
+    blocks.append(Paragraph(facts.business))
+    return Content(_subject(opening.head, facts.title, facts, zone), tuple(blocks))
 
 
-def for_host(news: News, facts: Facts, host: Attendee, zone: str, *, is_new: bool = False) -> Text:
-    """The letter to a host, whose IANA zone is ``zone``. ``is_new``: a booking that needed no approval."""
-    head, opening = _BOOKED if is_new else _FOR_HOSTS[news]
-    if news is News.CANCELLED and facts.by == "customer":
-        opening = _BY_CUSTOMER
+def _for_customers(news: News, facts: Facts) -> _Opening:
+    _, names = facts.language.gettext, {"business": facts.business}
+    kept = _("The time is kept for you. You will hear by e-mail as soon as it is confirmed or declined.")
+    match news:
+        case News.CONFIRMED:
+            return _Opening(_("Confirmed"), _("Your booking with %(business)s is confirmed.") % names)
+        case News.REQUESTED:
+            return _Opening(_("Request received"), _("Your request has reached %(business)s.") % names, kept)
+        case News.MOVED:
+            return _Opening(_("New time"), _("Your booking with %(business)s has a new time.") % names)
+        case News.MOVE_REQUESTED:
+            lead = _("Your wish for another time has reached %(business)s.") % names
+            return _Opening(_("Request received"), lead, kept)
+        case News.DECLINED:
+            lead = _("%(business)s cannot take your booking and has declined it.") % names
+            return _Opening(_("Declined"), lead)
+        case News.CANCELLED if facts.by == "customer":
+            lead = _("Your booking with %(business)s is cancelled, as you asked.") % names
+            return _Opening(_("Cancelled"), lead)
+        case News.CANCELLED:
+            return _Opening(_("Cancelled"), _("%(business)s has cancelled your booking.") % names)
+        case News.REMINDER:
+            lead = _("This is a reminder of your booking with %(business)s.") % names
+            return _Opening(_("Reminder"), lead)
+
+
+def for_host(news: News, facts: Facts, host: Attendee, zone: str, *, is_new: bool = False) -> Content:
+    """The email to a host, whose IANA zone is ``zone``. ``is_new``: a booking that needed no approval."""
+    _, customer = facts.language.gettext, facts.customer
+    opening = _for_hosts(news, facts, is_new=is_new)
     others = ", ".join(other.name or other.email for other in facts.hosts if other.email != host.email)
-    rows = [("Who", f"{facts.customer.name} <{facts.customer.email}>")]
+    rows = [(_("Who"), f"{customer.name} <{customer.email}>")]
     if facts.customer_zone != zone:
-        rows.append(("", f"their time: {mail_rendering.span(facts.start, facts.end, facts.customer_zone)}"))
-    rows += [("With", others)] if others else []
-    parts = [
-        f"{_greeting(host.name)}\n\n{opening.format(customer=facts.customer.name)}",
-        _table(facts, zone, rows, for_host=True),
+        rows.append((_("Their time"), _span(facts, facts.customer_zone)))
+    rows += [(_("With"), others)] if others else []
+    stands = news not in GONE
+    blocks: list[Block] = [
+        Paragraph(_greeting(host.name, facts.language)),
+        *_opened(opening),
+        _facts(facts, zone, rows + (entered(facts) if stands else []), for_host=True),
     ]
-    if (lines := entered(facts)) and news not in GONE:
-        parts.append("\n".join(lines))
-    if facts.answers and news not in GONE:
-        parts.append("\n".join(f"{question}\n  {_indented(answer)}" for question, answer in facts.answers))
+    if facts.answers and stands:
+        blocks.append(
+            Paragraph("\n".join(f"{question}\n  {_indented(answer)}" for question, answer in facts.answers))
+        )
     if facts.reason and news is not News.CONFIRMED:
-        parts.append(f"Reason given:\n  {_indented(facts.reason)}")
-    what = "Approve or decline it" if news in WAITING else "Details"
-    parts.append(f"{what}:\n{facts.staff_url}")
-    return Text(
-        _subject(head, f"{facts.title} with {facts.customer.name}", facts.start, zone),
-        "\n\n".join(parts) + "\n",
+        blocks.append(Paragraph(_("Reason given:") + f"\n  {_indented(facts.reason)}"))
+    what = _("Approve or decline it") if news in WAITING else _("Details")
+    blocks.append(Links("", ((what, facts.staff_url),)))
+    title = with_names(facts.title, customer.name, facts.language)
+    return Content(_subject(opening.head, title, facts, zone), tuple(blocks))
+
+
+def _for_hosts(news: News, facts: Facts, *, is_new: bool) -> _Opening:
+    _, names = facts.language.gettext, {"customer": facts.customer.name}
+    match news:
+        case _ if is_new:
+            return _Opening(_("New booking"), _("%(customer)s has booked an appointment with you.") % names)
+        case News.REQUESTED:
+            lead = _("%(customer)s asks for an appointment with you.") % names
+            more = _("The time is reserved until you approve or decline.")
+            return _Opening(_("Please approve"), lead, more)
+        case News.MOVED:
+            return _Opening(_("New time"), _("The booking of %(customer)s has a new time.") % names)
+        case News.MOVE_REQUESTED:
+            lead = _("%(customer)s asks for another time.") % names
+            more = _("The new time is reserved until you approve or decline; the old one is free again.")
+            return _Opening(_("Please approve"), lead, more)
+        case News.DECLINED:
+            lead = _("The request of %(customer)s was declined by your team.") % names
+            return _Opening(_("Declined"), lead)
+        case News.CANCELLED if facts.by == "customer":
+            return _Opening(_("Cancelled"), _("%(customer)s has cancelled the booking with you.") % names)
+        case News.CANCELLED:
+            lead = _("The booking of %(customer)s was cancelled by your team.") % names
+            return _Opening(_("Cancelled"), lead)
+        case _:
+            return _Opening(_("Confirmed"), _("The booking of %(customer)s is confirmed.") % names)
+
+
+def for_guest(news: News, facts: Facts) -> Content:
+    """The email to a guest whom the customer named: in the customer's language and zone, and without anything that they
+    typed."""
+    _, zone = facts.language.gettext, facts.customer_zone
+    opening = _for_guests(news, facts)
+    rows = [(_("With"), facts.host_names)] if facts.hosts else []
+    blocks = (
+        Paragraph(_greeting("", facts.language)),
+        *_opened(opening),
+        _facts(facts, zone, rows),
+        Paragraph(facts.business),
     )
+    return Content(_subject(opening.head, facts.title, facts, zone), blocks)
 
 
-_FOR_GUESTS = {
-    News.CONFIRMED: ("Invitation", "you are invited to an appointment with {business}."),
-    News.MOVED: ("New time", "the appointment with {business} that you are invited to has a new time."),
-    News.MOVE_REQUESTED: ("Not confirmed", "another time was asked for; you will hear once it is confirmed."),
-    News.DECLINED: ("Cancelled", "the appointment with {business} does not take place."),
-    News.CANCELLED: ("Cancelled", "the appointment with {business} does not take place."),
-}
+def _for_guests(news: News, facts: Facts) -> _Opening:
+    _, names = facts.language.gettext, {"business": facts.business}
+    match news:
+        case News.MOVED:
+            lead = _("The appointment with %(business)s that you are invited to has a new time.") % names
+            return _Opening(_("New time"), lead)
+        case News.MOVE_REQUESTED:
+            lead = _("Another time was asked for. You will hear once it is confirmed.")
+            return _Opening(_("Not confirmed"), lead)
+        case News.DECLINED | News.CANCELLED:
+            lead = _("The appointment with %(business)s does not take place.") % names
+            return _Opening(_("Cancelled"), lead)
+        case _:
+            lead = _("You are invited to an appointment with %(business)s.") % names
+            return _Opening(_("Invitation"), lead)
 
 
-def for_guest(news: News, facts: Facts) -> Text:
-    """The letter to a guest whom the customer named: in the customer's zone, and without anything that they typed."""
-    head, opening = _FOR_GUESTS[news]
-    names = ", ".join(host.name or host.email for host in facts.hosts)
-    parts = [
-        f"{_greeting('')}\n\n{opening.format(business=facts.business)}",
-        _table(facts, facts.customer_zone, [("With", names)]),
-        facts.business,
+def with_names(title: str, names: str, language: Language) -> str:
+    """``Intro call with Grace Hopper``: what an appointment is called by whoever meets these people."""
+    return language.gettext("%(title)s with %(names)s") % {"title": title, "names": names}
+
+
+def entered(facts: Facts) -> list[tuple[str, str]]:
+    """What was entered beside name, e-mail and answers, by its label, for hosts."""
+    _ = facts.language.gettext
+    rows = [
+        (_("Phone"), facts.phone),
+        (_("Booked by"), f"{facts.booker.name} <{facts.booker.email}>" if facts.booker else ""),
+        (_("Guests"), ", ".join(facts.guests)),
+        (_("Notes"), facts.notes),
     ]
-    return Text(_subject(head, facts.title, facts.start, facts.customer_zone), "\n\n".join(parts) + "\n")
+    return [(label, value) for label, value in rows if value]
 
 
-def entered(facts: Facts) -> list[str]:
-    """What was entered beside name, e-mail and answers, a line each, for hosts."""
-    lines = [
-        ("Phone", facts.phone),
-        ("Booked by", f"{facts.booker.name} <{facts.booker.email}>" if facts.booker else ""),
-        ("Guests", ", ".join(facts.guests)),
-        ("Notes", _indented(facts.notes)),
-    ]
-    return [f"{label}: {value}" for label, value in lines if value]
+def _opened(opening: _Opening) -> Iterator[Block]:
+    yield Lead(opening.lead)
+    if opening.more:
+        yield Paragraph(opening.more)
 
 
-def _how_to_change(facts: Facts) -> str:
+def _what_can_be_done(news: News, facts: Facts) -> Iterator[Block]:
+    """Move it, cancel it, look at it; once it stands, put it into a calendar that took no invitation."""
+    _, language, zone = facts.language.gettext, facts.language, facts.customer_zone
+    see = (_("See your booking"), facts.manage_url)
     if facts.now > facts.deadline:
-        return f"It is too late to move or cancel it online. Your booking:\n{facts.manage_url}"
-    until = (
-        ""
-        if facts.deadline == facts.start
-        else f", until {mail_rendering.long_time(facts.deadline, facts.customer_zone)}"
-    )
-    return f"To move or cancel it{until}:\n{facts.manage_url}"
+        yield Links(_("It is too late to move or cancel it online."), (see,))
+    else:
+        until = _("You can move or cancel it until %(time)s.") % {
+            "time": _moment(facts.deadline, language, zone)
+        }
+        intro = until if facts.deadline != facts.start else _("You can move or cancel it until it begins.")
+        changes = ((_("Move"), f"{facts.manage_url}/move"), (_("Cancel"), f"{facts.manage_url}/cancel"))
+        yield Links(intro, changes)
+        yield Links(_("Your booking:"), ((facts.manage_url, facts.manage_url),), buttons=False)
+    if news not in WAITING:
+        where = place_in_words(facts.place, for_host=False, _=_)
+        yield Links(
+            _("If the invitation has not entered it into your calendar already:"),
+            (
+                ("Google", calendar_links.google(facts.title, facts.start, facts.end, where)),
+                ("Outlook", calendar_links.outlook(facts.title, facts.start, facts.end, where)),
+                (_("Calendar file (.ics)"), f"{facts.manage_url}/booking.ics"),
+            ),
+            buttons=False,
+        )
 
 
-def _subject(head: str, what: str, start: datetime, zone: str) -> str:
-    local = start.astimezone(ZoneInfo(zone))
-    return f"{head}: {what}, {local:%a} {local.day} {local:%b %Y}, {local:%H:%M} ({zone})"
+def _subject(head: str, what: str, facts: Facts, zone: str) -> str:
+    locale = facts.language.locale
+    day = formats.short_date(facts.start.astimezone(ZoneInfo(zone)).date(), locale)
+    at = formats.clock(facts.start, zone, locale, formats.counts_to_12(locale))
+    when = f"{day}, {at} ({zones.place(zone, locale).city})"
+    return facts.language.gettext("%(news)s: %(title)s, %(time)s") % {
+        "news": head,
+        "title": what,
+        "time": when,
+    }
 
 
-def _greeting(name: str) -> str:
+def _greeting(name: str, language: Language) -> str:
     """Names that mail readers would show as links, or that are no names, are left out."""
-    return "Hello," if not name or len(name) > 60 or _LINK_LIKE.search(name) else f"Hello {name},"
+    if not name or len(name) > 60 or _LINK_LIKE.search(name):
+        return language.gettext("Hello,")
+    return language.gettext("Hello %(name)s,") % {"name": name}
 
 
-def _table(facts: Facts, zone: str, more: list[tuple[str, str]], *, for_host: bool = False) -> str:
-    rows = [("What", facts.title), ("When", mail_rendering.span(facts.start, facts.end, zone))]
+def _facts(facts: Facts, zone: str, more: list[tuple[str, str]], *, for_host: bool = False) -> FactsBlock:
+    _ = facts.language.gettext
+    rows = [(_("What"), facts.title), (_("When"), _span(facts, zone))]
     if facts.before:
-        rows.append(("", f"before: {mail_rendering.long_time(facts.before, zone)}"))
-    if where := place_in_words(facts.place, for_host=for_host):
-        rows.append(("Where", where))
-    return "\n".join(f"{label + ':' if label else '':<7}{value}" for label, value in rows + more)
+        rows.append((_("Before"), _moment(facts.before, facts.language, zone)))
+    if where := place_in_words(facts.place, for_host=for_host, _=_):
+        rows.append((_("Where"), where))
+    return FactsBlock((*rows, *more))
+
+
+def _span(facts: Facts, zone: str) -> str:
+    """Day and times, and below them the zone."""
+    locale = facts.language.locale
+    day = formats.full_date(facts.start.astimezone(ZoneInfo(zone)).date(), locale)
+    times = formats.span(facts.start, facts.end, zone, locale, formats.counts_to_12(locale))
+    return f"{day}, {times}\n{zones.described(zone, facts.start, locale, until=facts.end)}"
+
+
+def _moment(at: datetime, language: Language, zone: str) -> str:
+    return formats.moment(at, zone, language.locale)
 
 
 def _indented(text: str) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from calendar_app import translations
 from calendar_app.clock import utc_now
 from calendar_app.db.tables import (
     Booking,
@@ -47,8 +48,11 @@ from calendar_app.services.common.permissions import Actor
 from calendar_app.services.event_types import answers as event_type_answers
 from calendar_app.services.event_types.meeting_places import PlaceView, place_in_words, place_of
 from calendar_app.services.mail import outbox as mail_outbox
+from calendar_app.services.mail import rendering
+from calendar_app.services.mail.look import look_of
 from calendar_app.services.mail.outbox import Due, Written
 from calendar_app.settings import get_settings
+from calendar_app.translations import Language
 
 
 class Occasion(StrEnum):
@@ -216,30 +220,33 @@ class BookingWriter:
         booking = session.get_one(Booking, row.booking_id)
         hosts = _people(session, booking)
         facts = _facts(session, booking, hosts, told)
+        look = look_of(session, session.get_one(Workspace, booking.workspace_id))
         news = News(told["news"])
         if news is News.REMINDER:
             facts = replace(facts, now=now)
-        names = ", ".join(host.name or host.email for host in facts.hosts) or facts.business
+        names = facts.host_names or facts.business
+        _ = facts.language.gettext
         if "host" in told:
             host = session.get_one(Person, told["host"])
-            text = email_texts.for_host(news, facts, _attendee(host), host.timezone, is_new=told["is_new"])
+            content = email_texts.for_host(news, facts, _attendee(host), host.timezone, is_new=told["is_new"])
             customer, url = facts.customer, facts.staff_url
-            summary = f"{facts.title} with {customer.name}"
-            entered = email_texts.entered(facts)
+            names = customer.name
+            entered = (f"{label}: {value}" for label, value in email_texts.entered(facts))
             description = "\n".join((f"{customer.name} <{customer.email}>", *entered, url))
             reply_to = customer.email
         elif "guest" in told:
             facts = _for_guests(facts)
-            text, url = email_texts.for_guest(news, facts), ""
-            summary, description = f"{facts.title} with {names}", ""
+            content, url, description = email_texts.for_guest(news, facts), "", ""
             reply_to = facts.hosts[0].email if facts.hosts else ""
         else:
             reader = facts.booker if "booker" in told else None
-            text, url = email_texts.for_customer(news, facts, reader), facts.manage_url
-            summary, description = f"{facts.title} with {names}", f"To move or cancel it: {url}"
+            content, url = email_texts.for_customer(news, facts, reader), facts.manage_url
+            description = _("To move or cancel it: %(link)s") % {"link": url}
             reply_to = facts.hosts[0].email if facts.hosts and news is not News.REMINDER else ""
+        summary = email_texts.with_names(facts.title, names, facts.language)
         ics = _invitation(row, booking, facts, summary, description, url) if row.ics_method else ""
-        return Written(text.subject, text.body, ics, reply_to)
+        html = rendering.html_of(content, facts.language, look)
+        return Written(content.subject, rendering.text_of(content), ics, reply_to, html, look.logo)
 
 
 def _earlier(session: Session, row: Mail) -> list[Mail]:
@@ -276,7 +283,7 @@ def _invitation(row: Mail, booking: Booking, facts: Facts, summary: str, descrip
         stamp=facts.now,
         summary=summary,
         description=description,
-        location=place_in_words(facts.place, for_host="host" in (row.facts or {})),
+        location=place_in_words(facts.place, for_host="host" in (row.facts or {}), _=facts.language.gettext),
         conference=facts.place.link,
         url=url,
         organizer=facts.hosts[0],
@@ -323,6 +330,7 @@ def _facts(session: Session, booking: Booking, hosts: Sequence[Person], told: di
     is_offered = event_type.is_public and event_type.is_active
     start = utc(told["start"])
     return Facts(
+        language=_language(session, booking, workspace, told),
         title=event_type.title,
         business=workspace.name,
         start=start,
@@ -345,6 +353,13 @@ def _facts(session: Session, booking: Booking, hosts: Sequence[Person], told: di
         before=utc(told["before"]) if "before" in told else None,
         now=utc(told["now"]),
     )
+
+
+def _language(session: Session, booking: Booking, workspace: Workspace, told: dict[str, Any]) -> Language:
+    """A host reads the workspace's language, everybody else the customer's."""
+    if "host" in told:
+        return translations.of_tag(workspace.language, session.get_one(Person, told["host"]).timezone)
+    return translations.of_tag(booking.language or workspace.language, told["zone"])
 
 
 def _place(booking: Booking, told: dict[str, Any]) -> PlaceView:

@@ -16,8 +16,9 @@ in the invitation, too. Downloads and private feeds are made here alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from calendar_app import translations
 from calendar_app.domain.booking import HOLDING, Status
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.event import Attendee, EventStatus
@@ -34,12 +35,7 @@ _STATES = {
     Status.CANCELLED: EventStatus.CANCELLED,
     Status.DECLINED: EventStatus.CANCELLED,
 }
-_WRITTEN: dict[str, str] = {
-    WriteState.WRITTEN: "is in",
-    WriteState.VERIFIED: "is in",
-    WriteState.REMOVED: "was taken out of",
-    WriteState.FAILED: "could not be put into",
-}
+Translate = Callable[[str], str]
 
 
 def ics(view: BookingView, reader: Role) -> bytes:
@@ -50,6 +46,8 @@ def ics(view: BookingView, reader: Role) -> bytes:
 def appointment(view: BookingView, reader: Role, *, alarm: bool = True) -> Appointment:
     """The booking for one reader; the same from one reading to the next, as long as nothing changes."""
     staff = reader >= Role.STAFF
+    tag = view.workspace_language if staff else view.language or view.workspace_language
+    _ = translations.of_tag(tag, view.timezone).gettext
     return Appointment(
         uid=view.uid,
         sequence=view.sequence,
@@ -57,9 +55,9 @@ def appointment(view: BookingView, reader: Role, *, alarm: bool = True) -> Appoi
         start=view.start,
         end=view.end,
         stamp=view.changed_at,
-        summary=_summary(view, staff=staff),
-        description="\n".join(_for_staff(view, reader) if staff else _for_customer(view)),
-        location=place_in_words(view.place, for_host=staff),
+        summary=_summary(view, _, staff=staff),
+        description="\n".join(_for_staff(view, reader, _) if staff else _for_customer(view, _)),
+        location=place_in_words(view.place, for_host=staff, _=_),
         conference=view.place.link,
         url=_booking_url(view) if staff else view.manage_url,
         organizer=Attendee(view.hosts[0].email, view.hosts[0].name) if view.hosts else None,
@@ -69,46 +67,60 @@ def appointment(view: BookingView, reader: Role, *, alarm: bool = True) -> Appoi
     )
 
 
-def _summary(view: BookingView, *, staff: bool) -> str:
+def _summary(view: BookingView, _: Translate, *, staff: bool) -> str:
     others = view.name if staff else ", ".join(host.name for host in view.hosts) or view.workspace_name
-    return f"{view.title} with {others}"
+    return _("%(title)s with %(names)s") % {"title": view.title, "names": others}
 
 
 def _booking_url(view: BookingView) -> str:
     return f"{get_settings().public_url}/bookings?booking={view.id}"
 
 
-def _for_customer(view: BookingView) -> Iterator[str]:
-    yield f"Booked with {view.workspace_name}."
+def _for_customer(view: BookingView, _: Translate) -> Iterator[str]:
+    yield _("Booked with %(business)s.") % {"business": view.workspace_name}
     if view.place.link:
-        yield f"Join: {view.place.link}"
-    yield f"Change or cancel: {view.manage_url}"
+        yield _("Join: %(link)s") % {"link": view.place.link}
+    yield _("To move or cancel it: %(link)s") % {"link": view.manage_url}
 
 
-def _for_staff(view: BookingView, reader: Role) -> Iterator[str]:
+def _for_staff(view: BookingView, reader: Role, _: Translate) -> Iterator[str]:
     yield f"{view.name} <{view.email}>"
-    yield f"Time zone of the guest: {view.timezone}"
-    yield from entered(view)
+    yield _("Time zone of the customer: %(zone)s") % {"zone": view.timezone}
+    yield from entered(view, _)
     for label, answer in view.answers_in_words:
         yield f"{label}: {answer}"
     if reader >= Role.MANAGER:
-        yield f"Hosts: {', '.join(host.name for host in view.hosts)}"
+        yield _("Hosts: %(names)s") % {"names": ", ".join(host.name for host in view.hosts)}
         if view.cancelled_at is not None:
             reason = f": {view.cancel_reason}" if view.cancel_reason else ""
-            yield f"Called off by {view.cancelled_by or 'the guest'}{reason}"
+            by = view.cancelled_by or _("the customer")
+            yield _("Cancelled by %(person)s") % {"person": by} + reason
     if reader >= Role.ADMIN:
         for receipt in view.sync:
-            yield f"It {_WRITTEN.get(receipt.state, 'is on its way to')} “{receipt.calendar}” ({receipt.account})."
-    yield f"Booking: {_booking_url(view)}"
+            yield _written(receipt.state, _) % {"calendar": receipt.calendar, "account": receipt.account}
+    yield _("Booking: %(link)s") % {"link": _booking_url(view)}
 
 
-def entered(view: BookingView) -> Iterator[str]:
+def _written(state: str, _: Translate) -> str:
+    match state:
+        case WriteState.WRITTEN | WriteState.VERIFIED:
+            return _("It is in “%(calendar)s” (%(account)s).")
+        case WriteState.REMOVED:
+            return _("It was taken out of “%(calendar)s” (%(account)s).")
+        case WriteState.FAILED:
+            return _("It could not be put into “%(calendar)s” (%(account)s).")
+        case _state:
+            return _("It is on its way to “%(calendar)s” (%(account)s).")
+
+
+def entered(view: BookingView, _: Translate = str) -> Iterator[str]:
     """What was entered beside name and answers, a line each."""
-    if view.phone:
-        yield f"Phone: {readable_phone(view.phone)}"
-    if view.booked_by_email:
-        yield f"Booked by: {view.booked_by_name} <{view.booked_by_email}>"
-    if view.guests:
-        yield f"Guests: {', '.join(view.guests)}"
-    if view.notes:
-        yield f"Notes: {view.notes}"
+    rows = [
+        (_("Phone"), readable_phone(view.phone)),
+        (_("Booked by"), f"{view.booked_by_name} <{view.booked_by_email}>" if view.booked_by_email else ""),
+        (_("Guests"), ", ".join(view.guests)),
+        (_("Notes"), view.notes),
+    ]
+    for label, value in rows:
+        if value:
+            yield f"{label}: {value}"

@@ -7,7 +7,7 @@ first place as text, and where it differs from that, the release before has chan
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from calendar_app.db.tables import Booking, EventType
@@ -95,13 +95,17 @@ def place_of(booking: Booking, *, told: bool) -> PlaceView:
     return PlaceView(kind, booking.place_label, where)
 
 
-def place_in_words(place: PlaceView, *, for_host: bool) -> str:
-    """One line of English about a place, for emails and calendars; empty where there is none to tell."""
+def place_in_words(place: PlaceView, *, for_host: bool, _: Callable[[str], str] = str) -> str:
+    """One line about a place, for emails and calendars, in English or as ``_`` translates it; empty where there is none
+    to tell."""
+    number = {"number": place.where}
     match place.kind:
         case PlaceKind.HOST_CALLS if place.where:
-            return f"Phone: {'call' if for_host else 'we call you at'} {place.where}"
+            line = _("Phone: call %(number)s") if for_host else _("Phone: we call you at %(number)s")
+            return line % number
         case PlaceKind.CUSTOMER_CALLS if place.where:
-            return f"Phone: {'the customer calls' if for_host else 'call'} {place.where}"
+            line = _("Phone: the customer calls %(number)s") if for_host else _("Phone: call %(number)s")
+            return line % number
         case PlaceKind.ADDRESS | PlaceKind.LINK if place.label and place.where:
             return f"{place.label}: {place.where}"
         case _:

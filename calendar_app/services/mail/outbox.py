@@ -27,7 +27,7 @@ from sqlalchemy import update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
-from calendar_app import queues
+from calendar_app import queues, translations
 from calendar_app.clock import jitter
 from calendar_app.db.due import due, free, is_due, is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
@@ -35,6 +35,8 @@ from calendar_app.db.tables import Booking, Mail
 from calendar_app.domain.booking import Status
 from calendar_app.errors import AlmanacError, ProviderNotConfigured, ProviderUnavailable
 from calendar_app.providers import mail as smtp
+from calendar_app.services.mail import rendering
+from calendar_app.services.mail.rendering import Logo, Look
 from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -61,7 +63,9 @@ _GIVEN_UP = "Sending this letter was tried for two days without success."
 class Draft:
     """A letter to queue. ``dedupe`` names its occasion; ``at``: not before this (aware), ``None`` means now.
 
-    ``reply_to`` is whom an answer should reach, where that is not the sender.
+    ``reply_to`` is whom an answer should reach, where that is not the sender. ``language``: of the text, as a tag;
+    empty means English. The HTML is made of ``body`` when it is sent
+    (:func:`calendar_app.services.mail.rendering.content_of_text`).
     """
 
     workspace_id: str
@@ -74,6 +78,7 @@ class Draft:
     ics: str = ""
     ics_method: str = ""
     reply_to: str = ""
+    language: str = ""
     at: datetime | None = None
 
 
@@ -103,6 +108,8 @@ class Written:
     body: str
     ics: str = ""
     reply_to: str = ""
+    html: str = ""
+    logo: Logo | None = None
 
 
 class Writer(Protocol):
@@ -153,6 +160,7 @@ def queue(session: Session, draft: Draft) -> bool:
         body=draft.body,
         ics=draft.ics,
         ics_method=draft.ics_method,
+        language=draft.language,
         message_id=_message_id(draft.dedupe),
         next_attempt_at=draft.at,
     )
@@ -284,11 +292,26 @@ def _claim(mail_id: str, writer: Writer | None, now: datetime) -> _Claim | None:
         with reading() as session:
             text = writer.write(session, row, now)
     else:
-        text = Written(row.subject, row.body, row.ics, row.reply_to)
+        text = _written_before(row)
     letter = smtp.Letter(
-        row.message_id, row.recipient, text.subject, text.body, text.ics, row.ics_method, text.reply_to
+        row.message_id,
+        row.recipient,
+        text.subject,
+        text.body,
+        text.ics,
+        row.ics_method,
+        text.reply_to,
+        text.html,
+        smtp.Image(text.logo.name, text.logo.content) if text.logo else None,
     )
     return _Claim(row.id, row.state, row.fence, row.attempts, arrived, letter)
+
+
+def _written_before(row: Mail) -> Written:
+    """The letter whose text stands in its row, with HTML that says the same."""
+    content = rendering.content_of_text(row.subject, row.body, get_settings().public_url)
+    html = rendering.html_of(content, translations.of_tag(row.language), Look())
+    return Written(row.subject, row.body, row.ics, row.reply_to, html)
 
 
 def _locked(session: Session, mail_id: str) -> Mail | None:

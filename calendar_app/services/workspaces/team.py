@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func
 from sqlmodel import Session, col, delete, select
 
+from calendar_app import translations
 from calendar_app.clock import utc_now
 from calendar_app.db.locks import locked_one
 from calendar_app.db.session import reading, transaction
@@ -385,11 +386,17 @@ def _view(row: Invitation, now: datetime) -> InvitationView:
 
 
 def _letter(workspace: Workspace, row: Invitation, actor: Actor, token: str) -> mail_outbox.Draft:
-    body = (
-        f"Hello,\n\n{actor.name or actor.email} invites you to work in “{workspace.name}” on Almanac.\n\n"
-        f"Accept the invitation:\n{get_settings().public_url}/join/{token}\n\n"
-        "The link works once, for this address, and for seven days. If you do not know what this is about, "
-        "nothing happens unless you follow it.\n"
+    language = translations.of_tag(workspace.language, workspace.timezone)
+    _ = language.gettext
+    named = {"person": actor.name or actor.email, "workspace": workspace.name}
+    text = (
+        _("Hello,"),
+        _("%(person)s invites you to work in “%(workspace)s” on Almanac.") % named,
+        _("Accept the invitation:") + f"\n{get_settings().public_url}/join/{token}",
+        _(
+            "The link works once, for this address, and for seven days. If you do not know what this is about, "
+            "nothing happens unless you follow it."
+        ),
     )
     return mail_outbox.Draft(
         workspace_id=workspace.id,
@@ -397,8 +404,9 @@ def _letter(workspace: Workspace, row: Invitation, actor: Actor, token: str) -> 
         kind="invitation",
         dedupe=f"{row.id}:invitation",
         recipient=row.email,
-        subject=f"You are invited to {workspace.name}",
-        body=body,
+        subject=_("You are invited to %(workspace)s") % named,
+        body="\n\n".join(text) + "\n",
+        language=language.tag,
         reply_to=actor.email,
     )
 

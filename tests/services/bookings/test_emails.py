@@ -116,16 +116,19 @@ def test_a_booking_is_confirmed_to_both(fake: FakeProvider) -> None:
     assert to_host.ics == ""
     assert (to_guest.reply_to, to_host.reply_to) == (place.people[0].email, GRACE)
     day = f"{place.at(10):%A}, {place.at(10).day} {place.at(10):%B %Y}"
-    offset = place.at(10).isoformat()[-6:]
     for line in (
         "Hello Grace Hopper,",
-        f"your booking with {place.workspace.name} is confirmed.",
+        f"Your booking with {place.workspace.name} is confirmed.",
         "What:  Intro call",
-        f"When:  {day}, 10:00 to 10:30 (Europe/Berlin, UTC{offset})",
+        f"When:  {day}, 10:00 – 10:30",
+        "       Berlin, Germany (GMT+1)",
         "Where: Room 1",
         f"With:  {place.people[0].name}",
-        f"To move or cancel it, until {day}, 08:00:",
+        f"You can move or cancel it until {day}, 08:00.",
+        f"Move: {made.manage_url}/move",
+        f"Cancel: {made.manage_url}/cancel",
         made.manage_url,
+        f"Calendar file (.ics): {made.manage_url}/booking.ics",
     ):
         assert line in to_guest.body.splitlines()
     assert made.manage_token not in to_host.body
@@ -138,12 +141,15 @@ def test_everybody_reads_their_own_zone(fake: FakeProvider) -> None:
     place, post = bookable(fake), Post()
     booking_create.create_booking(place.event_type.id, place.at(10), "America/New_York", *GUEST)
     letters = post.new()
-    assert "04:00 to 04:30 (America/New_York, UTC-0" in letters["customer_confirmed grace"].body
+    there = f"4:00 AM – 4:30 AM\n{' ' * 7}New York, United States (GMT-5)"
+    assert there in letters["customer_confirmed grace"].body
     to_host = letters[f"host_confirmed {_host(place)}"].body
-    assert "10:00 to 10:30 (Europe/Berlin" in to_host
-    assert "their time: " in to_host
-    assert "04:00 to 04:30 (America/New_York" in to_host
-    assert letters["customer_confirmed grace"].subject.endswith("04:00 (America/New_York)")
+    assert "10:00 – 10:30" in to_host
+    assert "Berlin, Germany (GMT+1)" in to_host
+    assert "Their time:" in to_host
+    assert "04:00 – 04:30" in to_host
+    assert "New York, United States (GMT-5)" in to_host
+    assert letters["customer_confirmed grace"].subject.endswith("AM (New York)")
 
 
 def test_a_host_without_a_written_calendar_gets_the_invitation(fake: FakeProvider) -> None:
@@ -231,8 +237,8 @@ def test_a_move_updates_the_invitation(fake: FakeProvider) -> None:
     assert before is not None
     assert after is not None
     assert (after.uid, after.sequence, after.start) == (before.uid, 1, place.at(14))
-    assert "14:00 to 14:30" in letters["customer_moved grace"].body
-    assert "before: " in letters["customer_moved grace"].body
+    assert "14:00 – 14:30" in letters["customer_moved grace"].body
+    assert "Before: " in letters["customer_moved grace"].body
     booking_reschedule.reschedule(place.owner, made.id, place.at(14))
     assert post.new() == {}
 
@@ -325,7 +331,7 @@ def test_reminders_wait_for_approval(fake: FakeProvider) -> None:
     transitions.confirm(place.owner, made.id)
     row = post.new()[mail_outbox.REMINDER]
     assert row.next_attempt_at == place.at(9)
-    assert "this is a reminder of your booking" in row.body
+    assert "This is a reminder of your booking" in row.body
     assert row.ics == ""
 
 
@@ -417,7 +423,8 @@ def test_a_night_with_a_clock_change(fake: FakeProvider) -> None:
             session, row, booking_emails.Occasion.BOOKED, now=start - timedelta(days=1)
         )
     (to_guest, _to_host) = post.new().values()
-    assert "Sunday, 25 October 2026, 02:30 to 02:30 (Europe/Berlin, UTC+02:00 to UTC+01:00)" in to_guest.body
+    assert "Sunday, 25 October 2026, 02:30 – 02:30" in to_guest.body
+    assert "Berlin, Germany (GMT+2 – GMT+1)" in to_guest.body
 
 
 def test_private_event_types_are_not_offered_again(fake: FakeProvider) -> None:

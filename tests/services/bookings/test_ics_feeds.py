@@ -55,7 +55,7 @@ def test_a_feed_holds_what_its_person_hosts(place: Place) -> None:
     secret = _secret(ics_feeds.create(factories.actor(guest, place.workspace, Role.CUSTOMER)))
     found = _events(secret)
     assert set(found) == {booking.uid for booking in made}
-    assert "Change or cancel" in found[made[0].uid]["DESCRIPTION"]
+    assert "To move or cancel it: http" in found[made[0].uid]["DESCRIPTION"]
 
 
 def test_nothing_new_is_told_by_the_same_tag(place: Place) -> None:

@@ -188,6 +188,6 @@ def test_booked_for_somebody_else(fake: FakeProvider) -> None:
     assert made.manage_url in ours
     to_host = letters["host_confirmed", place.people[0].email].body
     assert "Booked by: Ada Lovelace <ada@example.org>" in to_host
-    assert "Notes: Ring twice" in to_host
+    assert "Notes:     Ring twice" in to_host
     staff = ics.ics(booking_queries.get(place.owner, made.id), Role.STAFF).decode().replace("\r\n ", "")
     assert "Booked by: Ada Lovelace" in staff
