@@ -131,7 +131,7 @@ def _translated(tree: ast.AST) -> list[ast.Call]:
 
 
 def test_every_sentence_that_code_translates_is_found() -> None:
-    """What is handed to ``gettext`` is what was extracted: nothing hides in an f-string, and nothing is put together."""
+    """What is handed to ``gettext`` is what was extracted: nothing hides in an f-string, or is put together."""
     known = {text for message in extract.sentences() if message.id for text in _texts(message.id)}
     wrong = []
     for room in ROOMS:
