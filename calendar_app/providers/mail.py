@@ -140,7 +140,7 @@ def compose(letter: Letter, sender: str) -> EmailMessage:
     return message
 
 
-def as_sent(message: EmailMessage, form: policy.EmailPolicy = policy.SMTP) -> bytes:
+def as_sent(message: EmailMessage, form: policy.EmailPolicy[EmailMessage] = policy.SMTP) -> bytes:
     """The message's octets. A subject begins on the line of its name: where the library begins it on the next, which
     RFC 5322 section 2.2.3 allows, readers show it with a blank in front."""
     return re.sub(

@@ -70,7 +70,7 @@ def _html(*blocks: Block, look: Look | None = None, language: translations.Langu
 
 
 _NAMES = st.text(
-    st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")) | st.sampled_from("<>&\"'{}%😀אבגد‏é"),
+    st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")) | st.sampled_from("<>&\"'{}%😀אבגد\u200fé"),
     min_size=1,
 ).filter(lambda text: text.strip() == text)
 
