@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
         "https://openidconnect.googleapis.com/v1/userinfo", alias="GOOGLE_USERINFO_URL"
     )
     google_api_url: str = Field("https://www.googleapis.com/calendar/v3", alias="GOOGLE_API_URL")
+    google_in_testing: bool = Field(False, alias="GOOGLE_IN_TESTING")
 
     microsoft_client_id: str = Field("", alias="MICROSOFT_CLIENT_ID")
     microsoft_client_secret: SecretStr = Field(SecretStr(""), alias="MICROSOFT_CLIENT_SECRET")
@@ -289,5 +291,25 @@ def load_settings(**overrides: object) -> Settings:
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The process's settings, read once."""
+    """The settings of the process's environment, read once."""
     return load_settings()
+
+
+Entered = Callable[[Settings], Settings]
+"""Adds to the settings of the environment what operators entered in pages."""
+_entered: list[Entered] = []
+
+
+def use_entered(add: Entered) -> None:
+    """Have :func:`current_settings` ask ``add``; the room of the database does that when it is first imported."""
+    _entered[:] = [add]
+
+
+def current_settings() -> Settings:
+    """The environment's settings with what operators entered in pages; what the environment says stays as it is.
+
+    To be asked at each use, as it may change while the process runs: the public address, providers' credentials, mail.
+    It may read the database, so the event loop does not call it.
+    """
+    settings = get_settings()
+    return _entered[0](settings) if _entered else settings

@@ -20,7 +20,7 @@ from calendar_app.services.accounts import authentication, trusted_devices
 from calendar_app.services.accounts.authentication import SESSION_COOKIE, SESSION_LIFE, SignedIn
 from calendar_app.services.connection_lifecycle.oauth import local_path
 from calendar_app.services.workspaces import team
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 forms = APIRouter(prefix="/auth", include_in_schema=False)
 router = APIRouter(tags=["people"])
@@ -179,4 +179,4 @@ def _set_cookie(response: Response, name: str, value: str, seconds: int, *, path
 
 
 def _secure() -> bool:
-    return get_settings().public_url.startswith("https://")
+    return current_settings().public_url.startswith("https://")

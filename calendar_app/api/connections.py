@@ -34,7 +34,7 @@ from calendar_app.services.connection_lifecycle.disconnect import (
 from calendar_app.services.connection_lifecycle.oauth import STATE_LIFE, ConnectResult
 from calendar_app.services.connections import queries as connection_queries
 from calendar_app.services.connections.queries import ConnectionView, ProviderStatus
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings, get_settings
 
 router = APIRouter(prefix="/connections", tags=["connections"])
 
@@ -151,7 +151,7 @@ def start(
             _serializer().dumps(identity.person_id),
             max_age=int(STATE_LIFE.total_seconds()),
             path=_PATH,
-            secure=get_settings().public_url.startswith("https://"),
+            secure=current_settings().public_url.startswith("https://"),
             httponly=True,
             samesite="lax",
         )

@@ -26,7 +26,7 @@ from calendar_app.services.accounts.authentication import Identity
 from calendar_app.services.bookings import customers
 from calendar_app.services.common import rate_limits
 from calendar_app.services.common.permissions import Actor
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -55,7 +55,7 @@ def require_same_origin(request: Request) -> None:
     if request.method in _SAFE:
         return
     origin = request.headers.get("origin")
-    if origin is not None and origin == _origin(get_settings().public_url):
+    if origin is not None and origin == _origin(current_settings().public_url):
         return
     fetch_site = request.headers.get("sec-fetch-site")
     if fetch_site is not None:

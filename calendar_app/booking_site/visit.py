@@ -25,7 +25,7 @@ from calendar_app.services.bookings import visitors
 from calendar_app.services.common import rate_limits, signed_links
 from calendar_app.services.workspaces import settings
 from calendar_app.services.workspaces.settings import Look
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings, get_settings
 from calendar_app.translations import formats, zones
 
 ZONE_COOKIE, LANGUAGE_COOKIE, HOLDS_COOKIE = "almanac_zone", "almanac_language", "almanac_holds"
@@ -204,7 +204,7 @@ class Visit:
 
     def set_cookies(self, response: Response) -> Response:
         """The response, with what is to be remembered."""
-        secure = get_settings().public_url.startswith("https://")
+        secure = current_settings().public_url.startswith("https://")
         for name, value, options in self.cookies:
             response.set_cookie(name, value, secure=secure, samesite="lax", **options)  # type: ignore[arg-type]
         return response

@@ -40,7 +40,7 @@ from calendar_app.providers.microsoft.errors import to_error as microsoft_error
 from calendar_app.providers.microsoft.oauth import access_page as microsoft_access_page
 from calendar_app.providers.microsoft.oauth import microsoft_oauth
 from calendar_app.providers.microsoft.push import read_push as microsoft_push
-from calendar_app.settings import Settings, get_settings
+from calendar_app.settings import Settings, current_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +139,13 @@ _ENTRIES: dict[str, _Entry] = {
 
 def kinds() -> list[ProviderKind]:
     """Every provider, configured or not, in the order in which pages show them."""
-    settings = get_settings()
+    settings = current_settings()
     return [_kind(key, entry, settings) for key, entry in _ENTRIES.items()]
 
 
 def kind(key: str) -> ProviderKind:
     """One provider. :raises NotFound: there is none of that name."""
-    return _kind(key, _entry(key), get_settings())
+    return _kind(key, _entry(key), current_settings())
 
 
 def unread() -> list[str]:
@@ -163,12 +163,12 @@ def oauth_client(key: str) -> OAuthClient:
     entry = _entry(key)
     if entry.oauth is None:
         raise NotFound(f"{entry.title} is not connected by way of a consent page.")
-    missing = entry.missing(get_settings())
+    missing = entry.missing(current_settings())
     if missing:
         raise ProviderNotConfigured(
             f"{entry.title} is not configured: an operator has to set {' and '.join(missing)}."
         )
-    return cast(OAuthClient, Metered(key, entry.oauth(get_settings())))
+    return cast(OAuthClient, Metered(key, entry.oauth(current_settings())))
 
 
 def credential_client(key: str) -> CredentialClient:
@@ -176,7 +176,7 @@ def credential_client(key: str) -> CredentialClient:
     entry = _entry(key)
     if entry.credentials is None:
         raise NotFound(f"{entry.title} is not connected with an address or a password.")
-    return cast(CredentialClient, Metered(key, entry.credentials(get_settings())))
+    return cast(CredentialClient, Metered(key, entry.credentials(current_settings())))
 
 
 def push_reader(key: str) -> PushReader:
@@ -192,7 +192,7 @@ def calendar_provider(key: str, access_token: str, *, addresses: Sequence[str] =
 
     ``addresses``: the owner's at the provider as they gave them, where :attr:`ProviderKind.asks_addresses`.
     """
-    calendar = _entry(key).calendar(get_settings(), access_token)
+    calendar = _entry(key).calendar(current_settings(), access_token)
     if addresses and isinstance(calendar, caldav.CalDavCalendar):
         calendar = calendar.owned_by(addresses)
     return cast(CalendarProvider, Metered(key, calendar))

@@ -16,7 +16,14 @@ from calendar_app.db.tables.bookings import (
     HostReservation,
     OrderLine,
 )
-from calendar_app.db.tables.bookkeeping import AuditEntry, DriftRun, IdempotencyRecord, Installation
+from calendar_app.db.tables.bookkeeping import (
+    AuditEntry,
+    DriftRun,
+    EnteredSetting,
+    IdempotencyRecord,
+    Installation,
+    SetupCode,
+)
 from calendar_app.db.tables.connections import Calendar, Channel, Connection, OAuthAttempt
 from calendar_app.db.tables.mirror import Event, Occurrence
 from calendar_app.db.tables.outbound import CalendarWrite, Deviation, Disconnection, Mail
@@ -49,6 +56,7 @@ __all__ = [
     "Deviation",
     "Disconnection",
     "DriftRun",
+    "EnteredSetting",
     "Event",
     "EventType",
     "EventTypeHost",
@@ -65,6 +73,7 @@ __all__ = [
     "OrderLine",
     "Person",
     "Schedule",
+    "SetupCode",
     "Workspace",
     "WorkspaceLogo",
 ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Column, Index, UniqueConstraint
+from sqlalchemy.orm import deferred
 from sqlmodel import Field, SQLModel
 
 from calendar_app.db.tables.columns import json, ref, row_id, when
@@ -58,13 +59,44 @@ class Installation(SQLModel, table=True):
 
     ``id`` stands in the events that it writes, so that those of another installation on the same calendars are told
     apart. ``restored_at``: when a backup was last put back; calendars are read anew since then. ``older_code_until``:
-    until when processes of the release before may still run beside this schema.
+    until when processes of the release before may still run beside this schema. ``set_up_at``: since when somebody is
+    here, so that the set-up page is gone for ever; ``owner_id``: the person who set it up there, an operator.
     """
 
     __tablename__ = "installation"
     id: str = row_id()
+    set_up_at: datetime | None = when(nullable=True)
+    owner_id: str | None = Field(default=None, max_length=26)
     restored_at: datetime | None = when(nullable=True)
     older_code_until: datetime | None = when(nullable=True)
+    created_at: datetime = when()
+
+
+_ENTERED = Column("value", EncryptedText, nullable=False)
+
+
+class EnteredSetting(SQLModel, table=True):
+    """A setting that an operator entered in a page: ``name`` is its environment variable, which wins where it is set.
+
+    Every value is encrypted, secret or not. ``changed_by`` is an e-mail address.
+    """
+
+    __tablename__ = "entered_setting"
+    __mapper_args__: ClassVar[dict[str, Any]] = {"properties": {"value": deferred(_ENTERED)}}
+    __table_args__ = (UniqueConstraint("name"),)
+    id: str = row_id()
+    name: str = Field(max_length=64)
+    value: str = Field(sa_column=_ENTERED)
+    changed_by: str = ""
+    changed_at: datetime = when()
+
+
+class SetupCode(SQLModel, table=True):
+    """A code that opens the set-up page, printed at a start; its digest. All are deleted once one was used."""
+
+    __tablename__ = "setup_code"
+    id: str = row_id()
+    code_hash: str = Field(max_length=64)
     created_at: datetime = when()
 
 

@@ -46,10 +46,10 @@ class Connection(SQLModel, table=True):
 
     ``status``: ``connected``, ``error``, ``needs_reconnect`` or ``disconnected`` (``syncing`` is derived from its
     calendars). Tokens are encrypted; ``token_version`` rises with each saved refresh. After repeated failure nothing is
-    asked of the provider before ``retry_at``. ``grant_ends_at``: when the provider ends the grant, where it said
-    so. Its calendars are listed again at ``listing_due_at``, after
-    ``listing_tries``, the last at ``listing_tried_at``, that found one of them missing or not writable. ``addresses``
-    are the owner's at the provider, as they gave them.
+    asked of the provider before ``retry_at``. ``granted_at``: when its person consented last, ``None`` if that was
+    before this was kept; ``grant_ends_at``: when the provider ends the grant, where that is known. Its calendars are
+    listed again at ``listing_due_at``, after ``listing_tries``, the last at ``listing_tried_at``, that found one of
+    them missing or not writable. ``addresses`` are the owner's at the provider, as they gave them.
     """
 
     __tablename__ = "connection"
@@ -72,6 +72,7 @@ class Connection(SQLModel, table=True):
     access_token: str | None = Field(default=None, sa_column=_ACCESS_TOKEN)
     refresh_token: str | None = Field(default=None, sa_column=_REFRESH_TOKEN)
     access_expires_at: datetime | None = when(nullable=True, index=True)
+    granted_at: datetime | None = when(nullable=True)
     grant_ends_at: datetime | None = when(nullable=True)
     token_version: int = 0
     refresh_lease_until: datetime | None = when(nullable=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from calendar_app.errors import InvalidInput
 from calendar_app.providers.base import PushNotice, PushRequest
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 REPLAY_WINDOW = 180
 """Seconds by which a webhook's time may differ from ours."""
@@ -40,7 +40,7 @@ def read_push(request: PushRequest, *, clock: Callable[[], float] = time.time) -
     fresh = abs(clock() - int(moment)) <= REPLAY_WINDOW
 
     def authentic(secret: str) -> bool:
-        app_key = get_settings().calendly_webhook_key.get_secret_value()
+        app_key = current_settings().calendly_webhook_key.get_secret_value()
         message = f"{moment}.".encode() + request.body
         return fresh and any(
             hmac.compare_digest(hmac.new(key.encode(), message, hashlib.sha256).hexdigest(), given)

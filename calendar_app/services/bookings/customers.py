@@ -27,7 +27,7 @@ from calendar_app.services.common import rate_limits
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.mail.outbox import Draft
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 COOKIE = "almanac_customer"
 LINK_LIFE, SESSION_LIFE = timedelta(minutes=15), timedelta(days=14)
@@ -79,7 +79,7 @@ def send_link(
         )
         session.add(row)
         session.flush()
-        subject, body = write(f"{get_settings().public_url}/my/enter/{secret}")
+        subject, body = write(f"{current_settings().public_url}/my/enter/{secret}")
         draft = Draft(
             workspace_id=booking.workspace_id,
             booking_id=None,

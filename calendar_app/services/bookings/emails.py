@@ -51,7 +51,7 @@ from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.mail import rendering
 from calendar_app.services.mail.look import look_of
 from calendar_app.services.mail.outbox import Due, Written
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 from calendar_app.translations import Language
 
 
@@ -326,7 +326,7 @@ def _facts(session: Session, booking: Booking, hosts: Sequence[Person], told: di
     """What there is to tell: ``told`` of the booking's version, and names as they are now."""
     event_type = session.get_one(EventType, booking.event_type_id)
     workspace = session.get_one(Workspace, booking.workspace_id)
-    site = get_settings().public_url
+    site = current_settings().public_url
     is_offered = event_type.is_public and event_type.is_active
     start = utc(told["start"])
     return Facts(

@@ -27,7 +27,7 @@ from calendar_app.domain.phone import readable_phone
 from calendar_app.services.bookings.queries import BookingView
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.event_types.meeting_places import place_in_words
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 _ALARM_MINUTES = 15
 _STATES = {
@@ -73,7 +73,7 @@ def _summary(view: BookingView, _: Translate, *, staff: bool) -> str:
 
 
 def _booking_url(view: BookingView) -> str:
-    return f"{get_settings().public_url}/bookings?booking={view.id}"
+    return f"{current_settings().public_url}/bookings?booking={view.id}"
 
 
 def _for_customer(view: BookingView, _: Translate) -> Iterator[str]:

@@ -28,7 +28,7 @@ from calendar_app.services.bookings import ics as booking_ics
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.common import audit_log, rate_limits
 from calendar_app.services.common.permissions import Actor, Role
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 BEHIND, AHEAD = timedelta(days=60), timedelta(days=400)
 """The feed's window around today."""
@@ -188,5 +188,5 @@ def _end(session: Session, actor: Actor, now: datetime) -> bool:
 
 
 def _view(row: Feed) -> FeedView:
-    url = f"{get_settings().public_url}/api/v1/feeds/{row.secret}.ics"
+    url = f"{current_settings().public_url}/api/v1/feeds/{row.secret}.ics"
     return FeedView(url, f"webcal{url[url.index(':') :]}", row.created_at, row.last_read_at)

@@ -51,7 +51,7 @@ from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.event_types import links as private_links
 from calendar_app.services.event_types.meeting_places import place_booking, places_of
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 Result = TypeVar("Result")
 
@@ -367,7 +367,7 @@ def _new_booking(row: EventType, wish: Wish, slot: Slot, status: Status, created
         order_id=wish.order_id,
         campaign=wish.campaign,
         created_at=created_at,
-        uid=f"{booking_id}@{urlsplit(get_settings().public_url).hostname or 'almanac'}",
+        uid=f"{booking_id}@{urlsplit(current_settings().public_url).hostname or 'almanac'}",
     )
     place_booking(booking, details)
     return booking

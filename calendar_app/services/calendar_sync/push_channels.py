@@ -46,7 +46,7 @@ from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_sync.channel_renewal import Renewal
 from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.services.connections.calendars import used
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 log = logging.getLogger(__name__)
 
@@ -354,7 +354,7 @@ def _open(calendar_id: str, remote_id: str, connection_id: str, provider_key: st
             remote_id,
             channel_id=channel_id,
             token=token,
-            address=f"{get_settings().public_url}{HOOK_PATH}/{provider_key}",
+            address=f"{current_settings().public_url}{HOOK_PATH}/{provider_key}",
             expires_at=now + LIFE,
         )
 

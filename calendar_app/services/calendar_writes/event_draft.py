@@ -22,7 +22,7 @@ from calendar_app.domain.phone import readable_phone
 from calendar_app.services.common import installation
 from calendar_app.services.event_types.answers import answers_in_words
 from calendar_app.services.event_types.meeting_places import place_in_words, place_of
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 
 def draft(session: Session, row: CalendarWrite) -> EventDraft:
@@ -72,7 +72,7 @@ def _description(booking: Booking, event_type: EventType, others: object) -> str
     if asked:
         lines.append("")
         lines += [f"{label}: {answer}" for label, answer in asked]
-    lines += ["", f"Booking: {get_settings().public_url}/bookings?booking={booking.id}"]
+    lines += ["", f"Booking: {current_settings().public_url}/bookings?booking={booking.id}"]
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ import hashlib
 from itsdangerous import BadData, URLSafeSerializer
 
 from calendar_app.errors import NotFound
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings, get_settings
 
 _LONGEST = 200
 _UNKNOWN = "This link does not lead to a booking. Use the link from your confirmation."
@@ -57,7 +57,7 @@ def private_link_id(token: str) -> str:
 
 def url(booking_id: str) -> str:
     """The absolute address of the customer's page for a booking."""
-    return f"{get_settings().public_url}/manage/{token(booking_id)}"
+    return f"{current_settings().public_url}/manage/{token(booking_id)}"
 
 
 def booking_id(token: str) -> str:

@@ -50,7 +50,7 @@ from calendar_app.services.connections import calendars
 from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.services.connections.calendars import CalendarView
 from calendar_app.services.connections.queries import ConnectionView, missing_features, owned, title, views
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def local_path(path: str | None, default: str = DEFAULT_NEXT) -> str:
 
 def redirect_uri(provider: str) -> str:
     """The exact address to register at the provider."""
-    return f"{get_settings().public_url}/api/v1/connections/{provider}/callback"
+    return f"{current_settings().public_url}/api/v1/connections/{provider}/callback"
 
 
 def start(

@@ -22,7 +22,7 @@ from calendar_app.providers import registry
 from calendar_app.services.calendar_mirror import unreadable
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.mail.outbox import Draft
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 from calendar_app.translations import Language, formats, zones
 
 MOST_NOTES = 20
@@ -252,7 +252,7 @@ def _moment(at: datetime, owner: Person, language: Language) -> str:
 
 
 def _page(path: str) -> str:
-    return f"{get_settings().public_url}{path}"
+    return f"{current_settings().public_url}{path}"
 
 
 def _to_owner(

@@ -19,7 +19,7 @@ from calendar_app.errors import NotFound
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.event_types.meeting_places import places_of
 from calendar_app.services.event_types.validation import RULES
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def _view(row: EventType, hosts: Sequence[HostView], workspace_slug: str) -> Eve
 
 
 def _url(workspace_slug: str, slug: str) -> str:
-    return f"{get_settings().public_url}/book/{workspace_slug}/{slug}"
+    return f"{current_settings().public_url}/book/{workspace_slug}/{slug}"
 
 
 def _public(session: Session, row: EventType, workspace: Workspace) -> PublicEventType:

@@ -34,7 +34,7 @@ from calendar_app.services.common import audit_log
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.services.connections.calendars import owned_calendar
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 LONGEST = timedelta(days=31)
 MOST_ATTENDEES = 100
@@ -100,7 +100,7 @@ def create_event(
     draft = EventDraft(
         remote_id=remote_id,
         key=remote_id,
-        uid=f"{remote_id}@{urlsplit(get_settings().public_url).hostname or 'almanac'}",
+        uid=f"{remote_id}@{urlsplit(current_settings().public_url).hostname or 'almanac'}",
         summary=clean_text(summary, "summary", 300),
         start=start.astimezone(UTC),
         end=end.astimezone(UTC),

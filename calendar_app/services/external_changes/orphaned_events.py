@@ -46,7 +46,7 @@ from calendar_app.services.common.permissions import Actor
 from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.services.external_changes import steps as external_change_steps
 from calendar_app.services.external_changes.steps import Case
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 MOST = 100
 """Events that one run asks a provider about."""
@@ -63,7 +63,7 @@ def find(session: Session, calendar_ids: Sequence[str], now: datetime) -> list[E
 
     Providers that list no marks show them when they are asked for the event; there its text leads to the booking.
     """
-    link = f"{get_settings().public_url}/bookings?booking="
+    link = f"{current_settings().public_url}/bookings?booking="
     payload = cast(col(Event.payload), Text)
     ahead = select(Occurrence.id).where(
         col(Occurrence.event_id) == col(Event.id), col(Occurrence.ends) > instant(now)
@@ -349,7 +349,7 @@ def _booking(session: Session, found: _Found) -> tuple[Booking, EventType]:
         location=event.location[:500],
         sequence=event.sequence,
         created_at=clock(session),
-        uid=f"{booking_id}@{urlsplit(get_settings().public_url).hostname or 'almanac'}",
+        uid=f"{booking_id}@{urlsplit(current_settings().public_url).hostname or 'almanac'}",
     )
     return booking, event_type
 

@@ -37,7 +37,7 @@ from calendar_app.errors import AlmanacError, ProviderNotConfigured, ProviderUna
 from calendar_app.providers import mail as smtp
 from calendar_app.services.mail import rendering
 from calendar_app.services.mail.rendering import Logo, Look
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 log = logging.getLogger(__name__)
 _MAIL = SQLModel.metadata.tables["mail"]
@@ -181,7 +181,7 @@ def _insert(session: Session) -> postgresql.Insert | sqlite.Insert:
 
 def _message_id(dedupe: str) -> str:
     digest = hashlib.sha256(dedupe.encode()).hexdigest()[:40]
-    return f"<{digest}@{urlsplit(get_settings().public_url).hostname or 'localhost'}>"
+    return f"<{digest}@{urlsplit(current_settings().public_url).hostname or 'localhost'}>"
 
 
 def drop_reminders(session: Session, booking_id: str) -> None:
@@ -202,7 +202,7 @@ def deliver(mail_id: str, writer: Writer | None = None, *, now: datetime | None 
     if claim is None:
         return ""
     try:
-        smtp.send(claim.letter, get_settings())
+        smtp.send(claim.letter, current_settings())
     except (ProviderUnavailable, ProviderNotConfigured) as error:
         delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(claim.attempts - 1, 10))
         again = now + timedelta(seconds=delay * jitter(0.75, 1.25))
@@ -309,7 +309,7 @@ def _claim(mail_id: str, writer: Writer | None, now: datetime) -> _Claim | None:
 
 def _written_before(row: Mail) -> Written:
     """The letter whose text stands in its row, with HTML that says the same."""
-    content = rendering.content_of_text(row.subject, row.body, get_settings().public_url)
+    content = rendering.content_of_text(row.subject, row.body, current_settings().public_url)
     html = rendering.html_of(content, translations.of_tag(row.language), Look())
     return Written(row.subject, row.body, row.ics, row.reply_to, html)
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from calendar_app.errors import NotFound
 from calendar_app.providers import registry
 from calendar_app.providers.base import Capability, ProviderKind, SignIn
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings, get_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def lines(provider: str) -> list[str]:
 
 def _before(kind: ProviderKind) -> Iterator[str]:
     """What has to be there first, by the settings of this installation."""
-    site = get_settings().public_url
+    site = current_settings().public_url
     if kind.missing:
         yield f"Not set: {', '.join(kind.missing)} (README, “Connect real accounts”)."
     if get_settings().sandbox:

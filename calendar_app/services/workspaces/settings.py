@@ -19,7 +19,7 @@ from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.workspaces import logo
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 FIELDS = (
     "name",
@@ -211,7 +211,7 @@ def _view(row: Workspace) -> WorkspaceView:
         timezone=row.timezone,
         language=row.language,
         accent=row.accent,
-        logo_url=f"{get_settings().public_url}{LOGO_PATH}/{row.logo}" if row.logo else "",
+        logo_url=f"{current_settings().public_url}{LOGO_PATH}/{row.logo}" if row.logo else "",
         auto_sync_bookings=row.auto_sync_bookings,
         allowed_origins=tuple(row.sites),
         confirmation_text=row.confirmation_text,

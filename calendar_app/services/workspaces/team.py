@@ -38,7 +38,7 @@ from calendar_app.services.accounts.authentication import Identity, SignedIn
 from calendar_app.services.common import audit_log, change_events, rate_limits
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.mail import outbox as mail_outbox
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 LIFE = timedelta(days=7)
 PER_WORKSPACE, PER_ADDRESS = "50/day", "5/day"
@@ -392,7 +392,7 @@ def _letter(workspace: Workspace, row: Invitation, actor: Actor, token: str) -> 
     text = (
         _("Hello,"),
         _("%(person)s invites you to work in “%(workspace)s” on Almanac.") % named,
-        _("Accept the invitation:") + f"\n{get_settings().public_url}/join/{token}",
+        _("Accept the invitation:") + f"\n{current_settings().public_url}/join/{token}",
         _(
             "The link works once, for this address, and for seven days. If you do not know what this is about, "
             "nothing happens unless you follow it."
