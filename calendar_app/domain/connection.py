@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -17,3 +18,14 @@ class ConnectionStatus(StrEnum):
 
 USABLE = (ConnectionStatus.CONNECTED, ConnectionStatus.ERROR)
 """The provider may be asked: there is a grant that nobody ended, though it may not have worked lately."""
+
+
+TESTING_LIFE = timedelta(days=7)
+"""After which Google ends every grant of a project whose publishing status is “testing”
+(https://developers.google.com/identity/protocols/oauth2#expiration)."""
+_FOUND_OUT = timedelta(hours=12)
+
+
+def lasted_a_week(began: datetime | None, ended: datetime | None) -> bool:
+    """Whether a grant ended at that age. It is found out at a refresh, which may be hours after the end."""
+    return began is not None and ended is not None and abs(ended - began - TESTING_LIFE) < _FOUND_OUT
