@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +23,7 @@ from calendar_app.db.session import require_whole_file
 from calendar_app.errors import AlmanacError
 from calendar_app.services.accounts import owners
 from calendar_app.services.common import installation
+from calendar_app.services.doctor import examination, findings
 from calendar_app.services.operations import backup, health, key_rotation, provider_checklist
 from calendar_app.settings import SettingsError, get_settings
 
@@ -70,6 +73,22 @@ def check(_arguments: argparse.Namespace) -> int:
     status = "failed" if lost else "warning" if old else "ok"
     say(f"{status:8} keys: {old} values are under older keys, {lost} under none.")
     return 1 if lost else 0
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Look at everything that the product stands on, and say what to do: the whole installation, or parts of it."""
+    chosen = examination.parts(arguments.send_mail_to)
+    if arguments.only:
+        chosen = {name: chosen[name] for name in chosen if name in arguments.only}
+    found = examination.examine(chosen)
+    if arguments.json:
+        say(json.dumps([asdict(one) for one in found], indent=2, ensure_ascii=False))
+    else:
+        for one in found:
+            say(f"{one.level.value:8} {one.name}: {one.detail}")
+            if one.advice:
+                say(f"{'':8}   → {one.advice}")
+    return 1 if findings.worst(found) is findings.Level.ERROR else 0
 
 
 def check_provider(arguments: argparse.Namespace) -> int:
@@ -163,6 +182,19 @@ def parser() -> argparse.ArgumentParser:
     rotation.add_argument("--batch", type=int, default=key_rotation.BATCH, help="rows in one transaction")
     rotation.add_argument("--dry-run", action="store_true", help="only count")
     command("check", check)
+    examined = command("doctor", doctor)
+    examined.add_argument(
+        "--json", action="store_true", help="a list of objects: name, level, detail, advice"
+    )
+    examined.add_argument(
+        "--send-mail-to", default="", metavar="ADDRESS", help="send an e-mail there as a test"
+    )
+    examined.add_argument(
+        "--only",
+        action="append",
+        choices=list(examination.parts()),
+        help="one part; may be given several times",
+    )
     command("check-provider", check_provider).add_argument(
         "provider", help="google, microsoft, calendly or caldav"
     )

@@ -20,6 +20,7 @@ LAYERS = (
     {"bookings", "calendar_sync"},
     {"connection_lifecycle", "external_changes", "orders", "events"},
     {"operations"},
+    {"doctor"},
 )
 """Packages import from those above them in this list (and from themselves), never from below or beside."""
 

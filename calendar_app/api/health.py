@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from calendar_app.errors import NotSignedIn
+from calendar_app.services.doctor import reachability
 from calendar_app.services.operations import health, metrics
 from calendar_app.services.operations.health import Check
 from calendar_app.settings import get_settings
@@ -56,6 +57,7 @@ def _answer(found: tuple[Check, ...], status: int) -> JSONResponse:
     body = {
         "status": health.verdict(found).value,
         "ready": health.serves(found),
+        "installation": reachability.installation_mark(),
         "checks": [
             {"name": one.name, "status": one.status.value, "detail": one.detail, "required": one.serving}
             for one in found

@@ -246,6 +246,19 @@ class AsksAdministrators(Protocol):
         """What the provider's refusal means; ``None`` where it does not say more than RFC 6749 §4.1.2.1."""
 
 
+class ClientAnswer(StrEnum):
+    """What a token endpoint says of our client id and secret when it is given a code that nobody issued.
+
+    ``UNPROVEN``: it refused the code before it said anything of the secret.
+    """
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    REDIRECT = "redirect"
+    UNPROVEN = "unproven"
+
+
 class OAuthClient(Protocol):
     """The OAuth 2.0 side of a provider: authorization code with PKCE S256 (RFC 6749 §4.1, RFC 7636).
 
@@ -271,6 +284,12 @@ class OAuthClient(Protocol):
 
     def account(self, access_token: str) -> Account:
         """Whose grant it is."""
+
+    def check_client(self, redirect_uri: str) -> ClientAnswer:
+        """Whether the provider takes our client id and secret; changes nothing there.
+
+        :raises ProviderUnavailable: it does not answer, or not in a way that can be read.
+        """
 
 
 class CalendarProvider(Protocol):

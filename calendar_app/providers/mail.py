@@ -10,6 +10,7 @@ operator has to act and other letters would fare no better; afterwards it concer
 from __future__ import annotations
 
 import re
+import secrets
 import smtplib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -88,6 +89,23 @@ def send(letter: Letter, settings: Settings) -> None:
             as_sent(message, policy.SMTP if is_ascii else policy.SMTPUTF8),
             () if is_ascii else ("SMTPUTF8", "BODY=8BITMIME"),
         )
+
+
+def check(settings: Settings) -> None:
+    """Sign in at the mail server and leave again; errors as for :func:`send`, and nothing is sent."""
+    with _session(settings) as server, _trouble(before_the_letter=True):
+        server.noop()
+
+
+def test_letter(recipient: str, settings: Settings) -> Letter:
+    """What an operator sends to see whether e-mails arrive."""
+    host = urlsplit(settings.public_url).hostname or "localhost"
+    return Letter(
+        message_id=f"<test-{secrets.token_hex(8)}@{host}>",
+        recipient=recipient,
+        subject="A test of Almanac's e-mail",
+        body=f"This e-mail was sent by the installation at {settings.public_url} as a test. E-mail works.\n",
+    )
 
 
 def compose(letter: Letter, sender: str) -> EmailMessage:

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from calendar_app.clock import utc_now
 from calendar_app.errors import GrantRevoked, InvalidRequest, ProviderUnavailable, RateLimited
-from calendar_app.providers.base import Account, ConsentRefusal, Grant, ScopeNeed
+from calendar_app.providers.base import Account, ClientAnswer, ConsentRefusal, Grant, ScopeNeed
 from calendar_app.providers.http import ErrorMap, MeteredClient, ProviderHttp, retry_after, tls
 
 _GRANT_ENDED = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
@@ -45,6 +45,8 @@ class OAuthVendor:
       ``refused`` reads ``error`` and ``error_description`` of a refusal.
     * ``revoke``: where a grant is withdrawn; where there is no such place, ``no_revocation`` tells people what to do.
       ``revoke_as_client``: that takes the client's own credentials too (RFC 7009 §2.1).
+    * ``client_answer`` reads ``error`` and ``error_description`` of a refused code where they say more of our client
+      than RFC 6749 does.
     """
 
     title: str
@@ -66,6 +68,18 @@ class OAuthVendor:
     revoke: str = ""
     revoke_as_client: bool = False
     no_revocation: str = ""
+    client_answer: Callable[[str, str], ClientAnswer | None] = lambda _error, _description: None
+
+
+NOBODYS_CODE = "almanac-checks-its-client"  # no secret: an authorization code that no server has issued
+_CLIENT_ANSWERS = {
+    # RFC 6749 §5.2: a client that fails to authenticate is `invalid_client`; a code can only be judged after that.
+    "invalid_client": ClientAnswer.REFUSED,
+    "unauthorized_client": ClientAnswer.REFUSED,
+    "invalid_grant": ClientAnswer.ACCEPTED,
+    "redirect_uri_mismatch": ClientAnswer.REDIRECT,
+    "invalid_request": ClientAnswer.UNPROVEN,
+}
 
 
 class AuthorizationCode:
@@ -171,6 +185,28 @@ class AuthorizationCode:
                 f"{self._vendor.title} did not say whose account this is.", reason="bad_body"
             )
         return account
+
+    def check_client(self, redirect_uri: str) -> ClientAnswer:
+        """Offer a code that nobody issued, and see which of the two is refused, our client or the code.
+
+        :raises ProviderUnavailable: no answer, or none that can be read.
+        """
+        body = {
+            "grant_type": "authorization_code",
+            "code": NOBODYS_CODE,
+            "code_verifier": NOBODYS_CODE * 2,
+            "redirect_uri": redirect_uri,
+            "client_id": self._vendor.client_id,
+            "client_secret": self._vendor.client_secret.get_secret_value(),
+        }
+        with self._http() as http, self._errors():
+            answer = self._passes(http.post(self._vendor.token, data=body)).json()
+        if not isinstance(answer, dict) or not isinstance(error := answer.get("error"), str):
+            raise ProviderUnavailable(
+                f"{self._vendor.title} sent an answer that cannot be read.", reason="bad_body"
+            )
+        found = self._vendor.client_answer(error, str(answer.get("error_description") or ""))
+        return found or _CLIENT_ANSWERS.get(error, ClientAnswer.UNPROVEN)
 
     def _revoker(self) -> dict[str, str]:
         if not self._vendor.revoke_as_client:

@@ -48,6 +48,7 @@ from calendar_app.providers.base import (
     Account,
     BusyAnswer,
     Capability,
+    ClientAnswer,
     EventPage,
     Grant,
     PushChannel,
@@ -344,6 +345,9 @@ class FakeOAuth:
             for held in list(self._vendor._grants):
                 if token in held.refresh_tokens | held.access_tokens:
                     self._vendor.revoke_grants(held.account)
+
+    def check_client(self, redirect_uri: str) -> ClientAnswer:
+        return ClientAnswer.ACCEPTED
 
     def account(self, access_token: str) -> Account:
         self._vendor._called("account")

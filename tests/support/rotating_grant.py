@@ -22,7 +22,7 @@ from pathlib import Path
 from calendar_app.db.session import get_engine
 from calendar_app.errors import GrantRevoked
 from calendar_app.providers import registry
-from calendar_app.providers.base import Account, Grant
+from calendar_app.providers.base import Account, ClientAnswer, Grant
 from calendar_app.services.connections import tokens as connection_tokens
 from tests.support.fake_provider import FakeClient, FakeProvider
 
@@ -73,6 +73,9 @@ class RotatingServer:
 
     def revoke(self, token: str) -> None:
         raise NotImplementedError
+
+    def check_client(self, redirect_uri: str) -> ClientAnswer:
+        return ClientAnswer.ACCEPTED
 
     def account(self, access_token: str) -> Account:
         raise NotImplementedError

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from calendar_app.providers.base import ConsentRefusal
+from calendar_app.providers.base import ClientAnswer, ConsentRefusal
 
 _NUMBER = re.compile(r"AADSTS(\d{4,7})\b")
 _POLICIES = (
@@ -47,6 +47,24 @@ def refused(error: str, description: str) -> ConsentRefusal | None:
     """What ``error`` and ``error_description`` of the callback or the token endpoint say of a person's consent."""
     number = _NUMBER.search(description)
     return (_BY_NUMBER.get(number[1]) if number else None) or _BY_ERROR.get(error)
+
+
+_CLIENT = {
+    "7000215": ClientAnswer.REFUSED,
+    "7000222": ClientAnswer.EXPIRED,
+    "700016": ClientAnswer.REFUSED,
+    # "Request is malformed": told of codes before anything is told of the secret (msal and dnn.azureadprovider issues).
+    "9002313": ClientAnswer.UNPROVEN,
+    "50011": ClientAnswer.REDIRECT,
+}
+"""https://learn.microsoft.com/entra/identity-platform/reference-error-codes, and for secrets
+https://learn.microsoft.com/azure/developer/java/sdk/troubleshooting-authentication-service-principal."""
+
+
+def client_answer(_error: str, description: str) -> ClientAnswer | None:
+    """What the token endpoint's refusal of a code that nobody issued says of our client id and secret."""
+    number = _NUMBER.search(description)
+    return _CLIENT.get(number[1]) if number else None
 
 
 def administrators_address(authorize: str) -> str:

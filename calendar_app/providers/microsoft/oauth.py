@@ -16,7 +16,7 @@ import httpx
 from calendar_app.providers.base import Account, Grant, ScopeNeed
 from calendar_app.providers.microsoft import clouds
 from calendar_app.providers.microsoft.clouds import RESOURCES, entra_of, resource_of
-from calendar_app.providers.microsoft.consent import administrators_address, refused
+from calendar_app.providers.microsoft.consent import administrators_address, client_answer, refused
 from calendar_app.providers.microsoft.errors import to_error
 from calendar_app.providers.oauth import AuthorizationCode, OAuthVendor
 from calendar_app.settings import Settings
@@ -63,6 +63,7 @@ def microsoft_oauth(settings: Settings, *, transport: httpx.BaseTransport | None
         administrators=administrators_address(settings.microsoft_authorize),
         administrator_scopes=_full_names(resource_of(settings.microsoft_api_url)),
         refused=refused,
+        client_answer=client_answer,
         token=settings.microsoft_token,
         extra={"response_mode": "query", "prompt": "select_account"},
         no_revocation="Microsoft lets only the account's owner end an application's access, at "
