@@ -33,9 +33,7 @@ def upgrade() -> None:
     )
     op.add_column("installation", sa.Column("set_up_at", UtcDateTime(), nullable=True))
     # Whoever is here has set it up already, in another way.
-    op.execute(
-        "UPDATE installation SET set_up_at = CURRENT_TIMESTAMP WHERE EXISTS (SELECT 1 FROM person)"
-    )
+    op.execute("UPDATE installation SET set_up_at = CURRENT_TIMESTAMP WHERE EXISTS (SELECT 1 FROM person)")
     op.add_column("installation", sa.Column("owner_id", sa.String(length=26), nullable=True))
     op.add_column("connection", sa.Column("granted_at", UtcDateTime(), nullable=True))
 
