@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
-from calendar_app.booking_site import answers, facts, times, words
+from calendar_app.booking_site import answers, facts, places, times, words
 from calendar_app.booking_site.choose import zone_page
 from calendar_app.booking_site.forms import Posted
 from calendar_app.booking_site.visit import Visit, path_of
@@ -301,6 +301,7 @@ def _order(visit: Visit, token: str, trouble: str = "", status: int = 200) -> Re
             line.title,
             formats.full_date(line.start.astimezone(ZoneInfo(zone)).date(), locale),
             formats.span(line.start, line.end, zone, locale, visit.hour12),
+            places.named(line.place.kind, line.place.label, visit.language.gettext),
         )
         for line in view.lines
     ]

@@ -97,3 +97,13 @@ def test_what_cannot_be_booked(api: httpx.Client, place: Place, fields: dict[str
     if answer.status_code == 422:
         assert f'"{field}"' in answer.text
     assert api.get(f"{V1}/bookings", headers=bearer(place.people[0])).json()["items"] == []
+
+
+def test_a_booking_keeps_its_customer_s_language(api: httpx.Client, place: Place) -> None:
+    """It is answered with, empty where none was given, and one that there is not is refused."""
+    ok = {"meeting_place": "", "notes": ""}
+    assert _book(api, place, language="de-AT", **ok).json()["language"] == "de-AT"
+    assert _book(api, place, start=place.at(11).isoformat(), **ok).json()["language"] == ""
+    refused = _book(api, place, start=place.at(12).isoformat(), language="fr", **ok)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "language"

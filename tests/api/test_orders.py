@@ -101,3 +101,59 @@ def test_who_may_see_and_confirm(api: httpx.Client, place: Place, fake: FakeProv
     ]
     made = api.post(f"{path}/confirm", headers=owner).json()
     assert [receipt["state"] for receipt in made["bookings"][0]["sync"]] == ["queued"]
+
+
+def test_an_order_asks_for_what_its_event_types_ask(api: httpx.Client, place: Place) -> None:
+    """Place, phone number and guests by line, and the customer's language; what is missing is named by its line."""
+    fields = {
+        "meeting_places": [{"kind": "link", "value": "https://meet.example.org/x"}, {"kind": "host_calls"}],
+        "form_parts": {"guests": "optional", "notes": "required"},
+    }
+    me = bearer(place.people[0])
+    set_up = api.patch(f"/api/v1/event-types/{place.event_type.id}", json=fields, headers=me)
+    assert set_up.status_code == 200, set_up.text
+    good = {
+        "meeting_place": "host_calls",
+        "phone": "+49 30 1234567",
+        "guests": ["a@example.org"],
+        "notes": "x",
+    }
+
+    def body(**change: Any) -> dict[str, Any]:
+        lines = _body(place, 9, 10)["lines"]
+        return _body(place, lines=[lines[0] | good, lines[1] | good | change])
+
+    for change, field in (
+        ({"meeting_place": ""}, "lines[1].meeting_place"),
+        ({"meeting_place": "address"}, "lines[1].meeting_place"),
+        ({"phone": ""}, "lines[1].phone"),
+        ({"phone": "12"}, "lines[1].phone"),
+        ({"notes": ""}, "lines[1].notes"),
+        ({"guests": ["a"]}, "lines[1].guests[0]"),
+        ({"booked_by": {"name": "Ada", "email": "ada@example.org"}}, "lines[1].booked_by"),
+    ):
+        refused = problem(api.post(ORDERS, json=body(**change)), 422, "invalid_input")
+        assert [one["field"] for one in refused["errors"]] == [field]
+    wrong = problem(api.post(ORDERS, json=body() | {"language": "fr"}), 422, "invalid_input")
+    assert [one["field"] for one in wrong["errors"]] == ["language"]
+
+    order = api.post(ORDERS, json=body() | {"language": "de"}).json()
+    assert order["language"] == "de"
+    assert order["lines"][0]["details"]["phone"] == "+49301234567"
+    made = api.post(f"{ORDERS}/{order['id']}/confirm", params={"token": order["token"]}).json()
+    for booking in made["bookings"]:
+        assert (booking["place"]["kind"], booking["phone"]) == ("host_calls", "+49301234567")
+        assert (booking["guests"], booking["notes"], booking["language"]) == (["a@example.org"], "x", "de")
+
+
+def test_what_an_event_type_asks_for_by_then(api: httpx.Client, place: Place) -> None:
+    """Something new is asked for between draft and confirmation: the line is named, and nothing is booked."""
+    order = _draft(api, place, 9, 10)
+    api.patch(
+        f"/api/v1/event-types/{place.event_type.id}",
+        json={"form_parts": {"notes": "required"}},
+        headers=bearer(place.people[0]),
+    )
+    refused = api.post(f"{ORDERS}/{order['id']}/confirm", params={"token": order["token"]})
+    assert problem(refused, 422, "invalid_input")["errors"][0]["field"] == "lines[0].notes"
+    assert reservations() == []

@@ -9,7 +9,7 @@ import pytest
 from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import Hold
+from calendar_app.db.tables import Booking, Hold
 from calendar_app.services.bookings import holds
 from tests.support.fake_provider import FakeProvider
 from tests.support.pages import Page, pick, press, request_of, visit
@@ -340,3 +340,16 @@ def _let_run_out() -> None:
             if claim.expires:
                 claim.expires -= int(holds.LASTS.total_seconds()) + 1
                 session.add(claim)
+
+
+def test_the_booking_keeps_the_page_s_language(site: httpx.Client, place: Place) -> None:
+    """Emails are written in it, with the habits of the region that the browser named."""
+    page = visit(site, _day(place, lang="de"))
+    press(site, pick(site, page, place.at(10).isoformat()), "Verbindlich buchen", **GUEST)
+    site.cookies.clear()
+    site.headers["accept-language"] = "en-GB"
+    form = pick(site, visit(site, _day(place)), place.at(11).isoformat())
+    press(site, form, "Confirm booking", **GUEST)
+    with reading() as session:
+        query = select(Booking.language).order_by(Booking.start_at)
+        assert list(session.exec(query)) == ["de", "en-GB"]

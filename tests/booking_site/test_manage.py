@@ -12,10 +12,12 @@ import pytest
 from redis import Redis
 from sqlalchemy.exc import OperationalError
 
+from calendar_app.domain.booking_form import GivenDetails
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.event_types import commands as event_type_commands
 from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.services.orders import commands as order_commands
+from calendar_app.services.orders import queries as order_queries
 from tests.support import web
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
@@ -147,6 +149,21 @@ def test_an_order(site: httpx.Client, place: Place) -> None:
     assert "Your order is cancelled" in gone.text
     assert {row.status for row in assert_consistent()} == {"cancelled"}
     assert visit(site, "/manage/order/made-up").status == 404
+
+
+def test_an_order_says_where(site: httpx.Client, fake: FakeProvider) -> None:
+    """The page of a draft names each place; who confirms on it is written to in its language."""
+    places = [{"id": "a", "kind": "host_calls", "value": "", "label": ""}]
+    place = bookable(fake, meeting_places=places, form_parts={})
+    line = order_commands.NewLine(
+        place.event_type.id, place.at(10), given=GivenDetails(phone="+49 30 1234567")
+    )
+    token = order_commands.create([line], ZONE, *GUEST).token
+    page = visit(site, f"/manage/order/{token}?lang=de")
+    assert "Telefon: Wir rufen Sie an" in page.text
+    press(site, page, "Alle buchen")
+    (booking,) = order_queries.by_token(token).bookings
+    assert (booking.language, booking.phone, booking.place.kind) == ("de", "+49301234567", "host_calls")
 
 
 def test_an_order_whose_time_was_taken(site: httpx.Client, place: Place) -> None:

@@ -261,7 +261,7 @@ def _what_can_be_done(news: News, facts: Facts) -> Iterator[Block]:
         intro = until if facts.deadline != facts.start else _("You can move or cancel it until it begins.")
         changes = ((_("Move"), f"{facts.manage_url}/move"), (_("Cancel"), f"{facts.manage_url}/cancel"))
         yield Links(intro, changes)
-        yield Links(_("Your booking:"), ((facts.manage_url, facts.manage_url),), buttons=False)
+        yield Links("", (see,), buttons=False)
     if news not in WAITING:
         where = place_in_words(facts.place, for_host=False, _=_)
         yield Links(
