@@ -1,4 +1,4 @@
-"""Mirrored events over HTTP, recurrence expanded."""
+"""Mirrored events, recurrence expanded, and bookings over HTTP."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ router = APIRouter(prefix="/events", tags=["events"])
 
 
 class EventOut(BaseModel):
-    """One occurrence. All-day ones also have dates, ``end_date`` exclusive, in the calendar's zone.
+    """One occurrence of an event, or a booking. All-day ones also have dates, ``end_date`` exclusive, in the calendar's
+    zone.
 
-    ``event_id`` is shared by the occurrences of a series; ``booking_id`` is set where the event is a booking of ours.
+    ``event_id`` is shared by the occurrences of a series. A booking has ``booking_id``, ``booking_status`` and
+    ``customer``, a name; it is listed once, from the moment it is made: ``calendar_id`` and ``connection_id`` are null,
+    and ``event_id`` is empty, as long as no calendar has its event.
     """
 
     model_config = ConfigDict(from_attributes=True)
 
     id: str
     event_id: str
-    calendar_id: str
+    calendar_id: str | None
     calendar_name: str
-    connection_id: str
+    connection_id: str | None
     provider: str
     color: str
     event_color: str
@@ -49,6 +52,8 @@ class EventOut(BaseModel):
     booking_id: str | None
     owner_id: str
     owner_name: str
+    booking_status: str = ""
+    customer: str = ""
 
 
 class EventList(BaseModel):
@@ -79,7 +84,8 @@ def list_events(
     limit: Annotated[int, Query(ge=1, le=event_queries.MOST)] = event_queries.MOST,
     after: Annotated[str | None, Query(description="`next` of the previous page")] = None,
 ) -> EventList:
-    """Occurrences that overlap ``[start, end)``, of calendars that are shown on the dashboard."""
+    """Events that overlap ``[start, end)``, of calendars that are shown on the dashboard and
+    bookings, whether or not a calendar has them yet. With ``calendar_id`` those of one calendar alone."""
     page = event_queries.between(
         actor,
         start or utc_now(),

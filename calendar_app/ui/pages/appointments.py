@@ -20,7 +20,7 @@ from calendar_app.services.common.permissions import Actor
 from calendar_app.services.connections import calendars
 from calendar_app.services.events import provider_bookings
 from calendar_app.services.events import queries as event_queries
-from calendar_app.services.events.queries import OccurrenceView
+from calendar_app.services.events.occurrences import OccurrenceView
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.cancel import reason_dialog

@@ -19,7 +19,7 @@ from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections import calendars
 from calendar_app.services.connections import queries as connection_queries
 from calendar_app.services.events import queries as event_queries
-from calendar_app.services.events.queries import OccurrenceView
+from calendar_app.services.events.occurrences import OccurrenceView
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.badges import color_dot, provider_icon
