@@ -19,6 +19,7 @@ ALL = (
     "caldav",
     "ics_import",
     "live",
+    "live_bookings",
     "live_many",
 )
 

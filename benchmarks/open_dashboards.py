@@ -24,7 +24,7 @@ from reflex.constants import Reflex
 
 from calendar_app.services.accounts.authentication import SESSION_COOKIE
 from calendar_app.ui.live import Live
-from calendar_app.ui.pages.dashboard import PATH, DashboardState
+from calendar_app.ui.pages.dashboard.state import PATH, DashboardState
 
 TITLE = re.compile(r"Change \d{4}")
 LIVE = re.compile(re.escape(json.dumps(Live.get_full_name())) + r": ?(\{[^}]*\})")

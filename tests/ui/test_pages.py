@@ -28,10 +28,12 @@ from calendar_app.services.workspaces.members import ColleagueView
 from calendar_app.ui import oauth, session
 from calendar_app.ui.components.connections import connection_rows
 from calendar_app.ui.components.month import add_months, month_cells
-from calendar_app.ui.pages import appointments, dashboard, orders, security, sign_in
+from calendar_app.ui.pages import appointments, orders, security, sign_in
 from calendar_app.ui.pages.availability import rows as hours
 from calendar_app.ui.pages.bookings.rows import in_words, worst
 from calendar_app.ui.pages.calendars import state
+from calendar_app.ui.pages.dashboard import rows as dashboard
+from calendar_app.ui.pages.dashboard import state as dashboard_state
 from calendar_app.ui.pages.event_types import draft
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import Place
@@ -70,15 +72,22 @@ class Seen:
     booking_id: str | None = None
     event_id: str = "7"
     html_link: str = ""
+    calendar_id: str | None = None
+    event_color: str = ""
+    booking_status: str = ""
+    busy: bool = True
+    people: tuple[str, ...] = ()
+    owner_id: str = "p"
+    owner_name: str = ""
 
 
 def test_the_agenda_groups_by_the_viewers_day() -> None:
     """The same instant is today in one zone and tomorrow in another; what still lasts stands under today."""
     late = Seen(NOW.replace(hour=23), NOW.replace(hour=23, minute=30))
     running = Seen(NOW - timedelta(days=2), NOW + timedelta(hours=1))
-    days: Any = dashboard.agenda_days([running, late], "UTC", False, NOW.date())
+    days: Any = dashboard.agenda_days([running, late], "UTC", False, NOW.date(), {})
     assert [(day.title, len(day.events)) for day in days] == [("Today", 2)]
-    days = dashboard.agenda_days([late], "Asia/Tokyo", False, NOW.date())
+    days = dashboard.agenda_days([late], "Asia/Tokyo", False, NOW.date(), {})
     assert [(day.title, day.events[0].time) for day in days] == [("Tomorrow", "08:00 – 08:30")]
 
 
@@ -87,16 +96,18 @@ def test_all_day_events_keep_their_date_in_every_zone() -> None:
     whole: Any = Seen(
         NOW, NOW + timedelta(days=1), all_day=True, start_date=NOW.date(), end_date=date(2026, 11, 22)
     )
-    event = dashboard.grid_event(whole)
+    event = dashboard.grid_event(whole, {})
     assert (event["start"], event["end"], event["allDay"]) == ("2026-11-21", "2026-11-22", True)
 
 
 @pytest.mark.parametrize("shown", [("", ""), ("x", "y"), ("2026-11-22T00:00:00Z", "2026-11-21T00:00:00Z")])
 def test_a_nonsense_range_shows_nothing(shown: tuple[str, str]) -> None:
     """What a browser sends as the grid's range may be anything."""
-    assert dashboard._bounds(shown, "UTC") is None
-    assert dashboard._bounds(("2026-01-01", "2036-01-01"), "UTC") is None
-    assert dashboard._bounds(("2026-11-16T00:00:00+01:00", "2026-11-23T00:00:00+01:00"), "UTC") is not None
+    assert dashboard_state._bounds(shown, "UTC") is None
+    assert dashboard_state._bounds(("2026-01-01", "2036-01-01"), "UTC") is None
+    assert (
+        dashboard_state._bounds(("2026-11-16T00:00:00+01:00", "2026-11-23T00:00:00+01:00"), "UTC") is not None
+    )
 
 
 def test_the_callbacks_answer_becomes_one_sentence() -> None:

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, or_, select, tuple_
+from sqlalchemy import or_, select, tuple_
 from sqlmodel import Session, col
 
 from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection, Event, Occurrence, Person
@@ -140,7 +140,7 @@ def _statement(calendars: Mapping[str, Home], span: Span, after: Position | None
 
 
 def _without_bookings(
-    session: Session, actor: Actor, rows: Sequence[Row[Any]]
+    session: Session, actor: Actor, rows: Sequence[Any]
 ) -> Iterator[tuple[Occurrence, Event]]:
     ids = {event.booking_id for _, event in rows if event.booking_id}
     starts: dict[str, int] = {}

@@ -11,6 +11,7 @@ import reflex as rx
 from calendar_app.ui import formats
 from calendar_app.ui.components.badges import provider_icon, status_badge
 from calendar_app.ui.components.browser import ago
+from calendar_app.ui.components.palette import distinct_colors
 
 
 @dataclass
@@ -127,7 +128,7 @@ def calendar_row(view: Any) -> CalendarRow:
     return CalendarRow(
         id=view.id,
         name=view.name,
-        color=view.color or "var(--accent-9)",
+        color=view.color,
         detail=" · ".join(parts),
         can_write=view.access_role in ("owner", "writer"),
         checks_conflicts=view.checks_conflicts,
@@ -164,7 +165,15 @@ def connection_rows(
             calendar.zone_origin = _zone_origin(calendar.zone_source, row)
             calendar.owner_zone_label = f"Use the zone of {row.whose}" if row.whose else "Use my own zone"
         rows.append(row)
+    _tell_apart([calendar for row in rows for calendar in row.calendars])
     return rows
+
+
+def _tell_apart(calendars: list[CalendarRow]) -> None:
+    """No two calendars look alike, those of the dashboard first."""
+    ordered = sorted(calendars, key=lambda calendar: not calendar.shown_on_dashboard)
+    for calendar, color in zip(ordered, distinct_colors(one.color for one in ordered), strict=True):
+        calendar.color = color
 
 
 def _zone_origin(source: str, row: ConnectionRow) -> str:

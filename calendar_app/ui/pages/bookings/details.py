@@ -13,16 +13,19 @@ from calendar_app.ui.components.browser import ago
 from calendar_app.ui.components.cancel import reason_dialog
 from calendar_app.ui.components.feedback import error_callout
 from calendar_app.ui.components.picker import month_view, times_view
+from calendar_app.ui.pages.bookings.moving import MoveState
+from calendar_app.ui.pages.bookings.opened import OpenBooking
 from calendar_app.ui.pages.bookings.rows import Difference, Fact, Receipt
-from calendar_app.ui.pages.bookings.state import BookingsState, MoveState
 from calendar_app.ui.theme import space
 
 
-def details() -> rx.Component:
-    detail = BookingsState.detail
+def details(then: Any) -> rx.Component:
+    """What is known of the open booking, and what can be done with it; ``then`` reads the page's own
+    list afterwards."""
+    detail = OpenBooking.detail
     return rx.flex(
-        _differences(),
-        _actions(),
+        _differences(then),
+        _actions(then),
         rx.el.div(
             rx.flex(
                 _facts(detail.facts),
@@ -50,11 +53,11 @@ def details() -> rx.Component:
     )
 
 
-def _differences() -> rx.Component:
+def _differences(then: Any) -> rx.Component:
     return rx.cond(
-        BookingsState.detail.differences.length() > 0,
+        OpenBooking.detail.differences.length() > 0,
         rx.flex(
-            rx.foreach(BookingsState.detail.differences, _difference),
+            rx.foreach(OpenBooking.detail.differences, lambda one: _difference(one, then)),
             direction="column",
             spacing="3",
             role="region",
@@ -63,7 +66,7 @@ def _differences() -> rx.Component:
     )
 
 
-def _difference(one: Difference) -> rx.Component:
+def _difference(one: Difference, then: Any) -> rx.Component:
     return rx.box(
         rx.callout.root(
             rx.callout.icon(rx.icon("calendar-x-2", size=16, aria_hidden="true")),
@@ -78,13 +81,19 @@ def _difference(one: Difference) -> rx.Component:
             rx.cond(
                 one.follow != "",
                 rx.button(
-                    one.follow, size="2", variant="soft", on_click=BookingsState.settle(one.id, "follow")
+                    one.follow,
+                    size="2",
+                    variant="soft",
+                    on_click=[OpenBooking.settle(one.id, "follow"), then],
                 ),
             ),
             rx.cond(
                 one.can_restore,
                 rx.button(
-                    "Put it back", size="2", variant="soft", on_click=BookingsState.settle(one.id, "restore")
+                    "Put it back",
+                    size="2",
+                    variant="soft",
+                    on_click=[OpenBooking.settle(one.id, "restore"), then],
                 ),
             ),
             rx.button(
@@ -92,7 +101,7 @@ def _difference(one: Difference) -> rx.Component:
                 size="2",
                 variant="soft",
                 color_scheme="gray",
-                on_click=BookingsState.settle(one.id, "keep"),
+                on_click=[OpenBooking.settle(one.id, "keep"), then],
             ),
             spacing="3",
             wrap="wrap",
@@ -133,7 +142,7 @@ def _entry(entry: Fact) -> rx.Component:
 
 
 def _receipts() -> rx.Component:
-    receipts = BookingsState.detail.receipts
+    receipts = OpenBooking.detail.receipts
     return rx.cond(
         receipts.length() > 0,
         rx.el.ul(rx.foreach(receipts, _receipt), class_name="plain stack"),
@@ -191,8 +200,8 @@ def _receipt(receipt: Receipt) -> rx.Component:
     )
 
 
-def _actions() -> rx.Component:
-    detail = BookingsState.detail
+def _actions(then: Any) -> rx.Component:
+    detail = OpenBooking.detail
     quiet = {"size": "2", "variant": "soft", "color_scheme": "gray"}
     return rx.flex(
         rx.cond(
@@ -202,22 +211,22 @@ def _actions() -> rx.Component:
                     rx.icon("check", size=14, aria_hidden="true"),
                     "Confirm",
                     size="2",
-                    on_click=BookingsState.approve,
+                    on_click=[OpenBooking.approve, then],
                 ),
                 _asking(
                     "decline",
                     "Decline",
                     title="Decline this request?",
                     text="The customer is told, with your reason if you give one. The time becomes free.",
-                    on_submit=BookingsState.decline,
+                    on_submit=[OpenBooking.decline, then],
                     variant="soft",
                     color_scheme="red",
                 ),
             ),
         ),
-        rx.cond(detail.can_retry, rx.button("Retry", size="2", on_click=BookingsState.retry)),
-        rx.cond(detail.can_move, _move_dialog()),
-        rx.cond(detail.can_miss, rx.button("Mark as no-show", on_click=BookingsState.no_show, **quiet)),
+        rx.cond(detail.can_retry, rx.button("Retry", size="2", on_click=[OpenBooking.retry, then])),
+        rx.cond(detail.can_move, _move_dialog(then)),
+        rx.cond(detail.can_miss, rx.button("Mark as no-show", on_click=[OpenBooking.no_show, then], **quiet)),
         rx.button(
             rx.icon("copy", size=14, aria_hidden="true"),
             "Copy manage link",
@@ -231,7 +240,7 @@ def _actions() -> rx.Component:
                 "Cancel booking",
                 title="Cancel this booking?",
                 text="The event is taken out of the calendars and the time becomes free. This cannot be undone.",
-                on_submit=BookingsState.cancel,
+                on_submit=[OpenBooking.cancel, then],
                 variant="outline",
                 color_scheme="red",
             ),
@@ -244,15 +253,15 @@ def _actions() -> rx.Component:
 def _asking(key: str, action: str, **dialog: Any) -> rx.Component:
     return reason_dialog(
         action,
-        is_open=BookingsState.dialog == key,
-        on_open_change=lambda is_open: BookingsState.ask(key, is_open),
+        is_open=OpenBooking.dialog == key,
+        on_open_change=lambda is_open: OpenBooking.ask(key, is_open),
         size="2",
         **dialog,
     )
 
 
-def _move_dialog() -> rx.Component:
-    detail = BookingsState.detail
+def _move_dialog(then: Any) -> rx.Component:
+    detail = OpenBooking.detail
     return rx.dialog.root(
         rx.dialog.trigger(
             rx.button(
@@ -266,7 +275,7 @@ def _move_dialog() -> rx.Component:
             rx.dialog.title("Reschedule"),
             rx.dialog.description(detail.title, ", now ", detail.when, size="2", margin_bottom=space(4)),
             error_callout(MoveState.error),
-            rx.cond(MoveState.chosen == "", _choose(), _sure()),
+            rx.cond(MoveState.chosen == "", _choose(), _sure(then)),
             max_width="46rem",
         ),
         open=MoveState.booking_id == detail.id,
@@ -310,7 +319,7 @@ def _choose() -> rx.Component:
     )
 
 
-def _sure() -> rx.Component:
+def _sure(then: Any) -> rx.Component:
     return rx.box(
         rx.text("The new time:", size="2", color_scheme="gray"),
         rx.text(MoveState.chosen_text, size="4", weight="medium", class_name="tabular", role="status"),
@@ -322,7 +331,7 @@ def _sure() -> rx.Component:
                 color_scheme="gray",
                 on_click=MoveState.choose_again,
             ),
-            rx.button("Confirm new time", type="button", on_click=MoveState.move, auto_focus=True),
+            rx.button("Confirm new time", type="button", on_click=[MoveState.move, then], auto_focus=True),
             spacing="3",
             justify="end",
             margin_top=space(5),

@@ -8,8 +8,10 @@ from calendar_app.ui.components.badges import status_badge
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading, warning_callout
 from calendar_app.ui.layout import page, times_in
 from calendar_app.ui.pages.bookings.details import details
+from calendar_app.ui.pages.bookings.moving import MoveState
+from calendar_app.ui.pages.bookings.opened import OpenBooking
 from calendar_app.ui.pages.bookings.rows import BookingRow
-from calendar_app.ui.pages.bookings.state import BookingsState, MoveState
+from calendar_app.ui.pages.bookings.state import BookingsState
 from calendar_app.ui.session import SessionState
 from calendar_app.ui.theme import space
 
@@ -38,8 +40,8 @@ def bookings() -> rx.Component:
         ),
         path=PATH,
         on_ready=BookingsState.load,
-        on_change=BookingsState.refresh,
-        kept=(BookingsState, MoveState),
+        on_change=[BookingsState.refresh, OpenBooking.refresh],
+        kept=(BookingsState, OpenBooking, MoveState),
         actions=rx.cond(
             BookingsState.has_orders,
             rx.button(rx.el.a("Orders", href="/orders"), as_child=True, variant="soft", color_scheme="gray"),
@@ -157,7 +159,7 @@ def _filters() -> rx.Component:
 
 
 def _row(row: BookingRow) -> rx.Component:
-    opened = BookingsState.open_id == row.id
+    opened = OpenBooking.id == row.id
     return rx.el.li(
         rx.el.button(
             rx.box(
@@ -203,8 +205,8 @@ def _row(row: BookingRow) -> rx.Component:
             type="button",
             class_name=rx.cond(row.status == "pending", "row row-waiting", "row"),
             custom_attrs={"aria-expanded": rx.cond(opened, "true", "false")},
-            on_click=BookingsState.toggle(row.id),
+            on_click=OpenBooking.toggle(row.id),
             style={"flexWrap": "wrap", "position": "relative", "paddingInlineEnd": "var(--space-8)"},
         ),
-        rx.cond(opened, details()),
+        rx.cond(opened, details(BookingsState.refresh)),
     )

@@ -76,6 +76,7 @@ class BookingDetail:
     id: str = ""
     title: str = ""
     when: str = ""
+    status: str = ""
     can_approve: bool = False
     can_move: bool = False
     can_cancel: bool = False
@@ -165,6 +166,7 @@ def as_detail(
         id=view.id,
         title=f"{view.title} with {view.name}",
         when=_moment(view.start, zone, hour12),
+        status=view.status,
         can_approve=view.status == "pending" and now < view.start,
         can_move=holds,
         can_cancel=holds,
