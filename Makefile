@@ -6,6 +6,7 @@ RUN := $(VENV)/.run-requirements
 DEV := $(VENV)/.dev-requirements
 BROWSER := $(VENV)/.browser
 EMULATE := tests/providers/emulate/node_modules/.installed
+RECEIVER := tests/receivers/node_modules/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INSTALL := $(BIN)/python -m calendar_app.launcher.install
 COMPILE := $(BIN)/uv pip compile -q $(if $(UPGRADE),--upgrade) --no-strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11
@@ -55,6 +56,12 @@ $(EMULATE): tests/providers/emulate/package-lock.json $(RUN)
 	@npm ci --silent --no-audit --no-fund --prefix tests/providers/emulate
 	@touch $@
 
+# A receiver of webhooks as others write one, from npm, for tests/receivers.
+$(RECEIVER): tests/receivers/package-lock.json $(RUN)
+	@echo "installing the receiver of webhooks (once) ..."
+	@npm ci --silent --no-audit --no-fund --prefix tests/receivers
+	@touch $@
+
 # Debian's Chromium serves; elsewhere Playwright brings its own.
 $(BROWSER): $(DEV)
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || $(BIN)/playwright install chromium
@@ -69,7 +76,7 @@ run: $(RUN)
 # tests are read.
 SERIAL = $(shell grep -rl "mark.serial" tests --include="test_*.py")
 DATED = tests/clocks tests/services/calendar_sync/test_ics_import.py tests/services/bookings/test_ics_feeds.py tests/services/events/test_queries.py
-test: $(DEV) $(EMULATE) $(BROWSER)
+test: $(DEV) $(EMULATE) $(RECEIVER) $(BROWSER)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 4 -m "not e2e and not serial"; tests=$$?; \

@@ -30,11 +30,12 @@ from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
 
-WRITES, SYNC, DEFAULT = "writes", "sync", "default"
-"""Queue names, most urgent first: booking writes, mirror syncs, everything else."""
+WRITES, SYNC, DEFAULT, WEBHOOKS = "writes", "sync", "default", "webhooks"
+"""Queue names, most urgent first: booking writes, mirror syncs, everything else, and messages to other programs, whose
+answers may be slow."""
 
 JOBS = "calendar_app.worker.jobs"
-ALL = (WRITES, SYNC, DEFAULT)
+ALL = (WRITES, SYNC, DEFAULT, WEBHOOKS)
 REQUEST = "request_id"
 """Where a job's meta data keep the id of the request that queued it."""
 _LEFT_ALONE_S = 5.0

@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     keep_emails_days: int = Field(90, alias="KEEP_EMAILS_DAYS", ge=0)
     keep_audit_days: int = Field(400, alias="KEEP_AUDIT_DAYS", ge=0)
     keep_receipts_days: int = Field(400, alias="KEEP_RECEIPTS_DAYS", ge=0)
+    keep_webhooks_days: int = Field(30, alias="KEEP_WEBHOOKS_DAYS", ge=0)
     http_timeout: float = Field(20.0, alias="HTTP_TIMEOUT", gt=0)
     allowed_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), alias="ALLOWED_PRIVATE_HOSTS")
 
@@ -128,6 +129,13 @@ class Settings(BaseSettings):
     def _long_enough(cls, days: int) -> int:
         if 0 < days < 60:  # whether somebody was told, and of what, is looked up for weeks
             raise ValueError("this must be 60 days at least, or 0 to keep for ever")
+        return days
+
+    @field_validator("keep_webhooks_days")
+    @classmethod
+    def _as_long_as_retried(cls, days: int) -> int:
+        if 0 < days < 4:  # what is still tried is kept
+            raise ValueError("this must be 4 days at least, or 0 to keep for ever")
         return days
 
     @field_validator("encryption_keys")

@@ -14,7 +14,7 @@ MOST_MODULES = 14
 LAYERS = (
     {"common"},
     {"mail", "event_types"},
-    {"accounts", "calendar_mirror"},
+    {"accounts", "calendar_mirror", "webhooks"},
     {"connections", "workspaces"},
     {"availability", "calendar_writes"},
     {"bookings", "calendar_sync"},

@@ -21,8 +21,7 @@ from calendar_app import translations
 from calendar_app.clock import utc_now
 from calendar_app.domain.intake import clean_campaign
 from calendar_app.errors import NotFound
-from calendar_app.services.bookings import visitors
-from calendar_app.services.common import rate_limits, signed_links
+from calendar_app.services.common import rate_limits, signed_links, visitors
 from calendar_app.services.workspaces import settings
 from calendar_app.services.workspaces.settings import Look
 from calendar_app.settings import current_settings, get_settings

@@ -15,7 +15,7 @@ from __future__ import annotations
 import ssl
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +24,16 @@ import httpx
 
 from calendar_app.errors import InvalidInput, ProviderUnavailable
 from calendar_app.providers.http import MeteredClient
-from calendar_app.providers.vetted import check_address, is_listed, network, refused, time_left, time_limit
+from calendar_app.providers.vetted import (
+    check_address,
+    is_listed,
+    lookups,
+    network,
+    refused,
+    resolve,
+    time_left,
+    time_limit,
+)
 from calendar_app.settings import Settings
 
 MAX_REDIRECTS = 5
@@ -40,14 +49,42 @@ def guarded_client(
     max_bytes: int,
     auth: httpx.Auth | None = None,
     transport: httpx.BaseTransport | None = None,
+    redirects: int = MAX_REDIRECTS,
+    cut: bool = False,
 ) -> GuardedClient:
     """A client for typed addresses. ``timeout`` in seconds is for a whole call with its redirects, ``max_bytes`` for
-    each body as decompressed. ``transport`` is a seam for tests: it replaces the network, not the rules for addresses.
+    each body as decompressed: a longer one is refused or, with ``cut``, its beginning is the answer. So many
+    ``redirects`` are followed; with none, they are answers. ``transport`` is a seam for tests: it replaces the network,
+    not the rules for addresses.
     """
     allowed = frozenset(settings.allowed_private_hosts)
     return GuardedClient(
-        transport or network(allowed), allowed=allowed, timeout=timeout, max_bytes=max_bytes, auth=auth
+        transport or network(allowed),
+        allowed=allowed,
+        timeout=timeout,
+        max_bytes=max_bytes,
+        auth=auth,
+        redirects=redirects,
+        cut=cut,
     )
+
+
+def check_typed_address(settings: Settings, url: str, *, seconds: float = 2.0) -> None:
+    """Refuse an address that could not be called whatever answers there, when somebody types it. A name that the DNS
+    does not know, or not in time, is let through: it is looked at again with each call.
+
+    :raises InvalidInput: ``address_refused``.
+    """
+    allowed = frozenset(settings.allowed_private_hosts)
+    target = check_url(url, allowed)
+    port = _origin(target)[2]
+    if is_listed(allowed, target.host, port):
+        return
+    with suppress(ProviderUnavailable, httpcore.ConnectTimeout):
+        for address in lookups.answer(
+            (resolve, target.host, port), lambda: resolve(target.host, port), seconds
+        ):
+            check_address(target.host, address)
 
 
 class GuardedClient:
@@ -63,12 +100,15 @@ class GuardedClient:
         timeout: float,
         max_bytes: int,
         auth: httpx.Auth | None = None,
+        redirects: int = MAX_REDIRECTS,
+        cut: bool = False,
     ) -> None:
         self._allowed = allowed
         self._timeout = timeout
         self._auth = auth
+        self._redirects = redirects
         self._client = MeteredClient(
-            transport=_Bounded(transport, max_bytes),
+            transport=_Bounded(transport, max_bytes, cut=cut),
             timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
             headers={"user-agent": "Almanac-Calendar/1", "accept-encoding": "gzip"},
             follow_redirects=False,
@@ -104,13 +144,14 @@ class GuardedClient:
 
         :raises InvalidInput: ``address_refused``, ``redirect_refused``. :raises ProviderUnavailable: see the class.
         """
-        target = self._checked(url)
+        target = check_url(url, self._allowed)
         origin = _origin(target)
         with time_limit(timeout or self._timeout):
-            for _ in range(MAX_REDIRECTS + 1):
+            for _ in range(self._redirects + 1):
                 at_home = _origin(target) == origin
                 response = self._send(method, target, headers, content, timeout, authenticated=at_home)
-                if response.status_code not in _REDIRECTS or "location" not in response.headers:
+                is_redirect = response.status_code in _REDIRECTS and "location" in response.headers
+                if not is_redirect or not self._redirects:
                     if response.status_code == 401 and self._auth is not None and not at_home:
                         raise _withheld(target)
                     return response
@@ -151,36 +192,19 @@ class GuardedClient:
                 f"The server sends us on from https to http at {target.host}, which is not safe.",
                 code="redirect_refused",
             )
-        target = self._checked(str(target.copy_with(fragment=None)))
+        target = check_url(str(target.copy_with(fragment=None)), self._allowed)
         if _origin(target) != origin and method not in _READING:
             raise _withheld(target)
         return target
-
-    def _checked(self, text: str) -> httpx.URL:
-        """An address that may be called as far as its text tells; the rest is told by its name's addresses."""
-        try:
-            url = httpx.URL(text) if len(text) <= MAX_URL else None
-        except (httpx.InvalidURL, ValueError):
-            url = None
-        if url is None or not url.host or not 0 < _origin(url)[2] < 65_536:
-            raise refused("This is not a web address.")
-        if url.scheme not in ("http", "https"):
-            raise refused("The address must begin with https://.")
-        if url.userinfo:
-            raise refused("Leave user name and password out of the address.")
-        if not is_listed(self._allowed, *_origin(url)[1:]):
-            if url.scheme == "http":
-                raise refused("The address must begin with https://: http is not safe.")
-            _check_literal(url.host)
-        return url
 
 
 class _Bounded(httpx.BaseTransport):
     """Reads every body at once and within a bound; also those that an authentication scheme throws away."""
 
-    def __init__(self, inner: httpx.BaseTransport, max_bytes: int) -> None:
+    def __init__(self, inner: httpx.BaseTransport, max_bytes: int, *, cut: bool) -> None:
         self._inner = inner
         self._max_bytes = max_bytes
+        self._cut = cut
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         answer = self._inner.handle_request(request)
@@ -210,12 +234,36 @@ class _Bounded(httpx.BaseTransport):
             except zlib.error:
                 raise _bad_body() from None
             if max(received, len(parts)) > self._max_bytes:
+                if self._cut:
+                    return bytes(parts[: self._max_bytes])
                 raise ProviderUnavailable(
                     f"The server’s answer is larger than {_in_words(self._max_bytes)}.", reason="too_large"
                 )
         if inflate is not None and parts and not inflate.eof:
             raise _bad_body()
         return bytes(parts)
+
+
+def check_url(text: str, allowed: frozenset[str]) -> httpx.URL:
+    """An address that may be called as far as its text tells; the rest is told by its name's addresses.
+
+    :raises InvalidInput: ``address_refused``.
+    """
+    try:
+        url = httpx.URL(text) if len(text) <= MAX_URL else None
+    except (httpx.InvalidURL, ValueError):
+        url = None
+    if url is None or not url.host or not 0 < _origin(url)[2] < 65_536:
+        raise refused("This is not a web address.")
+    if url.scheme not in ("http", "https"):
+        raise refused("The address must begin with https://.")
+    if url.userinfo:
+        raise refused("Leave user name and password out of the address.")
+    if not is_listed(allowed, *_origin(url)[1:]):
+        if url.scheme == "http":
+            raise refused("The address must begin with https://: http is not safe.")
+        _check_literal(url.host)
+    return url
 
 
 def _check_literal(host: str) -> None:

@@ -141,8 +141,8 @@ class Lookups:
         return answer
 
 
-_lookups = Lookups()
-os.register_at_fork(after_in_child=_lookups.forget)
+lookups = Lookups()
+os.register_at_fork(after_in_child=lookups.forget)
 
 
 def is_listed(allowed: frozenset[str], host: str, port: int) -> bool:
@@ -158,7 +158,7 @@ class VettedBackend(httpcore.NetworkBackend):
     """Opens connections to addresses that were looked at. TLS still checks the name: only the dialling is done here."""
 
     def __init__(
-        self, allowed: frozenset[str], resolve: Resolve = resolve, lookups: Lookups = _lookups
+        self, allowed: frozenset[str], resolve: Resolve = resolve, lookups: Lookups = lookups
     ) -> None:
         self._allowed = allowed
         self._resolve = resolve

@@ -20,4 +20,4 @@ gc.collect()
 gc.freeze()
 
 REDIS_URL = get_settings().redis_url
-QUEUES = [queues.WRITES, queues.SYNC, queues.DEFAULT]
+QUEUES = list(queues.ALL)

@@ -25,6 +25,7 @@ from calendar_app.services.external_changes import resolve as external_change_re
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.operations import clean_up as spent_rows
 from calendar_app.services.operations import retention
+from calendar_app.services.webhooks import sending as webhook_sending
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,11 @@ def send_mail(mail_id: str) -> str:
     return mail_outbox.deliver(mail_id, BookingWriter())
 
 
+def send_webhooks(subscription_id: str) -> int:
+    """Tell another program what happened; how many messages were tried."""
+    return webhook_sending.send_due(subscription_id)
+
+
 def sweep() -> None:
     """Queue again what is due by the database's word."""
     _each(
@@ -97,6 +103,7 @@ def sweep() -> None:
         external_change_resolve.sweep,
         disconnect_job.sweep,
         calendar_listing.sweep,
+        webhook_sending.sweep,
     )
 
 

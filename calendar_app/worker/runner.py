@@ -30,7 +30,9 @@ from calendar_app.services.operations import metrics
 
 log = logging.getLogger(__name__)
 
-QUICK = frozenset(f"{JOBS}.{job}" for job in ("apply_write", "send_mail", "push", "settle_deviation"))
+QUICK = frozenset(
+    f"{JOBS}.{job}" for job in ("apply_write", "send_mail", "push", "settle_deviation", "send_webhooks")
+)
 """What is done without a process of its own."""
 _SYNC = f"{JOBS}.sync_calendar"
 _GRACE_S = 60

@@ -83,7 +83,7 @@ def test_missing_workers_are_told_but_serve(
         "failed",
     )
     details = {check["name"]: check["detail"] for check in response.json()["checks"]}
-    assert details["workers"] == "No worker takes jobs of writes and sync and default."
+    assert details["workers"] == "No worker takes jobs of writes and sync and default and webhooks."
 
 
 def test_a_sweeper_that_stopped_is_told(api: httpx.Client, database: Database, redis_server: Redis) -> None:

@@ -400,6 +400,14 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             "tests/domain/test_ics_reader.py::test_outlooks_status_and_transp",
         ),
     ),
+    62: (
+        "A webhook's receiver is down, slow, leads inside, answers too much, or is gone",
+        (
+            "tests/services/webhooks/test_sending.py",
+            "tests/providers/test_webhooks.py",
+            "tests/services/webhooks/test_subscriptions.py::test_addresses_that_may_not_be_called_are_refused",
+        ),
+    ),
     63: (
         "A clock is set by hours, forth and back",
         (

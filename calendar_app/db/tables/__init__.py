@@ -1,5 +1,5 @@
 """Every table; a newcomer meets them in this order: people, connections, mirror, scheduling, bookings, outbound,
-bookkeeping.
+webhooks, bookkeeping.
 
 All datetimes are aware UTC. The hot interval tables, ``occurrence`` and ``host_reservation``, hold *instants* (epoch
 seconds, see :mod:`calendar_app.domain.timespan`), which is what the engine computes with. Rows never leave
@@ -39,6 +39,7 @@ from calendar_app.db.tables.people import (
     WorkspaceLogo,
 )
 from calendar_app.db.tables.scheduling import BookingLink, EventType, EventTypeHost, Schedule
+from calendar_app.db.tables.webhooks import WebhookDelivery, WebhookMessage, WebhookSubscription
 
 __all__ = [
     "ApiToken",
@@ -74,6 +75,9 @@ __all__ = [
     "Person",
     "Schedule",
     "SetupCode",
+    "WebhookDelivery",
+    "WebhookMessage",
+    "WebhookSubscription",
     "Workspace",
     "WorkspaceLogo",
 ]

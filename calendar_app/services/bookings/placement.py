@@ -34,6 +34,7 @@ from calendar_app.domain.colors import Priority, booking_color
 from calendar_app.domain.hosting import Host, Hosting, Slot, joinable, pick_host
 from calendar_app.domain.slots import Rule
 from calendar_app.domain.timespan import Span, instant, utc
+from calendar_app.domain.webhook import WebhookEvent
 from calendar_app.errors import AlmanacError, InvalidInput, SlotUnavailable
 from calendar_app.services.availability import live_check
 from calendar_app.services.availability import snapshot as slot_snapshot
@@ -42,7 +43,7 @@ from calendar_app.services.availability.live_check import Question
 from calendar_app.services.availability.slots import check_active
 from calendar_app.services.availability.snapshot import Snapshot
 from calendar_app.services.bookings import emails as booking_emails
-from calendar_app.services.bookings import holds, reservations
+from calendar_app.services.bookings import holds, reservations, webhook_events
 from calendar_app.services.bookings.queries import BookingView, view_of_new
 from calendar_app.services.bookings.reservations import Locked
 from calendar_app.services.calendar_writes import outbox as write_outbox
@@ -325,6 +326,7 @@ def _record(
         actor=actor,
         now=now,
     )
+    webhook_events.booking_changed(session, booking, WebhookEvent.BOOKING_CREATED)
     change_events.announce(session, booking.workspace_id, "bookings")
 
 

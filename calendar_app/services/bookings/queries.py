@@ -35,6 +35,7 @@ from calendar_app.domain.timespan import instant, utc
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.services.availability.slots import check_moment
 from calendar_app.services.calendar_writes.outbox import Planned
+from calendar_app.services.calendar_writes.receipts import ReceiptView, receipt
 from calendar_app.services.common import signed_links
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.event_types import answers as event_type_answers
@@ -52,26 +53,6 @@ class BookingHostView:
     id: str
     name: str
     email: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptView:
-    """How far one calendar has come with a booking.
-
-    ``state``: ``queued``, ``written``, ``verified``, ``failed``, ``removed``.
-    """
-
-    calendar: str
-    calendar_id: str
-    provider: str
-    account: str
-    state: str
-    attempts: int
-    last_error: str
-    next_attempt_at: datetime | None
-    written_at: datetime | None
-    verified_at: datetime | None
-    html_link: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,8 +309,7 @@ def view_of_new(
     and without reading any. ``hosts`` in the order in which they were written."""
     writes = sorted(planned, key=lambda one: one.row.id) if full else ()
     receipts = [
-        ("", _receipt(one.row, one.target.calendar, one.target.provider, one.target.account))
-        for one in writes
+        ("", receipt(one.row, one.target.calendar, one.target.provider, one.target.account)) for one in writes
     ]
     people = [BookingHostView(person.id, person.name, person.email) for person in hosts]
     return _view(row, event_type, workspace, people, receipts, full=full)
@@ -363,26 +343,10 @@ def _receipts(session: Session, booking_ids: Collection[str]) -> dict[str, list[
     )
     found: dict[str, list[tuple[str, ReceiptView]]] = defaultdict(list)
     for write, calendar, connection in session.exec(query):
-        receipt = _receipt(write, calendar.name, connection.provider, connection.account_email)
+        found_receipt = receipt(write, calendar.name, connection.provider, connection.account_email)
         there = write.remote_id if write.written_at is not None and write.present else ""
-        found[write.booking_id].append((there, receipt))
+        found[write.booking_id].append((there, found_receipt))
     return found
-
-
-def _receipt(write: CalendarWrite, calendar: str, provider: str, account: str) -> ReceiptView:
-    return ReceiptView(
-        calendar=calendar,
-        calendar_id=write.calendar_id,
-        provider=provider,
-        account=account,
-        state=write.state,
-        attempts=write.attempts,
-        last_error=write.last_error,
-        next_attempt_at=write.next_attempt_at,
-        written_at=write.written_at,
-        verified_at=write.verified_at,
-        html_link=write.html_link,
-    )
 
 
 def _view(
@@ -396,9 +360,9 @@ def _view(
 ) -> BookingView:
     place = place_of(row, told=full or row.status in STANDING)
     ids: dict[str, str] = {}
-    for remote_id, receipt in receipts:
+    for remote_id, one in receipts:
         if remote_id:
-            ids.setdefault(receipt.provider, remote_id)
+            ids.setdefault(one.provider, remote_id)
     token = signed_links.token(row.id)
     return BookingView(
         id=row.id,
@@ -432,7 +396,7 @@ def _view(
         manage_token=token,
         uid=row.uid,
         calendar_event_id=ids,
-        sync=tuple(receipt for _, receipt in receipts),
+        sync=tuple(one for _, one in receipts),
         version=row.version,
         sequence=row.sequence,
         created_at=row.created_at,

@@ -21,6 +21,7 @@ from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.intake import clean_text
 from calendar_app.domain.slots import Rule
 from calendar_app.domain.timespan import Span, instant, utc
+from calendar_app.domain.webhook import WebhookEvent
 from calendar_app.errors import SlotUnavailable
 from calendar_app.services.availability import live_check
 from calendar_app.services.availability import snapshot as slot_snapshot
@@ -28,7 +29,7 @@ from calendar_app.services.availability.conflict_calendars import asks_for_appro
 from calendar_app.services.availability.slots import check_moment, check_zone
 from calendar_app.services.availability.snapshot import Snapshot
 from calendar_app.services.bookings import emails as booking_emails
-from calendar_app.services.bookings import placement, reservations
+from calendar_app.services.bookings import placement, reservations, webhook_events
 from calendar_app.services.bookings.placement import TAKEN
 from calendar_app.services.bookings.queries import BookingView, view
 from calendar_app.services.bookings.transitions import (
@@ -218,7 +219,7 @@ class _Move:
             if self.who.outside:
                 mirror.stop_blocking(session, row.id)
             status, snapshot = self.check(session, row)
-            before = row.start_at
+            before, ended = row.start_at, row.end_at
             changes: dict[str, Any] = {
                 "status": status.value,
                 "start_at": utc(self.at),
@@ -256,6 +257,9 @@ class _Move:
                 before=before,
                 reason=self.reason,
                 now=self.now,
+            )
+            webhook_events.booking_changed(
+                session, row, WebhookEvent.BOOKING_RESCHEDULED, before=(before, ended)
             )
             if self.who.outside:
                 self.who.outside.also(session)

@@ -22,7 +22,7 @@ from calendar_app.domain.booking import HOLDING, STANDING, Status
 from calendar_app.domain.intake import clean_text
 from calendar_app.errors import StateChanged
 from calendar_app.services.bookings import emails as booking_emails
-from calendar_app.services.bookings import reservations
+from calendar_app.services.bookings import reservations, webhook_events
 from calendar_app.services.bookings.queries import BookingView, owned, view
 from calendar_app.services.calendar_mirror import mirror
 from calendar_app.services.calendar_writes import outbox as write_outbox
@@ -244,6 +244,8 @@ def _enter(session: Session, row: Booking, target: Status, who: Who, now: dateti
     audit_log.record(
         session, row.workspace_id, who.actor_or_party, f"booking.{target.value}", "booking", row.id, **detail
     )
+    if event := webhook_events.OF_STATUS.get(target):
+        webhook_events.booking_changed(session, row, event)
     if occasion := booking_emails.OF_STATUS.get(target):
         booking_emails.booking_changed(
             session, row, occasion, by=who.word, actor=who.actor, reason=reason, now=now

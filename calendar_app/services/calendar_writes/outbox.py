@@ -63,7 +63,7 @@ from calendar_app.providers import registry
 from calendar_app.providers.base import Capability, WrittenEvent
 from calendar_app.services.calendar_mirror import mirror, mismatches
 from calendar_app.services.calendar_mirror.own_events import Sighting
-from calendar_app.services.calendar_writes import event_draft, write_access
+from calendar_app.services.calendar_writes import event_draft, receipts, write_access
 from calendar_app.services.calendar_writes.event_writer import Seen, put, read_back, remove
 from calendar_app.services.common import change_events
 from calendar_app.services.connections import tokens as connection_tokens
@@ -413,8 +413,10 @@ def _claim(write_id: str, now: datetime) -> _Claim | str:
         if row.attempts >= _most_attempts(
             row.last_error_code
         ):  # workers died on it: nobody was left to record an error
+            before = row.state
             _park(row, "given_up", "Writing this event was tried many times and never came to an end.")
             session.add(row)
+            receipts.tell(session, row, calendar, before)
             change_events.announce(session, calendar.workspace_id, "bookings")
             return WriteState.FAILED
         row.fence += 1
@@ -489,6 +491,7 @@ def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = Fal
             after_commit(session, lambda: _enqueue(claim.write_id))
             return False
         calendar, _ = _place(session, row)
+        before = row.state
         if not keep:
             row.lease_until = None
         if outcome.error is not None:
@@ -502,6 +505,7 @@ def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = Fal
                 write_access.record_return(session, calendar)
                 take_up_refused(session, calendar.id)
         session.add(row)
+        receipts.tell(session, row, calendar, before)
         if not keep:
             change_events.announce(session, calendar.workspace_id, "bookings")
         return True

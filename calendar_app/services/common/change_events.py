@@ -28,7 +28,7 @@ EVERYWHERE = "*"
 
 
 class Change(NamedTuple):
-    """``topic`` (``events``, ``bookings``, ``connections`` or ``team``) of a workspace changed.
+    """``topic`` (``events``, ``bookings``, ``connections``, ``team`` or ``webhooks``) of a workspace changed.
 
     ``person`` is the id of the member whose calendars it is about and nobody else's, empty where it may be anybody.
     """

@@ -16,8 +16,17 @@ from sqlmodel import Session, col, select
 from calendar_app.clock import utc_now
 from calendar_app.db.ids import new_id
 from calendar_app.db.session import transaction
-from calendar_app.db.tables import Booking, Calendar, Channel, Connection, Installation
+from calendar_app.db.tables import (
+    Booking,
+    Calendar,
+    Channel,
+    Connection,
+    Installation,
+    WebhookDelivery,
+    WebhookSubscription,
+)
 from calendar_app.domain.connection import USABLE, ConnectionStatus
+from calendar_app.domain.webhook import DeliveryState, SubscriptionState
 from calendar_app.providers import registry
 
 _PARTS = 3
@@ -84,9 +93,17 @@ def after_restore(*, as_copy: bool = False, now: datetime | None = None) -> int:
             session.execute(delete(Installation))
             row = Installation(id=new_id())
             _give_up_accounts(session)
+            _stop_webhooks(session)
         row.restored_at = now
         session.add(row)
         return int(getattr(found, "rowcount", 0))
+
+
+def _stop_webhooks(session: Session) -> None:
+    """A copy tells nobody what the installation that it was made of tells them already."""
+    session.execute(update(WebhookSubscription).values(state=SubscriptionState.PAUSED))
+    waiting = update(WebhookDelivery).where(col(WebhookDelivery.state) == DeliveryState.WAITING)
+    session.execute(waiting.values(state=DeliveryState.DROPPED))
 
 
 def _give_up_accounts(session: Session) -> None:

@@ -21,6 +21,7 @@ from calendar_app.db.locks import locked_one
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Connection, Membership, OAuthAttempt, Person
 from calendar_app.domain.connection import TESTING_LIFE, ConnectionStatus, lasted_a_week
+from calendar_app.domain.webhook import WebhookEvent
 from calendar_app.errors import (
     Conflict,
     ConsentDenied,
@@ -46,7 +47,7 @@ from calendar_app.services.calendar_sync import calendar_listing, push_channels
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor, Role
-from calendar_app.services.connections import calendars
+from calendar_app.services.connections import calendars, webhook_events
 from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.services.connections.calendars import CalendarView
 from calendar_app.services.connections.queries import ConnectionView, missing_features, owned, title, views
@@ -355,6 +356,7 @@ def store(
             account_id=account.account_id,
         )
         ends_at = grant.ends_at or _testing_end(row, now)
+        was_ended = row.status == ConnectionStatus.NEEDS_RECONNECT
         row.account_email = account.email or row.account_email
         row.status, row.scopes, row.disconnected_at, row.failures = (
             ConnectionStatus.CONNECTED,
@@ -380,6 +382,8 @@ def store(
             provider=provider,
             account=account.email,
         )
+        if was_ended:
+            webhook_events.connection_changed(session, row, WebhookEvent.CONNECTION_RESTORED)
         change_events.announce(session, attempt.workspace_id, "connections")
     request_sync([calendar.id for calendar in standing])
     missing = missing_features(provider, grant.scopes)

@@ -41,11 +41,12 @@ from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
 from calendar_app.db.tables.connections import WITH_TOKENS
 from calendar_app.domain.connection import USABLE, ConnectionStatus
+from calendar_app.domain.webhook import WebhookEvent
 from calendar_app.errors import AuthExpired, GrantRevoked, NotFound, ProviderError, ProviderUnavailable
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Grant
 from calendar_app.services.common import audit_log, change_events
-from calendar_app.services.connections import concurrency
+from calendar_app.services.connections import concurrency, webhook_events
 from calendar_app.services.connections import emails as connection_emails
 
 log = logging.getLogger(__name__)
@@ -195,6 +196,7 @@ def mark_needs_reconnect(connection_id: str, version: int, detail: str | None = 
         )
         _end_channels(session, row.id, row.last_error_at)
         connection_emails.connection_needs_reconnect(session, row)
+        webhook_events.connection_changed(session, row, WebhookEvent.CONNECTION_NEEDS_RECONNECT)
         workspace_id = row.workspace_id
         change_events.announce(session, workspace_id, "connections")
     return error

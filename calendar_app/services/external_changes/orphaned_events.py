@@ -37,9 +37,10 @@ from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, CalendarEvent
 from calendar_app.domain.external_change import ChangeKind, ChangeResolution
 from calendar_app.domain.recurrence import wallclock
 from calendar_app.domain.timespan import Span, instant
+from calendar_app.domain.webhook import WebhookEvent
 from calendar_app.domain.zones import is_zone
 from calendar_app.errors import EventNotFound, InvalidInput, NotFound, ProviderError, StateChanged
-from calendar_app.services.bookings import reservations
+from calendar_app.services.bookings import reservations, webhook_events
 from calendar_app.services.calendar_mirror import mirror
 from calendar_app.services.common import audit_log, change_events, installation
 from calendar_app.services.common.permissions import Actor
@@ -276,6 +277,7 @@ def _write(found: Sequence[_Found], actor: Actor, now: datetime) -> None:
         audit_log.record(
             session, booking.workspace_id, actor, "booking.taken_in", "booking", booking.id, **place
         )
+        webhook_events.booking_changed(session, booking, WebhookEvent.BOOKING_CREATED)
         change_events.announce(session, booking.workspace_id, "bookings")
 
 

@@ -1,4 +1,5 @@
-"""How long what has been done is kept: e-mails, the audit trail, and the receipts of calendar writes.
+"""How long what has been done is kept: e-mails, the audit trail, the receipts of calendar writes,
+and what other programs were told.
 
 Each period is a setting in days; 0 keeps for ever. What is still needed is never trimmed: an e-mail is kept while its
 booking is to come, so that the same occasion cannot queue a second one, and a receipt while its booking is to come.
@@ -17,7 +18,15 @@ from sqlmodel import SQLModel, col, select
 
 from calendar_app.clock import utc_now
 from calendar_app.db.session import transaction
-from calendar_app.db.tables import AuditEntry, Booking, CalendarWrite, Deviation, Disconnection, Mail
+from calendar_app.db.tables import (
+    AuditEntry,
+    Booking,
+    CalendarWrite,
+    Deviation,
+    Disconnection,
+    Mail,
+    WebhookMessage,
+)
 from calendar_app.services.mail.outbox import WAITING
 from calendar_app.settings import Settings, get_settings
 
@@ -59,6 +68,11 @@ KINDS = (
         Disconnection,
         lambda settings: settings.keep_receipts_days,
         lambda before: col(Disconnection.finished_at) < before,
+    ),
+    Kind(
+        WebhookMessage,  # and with it its deliveries
+        lambda settings: settings.keep_webhooks_days,
+        lambda before: col(WebhookMessage.created_at) < before,
     ),
 )
 

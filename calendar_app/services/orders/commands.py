@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlmodel import Session, select
 
@@ -21,11 +22,12 @@ from calendar_app.db.tables import CustomerOrder, EventType, OrderLine
 from calendar_app.domain.booking_form import NOTHING_GIVEN, Details, GivenDetails, check_details, parse_asked
 from calendar_app.domain.intake import clean_answers, clean_email, clean_name, clean_text, parse_questions
 from calendar_app.domain.timespan import instant
+from calendar_app.domain.webhook import WebhookEvent
 from calendar_app.errors import Conflict, InvalidInput, SlotUnavailable
 from calendar_app.services.availability import snapshot as slot_snapshot
 from calendar_app.services.availability.slots import check_active, check_moment, check_zone
 from calendar_app.services.bookings import create as booking_create
-from calendar_app.services.bookings import placement, reservations, transitions
+from calendar_app.services.bookings import placement, reservations, transitions, webhook_events
 from calendar_app.services.bookings.placement import Placed, Wish
 from calendar_app.services.common import audit_log, change_events, rate_limits
 from calendar_app.services.common.languages import clean_language
@@ -45,6 +47,7 @@ from calendar_app.services.orders.queries import (
     owned,
     view,
 )
+from calendar_app.services.webhooks import messages
 
 __all__ = [
     "DRAFTS",
@@ -67,6 +70,11 @@ LONGEST = 20
 DRAFTS = "60/minute"
 """How many drafts one address may leave."""
 _REASON_LENGTH = 1_000
+_TOLD = {
+    "order.confirmed": WebhookEvent.ORDER_CONFIRMED,
+    "order.cancelled": WebhookEvent.ORDER_CANCELLED,
+}
+"""What other programs are told of, by what the audit trail calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,4 +357,17 @@ def _record(
         by=by,
         **detail,
     )
+    if event := _TOLD.get(action):
+        messages.record(
+            session, order.workspace_id, event, order.id, lambda: {"order": _as_told(session, order)}
+        )
     change_events.announce(session, order.workspace_id, "bookings")
+
+
+def _as_told(session: Session, order: CustomerOrder) -> dict[str, Any]:
+    """An order as the API answers it to the business."""
+    session.flush()
+    shown = view(session, order, full=True)
+    told = asdict(shown) | {"bookings": [webhook_events.as_told(one) for one in shown.bookings]}
+    del told["workspace_id"]
+    return told

@@ -140,6 +140,7 @@ _QUEUES = {
     "writes": "Bookings into calendars",
     "sync": "Reading calendars",
     "default": "Letters, tokens, channels, clean-up",
+    "webhooks": "Webhooks of other programs",
 }
 _KINDS = {"write": "Calendar", "mail": "Letter", "job": "Job"}
 _CHECKS = {
