@@ -23,7 +23,15 @@ OF_STATUS = {
     Status.COMPLETED: WebhookEvent.BOOKING_COMPLETED,
 }
 """What it is called when a booking comes into a state."""
-_ONLY_FOR_PAGES = ("workspace_id", "workspace_name", "answers_in_words", "manage_token", "uid", "changed_at")
+_ONLY_FOR_PAGES = (
+    "workspace_id",
+    "workspace_name",
+    "workspace_language",
+    "answers_in_words",
+    "manage_token",
+    "uid",
+    "changed_at",
+)
 """What the API leaves out of a booking, too."""
 
 

@@ -180,7 +180,7 @@ def test_a_day_of_failure_is_told_to_the_owners_once(told: Told) -> None:
     assert mail.recipient == told.owner.email
     assert told.receiver.url in mail.body
     assert "It answered 500." in mail.body
-    assert "Wednesday, 18 November 2026, 10:00 (Europe/Berlin)" in mail.body
+    assert "18 November 2026" in mail.body
     told.receiver.answer(Reply(200), Reply(500))
     told.send(NOW + timedelta(hours=29))
     assert told.row().failing_since is None
