@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     sandbox_url: str = Field("", alias="SANDBOX_URL")
 
     poll_minutes: int = Field(5, alias="POLL_MINUTES", ge=1)
+    push_check_hours: int = Field(3, alias="PUSH_CHECK_HOURS", ge=1, le=48)
     fresh_minutes: int = Field(15, alias="FRESH_MINUTES", ge=1)
     jitsi_url: str = Field("https://meet.jit.si", alias="JITSI_URL")
     bookings_allowed: int = Field(0, alias="BOOKINGS_PER_MINUTE", ge=0)

@@ -59,9 +59,12 @@ class Freshness:
     stale: bool
 
 
-def freshness(calendar_id: str, synced_at: datetime | None, now: datetime, max_age: int) -> Freshness:
-    """A calendar is stale when its last complete read lies more than ``max_age`` seconds back, or never happened."""
-    stale = synced_at is None or (now - synced_at).total_seconds() > max_age
+def freshness(
+    calendar_id: str, synced_at: datetime | None, now: datetime, stale_from: datetime | None
+) -> Freshness:
+    """A calendar that was never read is stale, any other after ``stale_from``
+    (:func:`calendar_app.domain.reading_plan.stale_from`)."""
+    stale = synced_at is None or (stale_from is not None and now > stale_from)
     return Freshness(calendar_id, synced_at, stale)
 
 

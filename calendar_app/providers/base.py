@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Flag, StrEnum, auto
 from typing import Protocol, runtime_checkable
 
@@ -103,7 +103,8 @@ class EventPage:
     only, and only then may it be stored. ``snapshot``: the pages together hold everything, although a cursor was given,
     so that what they lack is gone. ``unread``: what could not be read, beyond what single events say
     in :attr:`CalendarEvent.unread`. ``timezone``: the IANA zone that the calendar itself names, empty if it names
-    none, ``None`` where this page does not say.
+    none, ``None`` where this page does not say. ``wish``: how long the publisher wants the calendar not to be asked,
+    ``None`` where the answer does not say anything new of it.
     """
 
     events: tuple[CalendarEvent, ...]
@@ -111,6 +112,7 @@ class EventPage:
     snapshot: bool = False
     unread: tuple[Unread, ...] = ()
     timezone: str | None = None
+    wish: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

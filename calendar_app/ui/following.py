@@ -91,6 +91,10 @@ class Following:
         self._forget([sid for sid in self._homes if not self._sockets.is_open(sid)])
         return len(self._homes)
 
+    def viewed(self) -> list[str]:
+        """Workspaces of which an open page shows more than that something changed."""
+        return [place for place, pages in self._pages.items() if any(page.view for page in pages.values())]
+
     async def settled(self) -> None:
         """Wait until everything that is known has been sent."""
         while self._delivering:

@@ -18,7 +18,8 @@ from reflex.constants import SocketEvent
 from reflex_base.constants.state import FIELD_MARKER
 
 from calendar_app.services.accounts import authentication
-from calendar_app.services.common import change_events
+from calendar_app.services.common import change_events, viewers
+from calendar_app.services.common.viewers import Seen
 from calendar_app.ui.following import Delta, Following, Page, View
 from calendar_app.ui.sealed import session_digest
 
@@ -83,6 +84,8 @@ def register(app: rx.App) -> None:
         while True:
             await asyncio.sleep(PRUNE_EVERY_S)
             _following.prune()
+            for workspace_id in _following.viewed():
+                await asyncio.to_thread(viewers.looking_at, Seen.DASHBOARD, workspace_id)
 
     app.register_lifespan_task(listen)
     app.register_lifespan_task(prune)

@@ -12,11 +12,17 @@ from collections.abc import Callable
 from calendar_app.services.bookings import holds, transitions
 from calendar_app.services.bookings.emails import BookingWriter
 from calendar_app.services.calendar_mirror import mirror
-from calendar_app.services.calendar_sync import calendar_listing, push_channels, unchanged_calendars
+from calendar_app.services.calendar_sync import (
+    calendar_listing,
+    push_channels,
+    unchanged_calendars,
+    viewed_calendars,
+)
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_sync import run as sync_run
 from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.common import idempotency
+from calendar_app.services.common.viewers import Seen
 from calendar_app.services.connection_lifecycle import disconnect_job
 from calendar_app.services.connection_lifecycle import expiry as connection_expiry
 from calendar_app.services.connections import tokens as connection_tokens
@@ -42,6 +48,11 @@ def sync_calendar(calendar_id: str) -> str:
 def look_for_changes(connection_id: str) -> int:
     """Ask about all calendars of an account that are due to be polled; how many of them have not changed."""
     return unchanged_calendars.look(connection_id)
+
+
+def read_for_viewers(what: str, id_: str) -> int:
+    """Somebody looks at calendars: read those that nobody vouches for; how many."""
+    return viewed_calendars.read(Seen(what), id_)
 
 
 def push(channel_id: str, number: int, signal: str) -> None:
@@ -108,7 +119,7 @@ def sweep() -> None:
 
 
 def poll_calendars() -> int:
-    """Queue calendars that were not read for a while."""
+    """Queue calendars that are due to be read by plan."""
     return sync_requests.poll()
 
 
@@ -135,11 +146,6 @@ def expire_holds() -> None:
 def extend_window() -> None:
     """Move every mirror's window to today."""
     mirror.extend_all_windows()
-
-
-def list_in_full() -> int:
-    """Have every calendar listed from the start, which finds what pushes and deltas missed."""
-    return sync_requests.request_full()
 
 
 def clean_up() -> None:

@@ -31,7 +31,15 @@ from calendar_app.services.operations import metrics
 log = logging.getLogger(__name__)
 
 QUICK = frozenset(
-    f"{JOBS}.{job}" for job in ("apply_write", "send_mail", "push", "settle_deviation", "send_webhooks")
+    f"{JOBS}.{job}"
+    for job in (
+        "apply_write",
+        "send_mail",
+        "push",
+        "settle_deviation",
+        "send_webhooks",
+        "read_for_viewers",
+    )
 )
 """What is done without a process of its own."""
 _SYNC = f"{JOBS}.sync_calendar"

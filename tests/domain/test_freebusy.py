@@ -43,12 +43,13 @@ def test_only_what_blocks_time_is_busy(event: CalendarEvent, blocks: bool) -> No
 def test_a_calendar_grows_stale_after_its_time(age: int | None, stale: bool) -> None:
     """Never read counts as stale."""
     read = None if age is None else NOW - timedelta(seconds=age)
-    assert freshness("c", read, NOW, 600).stale is stale
+    until = read + timedelta(minutes=10) if read else None
+    assert freshness("c", read, NOW, until).stale is stale
 
 
 def test_each_policy_for_a_stale_calendar() -> None:
     """Close makes everything busy, approve asks a person, ignore does not count; a fresh calendar needs none of it."""
-    stale, fresh = freshness("c", None, NOW, 600), freshness("c", NOW, NOW, 600)
+    stale, fresh = freshness("c", None, NOW, None), freshness("c", NOW, NOW, NOW + timedelta(minutes=10))
     closing = stale_source(stale, StalePolicy.CLOSE, WINDOW, "Work")
     assert closing == BusySource(SourceKind.STALE, "c", [WINDOW], "Work")
     assert stale_source(stale, StalePolicy.APPROVE, WINDOW) is None

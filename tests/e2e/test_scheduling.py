@@ -266,7 +266,8 @@ def test_a_stale_calendar_is_told_before_anybody_confirms(
         before = database.execute("SELECT id, synced_at FROM calendar WHERE synced_at IS NOT NULL").fetchall()
         with database:
             database.execute(
-                "UPDATE calendar SET synced_at = ?, failures = 1, sync_retry_at = ?", (old, later)
+                "UPDATE calendar SET synced_at = ?, reading_due_at = NULL, failures = 1, sync_retry_at = ?",
+                (old, later),
             )
         fill_in(page, "Grace Hopper", "grace@example.org")
         expect(told).to_be_visible()

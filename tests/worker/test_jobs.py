@@ -51,7 +51,6 @@ def test_schedule_is_read_by_rqs_own_cron(redis_server: Redis) -> None:
     assert found["tell_ending_grants"].interval == 3600
     assert {name for name, job in found.items() if job.cron} == {
         "extend_window",
-        "list_in_full",
         "drift_report",
         "clean_up",
     }
@@ -127,7 +126,6 @@ def test_every_job_is_documented_and_takes_ids_only() -> None:
         "tell_ending_grants",
         "expire_holds",
         "extend_window",
-        "list_in_full",
         "clean_up",
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Text, UniqueConstraint, true
+from sqlalchemy import Column, Text, UniqueConstraint, false, true
 from sqlalchemy.orm import deferred, undefer_group
 from sqlmodel import Field, SQLModel
 
@@ -103,6 +103,11 @@ class Calendar(SQLModel, table=True):
     remove most of the calendar. ``stale_policy``: what a mirror that is too old does to slots: ``approve`` (its last
     state counts, and bookings need approval), ``keep`` (its last state counts), ``close`` (no slots) or ``ignore``.
 
+    ``reading_due_at``: since or from when a reading is due (:mod:`calendar_app.domain.reading_plan`), ``None`` while
+    nobody has planned one; a failure leaves it where it is. It ``relies_on_push`` if it was planned while a channel
+    vouched for it. ``full_due_at``: when a reading lists everything. ``changed_at``: when a reading last found a
+    change; ``viewed_at``: when somebody last looked; ``wish_seconds``: how long its publisher wants it not asked.
+
     ``timezone`` is the IANA zone in which dates and floating times are read; ``timezone_source`` says where it comes
     from (:class:`calendar_app.services.connections.calendar_time_zones.ZoneSource`), empty while nobody has looked.
     ``provider_timezone`` is what the provider named last, empty for none. ``write_lost_at``: since when bookings
@@ -141,6 +146,12 @@ class Calendar(SQLModel, table=True):
     removals_accepted: bool = False
     synced_at: datetime | None = when(nullable=True, index=True)
     full_synced_at: datetime | None = when(nullable=True)
+    reading_due_at: datetime | None = when(nullable=True, index=True)
+    full_due_at: datetime | None = when(nullable=True)
+    changed_at: datetime | None = when(nullable=True)
+    viewed_at: datetime | None = when(nullable=True)
+    relies_on_push: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    wish_seconds: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     last_error_code: str = ""
     last_error: str = text()
     failures: int = 0
@@ -163,7 +174,8 @@ WITH_SECRET = (undefer_group("secret"),)
 class Channel(SQLModel, table=True):
     """A push channel at a provider. ``id`` is the channel id we chose, ``secret`` what its notifications prove
     themselves with. ``resource_id`` is the provider's own name of it, empty while or because it was not granted; then
-    ``refusal`` says why, for people. ``vouched_until``: when the access token ends with which it was last prolonged."""
+    ``refusal`` says why, for people. ``vouched_until``: when the access token ends with which it was last prolonged.
+    ``suspected_at``: since when it is not trusted, because a reading found what it had not told."""
 
     __tablename__ = "channel"
     __mapper_args__: ClassVar[dict[str, Any]] = {
@@ -180,3 +192,4 @@ class Channel(SQLModel, table=True):
     created_at: datetime = when()
     stopped_at: datetime | None = when(nullable=True)
     vouched_until: datetime | None = when(nullable=True)
+    suspected_at: datetime | None = when(nullable=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-import time
 from collections.abc import Callable, Sequence
 
+from calendar_app.clock import utc_now
 from calendar_app.errors import InvalidInput
 from calendar_app.providers.base import PushNotice, PushRequest
 from calendar_app.settings import current_settings
@@ -21,7 +21,11 @@ LARGEST_PUSH = 256 * 1024
 _SIGNATURE = re.compile("t=([0-9]{1,12}),v1=([0-9a-f]{64})")
 
 
-def read_push(request: PushRequest, *, clock: Callable[[], float] = time.time) -> Sequence[PushNotice]:
+def _present() -> float:
+    return utc_now().timestamp()
+
+
+def read_push(request: PushRequest, *, clock: Callable[[], float] = _present) -> Sequence[PushNotice]:
     """A webhook that names its channel in the address and proves itself by ``Calendly-Webhook-Signature``.
 
     ``t=<epoch seconds>,v1=<hex HMAC-SHA256 of "t.body">``, keyed with the channel's secret, or with the application's

@@ -1,15 +1,15 @@
 """The calendars that a person's time is checked against, and how far each can be believed at a moment.
 
 One whose first sync has not finished is busy throughout: unknown is never free. Any other counts as it was last read,
-and while that is not long ago, that is enough. One is stale when readings that were due have failed, or did not happen,
-for ``FRESH_MINUTES``; then bookings wait for approval, unless its owner chose otherwise.
+and while no reading was due since, that is enough. One is stale when a reading that was due has failed, or did not
+happen, for ``FRESH_MINUTES``; then bookings wait for approval, unless its owner chose otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, select
 from sqlmodel import Session, SQLModel
@@ -17,6 +17,7 @@ from sqlmodel import Session, SQLModel
 import calendar_app.db.tables  # noqa: F401  # registers the tables
 from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.freebusy import Freshness, StalePolicy, freshness, needs_approval
+from calendar_app.domain.reading_plan import stale_from
 from calendar_app.providers import registry
 from calendar_app.settings import get_settings
 
@@ -32,6 +33,7 @@ _CALENDARS = (
         _K.person_id,
         _C.workspace_id,
         _C.synced_at,
+        _C.reading_due_at,
         _C.stale_policy,
         _C.last_error_code,
         _K.status,
@@ -66,12 +68,13 @@ class CalendarState:
 
 def calendars_of(session: Session, person_ids: Collection[str], now: datetime) -> list[CalendarState]:
     """The conflict-checked calendars of these people, whichever workspace they were connected in."""
-    max_age = _longest_age()
     never_read = registry.unread()
     found = []
     for row in session.execute(_CALENDARS, {"people": list(person_ids)}):
-        age_counts = row.provider not in never_read
-        state = freshness(row.id, row.synced_at, now if age_counts else row.synced_at or now, max_age)
+        until = None
+        if row.synced_at is not None and row.provider not in never_read:
+            until = _stale_from(row.synced_at, row.reading_due_at)
+        state = freshness(row.id, row.synced_at, now, until)
         failing = bool(row.last_error_code) or row.status != ConnectionStatus.CONNECTED
         unread = row.synced_at is None
         late = ("error" if failing else "old") if state.stale else ""
@@ -94,12 +97,18 @@ def calendars_of(session: Session, person_ids: Collection[str], now: datetime) -
     return found
 
 
-def _longest_age() -> int:
-    """Seconds since its last reading from which on a calendar is stale. Where calendars are polled less often than
-    ``FRESH_MINUTES`` a reading is due only that much later."""
+def _stale_from(synced_at: datetime, due_at: datetime | None) -> datetime:
+    """What was read since its plan was made was so by a release that plans nothing and asks every ``POLL_MINUTES``."""
     settings = get_settings()
-    due = settings.poll_minutes if settings.poll_minutes >= settings.fresh_minutes else 0
-    return (due + settings.fresh_minutes) * 60
+    shortest, fresh = timedelta(minutes=settings.poll_minutes), timedelta(minutes=settings.fresh_minutes)
+    due = due_at if due_at is not None and due_at > synced_at else synced_at + shortest
+    return stale_from(synced_at, due, shortest=shortest, fresh=fresh)
+
+
+def was_read_lately(calendar: CalendarState, now: datetime) -> bool:
+    """Whether the calendar was read within ``POLL_MINUTES``, so that nobody who looks has it read again."""
+    shortest = timedelta(minutes=get_settings().poll_minutes)
+    return calendar.synced_at is not None and now - calendar.synced_at <= shortest
 
 
 def asks_for_approval(calendars: Iterable[CalendarState]) -> bool:

@@ -34,6 +34,8 @@ from calendar_app.providers.base import BusyAnswer, CalendarProvider, Capability
 from calendar_app.services.availability.conflict_calendars import CalendarState, policy
 from calendar_app.services.availability.event_judgement import judge
 from calendar_app.services.calendar_mirror.own_events import owner_of
+from calendar_app.services.common import viewers
+from calendar_app.services.common.viewers import Seen
 from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.services.connections.queries import withheld
 
@@ -123,6 +125,7 @@ def ask_providers(questions: Sequence[Question], *, deadline: float = DEADLINE) 
                 unread[number].append(calendar)
             elif any(questions[number].span.overlaps(taken) for taken in spans):
                 busy[number].append(calendar)
+                viewers.looking_at(Seen.CALENDAR, calendar.id)  # its mirror does not know of that
     return [_seen(busy[number], unread[number]) for number in range(len(questions))]
 
 

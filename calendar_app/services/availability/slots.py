@@ -26,9 +26,11 @@ from calendar_app.domain.timespan import Span, instant, merge, subtract, utc
 from calendar_app.domain.zones import is_zone
 from calendar_app.errors import Conflict, InvalidInput
 from calendar_app.services.availability import snapshot as slot_snapshot
-from calendar_app.services.availability.conflict_calendars import CalendarState, policy
+from calendar_app.services.availability.conflict_calendars import CalendarState, policy, was_read_lately
 from calendar_app.services.availability.snapshot import HostPerson, Snapshot
+from calendar_app.services.common import viewers
 from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.common.viewers import Seen
 
 _LONGEST_WINDOW = timedelta(days=366)
 _EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -169,6 +171,8 @@ def slots(
         without = _claims_of(session, own_holds)
         snapshot = slot_snapshot.load(session, row, window, now, duration=duration or 0, without=without)
     found = engine.find_slots(window, snapshot.rules, snapshot.hosts, instant(now), snapshot.hosting)
+    if any(not was_read_lately(calendar, now) for calendar in snapshot.calendars):
+        viewers.looking_at(Seen.EVENT_TYPE, row.id)
     return SlotsView(
         found,
         _nobody_free(snapshot.hosts, snapshot.hosting, window),

@@ -10,10 +10,9 @@ listed is gone its reading tells, or a person.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import or_
 from sqlmodel import Session, col, select
@@ -25,6 +24,7 @@ from calendar_app.db.locks import locked
 from calendar_app.db.session import clock, reading, transaction
 from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain.connection import USABLE
+from calendar_app.domain.reading_plan import own_moment
 from calendar_app.errors import CalendarNotFound, NotFound, PermissionDenied, ProviderError
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, Capability, RemoteCalendar
@@ -164,7 +164,7 @@ def _postpone(session: Session, connection_id: str, now: datetime, *, again: boo
         wait = min(_LONGEST, _FIRST * 2 ** min(row.listing_tries - 1, 10))
         row.listing_due_at = now + wait * jitter(0.9, 1.1)
     else:
-        row.listing_due_at = _turn(row.id, now, REST if _is_written(session, row.id) else DAY)
+        row.listing_due_at = own_moment(row.id, now, REST if _is_written(session, row.id) else DAY)
     session.add(row)
 
 
@@ -174,11 +174,3 @@ def _is_written(session: Session, connection_id: str) -> bool:
         session.exec(select(Calendar.id).where(Calendar.connection_id == connection_id, written)).first()
         is not None
     )
-
-
-def _turn(connection_id: str, now: datetime, period: timedelta) -> datetime:
-    """The account's own moment of each ``period``: the first one that is more than half of it away."""
-    share = int.from_bytes(hashlib.sha256(connection_id.encode()).digest()[:4], "big") / 2**32
-    start = datetime(2026, 1, 1, tzinfo=UTC) + share * period
-    turns = (now + period / 2 - start) // period + 1
-    return start + turns * period

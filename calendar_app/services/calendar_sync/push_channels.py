@@ -41,7 +41,7 @@ from calendar_app.providers.base import (
     PushRequest,
     PushSignal,
 )
-from calendar_app.services.calendar_sync import channel_renewal
+from calendar_app.services.calendar_sync import channel_renewal, push_trust
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_sync.channel_renewal import Renewal
 from calendar_app.services.connections import tokens as connection_tokens
@@ -93,13 +93,14 @@ def ensure(calendar_id: str, *, now: datetime | None = None) -> bool:
     if not found.used:
         _stop(live, found.connection_id)
         return False
-    if any(not _ageing(channel, now) for channel in live):
+    silent = any(push_trust.is_given_up(channel, now) for channel in live)
+    if not silent and any(not _ageing(channel, now) for channel in live):
         return True
     if any(
         channel.stopped_at and not channel.resource_id and channel.created_at > now - AGAIN for channel in old
     ):
         return False
-    if channel_renewal.renews(found.provider):
+    if not silent and channel_renewal.renews(found.provider):
         for channel in (one for one in live if one.resource_id):
             renewal = channel_renewal.prolong(channel, found.connection_id, now + LIFE)
             if renewal is not Renewal.OVER:
@@ -117,7 +118,7 @@ def renew(now: datetime | None = None) -> int:
     lasting = (
         select(col(Channel.id))
         .where(col(Channel.calendar_id) == col(Calendar.id), col(Channel.stopped_at).is_(None))
-        .where(col(Channel.expires_at) > now + MARGIN)
+        .where(col(Channel.expires_at) > now + MARGIN, ~push_trust.given_up(now))
     )
     standing = select(col(Channel.id)).where(
         col(Channel.calendar_id) == col(Calendar.id),
@@ -441,6 +442,8 @@ def _note(channel_id: str, number: int) -> str | None:
     values: dict[str, Any] = {"last_push_at": utc_now(), "refusal": ""} | (
         {"last_message": number} if number else {}
     )
+    if number != push_trust.OPENED:  # it told a change
+        values["suspected_at"] = None
     with transaction() as session:
         return session.scalar(
             update(Channel)

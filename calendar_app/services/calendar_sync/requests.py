@@ -7,7 +7,7 @@ A request is a time in the calendar's row, so it survives a dead Redis; the queu
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,11 +21,12 @@ from calendar_app.clock import utc_now
 from calendar_app.db.due import due, free, is_free
 from calendar_app.db.session import after_commit, clock, reading, transaction
 from calendar_app.db.tables import Calendar, Channel, Connection
+from calendar_app.domain import reading_plan
 from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.errors import Conflict, GrantRevoked, NotFound
 from calendar_app.providers import registry
 from calendar_app.providers.base import Capability
-from calendar_app.services.calendar_sync import suspension
+from calendar_app.services.calendar_sync import planning, suspension
 from calendar_app.services.calendar_sync.run import LEASE, Outcome, SyncResult, sync_once
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections.calendars import MASS_DELETE, is_used, next_reading, used
@@ -33,10 +34,9 @@ from calendar_app.settings import get_settings
 
 __all__ = ["MASS_DELETE", "Outcome", "SyncResult"]
 
-FULL_EVERY = timedelta(hours=20)
-"""A calendar is listed in full at night, unless that happened within this."""
 TIMEOUT_S = 1800
 """How long one sync may take."""
+SILENT = "The provider did not tell of a change, so its notifications are not relied on."
 NOT_USED = "This calendar is used for nothing, so it is not read."
 _TICK = timedelta(milliseconds=1)
 _PAGED = ("google", "microsoft")
@@ -118,7 +118,9 @@ def request(calendar_id: str, *, queue: bool = True, now: datetime | None = None
         if row.sync_started_at is not None:  # by another machine's clock, which may be ahead of ours
             asked = max(asked, row.sync_started_at + _TICK)
         session.execute(
-            update(Calendar).where(col(Calendar.id) == calendar_id).values(sync_requested_at=asked)
+            update(Calendar)
+            .where(col(Calendar.id) == calendar_id)
+            .values(sync_requested_at=asked, reading_due_at=planning.due_by(asked))
         )
         if queue:
             after_commit(session, lambda: enqueue(calendar_id))
@@ -224,35 +226,51 @@ def sweep(now: datetime | None = None) -> int:
     return _enqueue_due(now, or_(asked, abandoned, again))
 
 
-def poll(now: datetime | None = None) -> int:
-    """Enqueue new calendars and those last read ``POLL_MINUTES`` ago; failing ones have times of their own.
+def poll(now: datetime | None = None, *, calendars: Collection[str] | None = None) -> int:
+    """Enqueue new calendars and those that are due by plan (:mod:`calendar_app.domain.reading_plan`); failing ones
+    have times of their own. ``calendars``: only those of them.
 
-    Several of one account whose server tells of all at once are asked about together
+    Those of an account with several, whose server tells of all at once, are asked about together
     (:mod:`calendar_app.services.calendar_sync.unchanged_calendars`).
     """
     now = now or clock()
     with reading() as session:
-        found = due_to_be_polled(session, now)
-    together = {kind.key for kind in registry.kinds() if Capability.UNCHANGED in kind.capabilities}
-    accounts = Counter(one.connection_id for one in found if one.provider in together)
-    alone = [one.id for one in found if accounts[one.connection_id] < 2]
-    shared = [connection_id for connection_id, number in accounts.items() if number > 1]
+        found = due_to_be_polled(session, now, calendars=calendars)
+        together = {kind.key for kind in registry.kinds() if Capability.UNCHANGED in kind.capabilities}
+        accounts = {one.connection_id for one in found if one.provider in together}
+        shared = _with_several(session, accounts, now)
+    alone = [one.id for one in found if one.connection_id not in shared]
     all(map(enqueue, alone)) and all(
         map(_enqueue_look, shared)
     )  # the first that fails says that Redis is away
     return len(found)
 
 
-def due_to_be_polled(session: Session, now: datetime, connection_id: str | None = None) -> Sequence[Any]:
-    """Calendars that :func:`poll` is about, of all accounts or one, longest unread first: rows of ``id``,
-    ``connection_id`` and ``provider``."""
-    poll = timedelta(minutes=get_settings().poll_minutes)
-    old = or_(col(Calendar.synced_at) <= now - poll, col(Calendar.synced_at) > now + poll)  # a clock was set
+def due_to_be_polled(
+    session: Session, now: datetime, *, calendars: Collection[str] | None = None
+) -> Sequence[Any]:
+    """Calendars that :func:`poll` is about, all or these, longest unread first: rows of ``id``, ``connection_id`` and
+    ``provider``."""
     healthy = col(Calendar.failures) == 0
-    statement = _due(now, and_(healthy, or_(old, col(Calendar.synced_at).is_(None))))
-    if connection_id is not None:
-        statement = statement.where(col(Calendar.connection_id) == connection_id)
+    statement = _due(now, and_(healthy, planning.due_by_plan(now)))
+    if calendars is not None:
+        statement = statement.where(col(Calendar.id).in_(calendars))
     return session.execute(statement).all()
+
+
+def _with_several(session: Session, accounts: Collection[str], now: datetime) -> set[str]:
+    """Which of the accounts have more than one calendar that can be read now and did not fail."""
+    if not accounts:
+        return set()
+    statement = _due(now, col(Calendar.failures) == 0).where(col(Calendar.connection_id).in_(accounts))
+    numbers = Counter(row.connection_id for row in session.execute(statement))
+    return {account for account, number in numbers.items() if number > 1}
+
+
+def healthy_of(session: Session, now: datetime, connection_id: str) -> Sequence[str]:
+    """Ids of the account's calendars that can be read now and did not fail, whether they are due or not."""
+    statement = _due(now, col(Calendar.failures) == 0).where(col(Calendar.connection_id) == connection_id)
+    return [row.id for row in session.execute(statement)]
 
 
 def _enqueue_look(connection_id: str) -> bool:
@@ -263,25 +281,6 @@ def _enqueue_look(connection_id: str) -> bool:
         job_id=f"changes-{connection_id}",
         timeout=TIMEOUT_S,
     )
-
-
-def request_full(now: datetime | None = None) -> int:
-    """Let the next sync of every calendar list everything, unless that was done lately; the nightly job."""
-    now = now or clock()
-    with transaction() as session:
-        session.execute(
-            update(Calendar)
-            .where(
-                col(Calendar.removed_at).is_(None),
-                used(),
-                col(Calendar.connection_id).not_in(
-                    select(col(Connection.id)).where(col(Connection.provider).in_(registry.unread()))
-                ),
-                or_(col(Calendar.full_synced_at).is_(None), col(Calendar.full_synced_at) < now - FULL_EVERY),
-            )
-            .values(sync_cursor=None, sync_requested_at=now)
-        )
-    return sweep(now)
 
 
 def _enqueue_due(now: datetime, condition: Any) -> int:
@@ -338,7 +337,10 @@ def _status(calendar: Calendar, connection: Connection, channels: list[Channel],
     elif waits:
         state = SyncState.QUEUED
     pushed = is_used(calendar) and any(
-        channel.stopped_at is None and channel.expires_at > now and not channel.refusal
+        channel.stopped_at is None
+        and channel.expires_at > now
+        and not channel.refusal
+        and channel.suspected_at is None
         for channel in channels
     )
     return SyncStatus(
@@ -370,4 +372,12 @@ def _note(calendar: Calendar, provider: str, is_read: bool, channels: Sequence[C
         return NOT_USED
     newest = max(channels, key=lambda channel: channel.created_at, default=None)
     why = f"{newest.refusal} " if newest is not None and newest.refusal else ""
-    return f"{why}Changes are looked for every {get_settings().poll_minutes} minutes."
+    if not why and newest is not None and newest.suspected_at is not None and newest.stopped_at is None:
+        why = f"{SILENT} "
+    often, seldom = get_settings().poll_minutes, int(reading_plan.LONGEST.total_seconds() / 60)
+    if often >= seldom:
+        return f"{why}Changes are looked for every {often} minutes."
+    return (
+        f"{why}Changes are looked for every {often} minutes while they are frequent or somebody looks, "
+        f"and every {seldom} minutes otherwise."
+    )

@@ -37,6 +37,7 @@ from calendar_app.db import mirror as rows
 from calendar_app.db.due import is_free
 from calendar_app.db.session import clock, transaction
 from calendar_app.db.tables import Calendar, Connection
+from calendar_app.domain import reading_plan
 from calendar_app.domain.connection import USABLE
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.domain.timespan import utc
@@ -52,7 +53,7 @@ from calendar_app.errors import (
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Capability
 from calendar_app.services.calendar_mirror import expansion, mirror, mismatches, unreadable
-from calendar_app.services.calendar_sync import suspension
+from calendar_app.services.calendar_sync import planning, push_trust, suspension
 from calendar_app.services.calendar_writes import write_access
 from calendar_app.services.common import change_events
 from calendar_app.services.connections import calendar_time_zones
@@ -92,7 +93,10 @@ class SyncResult:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """The right to sync a calendar while its row's fence is ``fence``."""
+    """The right to sync a calendar while its row's fence is ``fence``.
+
+    ``waited_for``: a person, or a push, asked for this reading. ``last_began``: when the one before it was begun.
+    """
 
     calendar_id: str
     workspace_id: str
@@ -102,6 +106,8 @@ class _Claim:
     cursor: str | None
     fence: int
     removals_accepted: bool
+    waited_for: bool
+    last_began: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +115,16 @@ class _Listing:
     """What a listing said beside its events, which are in the spool.
 
     ``full``: it holds everything; ``zone``: the IANA zone that the calendar names, empty for none, ``None`` if it said
-    nothing of one; ``unread``: what could not be read beside the events.
+    nothing of one; ``unread``: what could not be read beside the events; ``events``: how many it holds; ``wish``: how
+    long its publisher wants it not to be asked, ``None`` if the answer did not say.
     """
 
     cursor: str | None
     full: bool
     zone: str | None
     unread: Sequence[Unread] = ()
+    events: int = 0
+    wish: timedelta | None = None
 
 
 class _Superseded(Exception):
@@ -196,6 +205,7 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
             return Outcome.SKIPPED
         if not is_free(row.sync_lease_until, LEASE, now):
             return Outcome.BUSY
+        waited_for, last_began = _is_waited_for(row), row.sync_started_at
         row.sync_fence += 1
         row.sync_lease_until = now + LEASE
         row.sync_started_at = max(now, row.sync_requested_at or now)
@@ -207,10 +217,22 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
             row.connection_id,
             connection.person_id,
             row.remote_id,
-            row.sync_cursor if row.timezone_source else None,  # everything, to learn whose zone it has
+            None if _lists_everything(row, now, waited_for=waited_for) else row.sync_cursor,
             row.sync_fence,
             row.removals_accepted,
+            waited_for,
+            last_began,
         )
+
+
+def _is_waited_for(row: Calendar) -> bool:
+    asked, began = row.sync_requested_at, row.sync_started_at
+    return asked is not None and (began is None or asked > began)
+
+
+def _lists_everything(row: Calendar, now: datetime, *, waited_for: bool) -> bool:
+    """To learn whose zone the calendar has; or because it is time to, and nobody waits for what changed."""
+    return not row.timezone_source or (planning.is_due_in_full(row, now) and not waited_for)
 
 
 def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> _Listing:
@@ -220,20 +242,21 @@ def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> _Listing:
     def work(provider: CalendarProvider) -> _Listing:
         spool.seek(0)
         spool.truncate()
-        count, last, full, zone = 0, None, cursor is None, None
+        count, last, full, zone, wish = 0, None, cursor is None, None, None
         notes: list[Unread] = []
         for page in provider.event_pages(claim.remote_id, cursor, since=since):
             for event in page.events:
                 spool.write(orjson.dumps(rows.to_payload(event)) + b"\n")
             last, full = page.cursor, full or page.snapshot
             zone = zone if page.timezone is None else page.timezone
+            wish = wish if page.wish is None else page.wish
             notes += page.unread[: unreadable.MOST]
             if page.events:
                 count += len(page.events)
                 _progress(claim, count)
         if last is None and Capability.DELTA in provider.capabilities:
             raise ProviderUnavailable("The provider's list of events ended early.", reason="no_cursor")
-        return _Listing(last, full, zone, notes)
+        return _Listing(last, full, zone, notes, count, wish)
 
     return connection_tokens.call(claim.connection_id, work)
 
@@ -281,6 +304,7 @@ def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncRes
             row.last_error_code, row.last_error = MASS_DELETE, _doubt(applied.kept)
         elif full or row.last_error_code != MASS_DELETE:
             row.last_error_code, row.last_error = "", ""
+        _plan(session, claim, row, listing, now, changed=bool(applied.changed or applied.removed))
         row.synced_at, row.full_synced_at = now, now if full else row.full_synced_at
         row.failures, row.sync_retry_at, row.sync_lease_until = 0, None, None
         again = row.sync_requested_at is not None and row.sync_requested_at > (row.sync_started_at or now)
@@ -290,6 +314,25 @@ def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncRes
         for topic in topics:
             change_events.announce(session, claim.workspace_id, topic, claim.person_id)
     return SyncResult(Outcome.DONE, full, applied.changed, applied.removed, applied.kept), again
+
+
+def _plan(
+    session: Session, claim: _Claim, row: Calendar, listing: _Listing, now: datetime, *, changed: bool
+) -> None:
+    """When the calendar is read next, after what this reading found; the row still says when the one before was.
+
+    Only changes since a cursor are news: a full listing also brings what had not been in the mirror's window.
+    """
+    news = changed and claim.cursor is not None
+    if news or row.synced_at is None:
+        row.changed_at = now
+    if news and not listing.full and not claim.waited_for and row.relies_on_push and claim.last_began:
+        push_trust.suspect_if_silent(session, row.id, claim.last_began, now)
+    if listing.full or row.full_due_at is None:
+        row.full_due_at = reading_plan.next_full_listing(row.id, listing.events, now)
+    if listing.wish is not None:
+        row.wish_seconds = int(listing.wish.total_seconds())
+    row.sqlmodel_update(planning.planned(session, row, now))
 
 
 def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
@@ -303,6 +346,7 @@ def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
         except _Superseded:
             return SyncResult(Outcome.SUPERSEDED)
         row.failures += 1
+        row.reading_due_at = min(row.reading_due_at or now, now)
         row.sync_lease_until = None
         row.sync_retry_at = None if isinstance(error, GrantRevoked) else now + _delay(error, row.failures)
         if row.last_error_code != MASS_DELETE:

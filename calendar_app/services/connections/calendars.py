@@ -205,7 +205,7 @@ def next_reading(calendar: Calendar, connection: Connection, now: datetime) -> d
     if due is not None and is_due(due, calendar.sync_started_at, now):
         due = now
     elif due is None and calendar.synced_at is not None and not calendar.failures:
-        due = calendar.synced_at + timedelta(minutes=get_settings().poll_minutes)
+        due = calendar.reading_due_at or calendar.synced_at + timedelta(minutes=get_settings().poll_minutes)
     return max(due, connection.retry_at or now, now) if due is not None else None
 
 

@@ -17,7 +17,9 @@ from calendar_app.clock import utc_now
 from calendar_app.db.session import reading
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import InvalidInput, NotFound
+from calendar_app.services.common import viewers
 from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.common.viewers import Seen
 from calendar_app.services.events import booking_entries, occurrences
 from calendar_app.services.events.occurrences import OccurrenceView
 
@@ -86,6 +88,7 @@ def between(
             limit + 1,
             mirrored_only=calendar_id is not None,
         )
+    viewers.looking_at(Seen.DASHBOARD, actor.workspace_id)
     # Of what starts together, bookings come first.
     found = list(heapq.merge(bookings, events, key=lambda one: one[0][0]))
     return Page(

@@ -27,6 +27,7 @@ from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Channel, Co
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.connection import USABLE
 from calendar_app.providers import registry
+from calendar_app.services.calendar_sync import push_trust
 from calendar_app.services.connections.calendars import used
 from calendar_app.services.mail.outbox import FAILED, QUEUED, WAITING
 from calendar_app.services.operations import health
@@ -93,14 +94,8 @@ def _queues(client: Redis, now: datetime) -> Iterator[Metric]:
 
 
 def _calendars(session: Session, now: datetime) -> Iterator[Metric]:
-    vouched = (
-        select(Channel.id)
-        .where(col(Channel.calendar_id) == col(Calendar.id), col(Channel.stopped_at).is_(None))
-        .where(col(Channel.expires_at) > now, col(Channel.resource_id) != "", col(Channel.refusal) == "")
-        .exists()
-    )
     rows = session.exec(
-        select(Connection.provider, Calendar, vouched)
+        select(Connection.provider, Calendar, push_trust.vouched_for(now))
         .options(defer(Calendar.sync_cursor), defer(Calendar.unread))  # type: ignore[arg-type]
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
         .where(col(Connection.status).in_(USABLE))
@@ -111,7 +106,7 @@ def _calendars(session: Session, now: datetime) -> Iterator[Metric]:
     for provider, calendar, has_channel in rows:
         failing = bool(calendar.last_error_code or calendar.failures)
         if calendar.synced_at is not None and provider not in registry.unread():
-            lags[provider].append(_lag_of(calendar, now, vouched=has_channel and not failing))
+            lags[provider].append(_lag_of(calendar, now, vouched=has_channel))
         states[provider, "failing" if failing else "never" if calendar.synced_at is None else "ok"] += 1
     yield _lag(lags)
     yield _counted(
@@ -120,14 +115,13 @@ def _calendars(session: Session, now: datetime) -> Iterator[Metric]:
 
 
 def _lag_of(calendar: Calendar, now: datetime, *, vouched: bool) -> float:
-    """Seconds since when the calendar may be other than it is shown: since its last reading, or since the first news
-    that were not read, where a push channel is open that says nothing as long as nothing changes. Every calendar is
-    due to be listed in full once a day, so that a channel vouches for no longer than that."""
+    """Seconds for which a reading has been due that was not done: by its plan, or since its last one where it has none,
+    or was left to a channel that does not vouch for it any more."""
     assert calendar.synced_at is not None, "it was read"
-    if not vouched or now - calendar.synced_at > _DAY:
-        return _seconds(now, calendar.synced_at)
-    asked, started = calendar.sync_requested_at, calendar.sync_started_at
-    return _seconds(now, asked) if asked and (started is None or asked > started) else 0.0
+    due = calendar.reading_due_at
+    if due is None or due <= calendar.synced_at or (calendar.relies_on_push and not vouched):
+        due = calendar.synced_at
+    return _seconds(now, due)
 
 
 def _lag(lags: Mapping[str, Sequence[float]]) -> Metric:
@@ -136,7 +130,7 @@ def _lag(lags: Mapping[str, Sequence[float]]) -> Metric:
     name = "almanac_sync_lag_seconds"
     lag = Metric(
         name,
-        "Age of what is shown of calendars, if no push channel vouches for it; quantile 1 is the oldest",
+        "How long readings of calendars have been due and were not done; quantile 1 is the longest",
         "summary",
     )
     for provider, ages in sorted(lags.items()):

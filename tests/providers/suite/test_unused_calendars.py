@@ -69,12 +69,7 @@ class _Unasked:
 
 def work(team: Team, now: datetime) -> int:
     """What workers do by themselves; how many readings they had queued."""
-    queued = (
-        sync_requests.poll(now)
-        + sync_requests.sweep(now)
-        + sync_requests.request_full(now)
-        + push_channels.renew(now)
-    )
+    queued = sync_requests.poll(now) + sync_requests.sweep(now) + push_channels.renew(now)
     mirror.extend_all_windows(now)
     sync_requests.sync_calendar(team.calendar.id)
     push_channels.ensure(team.calendar.id, now=now)

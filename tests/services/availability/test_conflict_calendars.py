@@ -36,6 +36,7 @@ def unreadable(place: Place, fake: FakeProvider, policy: str, *, hours: int = 5)
     with transaction() as session:
         row = session.get_one(Calendar, place.calendars[0].id)
         row.synced_at = datetime.now(UTC) - timedelta(hours=hours)
+        row.reading_due_at = row.synced_at + timedelta(minutes=5)
     fake.fail("freebusy", *[ProviderUnavailable()] * 50)
 
 
@@ -74,6 +75,7 @@ def test_by_default_bookings_wait_once_a_calendar_is_stale(
         row = session.get_one(Calendar, place.calendars[0].id)
         assert row.stale_policy == "approve"
         row.synced_at = datetime.now(UTC) - timedelta(minutes=minutes)
+        row.reading_due_at = row.synced_at + timedelta(minutes=5)
         row.failures, row.last_error_code = (3, "provider_unavailable") if failing else (0, "")
     fake.add_event(remote, place.at(14), place.at(15))
     seen = available_slots.slots(place.event_type.id, place.at(0), place.at(23, 59)).freshness
@@ -100,9 +102,9 @@ def test_rare_polls_are_no_missed_readings(
     """Where calendars are read every hour, nothing was due before that hour is over."""
     configure(POLL_MINUTES="60")
     with transaction() as session:
-        session.get_one(Calendar, place.calendars[0].id).synced_at = datetime.now(UTC) - timedelta(
-            minutes=minutes
-        )
+        row = session.get_one(Calendar, place.calendars[0].id)
+        row.synced_at = datetime.now(UTC) - timedelta(minutes=minutes)
+        row.reading_due_at = row.synced_at + timedelta(minutes=60)
     seen = available_slots.slots(place.event_type.id, place.at(0), place.at(23, 59)).freshness
     assert seen.stale is stale
 

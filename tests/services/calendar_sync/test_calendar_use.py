@@ -72,7 +72,6 @@ def work(place: Place, *, later: timedelta = timedelta()) -> None:
     found = row(place)
     sync_requests.poll(now)
     sync_requests.sweep(now)
-    sync_requests.request_full(now)
     sync_requests.request(found.id)
     sync_requests.sync_calendar(found.id)
     push_channels.renew(now)

@@ -133,7 +133,9 @@ def test_an_imported_calendar_is_never_read_and_never_out_of_date(database: Data
     assert sync_requests.request_for(team.actor) == [factories_id]
     assert sync_requests.request_for(team.actor, calendar_id=calendar.id) == []
     assert sync_requests.sync_calendar(calendar.id).outcome is sync_run.Outcome.SKIPPED
-    sync_requests.request_full(later)
+    with reading() as session:
+        due = sync_requests.due_to_be_polled(session, later)
+    assert calendar.id not in {one.id for one in due}
     (status,) = [one for one in sync_requests.status(team.actor) if one.calendar_id == calendar.id]
     assert (status.state, status.next_sync_at) == (sync_requests.SyncState.IDLE, None)
     assert "import it again" in status.push_note

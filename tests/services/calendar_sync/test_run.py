@@ -385,16 +385,22 @@ def test_clock_of_another_machine_is_ahead(fake: FakeProvider, team: Team) -> No
     assert sync_requests.sweep() == 0
 
 
-def test_nightly_listing_is_full(fake: FakeProvider, team: Team) -> None:
-    """The nightly job has calendars listed from the start, which finds events that no delta ever told."""
+def test_a_calendar_is_listed_in_full_at_its_time(fake: FakeProvider, team: Team) -> None:
+    """Once a day a reading lists everything, which finds events that no delta ever told; one that a person waits for
+    stays short, and the next one makes up for it."""
     fill(fake, 1)
     sync_requests.sync_calendar(team.calendar.id)
     fake.calendar(MAIN).events["silent"] = replace(
         fake.calendar(MAIN).events[next(iter(events(team)))], remote_id="silent"
     )
     fake.calendar(MAIN).changed["silent"] = 0
-    assert sync_requests.request_full() == 0
-    assert sync_requests.request_full(datetime.now(UTC) + timedelta(hours=23)) == 1
+    planned = row(team).full_due_at
+    assert planned is not None
+    assert timedelta(hours=12) <= planned - datetime.now(UTC) <= timedelta(hours=36)
+    change(team.calendar.id, full_due_at=datetime.now(UTC) - timedelta(seconds=1))
+    sync_requests.request(team.calendar.id)
+    assert not sync_requests.sync_calendar(team.calendar.id).full
+    assert sync_requests.poll(datetime.now(UTC) + timedelta(minutes=1, seconds=1)) == 1
     assert sync_requests.sync_calendar(team.calendar.id).full
     assert "silent" in events(team)
 

@@ -106,7 +106,7 @@ def poll(redis: Redis, now: datetime) -> tuple[int, list[str]]:
     """Let that time come; how many requests went out, and which jobs were done."""
     with transaction() as session:  # as if the last readings had been long before
         for row in session.exec(select(Calendar)):
-            row.synced_at = now - LATER
+            row.synced_at, row.reading_due_at = now - LATER, now
             session.add(row)
     metering.take()
     sync_requests.poll(now)

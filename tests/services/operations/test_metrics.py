@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -134,35 +135,36 @@ def lag() -> float:
     return float(oldest.rsplit(" ", 1)[1])
 
 
-def test_a_quiet_push_channel_makes_no_calendar_old(database: Database, redis_server: Redis) -> None:
-    """It vouches for what was read, until something is to be read, fails, or was not read for a day."""
+def test_a_calendar_lags_since_its_reading_was_due(database: Database, redis_server: Redis) -> None:
+    """Not before that, however long ago it was read; and at once where its channel does not vouch for it any more."""
     team, now = factories.team(), datetime.now(UTC)
     calendar, hour = team.calendar, timedelta(hours=1)
     calendar.synced_at = calendar.sync_started_at = now - 2 * hour
+    calendar.reading_due_at, calendar.relies_on_push = now + hour, True
     factories.save(calendar)
-    channel = Channel(calendar_id=calendar.id, secret="s", resource_id="r", expires_at=now + hour)
+    channel = Channel(
+        calendar_id=calendar.id, secret="s", resource_id="r", expires_at=now + hour, last_push_at=now - hour
+    )
     factories.save(channel)
     assert lag() == 0
-    calendar.sync_requested_at = now - hour
-    factories.save(calendar)
-    assert 3600 <= lag() < 3660
-    calendar.sync_started_at = now - hour / 2
-    factories.save(calendar)
-    assert lag() == 0
-    calendar.failures = 1
-    factories.save(calendar)
-    assert 7200 <= lag() < 7260
-    calendar.failures = 0
-    factories.save(calendar)
-    for silent in ({"resource_id": ""}, {"refusal": "not proven"}, {"expires_at": now}, {"stopped_at": now}):
+    distrusted: tuple[dict[str, Any], ...] = (
+        {"resource_id": ""},
+        {"refusal": "not proven"},
+        {"expires_at": now},
+        {"stopped_at": now},
+        {"suspected_at": now},
+        {"last_push_at": None},
+        {"last_message": 1},
+    )
+    for silent in distrusted:
         kept = {name: getattr(channel, name) for name in silent}
         factories.save(channel.sqlmodel_update(silent))
         assert 7200 <= lag() < 7260, silent
         factories.save(channel.sqlmodel_update(kept))
     assert lag() == 0
-    calendar.synced_at = now - 25 * hour
+    calendar.reading_due_at = now - hour
     factories.save(calendar)
-    assert lag() > 86_400
+    assert 3600 <= lag() < 3660
 
 
 def test_lag_and_states_by_provider(database: Database, redis_server: Redis) -> None:
