@@ -21,7 +21,6 @@ _MOMENTS = ("reading_due_at", "full_due_at", "changed_at", "viewed_at")
 def upgrade() -> None:
     for name in _MOMENTS:
         op.add_column("calendar", sa.Column(name, UtcDateTime(), nullable=True))
-    op.create_index("ix_calendar_reading_due_at", "calendar", ["reading_due_at"])
     op.add_column(
         "calendar", sa.Column("relies_on_push", sa.Boolean(), nullable=False, server_default=sa.false())
     )
@@ -31,6 +30,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("channel", "suspected_at")
-    op.drop_index("ix_calendar_reading_due_at", "calendar")
     for name in ("wish_seconds", "relies_on_push", *reversed(_MOMENTS)):
         op.drop_column("calendar", name)

@@ -1,10 +1,11 @@
 """When a calendar is read next by itself, and when it is listed in full.
 
 A calendar with a push channel that is relied on tells by itself that it changed; it is read once in hours all the
-same, because pushes can be lost. Any other is asked, the more often the later it last changed: a twelfth of the time for which it has
-not, so that one that changed within the hour is asked every few minutes and one that rests every hour. While somebody
-looks at it, or at times that depend on it, it is asked as often as may be. A published file says how often it wants to
-be asked (RFC 7986 §5.7, RFC 9111 §5.2.2.1); that is obeyed up to a point, since its owner's time is given away on it.
+same, because pushes can be lost. Any other is asked, the more often the later it last changed: a twelfth of the time
+for which it has not, so that one that changed within the hour is asked every few minutes and one that rests every hour.
+While somebody looks at it, or at times that depend on it, it is asked as often as may be. A published file says how
+often it wants to be asked (RFC 7986 §5.7, RFC 9111 §5.2.2.1); that is obeyed up to a point, since its owner's time is
+given away on it.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ class Calendar(SQLModel, table=True):
     removals_accepted: bool = False
     synced_at: datetime | None = when(nullable=True, index=True)
     full_synced_at: datetime | None = when(nullable=True)
-    reading_due_at: datetime | None = when(nullable=True, index=True)
+    reading_due_at: datetime | None = when(nullable=True)
     full_due_at: datetime | None = when(nullable=True)
     changed_at: datetime | None = when(nullable=True)
     viewed_at: datetime | None = when(nullable=True)
