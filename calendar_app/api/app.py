@@ -31,6 +31,7 @@ _ROUTERS = (
     "bookings",
     "orders",
     "deviations",
+    "webhooks",
     "security",
     "admin",
 )

@@ -25,6 +25,7 @@ class Entry:
 _START = "2031-03-03T10:00:00Z"
 _RESOLVE = {"how": "keep"}
 _EVENT = {"summary": "x", "start": _START, "end": "2031-03-03T11:00:00Z"}
+_WEBHOOK = {"url": "https://hooks.example/", "events": ["booking.created"]}
 _BOOKING = {"start": _START, "timezone": "Europe/Berlin", "name": "Eve", "email": "eve@example.org"}
 
 ENTRIES: dict[str, Entry] = {
@@ -136,4 +137,15 @@ ENTRIES: dict[str, Entry] = {
     "PATCH /workspaces/{workspace_id}": Entry(ADMIN, {}),
     "DELETE /workspaces/{workspace_id}/logo": Entry(ADMIN),
     "PUT /workspaces/{workspace_id}/logo": Entry(ADMIN),
+    "GET /webhooks": Entry(MANAGER),
+    "POST /webhooks": Entry(MANAGER, _WEBHOOK),
+    "DELETE /webhooks/{webhook_id}": Entry(MANAGER),
+    "GET /webhooks/{webhook_id}": Entry(MANAGER),
+    "PATCH /webhooks/{webhook_id}": Entry(MANAGER, {"description": "Mine"}),
+    "GET /webhooks/{webhook_id}/deliveries": Entry(MANAGER),
+    "GET /webhooks/{webhook_id}/deliveries/{delivery_id}": Entry(MANAGER),
+    "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/replay": Entry(MANAGER),
+    "POST /webhooks/{webhook_id}/replay": Entry(MANAGER, {"since": _START}),
+    "POST /webhooks/{webhook_id}/secret": Entry(MANAGER),
+    "POST /webhooks/{webhook_id}/test": Entry(MANAGER),
 }

@@ -29,8 +29,10 @@ from calendar_app.db.tables import (
     Person,
     Schedule,
 )
+from calendar_app.domain.webhook import DeliveryState, WebhookEvent
 from calendar_app.services.accounts import authentication
 from calendar_app.services.common.permissions import Role
+from calendar_app.services.webhooks import messages, subscriptions
 from tests.attacks.access import ADMIN, ENTRIES, MANAGER, OWN, PUBLIC, STAFF, Entry
 from tests.support import factories
 from tests.support.databases import Database
@@ -112,6 +114,7 @@ def victim(fake: FakeProvider) -> Victim:
         "session_id": _session(person),
     }
     ids = {name: str(factories.save(row).id) for name, row in rows.items()}  # type: ignore[attr-defined]
+    ids |= _webhook(place)
     with reading() as session:
         schedule = session.exec(select(Schedule).where(Schedule.person_id == person.id)).one()
     ids |= {
@@ -126,6 +129,16 @@ def victim(fake: FakeProvider) -> Victim:
         "secret": "made-up-secret",
     }
     return Victim(place, ids)
+
+
+def _webhook(place: Place) -> dict[str, str]:
+    url = "https://hooks.example/"
+    made = subscriptions.create(place.owner, url, ["booking.created"], MARK)
+    message = messages.new_message(
+        place.workspace.id, WebhookEvent.BOOKING_CREATED, new_id(), {"name": MARK}, datetime.now(UTC)
+    )
+    sent = messages.delivery_of(factories.save(message), made.id, DeliveryState.FAILED)
+    return {"webhook_id": made.id, "delivery_id": factories.save(sent).id}
 
 
 def _order() -> dict[str, Any]:
