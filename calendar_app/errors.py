@@ -11,6 +11,8 @@
     │   └── StateChanged             409  compare-and-swap lost: somebody else was first
     ├── StateInvalid                 400  OAuth ``state`` missing, foreign, expired or used
     ├── ConsentDenied                400  the person pressed "Deny"
+    ├── UnsupportedMediaType         415  the body is of a kind that the operation does not take
+    ├── VersionMismatch              412  ``If-Match`` names a version that is not the present one
     ├── TooManyRequests              429  we limit the caller
     ├── ProviderNotConfigured        503  the operator has set no credentials for this provider
     └── ProviderError                     a calendar provider answered with an error, or not at all
@@ -101,6 +103,22 @@ class StateInvalid(AlmanacError):
 
 class ConsentDenied(AlmanacError):
     code, status, title = "consent_denied", 400, "Access was not granted"
+
+
+class UnsupportedMediaType(AlmanacError):
+    """``accepted``: the media types that would do."""
+
+    code, status, title = "unsupported_media_type", 415, "The body is of a kind that is not taken here"
+
+    def __init__(self, detail: str | None = None, *, accepted: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.accepted = accepted
+
+
+class VersionMismatch(AlmanacError):
+    """The caller's ``If-Match`` (RFC 9110 section 13.1.1) does not hold."""
+
+    code, status, title = "version_mismatch", 412, "This was changed since you read it"
 
 
 class TooManyRequests(AlmanacError):

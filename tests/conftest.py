@@ -30,6 +30,7 @@ from calendar_app.services.common import rate_limits, viewers
 from calendar_app.services.operations import health
 from calendar_app.settings import Settings, get_settings
 from tests.support import databases, servers, web
+from tests.support.api_document import verify
 from tests.support.clock import Clock
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider
@@ -203,6 +204,7 @@ def _api_url() -> Iterator[str]:
 
 @pytest.fixture
 def api(_api_url: str, settings: Settings) -> Iterator[httpx.Client]:
-    """A client of the HTTP API without credentials; it follows no redirects. Ask for ``database`` besides."""
-    with httpx.Client(base_url=_api_url, timeout=30) as client:
+    """A client of the HTTP API without credentials; it follows no redirects, and holds every answer against the OpenAPI
+    document. Ask for ``database`` besides."""
+    with httpx.Client(base_url=_api_url, timeout=30, event_hooks={"response": [verify]}) as client:
         yield client

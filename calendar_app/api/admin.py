@@ -5,17 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.deps import CurrentActor
-from calendar_app.api.fields import Key, Words
+from calendar_app.api.fields import Body, Flag, Key, Words
+from calendar_app.api.paging import After, Limit, at, cut
+from calendar_app.api.routing import Router
 from calendar_app.services.common import audit_log
 from calendar_app.services.common.audit_log import AuditPage
 from calendar_app.services.operations import dashboard as operations_dashboard
 from calendar_app.services.operations.dashboard import ChannelState, ConnectionState, FailedItem, Retried
 
-router = APIRouter(tags=["operations"])
+router = Router(tags=["operations"])
 
 
 class ConnectionStates(BaseModel):
@@ -78,29 +80,36 @@ class JobsOut(BaseModel):
     last_done: dict[str, datetime]
 
 
-class RetryIn(BaseModel):
+class RetryIn(Body):
     """Ids of dead letters, or ``all``."""
 
-    model_config = ConfigDict(extra="forbid")
-
     ids: list[Key] | None = Field(default=None, max_length=500)
-    all: bool = False
+    all: Flag = False
 
 
 @router.get("/admin/connections")
-def list_connections(actor: CurrentActor) -> ConnectionStates:
+def list_connection_states(actor: CurrentActor, limit: Limit = 100, after: After = None) -> ConnectionStates:
     """Every connection with its token and errors; admins and owners."""
-    return ConnectionStates(items=operations_dashboard.connections(actor))
+    found = operations_dashboard.connections(actor)
+    items, more = cut(
+        found,
+        limit,
+        after,
+        lambda one: (operations_dashboard.urgency(one), at(one.connection.created_at), one.connection.id),
+    )
+    return ConnectionStates(items=items, next=more)
 
 
 @router.get("/admin/channels")
-def list_channels(actor: CurrentActor) -> ChannelStates:
+def list_push_channels(actor: CurrentActor, limit: Limit = 100, after: After = None) -> ChannelStates:
     """Push channels; admins and owners."""
-    return ChannelStates(items=operations_dashboard.channels(actor))
+    found = operations_dashboard.channels(actor)
+    items, more = cut(found, limit, after, lambda one: (at(one.expires_at), one.id))
+    return ChannelStates(items=items, next=more)
 
 
 @router.get("/admin/jobs")
-def show_jobs(actor: CurrentActor) -> JobsOut:
+def get_jobs(actor: CurrentActor) -> JobsOut:
     """Queues and workers of the whole installation; operators."""
     state = operations_dashboard.jobs(actor)
     return JobsOut(
@@ -112,9 +121,11 @@ def show_jobs(actor: CurrentActor) -> JobsOut:
 
 
 @router.get("/admin/dead-letters")
-def list_dead_letters(actor: CurrentActor) -> DeadLetters:
+def list_dead_letters(actor: CurrentActor, limit: Limit = 100, after: After = None) -> DeadLetters:
     """Calendar writes and letters that gave up, and for operators failed jobs; admins and owners."""
-    return DeadLetters(items=operations_dashboard.failed_items(actor))
+    found = operations_dashboard.failed_items(actor)
+    items, more = cut(found, limit, after, lambda one: (at(one.at), one.id), newest_first=True)
+    return DeadLetters(items=items, next=more)
 
 
 @router.post("/admin/dead-letters/retry")

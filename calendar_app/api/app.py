@@ -10,10 +10,11 @@ import importlib
 import importlib.util
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 
-from calendar_app.api import auth, docs, health, problems
+from calendar_app.api import auth, docs, document, health, problems
 from calendar_app.api.cors import Cors
-from calendar_app.api.middleware import STALL_S, BodyLimit, Meter, NoStore, RequestId, StalledBody
+from calendar_app.api.middleware import STALL_S, BodyLimit, HeadAsGet, Meter, NoStore, RequestId, StalledBody
 
 PREFIX = "/api/v1"
 _ROUTERS = (
@@ -27,7 +28,10 @@ _ROUTERS = (
     "appointments",
     "hooks",
     "feeds",
-    "scheduling",
+    "schedules",
+    "event_types",
+    "booking_links",
+    "slots",
     "bookings",
     "orders",
     "deviations",
@@ -56,17 +60,21 @@ def create_v1() -> FastAPI:
     v1 = FastAPI(
         title="Almanac",
         version="1",
-        description="Connected calendars, real availability, and bookings that cannot collide.",
         openapi_url="/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
-    problems.install(v1)
-    for router in _routers():
+    routers = _routers()
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    problems.install(v1, routes)
+    document.install(v1, routes)
+    for router in routers:
         v1.include_router(router)
     docs.add_docs(v1)
 
+    v1.add_middleware(HeadAsGet)
     v1.add_middleware(NoStore)
     v1.add_middleware(Cors)
     return v1

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
-from calendar_app.api.fields import Key
+from calendar_app.api.fields import Body, Key
+from calendar_app.api.paging import After, Limit, cut
+from calendar_app.api.routing import Router
 from calendar_app.services.events import provider_bookings
 
-router = APIRouter(tags=["calendars"])
+router = Router(tags=["calendars"])
 
 
 class AppointmentTypeOut(BaseModel):
@@ -32,19 +34,20 @@ class AppointmentTypeList(BaseModel):
     next: str | None = None
 
 
-class CancellationIn(BaseModel):
+class CancellationIn(Body):
     """``reason`` is told to those who take part."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: str = ""
 
 
 @router.get("/calendars/{calendar_id}/appointment-types")
-def appointment_types(calendar_id: Key, actor: CurrentActor) -> AppointmentTypeList:
+def list_appointment_types(
+    calendar_id: Key, actor: CurrentActor, limit: Limit = 100, after: After = None
+) -> AppointmentTypeList:
     """What customers can book at the calendar's provider: 422 `no_appointments` where it takes no bookings itself."""
     found = provider_bookings.types(actor, calendar_id)
-    return AppointmentTypeList(items=[AppointmentTypeOut.model_validate(one) for one in found])
+    items, more = cut(found, limit, after, lambda one: (one.name, one.remote_id))
+    return AppointmentTypeList(items=[AppointmentTypeOut.model_validate(one) for one in items], next=more)
 
 
 @router.post("/events/{event_id}/cancel", status_code=204, response_class=Response)

@@ -15,6 +15,8 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
 from calendar_app.api.deps import CurrentIdentity, client_address, require_same_origin
+from calendar_app.api.fields import Body
+from calendar_app.api.routing import Router
 from calendar_app.errors import AlmanacError
 from calendar_app.services.accounts import authentication, trusted_devices
 from calendar_app.services.accounts.authentication import SESSION_COOKIE, SESSION_LIFE, SignedIn
@@ -23,13 +25,13 @@ from calendar_app.services.workspaces import team
 from calendar_app.settings import current_settings
 
 forms = APIRouter(prefix="/auth", include_in_schema=False)
-router = APIRouter(tags=["people"])
+router = Router(tags=["people"])
 
 HOME = "/dashboard"
 _Text = Annotated[str, Form()]
 
 
-class Credentials(BaseModel):
+class Credentials(Body):
     """What a person signs in with."""
 
     email: str = Field(max_length=320)
@@ -127,7 +129,7 @@ def sign_out(request: Request) -> Response:
 
 
 @router.post("/auth/token")
-def token(request: Request, credentials: Credentials) -> Token:
+def create_access_token(request: Request, credentials: Credentials) -> Token:
     """A bearer token for this API; rate limited."""
     made, life = authentication.issue_api_token(
         credentials.email, credentials.password, client=client_address(request)
@@ -136,7 +138,7 @@ def token(request: Request, credentials: Credentials) -> Token:
 
 
 @router.get("/me")
-def me(identity: CurrentIdentity) -> Me:
+def get_me(identity: CurrentIdentity) -> Me:
     """Who you are, and where you are what."""
     return Me(
         id=identity.person_id,

@@ -10,13 +10,15 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Query, Request, Response
+from pydantic import BaseModel, Field
 
 from calendar_app.api.cors import check_site
 from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
-from calendar_app.api.fields import Instant, Key, Words
+from calendar_app.api.fields import Body, Instant, Key, Whole, Words
 from calendar_app.api.idempotency import Idempotent, Keep
+from calendar_app.api.paging import After, Limit, at, cut
+from calendar_app.api.routing import Router
 from calendar_app.domain.booking_form import GivenDetails
 from calendar_app.domain.intake import CAMPAIGN_LENGTH
 from calendar_app.errors import NotFound, NotSignedIn
@@ -27,22 +29,18 @@ from calendar_app.services.bookings import reschedule as booking_reschedule
 from calendar_app.services.bookings.queries import BookingView
 from calendar_app.services.common.permissions import Actor, Role
 
-router = APIRouter(tags=["bookings"])
+router = Router(tags=["bookings"])
 
 Token = Annotated[str | None, Query(description="The token of the booking's manage link", max_length=4_000)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class HoldIn(_Body):
+class HoldIn(Body):
     """``replaces``: an earlier hold of yours that is dropped in the same step."""
 
     event_type_id: Key
     start: Instant
     timezone: str = "UTC"
-    duration: int | None = None
+    duration: Whole | None = None
     replaces: Key | None = None
 
 
@@ -56,7 +54,7 @@ class HoldOut(BaseModel):
     expires_at: datetime
 
 
-class CampaignIn(_Body):
+class CampaignIn(Body):
     """Where the customer came from, as links of campaigns say it."""
 
     utm_source: str = Field(default="", max_length=CAMPAIGN_LENGTH)
@@ -66,22 +64,22 @@ class CampaignIn(_Body):
     utm_content: str = Field(default="", max_length=CAMPAIGN_LENGTH)
 
 
-class BookerIn(_Body):
+class BookerIn(Body):
     name: str
     email: str
 
 
-class DetailsIn(_Body):
+class DetailsIn(Body):
     """``meeting_place``: the id of one of the event type's, needed where there are several. ``guests``: e-mail
     addresses. ``booked_by``: who books, where that is not the customer. ``phone``: with its country."""
 
     meeting_place: Key = ""
     phone: str = ""
-    guests: list[str] = []
+    guests: list[str] = Field(default=[])
     booked_by: BookerIn | None = None
     notes: str = ""
 
-    def given(self) -> GivenDetails:
+    def details(self) -> GivenDetails:
         """What it says besides name, e-mail and answers."""
         return GivenDetails(
             meeting_place=self.meeting_place,
@@ -107,17 +105,17 @@ class BookingIn(DetailsIn):
     language: Key = ""
     name: str
     email: str
-    answers: dict[str, Any] = {}
+    answers: dict[str, Any] = Field(default={})
     campaign: CampaignIn | None = None
-    duration: int | None = None
+    duration: Whole | None = None
     hold_id: Key | None = None
 
 
-class ReasonIn(_Body):
+class ReasonIn(Body):
     reason: str = ""
 
 
-class RescheduleIn(_Body):
+class RescheduleIn(Body):
     """``reason``: what is said about it, at most 1,000 characters."""
 
     start: Instant
@@ -125,7 +123,7 @@ class RescheduleIn(_Body):
     reason: str = ""
 
 
-class HostOut(BaseModel):
+class BookingHostOut(BaseModel):
     id: str
     name: str
 
@@ -146,7 +144,7 @@ class ReceiptOut(BaseModel):
     html_link: str
 
 
-class PlaceOut(BaseModel):
+class BookingPlaceOut(BaseModel):
     """Where a booking takes place. ``where``: the address, link or phone number, which customers are told while the
     booking stands."""
 
@@ -174,14 +172,14 @@ class BookingOut(BaseModel):
     answers: dict[str, Any]
     campaign: dict[str, str]
     location: str
-    place: PlaceOut
+    place: BookingPlaceOut
     phone: str
     guests: list[str]
     booked_by_name: str
     booked_by_email: str
     notes: str
     color: str
-    hosts: list[HostOut]
+    hosts: list[BookingHostOut]
     manage_url: str
     calendar_event_id: dict[str, str]
     sync: list[ReceiptOut]
@@ -206,10 +204,16 @@ class BookingList(BaseModel):
 
 
 class HistoryOut(BaseModel):
+    id: str
     at: datetime
     who: str
     action: str
     detail: dict[str, Any]
+
+
+class HistoryList(BaseModel):
+    items: list[HistoryOut]
+    next: str | None = None
 
 
 @router.post("/holds", status_code=201, response_model=HoldOut)
@@ -253,7 +257,7 @@ def create_booking(
             body.name,
             body.email,
             body.answers,
-            given=body.given(),
+            given=body.details(),
             duration=body.duration,
             hold_id=body.hold_id,
             actor=actor,
@@ -297,7 +301,7 @@ def list_bookings(
 
 
 @router.get("/bookings/{booking_id}.ics", response_class=Response)
-def booking_ics(booking_id: Key, actor: OptionalActor, token: Token = None) -> Response:
+def get_booking_ics(booking_id: Key, actor: OptionalActor, token: Token = None) -> Response:
     """The booking as an iCalendar file, with what its reader may know."""
     view = _read(booking_id, actor, token)
     reader = actor.role if token is None and actor is not None else Role.CUSTOMER
@@ -315,25 +319,29 @@ def get_booking(booking_id: Key, actor: OptionalActor, links: MayChange, token: 
 
 
 @router.get("/bookings/{booking_id}/history")
-def booking_history(booking_id: Key, actor: CurrentActor) -> list[HistoryOut]:
+def list_booking_history(
+    booking_id: Key, actor: CurrentActor, limit: Limit = 100, after: After = None
+) -> HistoryList:
     """Who did what to the booking, oldest first."""
-    return [HistoryOut(**asdict(entry)) for entry in booking_queries.history(actor, booking_id)]
+    found = booking_queries.history(actor, booking_id)
+    items, more = cut(found, limit, after, lambda entry: (at(entry.at), entry.id))
+    return HistoryList(items=[HistoryOut(**asdict(entry)) for entry in items], next=more)
 
 
 @router.post("/bookings/{booking_id}/confirm")
-def confirm(booking_id: Key, actor: CurrentActor) -> BookingOut:
+def confirm_booking(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Approve a pending booking."""
     return BookingOut.of(transitions.confirm(actor, booking_id))
 
 
 @router.post("/bookings/{booking_id}/decline")
-def decline(booking_id: Key, actor: CurrentActor, body: ReasonIn | None = None) -> BookingOut:
+def decline_booking(booking_id: Key, actor: CurrentActor, body: ReasonIn | None = None) -> BookingOut:
     """Refuse a pending booking."""
     return BookingOut.of(transitions.decline(actor, booking_id, body.reason if body else ""))
 
 
 @router.post("/bookings/{booking_id}/cancel")
-def cancel(
+def cancel_booking(
     booking_id: Key, actor: OptionalActor, body: ReasonIn | None = None, token: Token = None
 ) -> BookingOut:
     """Cancel; doing it again changes nothing. Customers are bound by the event type's notice."""
@@ -345,7 +353,9 @@ def cancel(
 
 
 @router.post("/bookings/{booking_id}/reschedule")
-def reschedule(booking_id: Key, actor: OptionalActor, body: RescheduleIn, token: Token = None) -> BookingOut:
+def reschedule_booking(
+    booking_id: Key, actor: OptionalActor, body: RescheduleIn, token: Token = None
+) -> BookingOut:
     """Move to another time with the same hosts and length. Customers only to what is offered."""
     if token is not None:
         _same(booking_id, token)
@@ -360,13 +370,13 @@ def reschedule(booking_id: Key, actor: OptionalActor, body: RescheduleIn, token:
 
 
 @router.post("/bookings/{booking_id}/no-show")
-def no_show(booking_id: Key, actor: CurrentActor) -> BookingOut:
+def mark_no_show(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Mark that the customer did not come."""
     return BookingOut.of(transitions.no_show(actor, booking_id))
 
 
 @router.post("/bookings/{booking_id}/sync/retry")
-def retry_sync(booking_id: Key, actor: CurrentActor) -> BookingOut:
+def retry_booking_sync(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Take failed calendar writes up again."""
     return BookingOut.of(transitions.retry_sync(actor, booking_id))
 

@@ -6,12 +6,14 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, File, Form, Query, Response, UploadFile
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import File, Form, Query, Response, UploadFile
+from pydantic import BaseModel, Field
 
 from calendar_app.api.deps import CurrentActor
-from calendar_app.api.fields import Instant, Key
+from calendar_app.api.fields import Body, Flag, Instant, Key
 from calendar_app.api.idempotency import Idempotent
+from calendar_app.api.paging import After, Limit, cut
+from calendar_app.api.routing import Router
 from calendar_app.services.calendar_sync import calendar_use, ics_import
 from calendar_app.services.connections import calendars
 from calendar_app.services.connections.calendar_time_zones import ZoneSource
@@ -19,7 +21,7 @@ from calendar_app.services.connections.calendars import CalendarView
 from calendar_app.services.connections.queries import title
 from calendar_app.services.events import commands as event_commands
 
-router = APIRouter(prefix="/calendars", tags=["calendars"])
+router = Router(prefix="/calendars", tags=["calendars"])
 
 
 class ProviderDetails(BaseModel):
@@ -112,36 +114,30 @@ class CalendarList(BaseModel):
     next: str | None = None
 
 
-class CalendarIn(BaseModel):
+class CalendarIn(Body):
     """What to change; what is left out stays.
 
     A ``timezone`` is set for this calendar; ``null`` goes back to the provider's, or the owner's where it names none.
     ``timezone_source`` alone picks one of the two.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    checks_conflicts: bool | None = None
-    receives_bookings: bool | None = None
-    shown_on_dashboard: bool | None = None
+    checks_conflicts: Flag | None = None
+    receives_bookings: Flag | None = None
+    shown_on_dashboard: Flag | None = None
     stale_policy: Literal["keep", "close", "approve", "ignore"] | None = None
     timezone: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     timezone_source: ZoneSource | None = None
 
 
-class AttendeeIn(BaseModel):
+class AttendeeIn(Body):
     """A guest; an address alone will do in place of this object."""
-
-    model_config = ConfigDict(extra="forbid")
 
     email: str
     name: str = ""
 
 
-class EventIn(BaseModel):
+class EventIn(Body):
     """A new event. ``timezone`` is the zone it is shown in, the calendar's by default; nobody is sent an invitation."""
-
-    model_config = ConfigDict(extra="forbid")
 
     summary: str
     start: Instant
@@ -149,7 +145,7 @@ class EventIn(BaseModel):
     description: str = ""
     location: str = ""
     timezone: str | None = None
-    attendees: list[AttendeeIn | str] = []
+    attendees: list[AttendeeIn | str] = Field(default=[])
 
 
 class AttendeeOut(BaseModel):
@@ -179,10 +175,18 @@ class CreatedEventOut(BaseModel):
 
 
 @router.get("")
-def list_calendars(actor: CurrentActor, connection_id: Annotated[str | None, Query()] = None) -> CalendarList:
+def list_calendars(
+    actor: CurrentActor,
+    connection_id: Key | None = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> CalendarList:
     """Your calendars; for managers, everybody's."""
     found = calendars.list_calendars(actor, connection_id=connection_id)
-    return CalendarList(items=[CalendarOut.of(view) for view in found])
+    items, more = cut(
+        found, limit, after, lambda one: (one.connection_id, not one.is_primary, one.name, one.id)
+    )
+    return CalendarList(items=[CalendarOut.of(view) for view in items], next=more)
 
 
 @router.get("/{calendar_id}")

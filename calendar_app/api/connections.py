@@ -10,14 +10,16 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
 from calendar_app.api.calendars import CalendarOut
 from calendar_app.api.deps import Caller, CurrentActor, CurrentCaller, OptionalCaller
-from calendar_app.api.fields import Key
+from calendar_app.api.fields import Body, Key
+from calendar_app.api.paging import After, Limit, at, cut
+from calendar_app.api.routing import Router
 from calendar_app.errors import AlmanacError
 from calendar_app.services.connection_lifecycle import administrator_consent, own_addresses
 from calendar_app.services.connection_lifecycle import check as connection_check
@@ -36,7 +38,7 @@ from calendar_app.services.connections import queries as connection_queries
 from calendar_app.services.connections.queries import ConnectionView, ProviderStatus
 from calendar_app.settings import current_settings, get_settings
 
-router = APIRouter(prefix="/connections", tags=["connections"])
+router = Router(prefix="/connections", tags=["connections"])
 
 BINDING_COOKIE = "almanac_connect"
 _PATH = "/api/v1/connections"
@@ -51,7 +53,7 @@ Returned = Annotated[str | None, Query(), AfterValidator(_bounded)]
 """A part of the provider's answer. One that is too long is none, so that a person reads a sentence on a page."""
 
 
-class StartIn(BaseModel):
+class StartIn(Body):
     """Where to go afterwards (a path of this site), and which connection to bring back, if any."""
 
     next: str = Field(default="/settings/calendars", max_length=500)
@@ -81,7 +83,7 @@ class ConnectedOut(BaseModel):
     missing_features: list[str]
 
 
-class CalDavIn(BaseModel):
+class CalDavIn(Body):
     """A CalDAV account. `url` is the server's address; without it, `email` finds the server (RFC 6764). `username` is
     the e-mail address where it is left out, `password` an app password where the server has them."""
 
@@ -116,7 +118,7 @@ def connect_caldav(body: CalDavIn, actor: CurrentActor, response: Response) -> C
     return _connected(result)
 
 
-class LinkIn(BaseModel):
+class LinkIn(Body):
     """A published calendar (.ics). `webcal:` addresses will do; `name` is what you call it, its own by default."""
 
     url: str = Field(min_length=1, max_length=2000)
@@ -135,7 +137,7 @@ def connect_ics(body: LinkIn, actor: CurrentActor, response: Response) -> Connec
 
 
 @router.post("/{provider}/start")
-def start(
+def start_connection(
     provider: Key, actor: CurrentActor, caller: CurrentCaller, response: Response, body: StartIn | None = None
 ) -> StartOut:
     """Begin to connect an account: send the browser to the address within ten minutes."""
@@ -159,9 +161,12 @@ def start(
 
 
 @router.get(
-    "/{provider}/callback", response_model=ConnectedOut, responses={303: {"description": "To the app"}}
+    "/{provider}/callback",
+    response_model=ConnectedOut,
+    responses={303: {"description": "To the app"}},
+    openapi_extra={"x-any-query": True},
 )
-def callback(
+def finish_connection(
     provider: str,
     request: Request,
     caller: OptionalCaller,
@@ -202,22 +207,24 @@ def callback(
 
 
 @router.post("/{provider}/administrator-link", status_code=201)
-def administrator_link(provider: Key, actor: CurrentActor, response: Response) -> AdministratorLink:
+def create_administrator_link(provider: Key, actor: CurrentActor, response: Response) -> AdministratorLink:
     """An address where the administrator of your organization allows the use of calendars for everybody there."""
     response.headers["Cache-Control"] = "no-store"
     return administrator_consent.administrator_link(actor, provider)
 
 
 @router.get("/{provider}/status")
-def provider_status(provider: Key, actor: CurrentActor) -> ProviderStatus:
+def get_provider_status(provider: Key, actor: CurrentActor) -> ProviderStatus:
     """Whether you have accounts connected at a provider, and which."""
     return connection_queries.provider_status(actor, provider)
 
 
 @router.get("")
-def list_connections(actor: CurrentActor) -> ConnectionList:
+def list_connections(actor: CurrentActor, limit: Limit = 100, after: After = None) -> ConnectionList:
     """Your connections; for managers, everybody's."""
-    return ConnectionList(items=connection_queries.list_connections(actor))
+    found = connection_queries.list_connections(actor)
+    items, more = cut(found, limit, after, lambda one: (at(one.created_at), one.id))
+    return ConnectionList(items=items, next=more)
 
 
 @router.get("/{connection_id}")
@@ -226,14 +233,14 @@ def get_connection(connection_id: Key, actor: CurrentActor) -> ConnectionView:
     return connection_queries.get_connection(actor, connection_id)
 
 
-class ConnectionIn(BaseModel):
+class ConnectionIn(Body):
     """What can be changed of a connection: `addresses`, all e-mail addresses of its owner at a CalDAV server."""
 
     addresses: list[Annotated[str, Field(max_length=320)]] = Field(max_length=own_addresses.MOST)
 
 
 @router.patch("/{connection_id}")
-def change_connection(connection_id: Key, actor: CurrentActor, body: ConnectionIn) -> ConnectionView:
+def update_connection(connection_id: Key, actor: CurrentActor, body: ConnectionIn) -> ConnectionView:
     """Say by which addresses invitations reach the owner, so that those they declined free their time. The server's own
     are known anyway. The calendars are read anew."""
     own_addresses.change(actor, connection_id, body.addresses)
@@ -241,25 +248,25 @@ def change_connection(connection_id: Key, actor: CurrentActor, body: ConnectionI
 
 
 @router.get("/{connection_id}/disconnect-preview")
-def disconnect_preview(connection_id: Key, actor: CurrentActor) -> DisconnectPreview:
+def preview_disconnect(connection_id: Key, actor: CurrentActor) -> DisconnectPreview:
     """Which future bookings live in its calendars, and where they could go."""
     return connection_disconnect.disconnect_preview(actor, connection_id)
 
 
 @router.post("/{connection_id}/refresh")
-def refresh(connection_id: Key, actor: CurrentActor) -> ConnectionView:
+def refresh_connection(connection_id: Key, actor: CurrentActor) -> ConnectionView:
     """Get a new token and list the calendars again."""
     return connection_check.refresh(actor, connection_id)
 
 
 @router.post("/{connection_id}/test")
-def test(connection_id: Key, actor: CurrentActor) -> TestResult:
+def test_connection(connection_id: Key, actor: CurrentActor) -> TestResult:
     """Ask the provider something now."""
     return connection_check.test(actor, connection_id)
 
 
 @router.get("/{connection_id}/disconnection")
-def disconnection(connection_id: Key, actor: CurrentActor) -> DisconnectionView:
+def get_disconnection(connection_id: Key, actor: CurrentActor) -> DisconnectionView:
     """How far the latest disconnection of the connection is."""
     return connection_disconnect.disconnection(actor, connection_id)
 

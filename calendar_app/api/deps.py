@@ -30,9 +30,16 @@ from calendar_app.settings import current_settings
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
-_bearer = HTTPBearer(auto_error=False, description="An API token from `POST /auth/token`.")
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="ApiToken",
+    description="An API token, from `POST /tokens` or `POST /auth/token`.",
+)
 _cookie = APIKeyCookie(
-    name=authentication.SESSION_COOKIE, auto_error=False, description="The session of a signed-in browser."
+    name=authentication.SESSION_COOKIE,
+    scheme_name="SessionCookie",
+    auto_error=False,
+    description="The session of a signed-in browser.",
 )
 _customer = APIKeyCookie(
     name=customers.COOKIE,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from calendar_app.api.deps import CurrentActor
-from calendar_app.api.fields import Key
+from calendar_app.api.fields import Body, Key
+from calendar_app.api.paging import After, Limit, at, cut
+from calendar_app.api.routing import Router
 from calendar_app.services.external_changes import drift_report as drift
 from calendar_app.services.external_changes import queries as external_change_queries
 from calendar_app.services.external_changes import resolve as external_change_resolve
-from calendar_app.services.external_changes.drift_report import DriftReport
+from calendar_app.services.external_changes.drift_report import UnreadAccount
 from calendar_app.services.external_changes.queries import DeviationView
 
-router = APIRouter(tags=["deviations"])
+router = Router(tags=["deviations"])
 
 
 class DeviationList(BaseModel):
@@ -25,12 +27,21 @@ class DeviationList(BaseModel):
     next: str | None = None
 
 
-class ResolveIn(BaseModel):
+class DriftOut(BaseModel):
+    """What is open, oldest first; when calendars were last held against bookings, how many events were `checked`, and
+    which accounts could not be read."""
+
+    items: list[DeviationView]
+    next: str | None = None
+    checked_at: datetime | None
+    checked: int
+    unread: list[UnreadAccount]
+
+
+class ResolveIn(Body):
     """`follow`: the booking takes the calendar's time, or is cancelled; `restore`: the calendar is put back; `keep`:
     both stay as they are. Of an orphaned event, `take_in`: a booking is made of it, `remove`: it goes. Each deviation
     names its `choices`."""
-
-    model_config = ConfigDict(extra="forbid")
 
     how: Literal["follow", "restore", "keep", "take_in", "remove"]
 
@@ -41,10 +52,8 @@ class DriftStarted(BaseModel):
     connections: int
 
 
-class RuleBody(BaseModel):
+class RuleBody(Body):
     """What follows when somebody changes a booking's event at the provider."""
-
-    model_config = ConfigDict(extra="forbid")
 
     outside_moves: Literal["flag", "reschedule", "restore"] | None = Field(
         default=None, description="`reschedule`: the booking follows; `restore`: the event is put back"
@@ -60,46 +69,63 @@ class RuleOut(BaseModel):
 
 
 @router.get("/deviations")
-def list_deviations(actor: CurrentActor, booking_id: Key | None = None) -> DeviationList:
+def list_deviations(
+    actor: CurrentActor, booking_id: Key | None = None, limit: Limit = 100, after: After = None
+) -> DeviationList:
     """Bookings and calendars that do not say the same: of your bookings, for managers all."""
     if booking_id is not None:
-        return DeviationList(items=external_change_queries.of_booking(actor, booking_id))
-    return DeviationList(items=external_change_queries.listed(actor))
+        found = external_change_queries.of_booking(actor, booking_id)
+    else:
+        found = external_change_queries.listed(actor)
+    items, more = cut(found, limit, after, _place)
+    return DeviationList(items=items, next=more)
 
 
 @router.post("/deviations/{deviation_id}/resolve")
-def resolve(deviation_id: Key, body: ResolveIn, actor: CurrentActor) -> DeviationView:
+def resolve_deviation(deviation_id: Key, body: ResolveIn, actor: CurrentActor) -> DeviationView:
     """Settle one by hand."""
     return external_change_resolve.resolve(actor, deviation_id, body.how)
 
 
 @router.get("/admin/drift")
-def drift_report(actor: CurrentActor) -> DriftReport:
+def get_drift_report(actor: CurrentActor, limit: Limit = 100, after: After = None) -> DriftOut:
     """The drift report: what is open, and when calendars were last held against bookings."""
-    return drift.report(actor)
+    found = drift.report(actor)
+    items, more = cut(found.items, limit, after, _place)
+    return DriftOut(
+        items=items,
+        next=more,
+        checked_at=found.checked_at,
+        checked=found.checked,
+        unread=list(found.unread),
+    )
 
 
 @router.post("/admin/drift/run", status_code=202)
-def drift_run(actor: CurrentActor) -> DriftStarted:
+def start_drift_run(actor: CurrentActor) -> DriftStarted:
     """Ask the providers for every event that should stand; what is found joins the report as it comes."""
     return DriftStarted(connections=drift.run(actor))
 
 
 @router.post("/admin/drift/{deviation_id}")
-def drift_fix(deviation_id: Key, body: ResolveIn, actor: CurrentActor) -> DeviationView:
+def resolve_drift(deviation_id: Key, body: ResolveIn, actor: CurrentActor) -> DeviationView:
     """Settle one of the report."""
     return drift.fix(actor, deviation_id, body.how)
 
 
 @router.get("/workspace")
-def get_rule(actor: CurrentActor) -> RuleOut:
+def get_workspace_rule(actor: CurrentActor) -> RuleOut:
     """The workspace's rule for changes at providers."""
     found = external_change_resolve.policy(actor)
     return RuleOut(outside_moves=found.moves, outside_deletes=found.deletes)
 
 
 @router.patch("/workspace")
-def change_rule(body: RuleBody, actor: CurrentActor) -> RuleOut:
+def update_workspace_rule(body: RuleBody, actor: CurrentActor) -> RuleOut:
     """Change it; what is left out stays. For admins and the owner."""
     found = external_change_resolve.set_policy(actor, moves=body.outside_moves, deletes=body.outside_deletes)
     return RuleOut(outside_moves=found.moves, outside_deletes=found.deletes)
+
+
+def _place(one: DeviationView) -> tuple[int, str]:
+    return at(one.found_at), one.id

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Instant, Key
+from calendar_app.api.paging import After
+from calendar_app.api.routing import Router
 from calendar_app.clock import utc_now
 from calendar_app.services.events import queries as event_queries
 
-router = APIRouter(prefix="/events", tags=["events"])
+router = Router(prefix="/events", tags=["events"])
 
 
 class EventOut(BaseModel):
@@ -64,15 +66,16 @@ class EventList(BaseModel):
 
 
 @router.get("/upcoming")
-def upcoming_events(
+def list_upcoming_events(
     actor: CurrentActor,
     limit: Annotated[int, Query(ge=1, le=event_queries.MOST)] = 10,
     days: Annotated[int, Query(ge=1, le=366)] = 7,
+    after: After = None,
 ) -> EventList:
     """What goes on now and comes next."""
-    return EventList(
-        items=[EventOut.model_validate(one) for one in event_queries.upcoming(actor, limit=limit, days=days)]
-    )
+    now = utc_now()
+    page = event_queries.between(actor, now, now + timedelta(days=days), limit=limit, after=after)
+    return EventList(items=[EventOut.model_validate(one) for one in page.items], next=page.next)
 
 
 @router.get("")

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel
 
 from calendar_app.api.deps import CurrentActor, client_address
+from calendar_app.api.routing import Router
 from calendar_app.clock import utc_now
 from calendar_app.services.bookings import ics_feeds
 from calendar_app.services.bookings.ics_feeds import FeedFile, FeedView
 
-router = APIRouter(prefix="/feeds", tags=["feeds"])
+router = Router(prefix="/feeds", tags=["feeds"])
 
 
 class FeedOut(BaseModel):
@@ -40,7 +41,6 @@ def revoke_feed(actor: CurrentActor) -> None:
     ics_feeds.revoke(actor)
 
 
-@router.head("/{secret}.ics", response_class=Response, include_in_schema=False)
 @router.get("/{secret}.ics", response_class=Response)
 def read_feed(secret: str, request: Request) -> Response:
     """The calendar file, for programs that subscribe. Nothing but the address is asked for."""

@@ -1,13 +1,23 @@
-"""Types of parameters that several routers share."""
+"""Types of parameters, bodies and answers that several routers share."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import date, time
 from functools import cache, lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+)
 
 from calendar_app.domain.timespan import Span
 from calendar_app.domain.zones import DAY, day_of, segments
@@ -19,6 +29,22 @@ def _storable(text: str) -> str:
         raise ValueError("must not contain NUL characters")
     return text
 
+
+class Body(BaseModel):
+    """The body of a request: a field that there is not is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    def given(self) -> dict[str, Any]:
+        """The fields that were sent."""
+        return self.model_dump(exclude_unset=True)
+
+
+Whole = StrictInt
+"""A whole number in a body; ``true`` is none."""
+
+Flag = StrictBool
+"""A truth value in a body; ``1`` and ``"yes"`` are none."""
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 
@@ -38,6 +64,25 @@ def _as_text(value: object) -> object:
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_as_text)]
 """A moment as RFC 3339 §5.6 writes it, always with its offset."""
+
+
+def _by_pattern(pattern: str, words: str) -> Callable[[object], object]:
+    """Keeps out numbers, which pydantic would read as seconds since 1970 or since midnight."""
+    written = re.compile(pattern)
+
+    def check(value: object) -> object:
+        if not isinstance(value, str) or not written.fullmatch(value):
+            raise ValueError(f"must be {words}")
+        return value
+
+    return check
+
+
+Day = Annotated[date, BeforeValidator(_by_pattern(r"\d{4}-\d{2}-\d{2}", "a date like 2026-12-24"))]
+"""A day as RFC 3339 writes a full-date."""
+
+ClockTime = Annotated[time, BeforeValidator(_by_pattern(r"\d{2}:\d{2}(:\d{2})?", "a time of day like 09:30"))]
+"""A time of day without a zone; the zone is told beside it."""
 
 
 def rfc3339(zone: str, window: Span) -> Callable[[int], str]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response
 
 from calendar_app.api.fields import Key
+from calendar_app.api.routing import Router
 from calendar_app.services.calendar_sync import push_channels
 
-router = APIRouter(prefix="/hooks", tags=["hooks"])
+router = Router(prefix="/hooks", tags=["hooks"])
 
 
-@router.post("/{provider}", status_code=202, response_class=Response)
-async def receive(provider: Key, request: Request) -> Response:
+@router.post("/{provider}", status_code=202, response_class=Response, openapi_extra={"x-any-query": True})
+async def receive_notification(provider: Key, request: Request) -> Response:
     """A notification of `google`, `microsoft` or `calendly`: 404 unknown channel, 403 not from the provider.
 
     A provider that only checks the address gets its text back, as plain text.

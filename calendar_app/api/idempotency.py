@@ -128,7 +128,7 @@ def _answer(status: int, content: str, *, replayed: bool = False) -> Response:
     return Response(content, status, headers=headers, media_type="application/json")
 
 
-async def _of_request(
+async def of_request(
     request: Request,
     caller: OptionalCaller,
     idempotency_key: Annotated[
@@ -144,4 +144,4 @@ async def _of_request(
     return Idempotency(idempotency_key, f"{who} {request.method} {request.url.path}", await request.body())
 
 
-Idempotent = Annotated[Idempotency, Depends(_of_request)]
+Idempotent = Annotated[Idempotency, Depends(of_request)]

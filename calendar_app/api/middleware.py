@@ -90,6 +90,25 @@ def _template(scope: Scope) -> str:
     return f"{scope.get('root_path', '')}{path}" if path else "other"
 
 
+class HeadAsGet:
+    """Answers ``HEAD`` as ``GET`` without the content (RFC 9110 section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_without_content(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_without_content)
+
+
 class NoStore:
     """Keeps answers out of caches, unless a route says otherwise."""
 
@@ -214,5 +233,6 @@ def _closing(status: int, code: str, title: str, detail: str) -> JSONResponse:
         "status": status,
         "detail": detail,
         "code": code,
+        "instance": f"urn:almanac:request:{request_id.get()}",
     }
     return JSONResponse(body, status, headers={"Connection": "close"}, media_type="application/problem+json")

@@ -10,13 +10,14 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Query, Request, Response
+from pydantic import BaseModel, Field
 
 from calendar_app.api.bookings import BookingOut, DetailsIn, ReasonIn
 from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
-from calendar_app.api.fields import Instant, Key
+from calendar_app.api.fields import Body, Instant, Key, Whole
 from calendar_app.api.idempotency import Idempotent, Keep
+from calendar_app.api.routing import Router
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.orders import commands as order_commands
@@ -24,7 +25,7 @@ from calendar_app.services.orders import queries as order_queries
 from calendar_app.services.orders.commands import NewLine
 from calendar_app.services.orders.queries import OrderView
 
-router = APIRouter(prefix="/orders", tags=["orders"])
+router = Router(prefix="/orders", tags=["orders"])
 
 Token = Annotated[str | None, Query(description="The token that came with the order", max_length=4_000)]
 
@@ -37,14 +38,12 @@ class LineIn(DetailsIn):
 
     event_type_id: Key
     start: Instant
-    duration: int | None = None
-    answers: dict[str, Any] = Field(default_factory=dict)
+    duration: Whole | None = None
+    answers: dict[str, Any] = Field(default={})
 
 
-class OrderIn(BaseModel):
+class OrderIn(Body):
     """``timezone`` and ``language`` (``de``, ``en-GB``; the workspace's by default) are the customer's."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str
     email: str
@@ -107,7 +106,7 @@ def create_order(request: Request, actor: OptionalActor, body: OrderIn, idempote
     def work(keep: Keep[OrderView] | None) -> OrderView:
         return order_commands.create(
             [
-                NewLine(line.event_type_id, line.start, line.duration, line.answers, line.given())
+                NewLine(line.event_type_id, line.start, line.duration, line.answers, line.details())
                 for line in body.lines
             ],
             body.timezone,

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from calendar_app.api.deps import AccountHolder
-from calendar_app.api.fields import Key
+from calendar_app.api.fields import Body, Flag, Key, Whole
+from calendar_app.api.paging import After, Limit, at, cut
+from calendar_app.api.routing import Router
 from calendar_app.services.accounts import account_security, authentication
 from calendar_app.services.accounts.account_security import TokenView
 from calendar_app.services.accounts.authentication import SessionView
 
-router = APIRouter(tags=["people"])
+router = Router(tags=["people"])
 
 
-class TokenIn(BaseModel):
+class TokenIn(Body):
     """A token for a program; ``days`` until it ends, ``null``: it does not end."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=100)
     scopes: list[Literal["read", "write", "*"]] = Field(default=["read"], min_length=1, max_length=3)
-    days: int | None = Field(default=90, ge=1, le=account_security.LONGEST_DAYS)
+    days: Whole | None = Field(default=90, ge=1, le=account_security.LONGEST_DAYS)
 
 
 class TokenOut(BaseModel):
@@ -47,14 +46,12 @@ class SessionList(BaseModel):
     next: str | None = None
 
 
-class PasswordIn(BaseModel):
+class PasswordIn(Body):
     """The present password and the new one. `end_tokens` also ends the API tokens that may only read or write."""
-
-    model_config = ConfigDict(extra="forbid")
 
     present: str = Field(max_length=1000)
     new: str = Field(max_length=1000)
-    end_tokens: bool = False
+    end_tokens: Flag = False
 
 
 class Ended(BaseModel):
@@ -64,9 +61,11 @@ class Ended(BaseModel):
 
 
 @router.get("/tokens")
-def list_tokens(identity: AccountHolder) -> TokenList:
+def list_tokens(identity: AccountHolder, limit: Limit = 100, after: After = None) -> TokenList:
     """Your living API tokens, without their secrets."""
-    return TokenList(items=account_security.list_tokens(identity))
+    found = account_security.list_tokens(identity)
+    items, more = cut(found, limit, after, lambda one: (one.id,), newest_first=True)
+    return TokenList(items=items, next=more)
 
 
 @router.post("/tokens", status_code=201)
@@ -83,13 +82,15 @@ def revoke_token(identity: AccountHolder, token_id: Key) -> None:
 
 
 @router.get("/sessions")
-def list_sessions(identity: AccountHolder) -> SessionList:
+def list_sessions(identity: AccountHolder, limit: Limit = 100, after: After = None) -> SessionList:
     """Where you are signed in."""
-    return SessionList(items=authentication.list_sessions(identity))
+    found = authentication.list_sessions(identity)
+    items, more = cut(found, limit, after, lambda one: (at(one.last_seen_at), one.id), newest_first=True)
+    return SessionList(items=items, next=more)
 
 
 @router.delete("/sessions")
-def sign_out_others(identity: AccountHolder) -> Ended:
+def end_other_sessions(identity: AccountHolder) -> Ended:
     """Sign out everywhere else."""
     return Ended(sessions_ended=account_security.sign_out_others(identity))
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from calendar_app.api.deps import CurrentActor
-from calendar_app.api.fields import Key
+from calendar_app.api.fields import Body, Key
+from calendar_app.api.paging import After, Limit, cut
+from calendar_app.api.routing import Router
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_sync.requests import SyncState
 
-router = APIRouter(prefix="/sync", tags=["sync"])
+router = Router(prefix="/sync", tags=["sync"])
 
 
-class SyncIn(BaseModel):
+class SyncIn(Body):
     """What to read: one connection's calendars, one calendar, or (empty) all of them."""
-
-    model_config = ConfigDict(extra="forbid")
 
     connection_id: Key | None = None
     calendar_id: Key | None = None
@@ -78,9 +77,13 @@ def request_sync(actor: CurrentActor, body: SyncIn | None = None) -> SyncAccepte
 
 
 @router.get("/status")
-def sync_status(actor: CurrentActor) -> SyncList:
+def get_sync_status(actor: CurrentActor, limit: Limit = 100, after: After = None) -> SyncList:
     """Progress and last result of every calendar."""
-    return SyncList(items=[SyncOut.model_validate(one) for one in sync_requests.status(actor)])
+    found = sync_requests.status(actor)
+    items, more = cut(
+        found, limit, after, lambda one: (one.connection_id, one.calendar_name, one.calendar_id)
+    )
+    return SyncList(items=[SyncOut.model_validate(one) for one in items], next=more)
 
 
 @router.post("/{calendar_id}/accept-removals", status_code=202)

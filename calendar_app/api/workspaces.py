@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Request
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from calendar_app.api.deps import CurrentIdentity
-from calendar_app.api.fields import Key
+from calendar_app.api.fields import Body, Flag, Key
+from calendar_app.api.routing import Router
 from calendar_app.services.workspaces import settings
 from calendar_app.services.workspaces.settings import WorkspaceView
 
-router = APIRouter(prefix="/workspaces", tags=["workspaces"])
+router = Router(prefix="/workspaces", tags=["workspaces"])
 
 _IMAGES = {
     kind: {"schema": {"type": "string", "format": "binary"}}
@@ -19,21 +20,19 @@ _IMAGES = {
 }
 
 
-class WorkspaceChange(BaseModel):
+class WorkspaceChange(Body):
     """What to change; what is left out stays. ``allowed_origins`` are sites that may embed the booking pages and call
     the public API from a browser (``https://www.example.com``, ``https://*.example.com``); none: every site.
     ``accent``: ``#rrggbb``. ``language``: ``en`` or ``de``, for customers whose browser asks for neither."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(default="", max_length=100)
     timezone: str = Field(default="", max_length=64)
     language: str = Field(default="", max_length=16)
     accent: str = Field(default="", max_length=16)
-    auto_sync_bookings: bool = True
+    auto_sync_bookings: Flag = True
     allowed_origins: list[str] = Field(default=[], max_length=50)
     confirmation_text: str = Field(default="", max_length=settings.MOST_WORDS)
-    shows_credit: bool = True
+    shows_credit: Flag = True
 
 
 @router.get("/{workspace_id}")

@@ -119,6 +119,7 @@ class HistoryView:
     who: str
     action: str
     detail: dict[str, Any]
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,9 @@ def history(actor: Actor, booking_id: str) -> list[HistoryView]:
         )
         entries = session.exec(query.order_by(col(AuditEntry.at), col(AuditEntry.id)))
         return [
-            HistoryView(e.at, str(e.detail.get("by") or e.actor), e.action.removeprefix("booking."), e.detail)
+            HistoryView(
+                e.at, str(e.detail.get("by") or e.actor), e.action.removeprefix("booking."), e.detail, e.id
+            )
             for e in entries
         ]
 

@@ -55,7 +55,7 @@ _PAUSE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadAccount:
     """An account whose events could not all be looked at: ``number`` of them, for the ``reason`` of a sentence."""
 
     connection_id: str
@@ -74,7 +74,7 @@ class DriftReport:
     items: tuple[DeviationView, ...]
     checked_at: datetime | None
     checked: int
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadAccount, ...] = ()
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ def report(actor: Actor, *, now: datetime | None = None) -> DriftReport:
 
 def _unread(
     session: Session, workspace_id: str, runs: Mapping[str, DriftRun], now: datetime
-) -> Iterator[Unread]:
+) -> Iterator[UnreadAccount]:
     """Accounts of which the last run left something, and those that nobody can look at until they are reconnected."""
     waiting = dict(
         session.exec(
@@ -136,7 +136,7 @@ def _unread(
                 row.last_error or "The account has to be connected again.",
             )
         if number:
-            yield Unread(row.id, row.provider, title(row.provider), row.account_email, number, reason)
+            yield UnreadAccount(row.id, row.provider, title(row.provider), row.account_email, number, reason)
 
 
 def run(actor: Actor, *, now: datetime | None = None) -> int:

@@ -48,6 +48,13 @@ MOST = 500
 WRITE, LETTER, JOB = "write", "mail", "job"
 """Kinds of dead letters, and the first part of their ids."""
 SOON = timedelta(minutes=5)
+_URGENCY: dict[str, int] = {
+    ConnectionStatus.NEEDS_RECONNECT: 0,
+    ConnectionStatus.ERROR: 1,
+    ConnectionStatus.SYNCING: 2,
+    ConnectionStatus.CONNECTED: 2,
+    ConnectionStatus.DISCONNECTED: 3,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +164,12 @@ def connections(actor: Actor, *, now: datetime | None = None) -> list[Connection
         )
         for row, view in zip(rows, views, strict=True)
     ]
-    urgency: dict[str, int] = {
-        ConnectionStatus.NEEDS_RECONNECT: 0,
-        ConnectionStatus.ERROR: 1,
-        ConnectionStatus.SYNCING: 2,
-        ConnectionStatus.CONNECTED: 2,
-        ConnectionStatus.DISCONNECTED: 3,
-    }
-    return sorted(found, key=lambda one: urgency.get(one.connection.status, 2))
+    return sorted(found, key=urgency)
+
+
+def urgency(state: ConnectionState) -> int:
+    """How soon somebody should look at the connection: the lower the sooner."""
+    return _URGENCY.get(state.connection.status, 2)
 
 
 def channels(actor: Actor, *, now: datetime | None = None) -> list[ChannelState]:

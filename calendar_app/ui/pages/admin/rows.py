@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from calendar_app.domain.external_change import ChangeChoice
 from calendar_app.queues import QueueState, WorkerState
 from calendar_app.services.common.audit_log import AuditView
-from calendar_app.services.external_changes.drift_report import Unread
+from calendar_app.services.external_changes.drift_report import UnreadAccount
 from calendar_app.services.external_changes.queries import DeviationView
 from calendar_app.services.operations.dashboard import ChannelState, ConnectionState, FailedItem
 from calendar_app.services.operations.health import Check
@@ -240,7 +240,7 @@ class UnreadItem:
     sentence: str
 
 
-def unread_item(one: Unread) -> UnreadItem:
+def unread_item(one: UnreadAccount) -> UnreadItem:
     number = formats.count(one.number, "event")
     return UnreadItem(
         one.connection_id,
