@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Body, Flag, Key, Words
 from calendar_app.api.paging import After, Limit, at, cut
+from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.services.common import audit_log
 from calendar_app.services.common.audit_log import AuditPage
@@ -108,7 +109,7 @@ def list_push_channels(actor: CurrentActor, limit: Limit = 100, after: After = N
     return ChannelStates(items=items, next=more)
 
 
-@router.get("/admin/jobs")
+@router.get("/admin/jobs", responses=fails("provider_unavailable"))
 def get_jobs(actor: CurrentActor) -> JobsOut:
     """Queues and workers of the whole installation; operators."""
     state = operations_dashboard.jobs(actor)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Body, Key
 from calendar_app.api.paging import After, Limit, cut
+from calendar_app.api.problem_codes import AT_PROVIDER, fails
 from calendar_app.api.routing import Router
 from calendar_app.services.events import provider_bookings
 
@@ -40,7 +41,7 @@ class CancellationIn(Body):
     reason: str = ""
 
 
-@router.get("/calendars/{calendar_id}/appointment-types")
+@router.get("/calendars/{calendar_id}/appointment-types", responses=fails(*AT_PROVIDER, "no_appointments"))
 def list_appointment_types(
     calendar_id: Key, actor: CurrentActor, limit: Limit = 100, after: After = None
 ) -> AppointmentTypeList:
@@ -50,7 +51,12 @@ def list_appointment_types(
     return AppointmentTypeList(items=[AppointmentTypeOut.model_validate(one) for one in items], next=more)
 
 
-@router.post("/events/{event_id}/cancel", status_code=204, response_class=Response)
+@router.post(
+    "/events/{event_id}/cancel",
+    status_code=204,
+    response_class=Response,
+    responses=fails(*AT_PROVIDER, "no_appointments"),
+)
 def cancel_event(event_id: Key, actor: CurrentActor, wanted: CancellationIn | None = None) -> None:
     """Call off an event that was booked at its provider, for everybody who takes part: 422 `no_appointments` where the
     provider takes no bookings itself."""

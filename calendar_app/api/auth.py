@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from calendar_app.api.deps import CurrentIdentity, client_address, require_same_origin
 from calendar_app.api.fields import Body
+from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.errors import AlmanacError
 from calendar_app.services.accounts import authentication, trusted_devices
@@ -128,7 +129,7 @@ def sign_out(request: Request) -> Response:
     return response
 
 
-@router.post("/auth/token")
+@router.post("/auth/token", responses=fails("invalid_credentials", "second_factor_required"))
 def create_access_token(request: Request, credentials: Credentials) -> Token:
     """A bearer token for this API; rate limited."""
     made, life = authentication.issue_api_token(

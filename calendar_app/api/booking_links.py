@@ -12,6 +12,7 @@ from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Body, Flag, Instant, Key
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.api.paging import After, Limit, cut
+from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.services.event_types import links as private_links
 
@@ -52,7 +53,12 @@ def list_links(actor: CurrentActor, event_type_id: Key, limit: Limit = 100, afte
     return LinkList(items=[BookingLinkOut(**asdict(each)) for each in items], next=more)
 
 
-@router.post("/event-types/{event_type_id}/links", status_code=201, response_model=BookingLinkOut)
+@router.post(
+    "/event-types/{event_type_id}/links",
+    status_code=201,
+    response_model=BookingLinkOut,
+    responses=fails("too_many_links"),
+)
 def create_link(
     actor: CurrentActor, event_type_id: Key, body: BookingLinkIn, idempotent: Idempotent
 ) -> Response:

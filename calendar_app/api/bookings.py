@@ -18,7 +18,8 @@ from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client
 from calendar_app.api.fields import Body, Instant, Key, Whole, Words
 from calendar_app.api.idempotency import Idempotent, Keep
 from calendar_app.api.paging import After, Limit, at, cut
-from calendar_app.api.routing import Router
+from calendar_app.api.problem_codes import BOOKING, TRANSITION, fails
+from calendar_app.api.routing import CALENDAR_FILE, Router
 from calendar_app.domain.booking_form import GivenDetails
 from calendar_app.domain.intake import CAMPAIGN_LENGTH
 from calendar_app.errors import NotFound, NotSignedIn
@@ -216,7 +217,7 @@ class HistoryList(BaseModel):
     next: str | None = None
 
 
-@router.post("/holds", status_code=201, response_model=HoldOut)
+@router.post("/holds", status_code=201, response_model=HoldOut, responses=fails(*BOOKING, "site_not_allowed"))
 def create_hold(request: Request, actor: OptionalActor, body: HoldIn, idempotent: Idempotent) -> Response:
     """Keep a slot for ten minutes while the form is filled in."""
     check_site(request, body.event_type_id)
@@ -242,7 +243,9 @@ def release_hold(hold_id: Key) -> None:
     holds.release(hold_id)
 
 
-@router.post("/bookings", status_code=201, response_model=BookingOut)
+@router.post(
+    "/bookings", status_code=201, response_model=BookingOut, responses=fails(*BOOKING, "site_not_allowed")
+)
 def create_booking(
     request: Request, actor: OptionalActor, body: BookingIn, idempotent: Idempotent
 ) -> Response:
@@ -300,7 +303,9 @@ def list_bookings(
     return BookingList(items=[BookingOut.of(view, links=links) for view in found.items], next=found.next)
 
 
-@router.get("/bookings/{booking_id}.ics", response_class=Response)
+@router.get(
+    "/bookings/{booking_id}.ics", response_class=Response, responses=CALENDAR_FILE | fails("not_signed_in")
+)
 def get_booking_ics(booking_id: Key, actor: OptionalActor, token: Token = None) -> Response:
     """The booking as an iCalendar file, with what its reader may know."""
     view = _read(booking_id, actor, token)
@@ -312,7 +317,7 @@ def get_booking_ics(booking_id: Key, actor: OptionalActor, token: Token = None) 
     )
 
 
-@router.get("/bookings/{booking_id}")
+@router.get("/bookings/{booking_id}", responses=fails("not_signed_in"))
 def get_booking(booking_id: Key, actor: OptionalActor, links: MayChange, token: Token = None) -> BookingOut:
     """One booking, with its receipts for staff."""
     return BookingOut.of(_read(booking_id, actor, token), links=links)
@@ -328,19 +333,19 @@ def list_booking_history(
     return HistoryList(items=[HistoryOut(**asdict(entry)) for entry in items], next=more)
 
 
-@router.post("/bookings/{booking_id}/confirm")
+@router.post("/bookings/{booking_id}/confirm", responses=fails(*TRANSITION, "slot_unavailable"))
 def confirm_booking(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Approve a pending booking."""
     return BookingOut.of(transitions.confirm(actor, booking_id))
 
 
-@router.post("/bookings/{booking_id}/decline")
+@router.post("/bookings/{booking_id}/decline", responses=fails(*TRANSITION))
 def decline_booking(booking_id: Key, actor: CurrentActor, body: ReasonIn | None = None) -> BookingOut:
     """Refuse a pending booking."""
     return BookingOut.of(transitions.decline(actor, booking_id, body.reason if body else ""))
 
 
-@router.post("/bookings/{booking_id}/cancel")
+@router.post("/bookings/{booking_id}/cancel", responses=fails("not_signed_in", *TRANSITION))
 def cancel_booking(
     booking_id: Key, actor: OptionalActor, body: ReasonIn | None = None, token: Token = None
 ) -> BookingOut:
@@ -352,7 +357,7 @@ def cancel_booking(
     return BookingOut.of(transitions.cancel(_signed_in(actor), booking_id, reason))
 
 
-@router.post("/bookings/{booking_id}/reschedule")
+@router.post("/bookings/{booking_id}/reschedule", responses=fails(*BOOKING, *TRANSITION, "not_signed_in"))
 def reschedule_booking(
     booking_id: Key, actor: OptionalActor, body: RescheduleIn, token: Token = None
 ) -> BookingOut:
@@ -369,13 +374,13 @@ def reschedule_booking(
     )
 
 
-@router.post("/bookings/{booking_id}/no-show")
+@router.post("/bookings/{booking_id}/no-show", responses=fails(*TRANSITION))
 def mark_no_show(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Mark that the customer did not come."""
     return BookingOut.of(transitions.no_show(actor, booking_id))
 
 
-@router.post("/bookings/{booking_id}/sync/retry")
+@router.post("/bookings/{booking_id}/sync/retry", responses=fails("conflict"))
 def retry_booking_sync(booking_id: Key, actor: CurrentActor) -> BookingOut:
     """Take failed calendar writes up again."""
     return BookingOut.of(transitions.retry_sync(actor, booking_id))

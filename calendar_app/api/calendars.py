@@ -13,6 +13,7 @@ from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Body, Flag, Instant, Key
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.api.paging import After, Limit, cut
+from calendar_app.api.problem_codes import AT_PROVIDER, fails
 from calendar_app.api.routing import Router
 from calendar_app.services.calendar_sync import calendar_use, ics_import
 from calendar_app.services.connections import calendars
@@ -195,7 +196,11 @@ def get_calendar(calendar_id: Key, actor: CurrentActor) -> CalendarOut:
     return CalendarOut.of(calendars.get_calendar(actor, calendar_id))
 
 
-@router.post("/import", status_code=201)
+@router.post(
+    "/import",
+    status_code=201,
+    responses=fails("not_a_calendar", "calendar_too_large", "calendar_not_imported"),
+)
 def import_calendar(
     actor: CurrentActor,
     file: Annotated[UploadFile, File(description="An .ics file of at most 10 MiB")],
@@ -217,13 +222,18 @@ def import_calendar(
     )
 
 
-@router.delete("/{calendar_id}", status_code=204)
+@router.delete("/{calendar_id}", status_code=204, responses=fails("calendar_of_account"))
 def delete_calendar(calendar_id: Key, actor: CurrentActor) -> None:
     """Remove an imported calendar, or one that is followed by its link."""
     ics_import.delete_calendar(actor, calendar_id)
 
 
-@router.patch("/{calendar_id}")
+@router.patch(
+    "/{calendar_id}",
+    responses=fails(
+        "calendar_read_only", "unknown_timezone", "zone_contradicts", "zone_not_named", "conflict"
+    ),
+)
 def update_calendar(calendar_id: Key, actor: CurrentActor, body: CalendarIn) -> CalendarOut:
     """Say whether the calendar blocks time, whether bookings are written into it, whether its events are shown, what it
     does to slots while it cannot be read, and in which zone its dates and times without a zone are read. A calendar
@@ -243,7 +253,14 @@ def update_calendar(calendar_id: Key, actor: CurrentActor, body: CalendarIn) -> 
     )
 
 
-@router.post("/{calendar_id}/events", status_code=201, response_model=CreatedEventOut)
+@router.post(
+    "/{calendar_id}/events",
+    status_code=201,
+    response_model=CreatedEventOut,
+    responses=fails(
+        *AT_PROVIDER, "calendar_read_only", "unknown_timezone", "slot_unavailable", "invalid_email"
+    ),
+)
 def create_event(
     calendar_id: Key,
     actor: CurrentActor,

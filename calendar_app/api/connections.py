@@ -19,6 +19,7 @@ from calendar_app.api.calendars import CalendarOut
 from calendar_app.api.deps import Caller, CurrentActor, CurrentCaller, OptionalCaller
 from calendar_app.api.fields import Body, Key
 from calendar_app.api.paging import After, Limit, at, cut
+from calendar_app.api.problem_codes import AT_PROVIDER, CONSENT, TYPED_ADDRESS, fails
 from calendar_app.api.routing import Router
 from calendar_app.errors import AlmanacError
 from calendar_app.services.connection_lifecycle import administrator_consent, own_addresses
@@ -74,13 +75,24 @@ class ConnectionList(BaseModel):
 
 
 class ConnectedOut(BaseModel):
-    """The callback's answer to programs."""
+    """What was connected: the account, its calendars, a sentence for people, and what cannot be used because the
+    permission was not given."""
 
     success: bool
     connection: ConnectionView
     calendars: list[CalendarOut]
     message: str
     missing_features: list[str]
+
+
+class CallbackOut(BaseModel):
+    """The callback's answer to programs. `connection` is `null` where an administrator answered for everybody."""
+
+    success: bool
+    connection: ConnectionView | None = None
+    calendars: list[CalendarOut] = Field(default=[])
+    message: str = ""
+    missing_features: list[str] = Field(default=[])
 
 
 class CalDavIn(Body):
@@ -100,7 +112,20 @@ class CalDavIn(Body):
         return self
 
 
-@router.post("/caldav", status_code=201)
+@router.post(
+    "/caldav",
+    status_code=201,
+    responses=fails(
+        *AT_PROVIDER,
+        *TYPED_ADDRESS,
+        "credentials_rejected",
+        "not_caldav",
+        "no_calendars",
+        "no_scheme",
+        "already_connected",
+        "wrong_account",
+    ),
+)
 def connect_caldav(body: CalDavIn, actor: CurrentActor, response: Response) -> ConnectedOut:
     """Connect an account at Apple iCloud, Fastmail, Nextcloud or any other CalDAV server, or bring one back in place.
 
@@ -126,7 +151,19 @@ class LinkIn(Body):
     connection_id: Key | None = None
 
 
-@router.post("/ics", status_code=201)
+@router.post(
+    "/ics",
+    status_code=201,
+    responses=fails(
+        *AT_PROVIDER,
+        *TYPED_ADDRESS,
+        "not_a_calendar",
+        "calendar_too_large",
+        "no_scheme",
+        "already_connected",
+        "wrong_account",
+    ),
+)
 def connect_ics(body: LinkIn, actor: CurrentActor, response: Response) -> ConnectedOut:
     """Follow a calendar by its link: read-only, looked at every few minutes. The address is tried first."""
     result = connection_credentials.connect(
@@ -136,7 +173,7 @@ def connect_ics(body: LinkIn, actor: CurrentActor, response: Response) -> Connec
     return _connected(result)
 
 
-@router.post("/{provider}/start")
+@router.post("/{provider}/start", responses=fails("provider_not_configured", "conflict"))
 def start_connection(
     provider: Key, actor: CurrentActor, caller: CurrentCaller, response: Response, body: StartIn | None = None
 ) -> StartOut:
@@ -162,8 +199,16 @@ def start_connection(
 
 @router.get(
     "/{provider}/callback",
-    response_model=ConnectedOut,
-    responses={303: {"description": "To the app"}},
+    response_model=CallbackOut,
+    responses={
+        303: {"description": "To the app"},
+        **fails(
+            *AT_PROVIDER,
+            *CONSENT,
+            "already_connected",
+            "wrong_account",
+        ),
+    },
     openapi_extra={"x-any-query": True},
 )
 def finish_connection(
@@ -206,7 +251,9 @@ def finish_connection(
     return JSONResponse(body.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
 
 
-@router.post("/{provider}/administrator-link", status_code=201)
+@router.post(
+    "/{provider}/administrator-link", status_code=201, responses=fails("provider_not_configured", "conflict")
+)
 def create_administrator_link(provider: Key, actor: CurrentActor, response: Response) -> AdministratorLink:
     """An address where the administrator of your organization allows the use of calendars for everybody there."""
     response.headers["Cache-Control"] = "no-store"
@@ -239,7 +286,7 @@ class ConnectionIn(Body):
     addresses: list[Annotated[str, Field(max_length=320)]] = Field(max_length=own_addresses.MOST)
 
 
-@router.patch("/{connection_id}")
+@router.patch("/{connection_id}", responses=fails("addresses_not_asked", "invalid_email"))
 def update_connection(connection_id: Key, actor: CurrentActor, body: ConnectionIn) -> ConnectionView:
     """Say by which addresses invitations reach the owner, so that those they declined free their time. The server's own
     are known anyway. The calendars are read anew."""
@@ -253,13 +300,13 @@ def preview_disconnect(connection_id: Key, actor: CurrentActor) -> DisconnectPre
     return connection_disconnect.disconnect_preview(actor, connection_id)
 
 
-@router.post("/{connection_id}/refresh")
+@router.post("/{connection_id}/refresh", responses=fails(*AT_PROVIDER, "conflict"))
 def refresh_connection(connection_id: Key, actor: CurrentActor) -> ConnectionView:
     """Get a new token and list the calendars again."""
     return connection_check.refresh(actor, connection_id)
 
 
-@router.post("/{connection_id}/test")
+@router.post("/{connection_id}/test", responses=fails(*AT_PROVIDER, "conflict"))
 def test_connection(connection_id: Key, actor: CurrentActor) -> TestResult:
     """Ask the provider something now."""
     return connection_check.test(actor, connection_id)
@@ -271,7 +318,7 @@ def get_disconnection(connection_id: Key, actor: CurrentActor) -> DisconnectionV
     return connection_disconnect.disconnection(actor, connection_id)
 
 
-@router.delete("/{connection_id}")
+@router.delete("/{connection_id}", responses=fails("conflict"))
 def disconnect(
     connection_id: Key,
     actor: CurrentActor,
@@ -315,7 +362,9 @@ def _administrators_answer(
         refused = failure.code == "admin_consent_refused"
         return _onward("/administrator/refused" if refused else "/administrator/again", {})
     if as_json:
-        return JSONResponse({"success": True}, headers={"Cache-Control": "no-store"})
+        return JSONResponse(
+            CallbackOut(success=True).model_dump(mode="json"), headers={"Cache-Control": "no-store"}
+        )
     if agreed.own:
         return _onward(agreed.next_path, {"agreed": provider})
     return _onward("/administrator/agreed", {})

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Body, Key
 from calendar_app.api.paging import After, Limit, at, cut
+from calendar_app.api.problem_codes import AT_PROVIDER, TRANSITION, fails
 from calendar_app.api.routing import Router
 from calendar_app.services.external_changes import drift_report as drift
 from calendar_app.services.external_changes import queries as external_change_queries
@@ -81,7 +82,10 @@ def list_deviations(
     return DeviationList(items=items, next=more)
 
 
-@router.post("/deviations/{deviation_id}/resolve")
+@router.post(
+    "/deviations/{deviation_id}/resolve",
+    responses=fails(*AT_PROVIDER, *TRANSITION, "slot_unavailable"),
+)
 def resolve_deviation(deviation_id: Key, body: ResolveIn, actor: CurrentActor) -> DeviationView:
     """Settle one by hand."""
     return external_change_resolve.resolve(actor, deviation_id, body.how)
@@ -107,7 +111,10 @@ def start_drift_run(actor: CurrentActor) -> DriftStarted:
     return DriftStarted(connections=drift.run(actor))
 
 
-@router.post("/admin/drift/{deviation_id}")
+@router.post(
+    "/admin/drift/{deviation_id}",
+    responses=fails(*AT_PROVIDER, *TRANSITION, "slot_unavailable"),
+)
 def resolve_drift(deviation_id: Key, body: ResolveIn, actor: CurrentActor) -> DeviationView:
     """Settle one of the report."""
     return drift.fix(actor, deviation_id, body.how)

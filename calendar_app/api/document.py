@@ -7,6 +7,7 @@ an ``Idempotency-Key``); those of their own work are named beside each (:func:`c
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,18 @@ def _made(app: FastAPI, routes: Sequence[APIRoute]) -> dict[str, Any]:
     del schemas["Problem"]["$defs"]
     schemas["FieldProblem"] = FieldProblem.model_json_schema()
     document["components"]["headers"] = _HEADERS
-    return document
+    return _with_plain_names(document)
+
+
+def _with_plain_names(document: dict[str, Any]) -> dict[str, Any]:
+    """``ImportCalendarForm`` instead of FastAPI's ``Body_import_calendar``."""
+
+    def plain(found: re.Match[str]) -> str:
+        return "".join(word.capitalize() for word in found[1].split("_")) + "Form"
+
+    written = re.sub(r"\bBody_(\w+)", plain, json.dumps(document))
+    renamed: dict[str, Any] = json.loads(written)
+    return renamed
 
 
 def asks_for(dependant: Dependant, *wanted: Any) -> bool:

@@ -13,6 +13,7 @@ from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Body, Flag, Key, Whole
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.api.paging import After, Limit, cut
+from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.services.event_types import commands as event_type_commands
 from calendar_app.services.event_types import queries as event_type_queries
@@ -142,7 +143,7 @@ def list_event_types(actor: CurrentActor, limit: Limit = 100, after: After = Non
     return EventTypeList(items=[EventTypeOut(**asdict(view)) for view in items], next=more)
 
 
-@router.post("/event-types", status_code=201, response_model=EventTypeOut)
+@router.post("/event-types", status_code=201, response_model=EventTypeOut, responses=fails("slug_taken"))
 def create_event_type(actor: CurrentActor, body: EventTypeIn, idempotent: Idempotent) -> Response:
     """Add something that can be booked."""
     return idempotent.run(
@@ -156,13 +157,13 @@ def get_event_type(event_type_id: Key, actor: CurrentActor) -> EventTypeOut:
     return EventTypeOut(**asdict(event_type_queries.get_event_type(actor, event_type_id)))
 
 
-@router.patch("/event-types/{event_type_id}")
+@router.patch("/event-types/{event_type_id}", responses=fails("slug_taken"))
 def update_event_type(event_type_id: Key, actor: CurrentActor, body: EventTypeChange) -> EventTypeOut:
     """Change what is sent; lists are replaced as a whole. Bookings stay as they are."""
     return EventTypeOut(**asdict(event_type_commands.update_event_type(actor, event_type_id, body.given())))
 
 
-@router.delete("/event-types/{event_type_id}", status_code=204)
+@router.delete("/event-types/{event_type_id}", status_code=204, responses=fails("has_bookings"))
 def delete_event_type(event_type_id: Key, actor: CurrentActor) -> None:
     """Delete one that was never booked; 409 ``has_bookings`` otherwise."""
     event_type_commands.delete_event_type(actor, event_type_id)

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from calendar_app.api.deps import CurrentActor, client_address
-from calendar_app.api.routing import Router
+from calendar_app.api.routing import CALENDAR_FILE, Router
 from calendar_app.clock import utc_now
 from calendar_app.services.bookings import ics_feeds
 from calendar_app.services.bookings.ics_feeds import FeedFile, FeedView
@@ -41,7 +41,11 @@ def revoke_feed(actor: CurrentActor) -> None:
     ics_feeds.revoke(actor)
 
 
-@router.get("/{secret}.ics", response_class=Response)
+@router.get(
+    "/{secret}.ics",
+    response_class=Response,
+    responses=CALENDAR_FILE | {304: {"description": "The reader has this version"}},
+)
 def read_feed(secret: str, request: Request) -> Response:
     """The calendar file, for programs that subscribe. Nothing but the address is asked for."""
     file = ics_feeds.read(secret, client=client_address(request))

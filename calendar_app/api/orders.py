@@ -17,6 +17,7 @@ from calendar_app.api.bookings import BookingOut, DetailsIn, ReasonIn
 from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
 from calendar_app.api.fields import Body, Instant, Key, Whole
 from calendar_app.api.idempotency import Idempotent, Keep
+from calendar_app.api.problem_codes import BOOKING, TRANSITION, fails
 from calendar_app.api.routing import Router
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services.common.permissions import Actor, Role
@@ -99,7 +100,7 @@ class OrderList(BaseModel):
     next: str | None
 
 
-@router.post("", status_code=201, response_model=OrderOut)
+@router.post("", status_code=201, response_model=OrderOut, responses=fails(*BOOKING))
 def create_order(request: Request, actor: OptionalActor, body: OrderIn, idempotent: Idempotent) -> Response:
     """Draft an order of up to 20 appointments. It holds no time before it is confirmed."""
 
@@ -134,7 +135,7 @@ def list_orders(
     return OrderList(items=[OrderOut.of(view, links=links) for view in found.items], next=found.next)
 
 
-@router.get("/{order_id}")
+@router.get("/{order_id}", responses=fails("not_signed_in"))
 def get_order(order_id: Key, actor: OptionalActor, links: MayChange, token: Token = None) -> OrderOut:
     """One order with its bookings."""
     if token is not None:
@@ -143,7 +144,9 @@ def get_order(order_id: Key, actor: OptionalActor, links: MayChange, token: Toke
     return OrderOut.of(order_queries.get(_signed_in(actor), order_id), links=links)
 
 
-@router.post("/{order_id}/confirm")
+@router.post(
+    "/{order_id}/confirm", responses=fails(*BOOKING, *TRANSITION, "not_signed_in", "order_cancelled")
+)
 def confirm_order(request: Request, order_id: Key, actor: OptionalActor, token: Token = None) -> OrderOut:
     """Make all its appointments or, with 409 ``slot_unavailable``, none; ``errors`` then names the line.
 
@@ -157,7 +160,7 @@ def confirm_order(request: Request, order_id: Key, actor: OptionalActor, token: 
     return OrderOut.of(order_commands.confirm(who, order_id, client="" if who.role >= Role.STAFF else client))
 
 
-@router.post("/{order_id}/cancel")
+@router.post("/{order_id}/cancel", responses=fails("not_signed_in", *TRANSITION))
 def cancel_order(
     order_id: Key, actor: OptionalActor, body: ReasonIn | None = None, token: Token = None
 ) -> OrderOut:

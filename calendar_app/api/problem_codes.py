@@ -19,6 +19,12 @@ _BY_STATUS: Mapping[int, Mapping[str, str]] = {
         "scope_missing": "a permission that is needed was not given",
         "state_invalid": "the sign-in attempt at the provider is unknown, over or another browser's",
         "consent_denied": "the person pressed “Deny” at the provider",
+        "admin_consent_required": "an administrator of the organization has to agree first",
+        "admin_consent_requested": "an administrator was asked and has not answered yet",
+        "consent_declined": "the person or an administrator declined",
+        "not_assigned": "the account is not among those that may use the application",
+        "blocked_by_policy": "a policy of the organization blocked the sign-in",
+        "sign_in_again": "the person has to sign in at the provider once more",
         "admin_consent_refused": "the administrator did not agree",
     },
     401: {
@@ -45,6 +51,9 @@ _BY_STATUS: Mapping[int, Mapping[str, str]] = {
         "calendar_of_account": "the calendar belongs to a connected account: disconnect that",
         "calendar_not_imported": "the calendar is no imported one",
         "conflict": "the present state does not allow it",
+        "transition_refused": "the booking cannot be changed that way any more",
+        "hold_used": "the hold was booked already",
+        "link_ended": "the private link is over",
         "state_changed": "somebody else changed it first",
         "slot_unavailable": "the time was taken meanwhile, or is not offered",
         "request_in_flight": "a request with this Idempotency-Key is still being worked on",
@@ -144,6 +153,40 @@ AT_PROVIDER = (
     "provider_usage_limit",
 )
 """What may come of asking a provider while the caller waits."""
+
+
+TYPED_ADDRESS = ("address_refused", "redirect_refused", "invalid_email")
+"""What may come of an address that somebody typed in."""
+
+BOOKING = (
+    "slot_unavailable",
+    "event_type_inactive",
+    "conflict",
+    "hold_used",
+    "link_ended",
+    "in_the_past",
+    "unknown_timezone",
+    "invalid_email",
+)
+"""What may come of asking for a time."""
+
+TRANSITION = ("conflict", "state_changed", "transition_refused")
+"""What may come of changing a booking's state."""
+
+CONSENT = (
+    "state_invalid",
+    "consent_denied",
+    "consent_declined",
+    "scope_missing",
+    "admin_consent_refused",
+    "admin_consent_required",
+    "admin_consent_requested",
+    "not_assigned",
+    "blocked_by_policy",
+    "sign_in_again",
+    "provider_misconfigured",
+)
+"""What may come back from a provider's consent page."""
 
 
 def fails(*codes: str) -> dict[int | str, dict[str, Any]]:

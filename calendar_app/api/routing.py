@@ -20,6 +20,14 @@ _ANY_QUERY = "x-any-query"
 """In ``openapi_extra`` of operations that providers call, who add parameters of their own."""
 _JSON = "application/json"
 
+CALENDAR_FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "An iCalendar file (RFC 5545)",
+        "content": {"text/calendar": {"schema": {"type": "string"}}},
+    }
+}
+"""``responses`` of operations that answer with a calendar file."""
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -91,7 +99,7 @@ def _check_query(request: Request, known: frozenset[str]) -> None:
 
 
 async def _check_media_type(request: Request, accepted: tuple[str, ...]) -> None:
-    """Bodies are judged by what they say they are (RFC 9110 section 15.5.16); an absent body may stay unnamed.
+    """JSON says that it is JSON (RFC 9110 section 15.5.16); pictures, and no body at all, may stay unnamed.
 
     :raises UnsupportedMediaType: another media type, none at all, or a compressed body.
     """
@@ -100,7 +108,7 @@ async def _check_media_type(request: Request, accepted: tuple[str, ...]) -> None
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if sent in accepted or (_JSON in accepted and sent.startswith("application/") and sent.endswith("+json")):
         return
-    if not sent and not await request.body():
+    if (not sent and _JSON not in accepted) or not await request.body():
         return
     raise UnsupportedMediaType(
         f"Send the body as {' or '.join(accepted)} and say so in Content-Type.", accepted=accepted

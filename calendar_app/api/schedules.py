@@ -13,6 +13,7 @@ from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Body, Flag, Key
 from calendar_app.api.idempotency import Idempotent
 from calendar_app.api.paging import After, Limit, cut
+from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.services.availability import working_hours
 
@@ -97,7 +98,7 @@ def list_schedules(
     return ScheduleList(items=[ScheduleOut(**asdict(view)) for view in items], next=more)
 
 
-@router.post("/schedules", status_code=201, response_model=ScheduleOut)
+@router.post("/schedules", status_code=201, response_model=ScheduleOut, responses=fails("unknown_timezone"))
 def create_schedule(actor: CurrentActor, body: ScheduleIn, idempotent: Idempotent) -> Response:
     """Add working hours; a person's first schedule is their default."""
     return idempotent.run(
@@ -111,13 +112,13 @@ def get_schedule(schedule_id: Key, actor: CurrentActor) -> ScheduleOut:
     return ScheduleOut(**asdict(working_hours.get_schedule(actor, schedule_id)))
 
 
-@router.patch("/schedules/{schedule_id}")
+@router.patch("/schedules/{schedule_id}", responses=fails("unknown_timezone", "default_schedule"))
 def update_schedule(schedule_id: Key, actor: CurrentActor, body: ScheduleChange) -> ScheduleOut:
     """Change what is sent."""
     return ScheduleOut(**asdict(working_hours.update_schedule(actor, schedule_id, body.given())))
 
 
-@router.delete("/schedules/{schedule_id}", status_code=204)
+@router.delete("/schedules/{schedule_id}", status_code=204, responses=fails("default_schedule"))
 def delete_schedule(schedule_id: Key, actor: CurrentActor) -> None:
     """Delete one that is not the default."""
     working_hours.delete_schedule(actor, schedule_id)

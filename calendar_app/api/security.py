@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from calendar_app.api.deps import AccountHolder
 from calendar_app.api.fields import Body, Flag, Key, Whole
 from calendar_app.api.paging import After, Limit, at, cut
+from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.services.accounts import account_security, authentication
 from calendar_app.services.accounts.account_security import TokenView
@@ -68,7 +69,7 @@ def list_tokens(identity: AccountHolder, limit: Limit = 100, after: After = None
     return TokenList(items=items, next=more)
 
 
-@router.post("/tokens", status_code=201)
+@router.post("/tokens", status_code=201, responses=fails("too_many_tokens"))
 def create_token(identity: AccountHolder, body: TokenIn) -> TokenOut:
     """Make an API token; its secret is in this answer and nowhere else."""
     made = account_security.create_token(identity, body.name, list(body.scopes), body.days)
@@ -101,7 +102,7 @@ def revoke_session(identity: AccountHolder, session_id: Key) -> None:
     authentication.revoke_session(identity, session_id)
 
 
-@router.put("/me/password")
+@router.put("/me/password", responses=fails("wrong_password", "weak_password"))
 def change_password(identity: AccountHolder, body: PasswordIn) -> Ended:
     """Set a new password, which signs every other browser out and ends other tokens that manage the account.
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from calendar_app.api.cors import check_site
 from calendar_app.api.deps import CurrentActor, OptionalActor
 from calendar_app.api.fields import ClockTime, Day, Instant, Key, rfc3339
+from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.domain.timespan import Span
 from calendar_app.services.availability import slots as available_slots
@@ -110,7 +111,11 @@ Start = Annotated[Instant, Query(description="RFC 3339 with an offset")]
 Duration = Annotated[int | None, Query(description="One of the event type's, in minutes")]
 
 
-@router.get("/event-types/{event_type_id}/slots", response_model=SlotsOut)
+@router.get(
+    "/event-types/{event_type_id}/slots",
+    response_model=SlotsOut,
+    responses=fails("unknown_timezone", "event_type_inactive", "site_not_allowed"),
+)
 def list_slots(
     request: Request,
     event_type_id: Key,
@@ -129,7 +134,7 @@ def list_slots(
     return Response(orjson.dumps(found), media_type="application/json")
 
 
-@router.get("/event-types/{event_type_id}/slots/explain")
+@router.get("/event-types/{event_type_id}/slots/explain", responses=fails("unknown_timezone"))
 def explain_slot(
     event_type_id: Key,
     actor: CurrentActor,
@@ -142,7 +147,7 @@ def explain_slot(
     return ExplanationOut(**asdict(found))
 
 
-@router.get("/availability")
+@router.get("/availability", responses=fails("unknown_timezone"))
 def check_availability(
     actor: CurrentActor,
     date: Day,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Body, Key
 from calendar_app.api.paging import After, Limit, cut
+from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_sync.requests import SyncState
@@ -64,7 +65,7 @@ class SyncList(BaseModel):
     next: str | None = None
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, responses=fails("needs_reconnect", "calendar_not_used"))
 def request_sync(actor: CurrentActor, body: SyncIn | None = None) -> SyncAccepted:
     """Read calendars soon: all, those of ``connection_id``, or ``calendar_id``. 409 ``needs_reconnect``,
     or ``calendar_not_used`` where the calendar that is named is used for nothing."""
@@ -86,7 +87,11 @@ def get_sync_status(actor: CurrentActor, limit: Limit = 100, after: After = None
     return SyncList(items=[SyncOut.model_validate(one) for one in items], next=more)
 
 
-@router.post("/{calendar_id}/accept-removals", status_code=202)
+@router.post(
+    "/{calendar_id}/accept-removals",
+    status_code=202,
+    responses=fails("needs_reconnect", "calendar_not_used", "conflict"),
+)
 def accept_removals(calendar_id: Key, actor: CurrentActor) -> SyncAccepted:
     """Confirm that the events which vanished at the provider really are gone."""
     sync_requests.accept_mass_delete(actor, calendar_id)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Body, Key
 from calendar_app.api.paging import After, Limit, cut
+from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.services.workspaces import team
 from calendar_app.services.workspaces.team import InvitationView, MemberView
@@ -51,7 +52,7 @@ def list_invitations(actor: CurrentActor, limit: Limit = 100, after: After = Non
     return InvitationList(items=items, next=more)
 
 
-@router.post("/invitations", status_code=201)
+@router.post("/invitations", status_code=201, responses=fails("already_member", "invalid_email"))
 def invite_member(actor: CurrentActor, body: InvitationIn) -> InvitationView:
     """Send somebody an invitation by e-mail; an earlier one to the same address ends."""
     return team.invite(actor, body.email, body.role)
@@ -63,13 +64,15 @@ def withdraw_invitation(actor: CurrentActor, invitation_id: Key) -> None:
     team.withdraw(actor, invitation_id)
 
 
-@router.patch("/{person_id}", status_code=204)
+@router.patch("/{person_id}", status_code=204, responses=fails("last_owner"))
 def change_member_role(actor: CurrentActor, person_id: Key, body: RoleIn) -> None:
     """Give a member another role, at most your own."""
     team.change_role(actor, person_id, body.role)
 
 
-@router.delete("/{person_id}", status_code=204)
+@router.delete(
+    "/{person_id}", status_code=204, responses=fails("last_owner", "has_connections", "hosts_bookings")
+)
 def remove_member(actor: CurrentActor, person_id: Key) -> None:
     """Take a member out of the workspace."""
     team.remove(actor, person_id)

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from calendar_app.api.deps import CurrentIdentity
 from calendar_app.api.fields import Body, Flag, Key
+from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.services.workspaces import settings
 from calendar_app.services.workspaces.settings import WorkspaceView
@@ -41,13 +42,17 @@ def get_workspace(identity: CurrentIdentity, workspace_id: Key) -> WorkspaceView
     return settings.get(identity.actor(workspace_id))
 
 
-@router.patch("/{workspace_id}")
+@router.patch("/{workspace_id}", responses=fails("unknown_timezone"))
 def update_workspace(identity: CurrentIdentity, workspace_id: Key, body: WorkspaceChange) -> WorkspaceView:
     """Change what is named; for admins and owners."""
     return settings.update(identity.actor(workspace_id), body.model_dump(exclude_unset=True))
 
 
-@router.put("/{workspace_id}/logo", openapi_extra={"requestBody": {"required": True, "content": _IMAGES}})
+@router.put(
+    "/{workspace_id}/logo",
+    openapi_extra={"requestBody": {"required": True, "content": _IMAGES}},
+    responses=fails("logo_refused"),
+)
 async def set_logo(request: Request, identity: CurrentIdentity, workspace_id: Key) -> WorkspaceView:
     """Show a logo on the booking pages: the bytes of a PNG, JPEG or WebP file of at most 900 KB as the body. It is
     written anew as a small PNG."""

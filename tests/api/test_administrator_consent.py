@@ -181,7 +181,7 @@ def test_states_are_worth_nothing_elsewhere(api: httpx.Client, microsoft: Micros
     refused(**ANSWER, state=start(api, ada)["state"])
     google = CALLBACK.replace("microsoft", "google")
     problem(api.get(google, params=ANSWER | {"state": state}, headers=JSON), 400, "state_invalid")
-    assert api.get(CALLBACK, params=ANSWER | {"state": state}, headers=JSON).json() == {"success": True}
+    assert api.get(CALLBACK, params=ANSWER | {"state": state}, headers=JSON).json()["success"] is True
     refused(**ANSWER, state=state)
     late = dict(parse_qsl(urlsplit(api.post(LINK, headers=ada.cookie).json()["url"]).query))["state"]
     with transaction() as session:

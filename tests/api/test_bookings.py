@@ -160,7 +160,7 @@ def test_moving_over_http(api: httpx.Client, place: Place) -> None:
     assert datetime.fromisoformat(moved.json()["start"]) == place.at(14)
     taken = api.post(path, params=_token(made), json={"start": place.at(11).isoformat()})
     problem(taken, 409, "slot_unavailable")
-    history = api.get(f"{BOOKINGS}/{made['id']}/history", headers=bearer(place.people[0])).json()
+    history = api.get(f"{BOOKINGS}/{made['id']}/history", headers=bearer(place.people[0])).json()["items"]
     assert [entry["action"] for entry in history] == ["created", "rescheduled"]
 
 

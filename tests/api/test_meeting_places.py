@@ -55,7 +55,7 @@ def test_a_booking_says_where_and_with_whom(api: httpx.Client, place: Place) -> 
     move = {"start": place.at(11).isoformat(), "reason": "The train is late"}
     moved = api.post(f"{path}/reschedule", json=move, params={"token": token})
     assert (moved.status_code, moved.json()["location"]) == (200, LINK)
-    history = api.get(f"{path}/history", headers=bearer(place.people[0])).json()
+    history = api.get(f"{path}/history", headers=bearer(place.people[0])).json()["items"]
     assert history[-1]["detail"]["reason"] == "The train is late"
     gone = api.post(f"{path}/cancel", params={"token": token}).json()
     assert (gone["location"], gone["place"]["where"]) == ("", "")

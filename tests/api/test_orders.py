@@ -50,7 +50,7 @@ def test_a_refusal_names_the_line(api: httpx.Client, place: Place) -> None:
     refused = api.post(f"{ORDERS}/{order['id']}/confirm", params={"token": order["token"]})
     body = problem(refused, 409, "slot_unavailable")
     assert str(body["detail"]).startswith("Line 2")
-    assert body["errors"] == [{"field": "lines[1]", "message": body["detail"]}]
+    assert body["errors"] == [{"field": "lines[1]", "code": "slot_unavailable", "detail": body["detail"]}]
     assert len(reservations()) == 1
 
 

@@ -58,7 +58,7 @@ def test_an_owner_elsewhere_books_as_a_visitor(
     assert (again.json()["sync"], again.json()["calendar_event_id"]) == ([], {})
     history = api.get(
         f"/api/v1/bookings/{again.json()['id']}/history", headers=bearer(place.people[0])
-    ).json()
+    ).json()["items"]
     assert {entry["who"] for entry in history} == {"customer"}
 
 

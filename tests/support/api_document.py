@@ -1,7 +1,7 @@
 """Holds the answers of our own HTTP API against its OpenAPI document.
 
-The ``api`` fixture checks every answer that a test gets: status, media type, problem code and body have to be those that
-the document promises for the operation. A breach is an ``AssertionError``.
+The ``api`` fixture checks every answer that a test gets: status, media type, problem code and body have to be those
+that the document promises for the operation. A breach is an ``AssertionError``.
 """
 
 from __future__ import annotations
