@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from calendar_app import logs
 from calendar_app.api.app import create_api
 from calendar_app.booking_site.app import ErrorPages, mount_site
+from calendar_app.booking_site.set_up import SetUpFirst
 from calendar_app.edge import Edge, behind_proxies
 from calendar_app.services.operations import metrics
 from calendar_app.settings import get_settings
@@ -51,7 +52,7 @@ def create_app() -> rx.App:
     api = create_api()
     mount_site(api)
     app = rx.App(
-        api_transformer=[api, ErrorPages, SealedSockets, _behind_the_edge],
+        api_transformer=[api, ErrorPages, SetUpFirst, SealedSockets, _behind_the_edge],
         html_lang="en",
         stylesheets=list(STYLESHEETS),
         backend_exception_handler=show,

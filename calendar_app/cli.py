@@ -24,8 +24,9 @@ from calendar_app.errors import AlmanacError
 from calendar_app.services.accounts import owners
 from calendar_app.services.common import installation
 from calendar_app.services.doctor import examination, findings
+from calendar_app.services.installation import first_owner
 from calendar_app.services.operations import backup, health, key_rotation, provider_checklist
-from calendar_app.settings import SettingsError, get_settings
+from calendar_app.settings import SettingsError, current_settings, get_settings
 
 KEYS_ARE_NOT_IN_IT = (
     "ENCRYPTION_KEYS and SECRET_KEY are not in it (in development they are files in DATA_DIR): keep them, apart from "
@@ -132,6 +133,15 @@ def _said_after(calendars: int) -> int:
     return 0
 
 
+def setup_code(_arguments: argparse.Namespace) -> int:
+    """A code that opens the set-up page, while nobody is here yet: as at a start."""
+    if not first_owner.is_needed():
+        say("This installation is set up: sign in, or make another owner with `make-owner`.")
+        return 1
+    say(f"{current_settings().public_url}/setup#{first_owner.make_code()}")
+    return 0
+
+
 def make_owner(arguments: argparse.Namespace) -> int:
     """An account that owns a workspace."""
     password = _password() if arguments.ask else secrets.token_urlsafe(18)
@@ -207,6 +217,7 @@ def parser() -> argparse.ArgumentParser:
             action="store_true",
             help="for a staging system: an installation of its own, without access to people's accounts",
         )
+    command("setup-code", setup_code)
     owner = command("make-owner", make_owner)
     owner.add_argument("email")
     owner.add_argument("--name", default="", help="of a new account")

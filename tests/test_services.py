@@ -19,7 +19,7 @@ LAYERS = (
     {"availability", "calendar_writes"},
     {"bookings", "calendar_sync"},
     {"connection_lifecycle", "external_changes", "orders", "events"},
-    {"operations"},
+    {"operations", "installation"},
     {"doctor"},
 )
 """Packages import from those above them in this list (and from themselves), never from below or beside."""

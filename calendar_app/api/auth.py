@@ -22,6 +22,7 @@ from calendar_app.errors import AlmanacError
 from calendar_app.services.accounts import authentication, trusted_devices
 from calendar_app.services.accounts.authentication import SESSION_COOKIE, SESSION_LIFE, SignedIn
 from calendar_app.services.connection_lifecycle.oauth import local_path
+from calendar_app.services.installation import first_owner
 from calendar_app.services.workspaces import team
 from calendar_app.settings import current_settings
 
@@ -96,6 +97,10 @@ def sign_up(
     next: _Text = "",
 ) -> Response:
     """Make an account with a workspace of its own, or in the one of an `invitation`, and sign in."""
+    if (
+        not invitation and first_owner.is_needed()
+    ):  # whoever comes first is the owner, and has to show the code
+        return RedirectResponse("/setup", 303)
     zone = timezone or "UTC"
     agent, client = request.headers.get("user-agent", ""), client_address(request)
 

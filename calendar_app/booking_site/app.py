@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from calendar_app.booking_site import answers, book, choose, looks, manage, my, words
+from calendar_app.booking_site import answers, book, choose, looks, manage, my, set_up, words
 from calendar_app.booking_site.visit import Visit
 from calendar_app.errors import AlmanacError, NotFound, TooManyRequests
 from calendar_app.services.common.outages import DATABASE_AWAY
@@ -25,13 +25,13 @@ from calendar_app.services.workspaces.settings import Look
 
 log = logging.getLogger(__name__)
 
-PREFIXES = ("/book", "/manage", "/my", answers.STATIC, "/embed.js")
+PREFIXES = ("/book", "/manage", "/my", "/setup", answers.STATIC, "/embed.js")
 
 
 def create_site() -> FastAPI:
     """The application of the customers' pages."""
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    for room in (choose, book, manage, my):
+    for room in (choose, book, manage, my, set_up):
         site.include_router(room.router)
     site.include_router(looks.router)
     site.get(f"{answers.STATIC}/{{version}}/{{name}}", include_in_schema=False)(static)

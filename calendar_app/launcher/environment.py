@@ -26,7 +26,6 @@ def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
         "PATH": programs_path(given),
         "DATA_DIR": str(data_dir),
         "PORT": str(settings.port),
-        "BASE_URL": settings.public_url,
         "SECRET_KEY": settings.secret_key.get_secret_value(),
         "ENCRYPTION_KEYS": ",".join(key.get_secret_value() for key in settings.encryption_keys),
         "PYTHONUNBUFFERED": "1",
@@ -37,6 +36,8 @@ def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
         defaults["REFLEX_REDIS_URL"] = valkey.numbered(made["REDIS_URL"], REFLEX_DATABASE)
     else:
         defaults["REFLEX_REDIS_URL"] = given["REDIS_URL"]
+    if settings.base_url or settings.sandbox:  # else it may be entered in the set-up page
+        made["BASE_URL"] = settings.public_url
     if settings.sandbox:
         made |= _for_sandbox(settings, given)
     return {**defaults, **{name: value for name, value in given.items() if value}, **made}

@@ -22,9 +22,10 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from calendar_app.launcher import frontend
+from calendar_app.launcher import first_steps, frontend
 from calendar_app.launcher.checks import programs_path
 from calendar_app.launcher.errors import LaunchError
+from calendar_app.launcher.processes import MARK
 from calendar_app.services.operations import health
 from calendar_app.settings import Settings, SettingsError, get_settings
 
@@ -110,6 +111,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="almanac-web-") as folder:
         os.environ[health.STOPPING] = str(Path(folder) / "stopping")
         preload(module)
+        if MARK not in os.environ:  # else the launcher says it, once it has migrated
+            print(*first_steps.lines_if_ready(), sep="\n", flush=True)
         server(environment, module).serve()
 
 

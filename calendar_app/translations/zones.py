@@ -80,6 +80,11 @@ def current(zone: str) -> str:
 
 
 @lru_cache(maxsize=2048)
+def all_current() -> list[str]:
+    """The present names of all zones that a country uses."""
+    return sorted(_countries())
+
+
 def place(zone: str, locale: Locale) -> Place:
     """The zone as a place."""
     code = _countries().get(zone, "")

@@ -21,6 +21,7 @@ def _cookie(response: httpx.Response) -> SimpleCookie:
 
 def test_a_person_signs_up_and_out_in_a_browser(api: httpx.Client, database: Database) -> None:
     """The forms set an HttpOnly, SameSite cookie that works at once, and take it away again."""
+    user("first@example.com")
     form = {
         "name": "Ada",
         "email": "ada@example.com",

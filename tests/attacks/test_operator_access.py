@@ -13,6 +13,7 @@ from calendar_app.services.workspaces import team
 from calendar_app.settings import Settings
 from tests.services.workspaces.test_team import PASSWORD, invited
 from tests.support.databases import Database
+from tests.support.people import user
 
 
 def test_nobody_signs_up_as_an_operator(
@@ -23,6 +24,7 @@ def test_nobody_signs_up_as_an_operator(
     for email in ("ops@example.com", " OPS@Example.COM "):
         with pytest.raises(Conflict, match="already"):
             authentication.sign_up("Mallory", email, PASSWORD, "Evil", "UTC")
+    user("first@example.com")
     form = {"name": "M", "email": "ops@example.com", "password": PASSWORD, "timezone": "UTC"}
     assert api.post("/auth/sign-up", data=form).headers["location"] == "/signup?error=email_taken"
     owners.make_owner("ops@example.com", PASSWORD, workspace="")

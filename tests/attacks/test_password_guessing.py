@@ -8,6 +8,7 @@ import pytest
 from calendar_app.services.accounts import authentication
 from calendar_app.services.accounts.trusted_devices import COOKIE
 from tests.support.databases import Database
+from tests.support.people import user
 
 PASSWORD = "correct horse battery"
 
@@ -25,6 +26,7 @@ def test_strangers_who_guess_do_not_lock_the_owner_out(
     another account; and the known one has no more tries than anybody."""
     monkeypatch.setattr(authentication, "PER_EMAIL", "3/hour")
     monkeypatch.setattr(authentication, "PER_DEVICE", "2/hour")
+    user("first@example.org")
     devices = {}
     for name in ("owner", "mallory"):
         form = {"name": name, "email": f"{name}@example.org", "password": PASSWORD, "timezone": "UTC"}
@@ -45,6 +47,7 @@ def test_strangers_who_guess_do_not_lock_the_owner_out(
 
 def test_the_cookie_of_a_known_browser_is_kept_from_scripts(api: httpx.Client, database: Database) -> None:
     """It is HttpOnly, goes to the sign-in only, and does not tell whose it is."""
+    user("first@example.org")
     form = {"name": "O", "email": "owner@example.org", "password": PASSWORD, "timezone": "UTC"}
     made = api.post("/auth/sign-up", data=form)
     (cookie,) = [line for line in made.headers.get_list("set-cookie") if line.startswith(COOKIE)]
