@@ -5,6 +5,7 @@
     │   └── CredentialsRejected      422  a provider refused the credentials that were typed in
     ├── NotSignedIn                  401
     ├── Forbidden                    403  known person, too little role (or a failed CSRF check)
+    │   └── SecondFactorRequired     403  the password was right, and the account asks for more
     ├── NotFound                     404  missing, or another workspace's
     ├── Conflict                     409
     │   ├── SlotUnavailable          409  the time was taken, or is not offered
@@ -71,6 +72,17 @@ class NotSignedIn(AlmanacError):
 
 class Forbidden(AlmanacError):
     code, status, title = "forbidden", 403, "Your role does not allow this"
+
+
+class SecondFactorRequired(Forbidden):
+    """The password was right, and the account has a second factor. ``person_id`` is for the sign-in's next step only:
+    it is in no answer."""
+
+    code, title = "second_factor_required", "A second factor is required"
+
+    def __init__(self, person_id: str) -> None:
+        super().__init__("This account also asks for a code of its authenticator app, or a passkey.")
+        self.person_id = person_id
 
 
 class NotFound(AlmanacError):

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     database_url: str = Field("", alias="DATABASE_URL")
     redis_url: str = Field("redis://127.0.0.1:6379/0", alias="REDIS_URL")
     secret_key: SecretStr = Field(SecretStr(""), alias="SECRET_KEY")
+    session_idle_hours: int = Field(168, alias="SESSION_IDLE_HOURS", ge=1, le=720)
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), alias="ENCRYPTION_KEYS")
 
     google_client_id: str = Field("", alias="GOOGLE_CLIENT_ID")

@@ -39,6 +39,7 @@ from calendar_app.db.tables.people import (
     WorkspaceLogo,
 )
 from calendar_app.db.tables.scheduling import BookingLink, EventType, EventTypeHost, Schedule
+from calendar_app.db.tables.sign_in import EmailProof, RecoveryCode, SecondFactor, SignInStep
 from calendar_app.db.tables.webhooks import WebhookDelivery, WebhookMessage, WebhookSubscription
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Deviation",
     "Disconnection",
     "DriftRun",
+    "EmailProof",
     "EnteredSetting",
     "Event",
     "EventType",
@@ -73,8 +75,11 @@ __all__ = [
     "Occurrence",
     "OrderLine",
     "Person",
+    "RecoveryCode",
     "Schedule",
+    "SecondFactor",
     "SetupCode",
+    "SignInStep",
     "WebhookDelivery",
     "WebhookMessage",
     "WebhookSubscription",

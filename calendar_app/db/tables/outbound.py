@@ -112,6 +112,8 @@ class Mail(SQLModel, table=True):
     ``failed``, ``dropped`` (overtaken, or nothing to tell). ``reply_to``: whom an answer should reach, if not the
     sender. ``fence`` and ``lease_until`` as in :class:`CalendarWrite`.
 
+    ``workspace_id`` is ``None`` for what concerns an account, which may belong to several workspaces or none.
+
     ``facts``: what an email about a booking tells of it as it was at ``version`` and ``sequence``, the booking's own
     then. ``language``: of a text that stands in the row, as a tag; empty: English. ``may_have_arrived``: a try to send
     it ended in a way that leaves open whether the mail server took it.
@@ -120,7 +122,7 @@ class Mail(SQLModel, table=True):
     __tablename__ = "mail"
     __table_args__ = (Index("ix_mail_due", "state", "next_attempt_at"),)
     id: str = row_id()
-    workspace_id: str = ref("workspace.id")
+    workspace_id: str | None = ref("workspace.id", nullable=True)
     booking_id: str | None = ref("booking.id", nullable=True)
     kind: str = Field(max_length=32)
     dedupe: str = Field(unique=True)

@@ -12,7 +12,10 @@ from calendar_app.db.types import EncryptedText
 
 
 class Person(SQLModel, table=True):
-    """Somebody with an account; ``email`` is lower-case. ``password_hash`` is Argon2id."""
+    """Somebody with an account; ``email`` is lower-case. ``password_hash`` is Argon2id.
+
+    ``email_proven_at``: when they showed that the address is theirs, ``None`` where nothing could be sent to it.
+    """
 
     __tablename__ = "person"
     id: str = row_id()
@@ -21,6 +24,7 @@ class Person(SQLModel, table=True):
     timezone: str = "UTC"
     password_hash: str = ""
     calendar_sync_enabled: bool = True
+    email_proven_at: datetime | None = when(nullable=True)
     created_at: datetime = when()
 
 

@@ -18,7 +18,7 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import ApiToken, AuthSession, Person
 from calendar_app.domain.intake import clean_text
 from calendar_app.errors import InvalidInput, NotFound
-from calendar_app.services.accounts import passwords
+from calendar_app.services.accounts import passwords, security_emails
 from calendar_app.services.accounts import sessions as browser_sessions
 from calendar_app.services.accounts.authentication import API_TOKEN_PREFIX, Identity, digest
 from calendar_app.services.common import audit_log, rate_limits
@@ -88,6 +88,8 @@ def create_token(
             expires_at=now + timedelta(days=days) if days is not None else None,
         )
         session.add(row)
+        if "*" in row.scopes:
+            security_emails.token_made(session, session.get_one(Person, identity.person_id), row)
         _note(session, identity, "token.created", "token", row.id, name=name, scopes=row.scopes)
     return NewToken(secret, _view(row, identity))
 
@@ -116,13 +118,10 @@ def change_password(identity: Identity, present: str, wanted: str, *, end_tokens
 
     :raises InvalidInput: the present one is wrong, or the new one too weak. :raises TooManyRequests: too many tries.
     """
-    rate_limits.peek("password", identity.person_id, PASSWORD_TRIES)
+    require_password(identity, present)
     with reading() as session:
-        person = session.get(Person, identity.person_id)
-    if person is None or not passwords.matches(person.password_hash, present):
-        rate_limits.count("password", identity.person_id, PASSWORD_TRIES)
-        raise InvalidInput("That is not your present password.", field="present", code="wrong_password")
-    kept = passwords.hashed(passwords.checked(wanted))
+        person = session.get_one(Person, identity.person_id)
+    kept = passwords.hashed(passwords.checked(wanted, person.name, person.email))
     with transaction() as session:
         fresh = locked_one(session, Person, person.id)
         fresh.password_hash = kept
@@ -138,7 +137,21 @@ def change_password(identity: Identity, present: str, wanted: str, *, end_tokens
             sessions_ended=ended,
             tokens_ended=tokens,
         )
+        security_emails.password_changed(session, fresh)
     return ended
+
+
+def require_password(identity: Identity, password: str) -> None:
+    """Whoever changes how one signs in shows that they know the password, however they got to the browser.
+
+    :raises InvalidInput: ``wrong_password``. :raises TooManyRequests: too many tries.
+    """
+    rate_limits.peek("password", identity.person_id, PASSWORD_TRIES)
+    with reading() as session:
+        person = session.get(Person, identity.person_id)
+    if person is None or not passwords.matches(person.password_hash, password):
+        rate_limits.count("password", identity.person_id, PASSWORD_TRIES)
+        raise InvalidInput("That is not your present password.", field="present", code="wrong_password")
 
 
 def end_tokens_of(session: Session, person_id: str, *, but: str = "", all_of_them: bool = False) -> int:

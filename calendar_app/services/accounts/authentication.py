@@ -14,16 +14,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select
 
 from calendar_app.clock import utc_now
 from calendar_app.db.session import reading, transaction
-from calendar_app.db.tables import ApiToken, AuthSession, Membership, Person, Workspace
+from calendar_app.db.tables import ApiToken, AuthSession, Membership, Person, SecondFactor, Workspace
 from calendar_app.domain.intake import clean_text
 from calendar_app.domain.zones import is_zone
-from calendar_app.errors import Conflict, InvalidInput, NotFound, NotSignedIn
-from calendar_app.services.accounts import new_workspace, passwords, trusted_devices
+from calendar_app.errors import Conflict, InvalidInput, NotFound, NotSignedIn, SecondFactorRequired
+from calendar_app.services.accounts import new_workspace, passwords, security_emails, trusted_devices
 from calendar_app.services.accounts import sessions as browser_sessions
 from calendar_app.services.common import audit_log, rate_limits
 from calendar_app.services.common.permissions import Actor, Role
@@ -143,10 +144,12 @@ def sign_up(
     user_agent: str = "",
     client: str = "",
     place: Callable[[Session, Person], object] | None = None,
+    proven: bool = False,
 ) -> SignedIn:
     """A person with a workspace of their own, ready to be booked, and signed in.
 
-    ``place`` puts them somewhere else instead, in the same transaction.
+    ``place`` puts them somewhere else instead, in the same transaction. ``proven``: they came by a link that was sent
+    to the address.
 
     :raises InvalidInput: a field is unusable. :raises Conflict: ``email_taken``. :raises TooManyRequests: too many.
     """
@@ -154,11 +157,12 @@ def sign_up(
     person = Person(
         email=normal_email(email), name=_text(name, "name"), timezone=zone(timezone), password_hash=""
     )
-    if place is None and person.email in get_settings().operators:
+    if not proven and person.email in get_settings().operators:
         # Nobody has shown that it is theirs, and whoever has it looks after the whole installation.
         raise _taken()
     workspace_name = _text(workspace_name or f"{name}’s workspace", "workspace_name")
-    person.password_hash = passwords.hashed(passwords.checked(password))
+    person.password_hash = passwords.hashed(passwords.checked(password, person.name, person.email))
+    person.email_proven_at = utc_now() if proven else None
     token = secrets.token_urlsafe(32)
     try:
         with transaction() as session:
@@ -186,14 +190,41 @@ def sign_in(
     browser, if anything.
 
     :raises NotSignedIn: ``invalid_credentials``, whichever of the two was wrong. :raises TooManyRequests: too many.
+    :raises SecondFactorRequired: both are right, and the account asks for more.
     """
     person = _authenticate(email, password, client, device)
-    token = secrets.token_urlsafe(32)
     with transaction() as session:
-        session.exec(delete(AuthSession).where(col(AuthSession.expires_at) <= utc_now()))
-        row = _new_session(session, person, token, user_agent)
-    with reading() as session:
-        return SignedIn(token, _identity(session, person, row.id))
+        if has_second_factor(session, person.id):
+            raise SecondFactorRequired(person.id)
+        return open_session(
+            session, person, user_agent=user_agent, known=bool(trusted_devices.known(device, person.email))
+        )
+
+
+def open_session(session: Session, person: Person, *, user_agent: str = "", known: bool = True) -> SignedIn:
+    """A new browser session of somebody who has shown who they are, in the caller's transaction. Where the browser is
+    not ``known``, they are told by e-mail."""
+    now = utc_now()
+    session.exec(
+        delete(AuthSession).where(
+            (col(AuthSession.expires_at) <= now) | (col(AuthSession.last_seen_at) <= now - idle_limit())
+        )
+    )
+    if not known:
+        security_emails.new_browser(session, person, user_agent, now)
+    token = secrets.token_urlsafe(32)
+    row = _new_session(session, person, token, user_agent)
+    return SignedIn(token, _identity(session, person, row.id))
+
+
+def idle_limit() -> timedelta:
+    """How long a browser session lasts without being used (``SESSION_IDLE_HOURS``)."""
+    return timedelta(hours=get_settings().session_idle_hours)
+
+
+def _alive(now: datetime) -> ColumnElement[bool]:
+    """Which browser sessions have neither ended nor been left alone for too long."""
+    return (col(AuthSession.expires_at) > now) & (col(AuthSession.last_seen_at) > now - idle_limit())
 
 
 def sign_out(token: str) -> None:
@@ -218,8 +249,9 @@ def identify_digest(token_digest: str, *, now: datetime | None = None) -> Identi
             select(AuthSession, Person)
             .join(Person, col(Person.id) == col(AuthSession.person_id))
             .where(AuthSession.token_hash == token_digest)
+            .where(_alive(now))
         ).first()
-        if found is None or found[0].expires_at <= now:
+        if found is None:
             return None
         row, person = found
         identity = _identity(session, person, row.id)
@@ -242,7 +274,7 @@ def actors(workspace_id: str, sessions: Collection[str], *, now: datetime | None
             .join(Membership, col(Membership.person_id) == col(Person.id))
             .where(Membership.workspace_id == workspace_id)
             .where(col(AuthSession.token_hash).in_(sessions))
-            .where(AuthSession.expires_at > (now or utc_now()))
+            .where(_alive(now or utc_now()))
         )
         return {
             digested: Actor(person.id, workspace_id, Role(role), person.email, person.name, person.timezone)
@@ -251,14 +283,15 @@ def actors(workspace_id: str, sessions: Collection[str], *, now: datetime | None
 
 
 def living(sessions: Collection[str], *, now: datetime | None = None) -> dict[str, datetime]:
-    """Which of these browser sessions, given as digests of their secrets, are alive, and when they expire."""
+    """Which of these browser sessions, given as digests of their secrets, are alive, and when they end if nobody uses
+    them."""
     with reading() as session:
         rows = session.exec(
-            select(AuthSession.token_hash, AuthSession.expires_at)
+            select(AuthSession.token_hash, AuthSession.expires_at, AuthSession.last_seen_at)
             .where(col(AuthSession.token_hash).in_(sessions))
-            .where(AuthSession.expires_at > (now or utc_now()))
+            .where(_alive(now or utc_now()))
         )
-        return dict(rows.all())
+        return {digested: min(expires, seen + idle_limit()) for digested, expires, seen in rows}
 
 
 def list_sessions(identity: Identity, *, now: datetime | None = None) -> list[SessionView]:
@@ -267,7 +300,7 @@ def list_sessions(identity: Identity, *, now: datetime | None = None) -> list[Se
         rows = session.exec(
             select(AuthSession)
             .where(AuthSession.person_id == identity.person_id)
-            .where(col(AuthSession.expires_at) > (now or utc_now()))
+            .where(_alive(now or utc_now()))
             .order_by(col(AuthSession.last_seen_at).desc())
         )
         return [
@@ -300,6 +333,8 @@ def issue_api_token(email: str, password: str, *, client: str = "", name: str = 
     person = _authenticate(email, password, client)
     token = API_TOKEN_PREFIX + secrets.token_urlsafe(32)
     with transaction() as session:
+        if has_second_factor(session, person.id):
+            raise SecondFactorRequired(person.id)
         row = ApiToken(
             person_id=person.id,
             name=name[:100],
@@ -373,6 +408,14 @@ def _authenticate(email: str, password: str, client: str, device: str = "") -> P
     return person
 
 
+def has_second_factor(session: Session, person_id: str) -> bool:
+    """Whether the account asks for more than a password."""
+    query = select(SecondFactor.id).where(
+        SecondFactor.person_id == person_id, col(SecondFactor.confirmed_at).is_not(None)
+    )
+    return session.exec(query.limit(1)).first() is not None
+
+
 def _taken() -> Conflict:
     return Conflict(
         "There is already an account with this e-mail address: sign in instead.", code="email_taken"
@@ -395,6 +438,11 @@ def _note(session: Session, person: Person, action: str, row: AuthSession) -> No
     """An entry in the audit trail about a browser session."""
     actors = _identity(session, person, row.id).actors()
     audit_log.record_everywhere(session, actors, action, "session", row.id, browser=row.user_agent[:100])
+
+
+def identity_of(session: Session, person: Person) -> Identity:
+    """The person as somebody who acts without a browser session."""
+    return _identity(session, person, "")
 
 
 def _identity(session: Session, person: Person, session_id: str) -> Identity:

@@ -62,13 +62,14 @@ _GIVEN_UP = "Sending this letter was tried for two days without success."
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A letter to queue. ``dedupe`` names its occasion; ``at``: not before this (aware), ``None`` means now.
+    ``workspace_id`` is ``None`` for what concerns an account.
 
     ``reply_to`` is whom an answer should reach, where that is not the sender. ``language``: of the text, as a tag;
     empty means English. The HTML is made of ``body`` when it is sent
     (:func:`calendar_app.services.mail.rendering.content_of_text`).
     """
 
-    workspace_id: str
+    workspace_id: str | None
     booking_id: str | None
     kind: str
     dedupe: str
@@ -121,6 +122,11 @@ class Writer(Protocol):
 
     def write(self, session: Session, row: Mail, now: datetime) -> Written:
         """The letter, with the ``ics_method`` that was chosen."""
+
+
+def can_send() -> bool:
+    """Whether a mail server is set."""
+    return bool(get_settings().smtp_url.get_secret_value())
 
 
 def queue_due(session: Session, letters: Sequence[Due]) -> None:

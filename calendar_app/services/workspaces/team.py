@@ -213,6 +213,7 @@ def sign_up(
         user_agent=user_agent,
         client=client,
         place=lambda session, person: _join(session, person, token, now),
+        proven=True,
     )
 
 
