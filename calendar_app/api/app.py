@@ -12,7 +12,7 @@ import importlib.util
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from calendar_app.api import auth, docs, document, health, problems
+from calendar_app.api import auth, docs, document, health, problems, second_factors
 from calendar_app.api.cors import Cors
 from calendar_app.api.middleware import STALL_S, BodyLimit, HeadAsGet, Meter, NoStore, RequestId, StalledBody
 
@@ -46,6 +46,7 @@ def create_api(*, stall_s: float = STALL_S) -> FastAPI:
     outer = FastAPI(title="Almanac", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     problems.install(outer)
     outer.include_router(auth.forms)
+    outer.include_router(second_factors.router)
     outer.include_router(health.router)
     outer.mount(PREFIX, create_v1())
     outer.add_middleware(StalledBody, stall_s=stall_s)

@@ -19,6 +19,7 @@ from calendar_app.ui.pages import (
     orders,
     security,
     sign_in,
+    sign_in_links,
     team,
     workspace,
 )
@@ -33,7 +34,10 @@ def add_pages(app: rx.App) -> None:
     for path, component, title in (
         ("/", landing.landing, "Almanac"),
         ("/login", sign_in.login, "Sign in · Almanac"),
+        ("/login/code", sign_in.code, "Sign in · Almanac"),
         ("/signup", sign_in.signup, "Create an account · Almanac"),
+        ("/reset", sign_in_links.reset, "New password · Almanac"),
+        ("/confirm/[link_secret]", sign_in_links.confirm, "Confirm · Almanac"),
         (dashboard.PATH, dashboard.dashboard, "Dashboard · Almanac"),
         (bookings.PATH, bookings.bookings, "Bookings · Almanac"),
         (orders.PATH, orders.orders, "Orders · Almanac"),

@@ -17,6 +17,8 @@ LANGUAGES = [code for code in translations.NAMES if code != translations.SOURCE]
 ROOMS = extract.ROOMS
 SITE, SERVICES = ROOMS
 WRITERS = (
+    SERVICES / "accounts" / "email_proof.py",
+    SERVICES / "accounts" / "security_emails.py",
     SERVICES / "bookings" / "email_texts.py",
     SERVICES / "bookings" / "emails.py",
     SERVICES / "bookings" / "ics.py",

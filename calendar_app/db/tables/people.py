@@ -14,6 +14,7 @@ from calendar_app.db.types import EncryptedText
 class Person(SQLModel, table=True):
     """Somebody with an account; ``email`` is lower-case. ``password_hash`` is Argon2id.
 
+    ``language`` is the tag of the language in which they are written to; empty: that of the workspace.
     ``email_proven_at``: when they showed that the address is theirs, ``None`` where nothing could be sent to it.
     """
 
@@ -23,6 +24,7 @@ class Person(SQLModel, table=True):
     name: str = ""
     timezone: str = "UTC"
     password_hash: str = ""
+    language: str = Field(default="", max_length=16, sa_column_kwargs={"server_default": ""})
     calendar_sync_enabled: bool = True
     email_proven_at: datetime | None = when(nullable=True)
     created_at: datetime = when()

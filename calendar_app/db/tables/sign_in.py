@@ -16,7 +16,8 @@ from calendar_app.db.types import EncryptedText
 class EmailProof(SQLModel, table=True):
     """A link that was sent to ``email`` (lower case), for one use; ``secret_hash`` is the SHA-256 of its secret.
 
-    ``purpose``: ``sign_up`` (an account is made, with ``name``, ``workspace_name`` and ``timezone``), ``reset`` (a new
+    ``purpose``: ``sign_up`` (an account is made, with ``name``, ``workspace_name``, ``timezone`` and the tag
+    ``language``), ``reset`` (a new
     password for ``person_id``) or ``change`` (the address becomes that of ``person_id``).
     """
 
@@ -28,6 +29,7 @@ class EmailProof(SQLModel, table=True):
     name: str = ""
     workspace_name: str = ""
     timezone: str = "UTC"
+    language: str = Field(default="", max_length=16)
     secret_hash: str = Field(unique=True, max_length=64)
     created_at: datetime = when()
     expires_at: datetime = when(index=True)

@@ -145,11 +145,12 @@ def sign_up(
     client: str = "",
     place: Callable[[Session, Person], object] | None = None,
     proven: bool = False,
+    language: str = "",
 ) -> SignedIn:
     """A person with a workspace of their own, ready to be booked, and signed in.
 
     ``place`` puts them somewhere else instead, in the same transaction. ``proven``: they came by a link that was sent
-    to the address.
+    to the address. ``language``: the tag of that in which they are written to.
 
     :raises InvalidInput: a field is unusable. :raises Conflict: ``email_taken``. :raises TooManyRequests: too many.
     """
@@ -162,7 +163,7 @@ def sign_up(
         raise _taken()
     workspace_name = _text(workspace_name or f"{name}’s workspace", "workspace_name")
     person.password_hash = passwords.hashed(passwords.checked(password, person.name, person.email))
-    person.email_proven_at = utc_now() if proven else None
+    person.email_proven_at, person.language = utc_now() if proven else None, language
     token = secrets.token_urlsafe(32)
     try:
         with transaction() as session:
@@ -196,21 +197,19 @@ def sign_in(
     with transaction() as session:
         if has_second_factor(session, person.id):
             raise SecondFactorRequired(person.id)
-        return open_session(
-            session, person, user_agent=user_agent, known=bool(trusted_devices.known(device, person.email))
-        )
+        return open_session(session, person, user_agent=user_agent, device=device)
 
 
-def open_session(session: Session, person: Person, *, user_agent: str = "", known: bool = True) -> SignedIn:
-    """A new browser session of somebody who has shown who they are, in the caller's transaction. Where the browser is
-    not ``known``, they are told by e-mail."""
+def open_session(session: Session, person: Person, *, user_agent: str = "", device: str = "") -> SignedIn:
+    """A new browser session of somebody who has shown who they are, in the caller's transaction. They are told by
+    e-mail where ``device``, the browser's cookie, does not say that it was used for the account before."""
     now = utc_now()
     session.exec(
         delete(AuthSession).where(
             (col(AuthSession.expires_at) <= now) | (col(AuthSession.last_seen_at) <= now - idle_limit())
         )
     )
-    if not known:
+    if not trusted_devices.known(device, person.email):
         security_emails.new_browser(session, person, user_agent, now)
     token = secrets.token_urlsafe(32)
     row = _new_session(session, person, token, user_agent)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, delete, select
 
+from calendar_app import translations
 from calendar_app.clock import utc_now
 from calendar_app.db.locks import locked_one
 from calendar_app.db.session import reading, transaction
@@ -27,12 +28,12 @@ from calendar_app.services.common import audit_log, rate_limits
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.mail.outbox import Draft
 from calendar_app.settings import get_settings
+from calendar_app.translations import Language
 
 SIGN_UP, RESET, CHANGE = "sign_up", "reset", "change"
 SIGN_UP_LIFE, RESET_LIFE, CHANGE_LIFE = timedelta(days=1), timedelta(hours=1), timedelta(hours=1)
 OF_CLIENT, TO_ADDRESS, USES_OF_CLIENT = "20/hour", "5/hour", "60/hour"
 _LONGEST = 100
-_GONE = "This link has been used, or is too old. Ask for a new one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Wish:
     name: str = ""
     workspace_name: str = ""
     timezone: str = "UTC"
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,10 @@ class Link:
     name: str
 
 
-def ask_to_sign_up(name: str, email: str, workspace_name: str, timezone: str, *, client: str = "") -> Wish:
-    """What :func:`send` sends to somebody who wants an account.
+def ask_to_sign_up(
+    name: str, email: str, workspace_name: str, timezone: str, *, language: str = "", client: str = ""
+) -> Wish:
+    """What :func:`send` sends to somebody who wants an account. ``language`` is the browser's ``Accept-Language``.
 
     :raises InvalidInput: a field is unusable. :raises TooManyRequests: too many links were asked for.
     """
@@ -69,6 +73,7 @@ def ask_to_sign_up(name: str, email: str, workspace_name: str, timezone: str, *,
         cleaned[0],
         cleaned[1],
         authentication.zone(timezone),
+        translations.choose((), language).tag if language else "",
     )
     _count(wish, client)
     return wish
@@ -88,13 +93,13 @@ def send(wish: Wish, *, now: datetime | None = None) -> None:
         session.exec(delete(EmailProof).where(col(EmailProof.expires_at) <= now))
         person = session.exec(select(Person).where(Person.email == wish.email)).first()
         if wish.purpose == SIGN_UP and person is not None:
-            _queue(session, wish.email, person.name, *_has_account())
+            _queue_has_account(session, wish.email, security_emails.language_of(person), person.name)
         elif wish.purpose == SIGN_UP:
             secret = _keep(session, wish, None, now + SIGN_UP_LIFE, now)
-            _queue(session, wish.email, "", *_sign_up_text(secret))
+            _queue_sign_up(session, wish, secret)
         elif person is not None:
             secret = _keep(session, wish, person.id, now + RESET_LIFE, now)
-            _queue(session, wish.email, person.name, *_reset_text(secret))
+            _queue_reset(session, person, secret)
 
 
 def ask_to_change(identity: Identity, email: str, password: str, *, now: datetime | None = None) -> None:
@@ -112,16 +117,17 @@ def ask_to_change(identity: Identity, email: str, password: str, *, now: datetim
     wish = Wish(CHANGE, address)
     _count(wish, identity.person_id)
     with transaction() as session:
+        person = session.get_one(Person, identity.person_id)
         session.exec(
             delete(EmailProof).where(
                 col(EmailProof.person_id) == identity.person_id, col(EmailProof.purpose) == CHANGE
             )
         )
         if session.exec(select(Person.id).where(Person.email == address)).first() is not None:
-            _queue(session, address, "", *_has_account())
+            _queue_has_account(session, address, security_emails.language_of(person))
             return
         secret = _keep(session, wish, identity.person_id, now + CHANGE_LIFE, now)
-        _queue(session, address, "", *_change_text(secret, identity.email))
+        _queue_change(session, person, address, secret)
 
 
 def look(secret: str, *, now: datetime | None = None) -> Link:
@@ -148,6 +154,7 @@ def sign_up(
         password,
         row.workspace_name,
         row.timezone,
+        language=row.language,
         user_agent=user_agent,
         client=client,
         proven=True,
@@ -229,6 +236,7 @@ def _keep(session: Session, wish: Wish, person_id: str | None, until: datetime, 
             name=wish.name,
             workspace_name=wish.workspace_name,
             timezone=wish.timezone,
+            language=wish.language,
             secret_hash=digest(secret),
             created_at=now,
             expires_at=until,
@@ -240,13 +248,17 @@ def _keep(session: Session, wish: Wish, person_id: str | None, until: datetime, 
 def _open(session: Session, secret: str, now: datetime, purpose: str = "") -> EmailProof:
     row = session.exec(select(EmailProof).where(EmailProof.secret_hash == digest(secret[:_LONGEST]))).first()
     if row is None or row.expires_at <= now or (purpose and row.purpose != purpose):
-        raise NotFound(_GONE, code="link_ended")
+        raise NotFound("This link has been used, or is too old. Ask for a new one.", code="link_ended")
     return row
 
 
-def _queue(session: Session, recipient: str, name: str, kind: str, subject: str, text: str) -> None:
+def _queue(
+    session: Session, recipient: str, language: Language, kind: str, subject: str, name: str, *paragraphs: str
+) -> None:
     """``name`` is the account's own; what was typed by somebody who has proven nothing is in no e-mail."""
-    greeting = f"Hello {name}," if name else "Hello,"
+    _ = language.gettext
+    greeting = _("Hello %(name)s,") % {"name": name} if name else _("Hello,")
+    end = _("If you did not ask for this, you need not do anything.")
     mail_outbox.queue(
         session,
         Draft(
@@ -256,43 +268,77 @@ def _queue(session: Session, recipient: str, name: str, kind: str, subject: str,
             dedupe=f"{kind}:{secrets.token_hex(16)}",
             recipient=recipient,
             subject=subject,
-            body=f"{greeting}\n\n{text}\n\nIf you did not ask for this, you need not do anything.\n",
+            body="\n\n".join((greeting, *paragraphs, end)) + "\n",
+            language=language.tag,
         ),
     )
 
 
-def _has_account() -> tuple[str, str, str]:
-    site = get_settings().public_url
-    return (
+def _queue_has_account(session: Session, recipient: str, language: Language, name: str = "") -> None:
+    _, site = language.gettext, get_settings().public_url
+    _queue(
+        session,
+        recipient,
+        language,
         "has_account",
-        "You already have an account",
-        "somebody, probably you, wanted to use this address for an account. It has one already.\n\n"
-        f"Sign in:\n{site}/login\n\nChoose a new password:\n{site}/reset",
+        _("You already have an account"),
+        name,
+        _("Somebody, probably you, wanted to use this address for an account. It has one already."),
+        _("Sign in:") + f"\n{site}/login",
+        _("Choose a new password:") + f"\n{site}/reset",
     )
 
 
-def _sign_up_text(secret: str) -> tuple[str, str, str]:
-    return (
+def _queue_sign_up(session: Session, wish: Wish, secret: str) -> None:
+    language = translations.of_tag(wish.language, wish.timezone)
+    _ = language.gettext
+    _queue(
+        session,
+        wish.email,
+        language,
         "prove_sign_up",
-        "Confirm your e-mail address",
-        "confirm that this address is yours, and choose a password, to have your account. The link works for a day."
-        f"\n\n{get_settings().public_url}/confirm/{secret}",
+        _("Confirm your e-mail address"),
+        "",
+        _(
+            "Confirm that this address is yours, and choose a password, to have your account. The link works for a day:"
+        )
+        + f"\n{_link(secret)}",
     )
 
 
-def _reset_text(secret: str) -> tuple[str, str, str]:
-    return (
+def _queue_reset(session: Session, person: Person, secret: str) -> None:
+    language = security_emails.language_of(person)
+    _ = language.gettext
+    _queue(
+        session,
+        person.email,
+        language,
         "reset_password",
-        "Choose a new password",
-        "somebody, probably you, asked for a new password. The link works for an hour and changes nothing until it is "
-        f"used.\n\n{get_settings().public_url}/confirm/{secret}",
+        _("Choose a new password"),
+        person.name,
+        _(
+            "Somebody, probably you, asked for a new password. The link works for an hour, and nothing changes until "
+            "it is used:"
+        )
+        + f"\n{_link(secret)}",
     )
 
 
-def _change_text(secret: str, before: str) -> tuple[str, str, str]:
-    return (
+def _queue_change(session: Session, person: Person, recipient: str, secret: str) -> None:
+    language = security_emails.language_of(person)
+    _ = language.gettext
+    _queue(
+        session,
+        recipient,
+        language,
         "prove_change",
-        "Confirm your new e-mail address",
-        f"the account {before} shall have this address. Confirm it within an hour:"
-        f"\n\n{get_settings().public_url}/confirm/{secret}",
+        _("Confirm your new e-mail address"),
+        "",
+        _("The account %(email)s shall have this address. Confirm it within an hour:")
+        % {"email": person.email}
+        + f"\n{_link(secret)}",
     )
+
+
+def _link(secret: str) -> str:
+    return f"{get_settings().public_url}/confirm/{secret}"

@@ -8,6 +8,7 @@ browser has.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -125,10 +126,9 @@ def start_using(secret: str = "", *, client: str = "", now: datetime | None = No
     rate_limits.check("passkey-challenges", client, CHALLENGES_OF_CLIENT)
     now, person_id = now or utc_now(), None
     known: list[PublicKeyCredentialDescriptor] = []
-    if secret:
-        with reading() as session:
-            person_id = second_factor.step(session, secret, now).person_id
-            known = _credentials(session, person_id) if person_id else []
+    with reading() as session, suppress(NotSignedIn):
+        person_id = second_factor.step(session, secret, now).person_id
+        known = _credentials(session, person_id) if person_id else []
     options = generate_authentication_options(
         rp_id=_site(), allow_credentials=known, user_verification=UserVerificationRequirement.REQUIRED
     )
@@ -141,7 +141,7 @@ def use(
     credential: dict[str, Any],
     *,
     user_agent: str = "",
-    known: bool = True,
+    device: str = "",
     now: datetime | None = None,
 ) -> SignedIn:
     """Sign in with what a passkey answered to :func:`start_using`.
@@ -176,7 +176,7 @@ def use(
         session.add(row)
         session.delete(step)
         person = session.get_one(Person, row.person_id)
-        return authentication.open_session(session, person, user_agent=user_agent, known=known)
+        return authentication.open_session(session, person, user_agent=user_agent, device=device)
 
 
 def _own_step(session: Session, secret: str, person_id: str, now: datetime) -> SignInStep:

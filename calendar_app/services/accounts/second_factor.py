@@ -147,9 +147,7 @@ def remove(identity: Identity, factor_id: str, password: str) -> None:
         if not authentication.has_second_factor(session, person.id):
             session.exec(delete(RecoveryCode).where(col(RecoveryCode.person_id) == person.id))
         _note(session, identity, "second_factor.removed", row)
-        security_emails.second_factor_changed(
-            session, person, f"\u201c{row.name}\u201d is no longer needed to sign in to your account."
-        )
+        security_emails.factor_removed(session, person, row.name)
 
 
 def new_recovery_codes(identity: Identity, password: str, *, now: datetime | None = None) -> list[str]:
@@ -164,9 +162,7 @@ def new_recovery_codes(identity: Identity, password: str, *, now: datetime | Non
         audit_log.record_everywhere(
             session, identity.actors(), "recovery_codes.made", "person", person.id, number=len(codes)
         )
-        security_emails.second_factor_changed(
-            session, person, "new recovery codes were made for your account. The earlier ones have ended."
-        )
+        security_emails.recovery_codes_made(session, person)
     return codes
 
 
@@ -196,10 +192,10 @@ def step(session: Session, secret: str, now: datetime) -> SignInStep:
 
 
 def finish(
-    secret: str, code: str, *, user_agent: str = "", known: bool = True, now: datetime | None = None
+    secret: str, code: str, *, user_agent: str = "", device: str = "", now: datetime | None = None
 ) -> SignedIn:
-    """Sign in with the code of an authenticator app, or a recovery code. ``known``: with a browser that was used for
-    the account before.
+    """Sign in with the code of an authenticator app, or a recovery code. ``device`` as in
+    :func:`calendar_app.services.accounts.authentication.sign_in`.
 
     :raises NotSignedIn: ``sign_in_ended``; ``wrong_code``, also for a code that was used before.
     :raises TooManyRequests: too many codes were tried at this account.
@@ -215,7 +211,7 @@ def finish(
         row = step(session, secret, now)
         if _accept_any(session, person, code, now):
             session.delete(row)
-            return authentication.open_session(session, person, user_agent=user_agent, known=known)
+            return authentication.open_session(session, person, user_agent=user_agent, device=device)
     rate_limits.count("second-factor", person_id, TRIES)
     raise NotSignedIn("That code is wrong, or was used before.", code="wrong_code")
 
@@ -250,9 +246,7 @@ def added(
 ) -> list[str]:
     """Note a factor that is now in force, in the caller's transaction; recovery codes where there were none."""
     _note(session, identity, "second_factor.added", row)
-    security_emails.second_factor_changed(
-        session, person, f"\u201c{row.name}\u201d is needed from now on to sign in to your account."
-    )
+    security_emails.factor_added(session, person, row.name)
     unused = select(RecoveryCode.id).where(
         RecoveryCode.person_id == person.id, col(RecoveryCode.used_at).is_(None)
     )
@@ -299,9 +293,7 @@ def _accept_recovery(session: Session, person: Person, code: str, now: datetime)
         return False
     row.used_at = now
     session.add(row)
-    security_emails.second_factor_changed(
-        session, person, "a recovery code was used to sign in to your account; it is worth nothing any more."
-    )
+    security_emails.recovery_code_used(session, person)
     return True
 
 

@@ -1,4 +1,4 @@
-"""``/settings/security``: where one is signed in, API tokens, and the password."""
+"""``/settings/security``: the password, second factors, where one is signed in, API tokens."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import reflex as rx
 
 from calendar_app.errors import AlmanacError
 from calendar_app.services.accounts import account_security as protection
-from calendar_app.services.accounts import authentication, passwords
+from calendar_app.services.accounts import authentication, passwords, second_factor
 from calendar_app.services.accounts.account_security import TokenView
 from calendar_app.services.accounts.authentication import Identity, SessionView
+from calendar_app.services.accounts.second_factor import FactorView
 from calendar_app.ui import formats, notices
 from calendar_app.ui.components.browser import ago
 from calendar_app.ui.components.feedback import callout, empty_state, error_callout, loading
 from calendar_app.ui.components.forms import confirm, field, text_input
+from calendar_app.ui.components.passkeys import remove_factor, second_factor_forms
 from calendar_app.ui.components.token_form import token_form
 from calendar_app.ui.layout import page
 from calendar_app.ui.session import enter, signed_in
@@ -44,6 +46,17 @@ class BrowserRow:
 
 
 @dataclass
+class FactorRow:
+    """A second factor."""
+
+    id: str
+    kind: str
+    name: str
+    added: str
+    used: str
+
+
+@dataclass
 class TokenRow:
     """An API token."""
 
@@ -60,6 +73,8 @@ class SecurityState(rx.State):
     loaded: bool = False
     browsers: list[BrowserRow] = []  # noqa: RUF012 - Reflex copies defaults per session
     tokens: list[TokenRow] = []  # noqa: RUF012
+    factors: list[FactorRow] = []  # noqa: RUF012
+    codes_left: int = 0
     password_error: str = ""
     password_done: str = ""
 
@@ -71,14 +86,15 @@ class SecurityState(rx.State):
         await self._read((await signed_in(self))[0])
 
     async def _read(self, identity: Identity) -> None:
-        browsers, tokens = await asyncio.to_thread(_listed, identity)
+        browsers, tokens, factors, self.codes_left = await asyncio.to_thread(_listed, identity)
+        self.factors = [_factor(one) for one in factors]
         self.browsers = [_browser(one) for one in browsers]
         self.tokens = [_token(one) for one in tokens]
         self.loaded = True
 
     @rx.event
     async def refresh(self) -> None:
-        """Read again after a token was made."""
+        """Read again after a token or a second factor was made."""
         await self._read((await signed_in(self))[0])
 
     @rx.event
@@ -145,8 +161,21 @@ def password_done(browsers: int, tokens: int) -> str:
     return done
 
 
-def _listed(identity: Identity) -> tuple[list[SessionView], list[TokenView]]:
-    return authentication.list_sessions(identity), protection.list_tokens(identity)
+def _listed(
+    identity: Identity,
+) -> tuple[list[SessionView], list[TokenView], list[FactorView], int]:
+    return (
+        authentication.list_sessions(identity),
+        protection.list_tokens(identity),
+        second_factor.list_factors(identity),
+        second_factor.recovery_codes_left(identity),
+    )
+
+
+def _factor(view: FactorView) -> FactorRow:
+    return FactorRow(
+        view.id, view.kind, view.name, formats.rfc3339(view.created_at), formats.rfc3339(view.last_used_at)
+    )
 
 
 def _browser(view: SessionView) -> BrowserRow:
@@ -198,12 +227,12 @@ def account_security() -> rx.Component:
         "Security",
         rx.cond(
             SecurityState.loaded,
-            rx.flex(_browsers(), _tokens(), _password(), direction="column", spacing="7"),
+            rx.flex(_password(), _second_factors(), _browsers(), _tokens(), direction="column", spacing="7"),
             loading(),
         ),
         path=PATH,
         on_ready=SecurityState.load,
-        lead="Where you are signed in, what programs may do in your name, and your password.",
+        lead="How you sign in, where you are signed in, and what programs may do in your name.",
         narrow=True,
     )
 
@@ -270,6 +299,61 @@ def _browser_row(row: BrowserRow) -> rx.Component:
                 aria_label="Sign out " + row.name,
             ),
         ),
+        class_name="row",
+    )
+
+
+def _second_factors() -> rx.Component:
+    return rx.el.section(
+        _heading(
+            "Second factor",
+            "Besides the password: a code of an app on your phone, or a passkey, which also signs you in without the "
+            "password. Whoever learns your password cannot sign in then.",
+        ),
+        rx.cond(
+            SecurityState.factors.length() > 0,
+            rx.box(
+                rx.el.ul(rx.foreach(SecurityState.factors, _factor_row), class_name="plain list"),
+                rx.cond(
+                    SecurityState.codes_left < 3,
+                    rx.callout(
+                        "You have "
+                        + SecurityState.codes_left.to_string()
+                        + " recovery codes left: make new ones.",
+                        icon="triangle-alert",
+                        color_scheme="amber",
+                        high_contrast=True,
+                        size="1",
+                        margin_top=space(3),
+                    ),
+                ),
+                margin_bottom=space(4),
+            ),
+        ),
+        second_factor_forms(has_factors=SecurityState.factors.length() > 0, on_changed=SecurityState.refresh),
+    )
+
+
+def _factor_row(row: FactorRow) -> rx.Component:
+    return rx.el.li(
+        rx.cond(
+            row.kind == second_factor.PASSKEY_KIND,
+            rx.icon("fingerprint", size=18, aria_hidden="true"),
+            rx.icon("smartphone", size=18, aria_hidden="true"),
+        ),
+        rx.box(
+            rx.text(row.name, size="2", weight="medium", class_name="wrap-anywhere"),
+            rx.text(
+                rx.cond(row.used != "", ago(instant=row.used, prefix="last used"), "not used yet"),
+                " · ",
+                ago(instant=row.added, prefix="added"),
+                size="1",
+                color_scheme="gray",
+            ),
+            flex_grow="1",
+            min_width="0",
+        ),
+        remove_factor(factor=row.id, label=row.name, on_changed=SecurityState.refresh),
         class_name="row",
     )
 

@@ -1,4 +1,5 @@
-"""``/login`` and ``/signup``: plain forms, posted to the HTTP API, which sets the cookie and sends the browser on.
+"""``/login``, ``/login/code`` and ``/signup``: plain forms, posted to the HTTP API, which sets the cookie and sends the
+browser on. What is done by a link that was sent is in :mod:`calendar_app.ui.pages.sign_in_links`.
 
 A form post, not an event: only an HTTP answer can set an HttpOnly cookie, and it works before the websocket stands.
 """
@@ -11,14 +12,16 @@ from typing import Any
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
-from calendar_app.services.accounts import passwords
+from calendar_app.services.accounts import passwords, typed_text
 from calendar_app.services.connection_lifecycle.oauth import local_path
+from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.workspaces import team
 from calendar_app.settings import get_settings
 from calendar_app.ui.components import plain
 from calendar_app.ui.components.browser import lifecycle
-from calendar_app.ui.components.feedback import error_callout
+from calendar_app.ui.components.feedback import callout, error_callout, success_callout
 from calendar_app.ui.components.forms import field, text_input
+from calendar_app.ui.components.passkeys import passkey_button
 from calendar_app.ui.formats import known_zone
 from calendar_app.ui.layout import brand, skip_link
 from calendar_app.ui.session import identify
@@ -31,22 +34,35 @@ MESSAGES = {
     "rate_limited": "That were too many attempts. Wait a few minutes, then try again.",
     "email_taken": "There is already an account with this e-mail address: sign in instead.",
     "invalid_email": "That is not an e-mail address. It should look like name@example.com.",
-    "weak_password": f"This password is too easy to guess. Use at least {passwords.SHORTEST} characters.",
+    "weak_password": f"This password is too easy to guess. Use at least {passwords.SHORTEST} characters, and none that "
+    "others use, such as a few unrelated words.",
+    "wrong_code": "That code is wrong, or was used before. Wait for the next one and try again.",
+    "sign_in_ended": "That took too long. Enter your password again.",
+    "passkey_refused": "This passkey does not open an account here.",
+    "link_ended": "This link has been used, or is too old. Ask for a new one.",
     "unknown_timezone": "Your browser reported a time zone that we do not know.",
     "invalid_input": "Something is missing: please fill in every field.",
     "invitation_invalid": "This invitation is not valid any more. Ask whoever invited you for a new one.",
-    "other_address": "The invitation is for another address: use the one that the letter was sent to.",
+    "other_address": "The invitation is for another address: use the one that the e-mail was sent to.",
     "forbidden": "The form was sent from another page. Open this page again and retry.",
 }
 """What the forms' routes put into ``?error=``, in words."""
+
+DONE = {"password_set": "Your new password is set. Sign in with it."}
+"""As :data:`MESSAGES`, of what went well."""
 
 FALLBACK = "That did not work. Please check what you typed and try again."
 
 
 class SignInState(rx.State):
-    """What the two forms show besides their fields."""
+    """What the forms show besides their fields. ``typed`` is the address that was typed before, ``sent`` says that an
+    e-mail is on its way, and ``proves`` that an account needs one."""
 
     error: str = ""
+    done: str = ""
+    typed: str = ""
+    sent: bool = False
+    proves: bool = False
     next_path: str = "/dashboard"
     zone: str = "UTC"
     sandbox: bool = False
@@ -59,7 +75,11 @@ class SignInState(rx.State):
         """Read why the person is here; somebody who is signed in already goes on."""
         query = self.router.url.query_parameters
         code = query.get("error", "")
-        self.error = MESSAGES.get(code, FALLBACK) if code else ""
+        self.done = DONE.get(code, "")
+        self.error = MESSAGES.get(code, FALLBACK) if code and not self.done else ""
+        self.typed = typed_text.read(query.get("typed", ""))
+        self.sent = query.get("sent") == "1"
+        self.proves = mail_outbox.can_send()
         self.next_path = local_path(query.get("next"), "/dashboard")
         self.zone = known_zone(zone)
         self.sandbox = get_settings().sandbox
@@ -81,10 +101,18 @@ class SignInState(rx.State):
         self.invitation, self.invited_to, self.invited_email = token, found.workspace_name, found.email
 
 
-def _shell(title: str, lead: str, form: rx.Component, *below: rx.Component) -> rx.Component:
+def shell(
+    title: str | rx.Var[str],
+    lead: str | rx.Var[str],
+    form: rx.Component,
+    *below: rx.Component,
+    on_ready: Any = None,
+    error: rx.Var[str] | None = None,
+) -> rx.Component:
+    """A page of these: one card with a heading and what went wrong, and links below it."""
     return rx.fragment(
         skip_link(),
-        lifecycle(on_ready=SignInState.load),
+        lifecycle(on_ready=on_ready or SignInState.load),
         rx.el.div(
             rx.el.main(
                 rx.flex(
@@ -94,7 +122,7 @@ def _shell(title: str, lead: str, form: rx.Component, *below: rx.Component) -> r
                         rx.text(
                             lead, size="2", color_scheme="gray", margin_top=space(2), margin_bottom=space(4)
                         ),
-                        error_callout(SignInState.error),
+                        error_callout(SignInState.error if error is None else error),
                         rx.box(form, margin_top=space(4)),
                         size="4",
                         width="100%",
@@ -114,7 +142,25 @@ def _shell(title: str, lead: str, form: rx.Component, *below: rx.Component) -> r
     )
 
 
-def _form(action: str, button: str, *fields: rx.Component) -> rx.Component:
+def new_password() -> rx.Component:
+    """The field for a password that is chosen, with the one rule for it."""
+    return field(
+        "Password",
+        text_input(
+            "password",
+            type="password",
+            auto_complete="new-password",
+            required=True,
+            min_length=passwords.SHORTEST,
+        ),
+        for_="password",
+        hint=f"At least {passwords.SHORTEST} characters; a few unrelated words are easy to remember "
+        "and hard to guess.",
+    )
+
+
+def posted(action: str, button: str, *fields: rx.Component) -> rx.Component:
+    """A form that the browser posts to the HTTP API."""
     return plain.form(
         rx.flex(
             *fields,
@@ -129,11 +175,20 @@ def _form(action: str, button: str, *fields: rx.Component) -> rx.Component:
 
 
 def login() -> rx.Component:
-    form = _form(
+    form = posted(
         "/auth/sign-in",
         "Sign in",
         field(
-            "Email", text_input("email", type="email", auto_complete="username", required=True), for_="email"
+            "Email",
+            text_input(
+                "email",
+                type="email",
+                auto_complete="username webauthn",
+                required=True,
+                default_value=SignInState.typed,
+                key=SignInState.typed,
+            ),
+            for_="email",
         ),
         field(
             "Password",
@@ -141,10 +196,17 @@ def login() -> rx.Component:
             for_="password",
         ),
     )
-    return _shell(
+    return shell(
         "Sign in",
         "Welcome back.",
-        form,
+        rx.flex(
+            success_callout(SignInState.done),
+            form,
+            passkey_button(next_path=SignInState.next_path, label="Sign in with a passkey"),
+            direction="column",
+            spacing="4",
+        ),
+        rx.text(rx.link("Forgot your password?", href="/reset", underline="always"), size="2"),
         rx.cond(
             SignInState.sandbox,
             rx.text(
@@ -158,8 +220,33 @@ def login() -> rx.Component:
     )
 
 
+def code() -> rx.Component:
+    """After the password: the second factor."""
+    form = posted(
+        "/auth/second-factor",
+        "Sign in",
+        field(
+            "Code",
+            text_input("code", auto_complete="one-time-code", required=True, max_length=40),
+            for_="code",
+            hint="The six digits that your authenticator app shows now, or one of your recovery codes.",
+        ),
+    )
+    return shell(
+        "One more step",
+        "Your account asks for a second factor.",
+        rx.flex(
+            form,
+            passkey_button(next_path=SignInState.next_path, label="Use a passkey"),
+            direction="column",
+            spacing="4",
+        ),
+        rx.text(rx.link("Sign in as somebody else", href="/login", underline="always"), size="2"),
+    )
+
+
 def signup() -> rx.Component:
-    form = _form(
+    form = posted(
         "/auth/sign-up",
         "Create account",
         field(
@@ -177,18 +264,14 @@ def signup() -> rx.Component:
             ),
             for_="email",
         ),
-        field(
-            "Password",
-            text_input(
-                "password",
-                type="password",
-                auto_complete="new-password",
-                required=True,
-                min_length=passwords.SHORTEST,
+        rx.cond(
+            SignInState.proves & (SignInState.invitation == ""),
+            rx.text(
+                "We send you an e-mail; the link in it lets you choose a password.",
+                size="2",
+                color_scheme="gray",
             ),
-            for_="password",
-            hint=f"At least {passwords.SHORTEST} characters; a few unrelated words are easy to remember "
-            "and hard to guess.",
+            new_password(),
         ),
         rx.cond(
             SignInState.invitation != "",
@@ -205,9 +288,17 @@ def signup() -> rx.Component:
         ),
         rx.el.input(type="hidden", name="timezone", value=SignInState.zone),
     )
-    return _shell(
+    return shell(
         "Create your account",
         "Bookable in two minutes.",
-        form,
+        rx.cond(
+            SignInState.sent,
+            callout(
+                "Look into your mailbox: we have sent you an e-mail. Its link works for a day.",
+                "mail",
+                "blue",
+            ),
+            form,
+        ),
         rx.text("Have an account? ", rx.link("Sign in", href="/login", underline="always"), size="2"),
     )

@@ -1,4 +1,4 @@
-"""E-mail addresses are proven, second factors, and emails about an account rather than a workspace."""
+"""E-mail addresses are proven, second factors, and emails about an account, in its language."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import sqlalchemy as sa
 from alembic import op
 from calendar_app.db.types import EncryptedText, UtcDateTime
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
     op.add_column("person", sa.Column("email_proven_at", UtcDateTime(), nullable=True))
+    op.add_column("person", sa.Column("language", sa.String(length=16), server_default="", nullable=False))
     op.create_table(
         "email_proof",
         sa.Column("id", sa.String(length=26), nullable=False),
@@ -24,6 +25,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("workspace_name", sa.String(), nullable=False),
         sa.Column("timezone", sa.String(), nullable=False),
+        sa.Column("language", sa.String(length=16), nullable=False),
         sa.Column("secret_hash", sa.String(length=64), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
@@ -87,6 +89,7 @@ def downgrade() -> None:
         table.alter_column("workspace_id", existing_type=sa.String(length=26), nullable=False)
     for name in ("sign_in_step", "recovery_code", "second_factor", "email_proof"):
         op.drop_table(name)
+    op.drop_column("person", "language")
     op.drop_column("person", "email_proven_at")
 
 
