@@ -41,7 +41,7 @@ class Product:
         page.goto(f"{self.url}/login")
         page.get_by_label("Email").fill(OWNER)
         page.get_by_label("Password").fill(self.password)
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.wait_for_url("**/dashboard")
 
     def connect_google(self, page: Page) -> None:

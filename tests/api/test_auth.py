@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http.cookies import SimpleCookie
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 from redis import Redis
+from sqlmodel import col, select
 
-from calendar_app.services.accounts import authentication
+from calendar_app.db.session import reading
+from calendar_app.db.tables import Mail
+from calendar_app.services.accounts import authentication, typed_text
 from calendar_app.settings import Settings
+from tests.services.accounts.conftest import secret_in
 from tests.support.databases import Database
 from tests.support.people import PASSWORD, problem, user
 
@@ -46,6 +51,48 @@ def test_a_person_signs_up_and_out_in_a_browser(api: httpx.Client, database: Dat
     assert (response.status_code, response.headers["location"]) == (303, "/login")
     problem(api.get("/api/v1/me"), 401, "not_signed_in")
     problem(api.get("/api/v1/me", headers={"Cookie": morsel.OutputString()}), 401, "not_signed_in")
+
+
+def test_what_was_typed_is_filled_in_again(api: httpx.Client, database: Database) -> None:
+    """A failed sign-in keeps the address, and the server's logs do not."""
+    user()
+    response = api.post("/auth/sign-in", data={"email": "ada@example.com", "password": "wrong"})
+    location = response.headers["location"]
+    assert "ada" not in location
+    assert typed_text.read(parse_qs(urlsplit(location).query)["typed"][0]) == "ada@example.com"
+
+
+def test_an_account_is_made_through_its_email(
+    api: httpx.Client, database: Database, configure: Callable[..., Settings]
+) -> None:
+    """Where e-mail can be sent, the form answers alike for every address, and the link makes the account."""
+    user()
+    configure(SMTP_URL="smtp://127.0.0.1:1")
+    form = {"name": "Eve", "workspace_name": "Eve Ltd", "timezone": "Europe/Berlin"}
+    for email in ("ada@example.com", "eve@example.com"):
+        response = api.post("/auth/sign-up", data=form | {"email": email, "password": PASSWORD})
+        assert (response.status_code, response.headers["location"]) == (303, "/signup?sent=1")
+        assert "set-cookie" not in response.headers
+    for email in ("ada@example.com", "nobody@example.com"):
+        response = api.post("/auth/reset", data={"email": email})
+        assert (response.status_code, response.headers["location"]) == (303, "/reset?sent=1")
+    with reading() as session:
+        rows = session.exec(select(Mail).order_by(col(Mail.created_at), col(Mail.id)))
+        found = {row.kind: row.body for row in rows}
+    assert set(found) == {"has_account", "prove_sign_up", "reset_password"}
+    secret = secret_in(found["prove_sign_up"])
+    response = api.post("/auth/confirm", data={"secret": secret, "password": "short"})
+    assert response.headers["location"] == f"/confirm/{secret}?error=weak_password"
+    response = api.post("/auth/confirm", data={"secret": secret, "password": PASSWORD})
+    assert response.headers["location"] == "/dashboard"
+    assert api.get("/api/v1/me").json()["email"] == "eve@example.com"
+    again = api.post("/auth/confirm", data={"secret": secret, "password": PASSWORD})
+    assert again.headers["location"] == f"/confirm/{secret}?error=link_ended"
+    secret = secret_in(found["reset_password"])
+    response = api.post("/auth/confirm", data={"secret": secret, "password": "another unusual sentence"})
+    assert response.headers["location"] == "/login?error=password_set"
+    sign_in = {"email": "ada@example.com", "password": "another unusual sentence"}
+    assert api.post("/auth/sign-in", data=sign_in).headers["location"] == "/dashboard"
 
 
 def test_signing_in_retires_the_browsers_old_session(api: httpx.Client, database: Database) -> None:
@@ -97,7 +144,7 @@ def test_errors_come_back_to_the_form(
     """A code that the page has words for, and no session."""
     user()
     response = api.post(f"/auth/{path}", data=form)
-    assert (response.status_code, response.headers["location"]) == (303, location)
+    assert (response.status_code, response.headers["location"].partition("&typed=")[0]) == (303, location)
     assert "set-cookie" not in response.headers
 
 

@@ -147,14 +147,14 @@ class Visitors:
     """Hands out browsers with nothing in them, and keeps pictures of those whose test failed."""
 
     def __init__(self, browser: Browser, product: Product, name: str) -> None:
-        self._browser, self._product, self._name = browser, product, name
+        self._browser, self.product, self._name = browser, product, name
         self.contexts: list[BrowserContext] = []
 
     def new(self, *, phone: bool = False, dark: bool = False, zone: str = "Europe/Berlin") -> Page:
         """A page in a browser of its own."""
         context = new_context(
             self._browser,
-            self._product.url,
+            self.product.url,
             viewport=NARROW if phone else WIDE,
             color_scheme="dark" if dark else "light",
             timezone_id=zone,
@@ -166,7 +166,7 @@ class Visitors:
     def owner(self, *, phone: bool = False, dark: bool = False) -> Page:
         """A page on which the owner is signed in, at the dashboard."""
         page = self.new(phone=phone, dark=dark)
-        sign_in(page, self._product.email, self._product.password)
+        sign_in(page, self.product.email, self.product.password)
         page.wait_for_url("**/dashboard")
         return page
 
@@ -214,7 +214,35 @@ def sign_in(page: Page, email: str, password: str) -> None:
     page.goto("/login")
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+NEW_PASSWORD = "correct horse battery staple"
+
+
+def sign_up(page: Page, product: Product, name: str, email: str, business: str = "") -> None:
+    """Make an account: the form, the e-mail that proves the address, and a password; then the dashboard."""
+    page.goto("/signup")
+    page.get_by_label("Your name").fill(name)
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Business name").fill(business)
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_text("Look into your mailbox")).to_be_visible()
+    page.goto(link_in_email(product, email))
+    page.get_by_label("Password").fill(NEW_PASSWORD)
+    page.get_by_role("button", name="Create my account").click()
+    page.wait_for_url("**/dashboard")
+
+
+def link_in_email(product: Product, email: str) -> str:
+    """The path of the link in the latest e-mail to an address that has one."""
+    with product.google as sandbox, within(60) as waiting:
+        while waiting():
+            items = sandbox.get("mail", params={"to": email}).json()["items"]
+            found = [re.search(r"/confirm/[\w-]+", item["text"]) for item in items]
+            if links := [one[0] for one in found if one]:
+                return links[0]
+    pytest.fail(f"no link was sent to {email}")
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_a_session_is_new_at_every_sign_in(product: Product, visitors: Visitors)
     page.goto("/login")
     page.get_by_label("Email").fill(product.email)
     page.get_by_label("Password").fill(product.password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/dashboard")
     (cookie,) = (one for one in page.context.cookies() if one["name"] == SESSION_COOKIE)
     assert cookie["value"] != "planted"

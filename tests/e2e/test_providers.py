@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Product, Visitors, within
+from tests.e2e.conftest import Product, Visitors, sign_up, within
 from tests.e2e.test_story import PATIENCE_MS, fill_in, open_day, slots
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -60,13 +60,7 @@ class Held:
 def newcomer(visitors: Visitors, name: str, page: Page | None = None) -> tuple[Page, str]:
     """Somebody with a fresh workspace, at its dashboard; the page, and where they are booked."""
     page = page or visitors.new()
-    page.goto("/signup")
-    page.get_by_label("Your name").fill(name)
-    page.get_by_label("Email").fill(f"{name.lower()}@example.com")
-    page.get_by_label("Password").fill("correct horse battery staple")
-    page.get_by_label("Business name").fill(f"{name} Studio")
-    page.get_by_role("button", name="Create account").click()
-    page.wait_for_url("**/dashboard")
+    sign_up(page, visitors.product, name, f"{name.lower()}@example.com", f"{name} Studio")
     return page, f"/book/{name.lower()}-studio/intro"
 
 

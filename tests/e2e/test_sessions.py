@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import WebSocket, expect
 
-from tests.e2e.conftest import Product, Visitors, sign_in
+from tests.e2e.conftest import Product, Visitors, sign_in, sign_up
 
 
 def test_nothing_of_the_person_before_is_shown_in_the_same_tab(product: Product, visitors: Visitors) -> None:
@@ -22,12 +22,7 @@ def test_nothing_of_the_person_before_is_shown_in_the_same_tab(product: Product,
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/login")
     page.on("websocket", listen)
-    page.goto("/signup")
-    page.get_by_label("Your name").fill("Nora Next")
-    page.get_by_label("Email").fill("nora.next@example.org")
-    page.get_by_label("Password").fill("correct horse battery")
-    page.get_by_role("button", name="Create").click()
-    page.wait_for_url("**/dashboard")
+    sign_up(page, product, "Nora Next", "nora.next@example.org")
     for path, title in (("/bookings", "Bookings"), ("/settings/team", "Team"), ("/dashboard", "Dashboard")):
         page.goto(path)
         expect(page.get_by_role("heading", name=title, level=1)).to_be_visible()

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from calendar_app.sandbox.google.seed import workday
-from tests.e2e.conftest import ROOT, Product, Visitors, allow_google, sign_in, within
+from tests.e2e.conftest import ROOT, Product, Visitors, allow_google, sign_in, sign_up, within
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PATIENCE_MS = 60_000
@@ -204,7 +204,7 @@ def test_a_signed_out_visitor_is_sent_to_sign_in_and_back(product: Product, visi
     page.wait_for_url(SIGN_IN)
     page.get_by_label("Email").fill(product.email)
     page.get_by_label("Password").fill(product.password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/settings/availability")
     expect(page.get_by_role("heading", name="Availability")).to_be_visible()
     page.get_by_role("button", name="Account and workspace").click()
@@ -217,27 +217,16 @@ def test_a_signed_out_visitor_is_sent_to_sign_in_and_back(product: Product, visi
 def test_newcomers_make_their_own_workspace(product: Product, visitors: Visitors) -> None:
     """Signing up leads to a dashboard of one's own, which holds nothing of anybody else's."""
     page = visitors.new()
-    page.goto("/signup")
-    page.get_by_label("Your name").fill("Nora Newcomer")
-    page.get_by_label("Email").fill("nora@example.com")
-    page.get_by_label("Password").fill("correct horse battery staple")
-    page.get_by_label("Business name").fill("Nora’s Studio")
-    page.get_by_role("button", name="Create account").click()
-    page.wait_for_url("**/dashboard")
+    sign_up(page, product, "Nora Newcomer", "nora@example.com", "Nora’s Studio")
     expect(page.get_by_role("heading", name="Connect your first calendar")).to_be_visible()
     page.goto("/bookings")
     expect(page.get_by_role("heading", name="No bookings are coming up")).to_be_visible()
 
 
-def test_disconnecting_and_connecting_again(visitors: Visitors) -> None:
+def test_disconnecting_and_connecting_again(product: Product, visitors: Visitors) -> None:
     """A person disconnects their account after being asked, sees that it is gone, and brings it back as one."""
     page = visitors.new()
-    page.goto("/signup")
-    page.get_by_label("Your name").fill("Dora Disconnect")
-    page.get_by_label("Email").fill("dora@example.com")
-    page.get_by_label("Password").fill("correct horse battery staple")
-    page.get_by_role("button", name="Create account").click()
-    page.wait_for_url("**/dashboard")
+    sign_up(page, product, "Dora Disconnect", "dora@example.com")
     page.get_by_role("button", name="Connect Google").first.click()
     page.get_by_label("Another e-mail address").fill("dora.other@example.com")
     page.get_by_role("button", name="Allow").click()

@@ -1,4 +1,4 @@
-"""An authenticator for passkeys in tests: makes keys (ES256) and signs challenges as WebAuthn Level 3, section 6 says."""
+"""An authenticator for passkeys: makes keys (ES256) and signs challenges as WebAuthn Level 3, section 6 says."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from calendar_app.services.accounts.authentication import Identity, SignedIn, di
 from calendar_app.services.common import audit_log, rate_limits
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.mail.outbox import Draft
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 from calendar_app.translations import Language
 
 SIGN_UP, RESET, CHANGE = "sign_up", "reset", "change"
@@ -275,7 +275,7 @@ def _queue(
 
 
 def _queue_has_account(session: Session, recipient: str, language: Language, name: str = "") -> None:
-    _, site = language.gettext, get_settings().public_url
+    _, site = language.gettext, current_settings().public_url
     _queue(
         session,
         recipient,
@@ -341,4 +341,4 @@ def _queue_change(session: Session, person: Person, recipient: str, secret: str)
 
 
 def _link(secret: str) -> str:
-    return f"{get_settings().public_url}/confirm/{secret}"
+    return f"{current_settings().public_url}/confirm/{secret}"

@@ -41,7 +41,7 @@ from calendar_app.services.accounts import account_security, authentication, sec
 from calendar_app.services.accounts.authentication import Identity, SignedIn
 from calendar_app.services.accounts.second_factor import PASSKEY_KIND
 from calendar_app.services.common import rate_limits
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 CHALLENGES_OF_CLIENT = "60/minute"
 _REFUSED = (WebAuthnException, InvalidCBORData, InvalidJSONStructure, ValueError, KeyError, TypeError)
@@ -202,9 +202,9 @@ def _refused() -> NotSignedIn:
 
 
 def _site() -> str:
-    return urlsplit(get_settings().public_url).hostname or "localhost"
+    return urlsplit(current_settings().public_url).hostname or "localhost"
 
 
 def _origin() -> str:
-    parts = urlsplit(get_settings().public_url)
+    parts = urlsplit(current_settings().public_url)
     return f"{parts.scheme}://{parts.netloc}"

@@ -16,7 +16,7 @@ from calendar_app.db.ids import new_id
 from calendar_app.db.tables import ApiToken, AuthSession, Person
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.mail.outbox import Draft
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 from calendar_app.translations import Language, formats
 
 
@@ -103,7 +103,7 @@ def _queue(
 ) -> None:
     if not mail_outbox.can_send():
         return
-    language, site = language_of(person), get_settings().public_url
+    language, site = language_of(person), current_settings().public_url
     _ = language.gettext
     when = formats.moment(now or utc_now(), person.timezone, language.locale)
     paragraphs = (

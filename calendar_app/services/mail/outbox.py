@@ -126,7 +126,7 @@ class Writer(Protocol):
 
 def can_send() -> bool:
     """Whether a mail server is set."""
-    return bool(get_settings().smtp_url.get_secret_value())
+    return bool(current_settings().smtp_url.get_secret_value())
 
 
 def queue_due(session: Session, letters: Sequence[Due]) -> None:

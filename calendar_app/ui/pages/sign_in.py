@@ -79,7 +79,7 @@ class SignInState(rx.State):
         self.error = MESSAGES.get(code, FALLBACK) if code and not self.done else ""
         self.typed = typed_text.read(query.get("typed", ""))
         self.sent = query.get("sent") == "1"
-        self.proves = mail_outbox.can_send()
+        self.proves = await asyncio.to_thread(mail_outbox.can_send)
         self.next_path = local_path(query.get("next"), "/dashboard")
         self.zone = known_zone(zone)
         self.sandbox = get_settings().sandbox

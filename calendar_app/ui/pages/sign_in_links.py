@@ -23,13 +23,13 @@ class ResetState(rx.State):
     mail: bool = True
 
     @rx.event
-    def load(self, zone: str, hour12: bool) -> None:
+    async def load(self, zone: str, hour12: bool) -> None:
         """Read why the person is here."""
         query = self.router.url.query_parameters
         code = query.get("error", "")
         self.error = MESSAGES.get(code, FALLBACK) if code else ""
         self.sent = query.get("sent") == "1"
-        self.mail = mail_outbox.can_send()
+        self.mail = await asyncio.to_thread(mail_outbox.can_send)
 
 
 class ConfirmState(rx.State):

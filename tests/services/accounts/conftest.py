@@ -12,13 +12,15 @@ from calendar_app.db.session import reading
 from calendar_app.db.tables import Mail
 from calendar_app.services.accounts import authentication
 from calendar_app.services.accounts.authentication import Identity
+from calendar_app.settings import Settings
 from tests.support.databases import Database
 from tests.support.people import PASSWORD
 
 
 @pytest.fixture
-def ada(database: Database, monkeypatch: pytest.MonkeyPatch, configure_mail: None) -> Identity:
+def ada(database: Database, configure: Callable[..., Settings]) -> Identity:
     """Somebody with an account, at an installation that can send emails."""
+    configure(SMTP_URL="smtp://127.0.0.1:1")
     return authentication.sign_up("Ada", "ada@example.com", PASSWORD, "Ada Ltd", "Europe/Berlin").identity
 
 

@@ -174,12 +174,17 @@ def test_an_unknown_address_takes_as_long_as_a_wrong_password(database: Database
     assert 0.5 < unknown / known < 2
 
 
-def test_sessions_end_after_thirty_days(database: Database) -> None:
-    """A cookie that outlives its session is worth nothing."""
-    token = _sign_up().token
-    now = datetime.now(UTC)
-    assert authentication.identify(token, now=now + timedelta(days=29, hours=23)) is not None
+def test_sessions_end_after_thirty_days_or_a_week_of_silence(database: Database) -> None:
+    """A cookie that outlives its session is worth nothing, and one that nobody uses ends earlier."""
+    token, now = _sign_up().token, datetime.now(UTC)
+    for day in range(1, 30):
+        assert authentication.identify(token, now=now + timedelta(days=day)) is not None
     assert authentication.identify(token, now=now + timedelta(days=30, minutes=1)) is None
+    token = _sign_up("eve@example.com").token
+    assert authentication.identify(token, now=now + timedelta(days=6, hours=23)) is not None
+    late = now + timedelta(days=6, hours=23) + timedelta(days=7, minutes=1)
+    assert authentication.identify(token, now=late) is None
+    assert authentication.living([authentication.digest(token)], now=late) == {}
 
 
 def test_sessions_are_listed_and_revoked(database: Database) -> None:
