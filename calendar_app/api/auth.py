@@ -276,7 +276,7 @@ def _signed_in(
         raise
     except AlmanacError as error:
         query = {"error": error.code} | ({"next": back} if back != HOME else {})
-        if typed:
+        if typed and error.code != "cross_site":
             query["typed"] = typed_text.keep(typed)
         return RedirectResponse(f"{(pages or {}).get(error.code, page)}?{urlencode(query)}", 303)
     return let_in(request, RedirectResponse(onward, 303), signed_in)

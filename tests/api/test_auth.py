@@ -15,6 +15,7 @@ from calendar_app.db.session import reading
 from calendar_app.db.tables import Mail
 from calendar_app.services.accounts import authentication, typed_text
 from calendar_app.settings import Settings
+from tests.sandbox.server import wait_until
 from tests.services.accounts.conftest import secret_in
 from tests.support.databases import Database
 from tests.support.people import PASSWORD, problem, user
@@ -76,9 +77,14 @@ def test_an_account_is_made_through_its_email(
     for email in ("ada@example.com", "nobody@example.com"):
         response = api.post("/auth/reset", data={"email": email})
         assert (response.status_code, response.headers["location"]) == (303, "/reset?sent=1")
-    with reading() as session:
-        rows = session.exec(select(Mail).order_by(col(Mail.created_at), col(Mail.id)))
-        found = {row.kind: row.body for row in rows}
+
+    def queued() -> dict[str, str]:
+        with reading() as session:
+            rows = session.exec(select(Mail).order_by(col(Mail.created_at), col(Mail.id)))
+            return {row.kind: row.body for row in rows}
+
+    wait_until(lambda: len(queued()) == 3)
+    found = queued()
     assert set(found) == {"has_account", "prove_sign_up", "reset_password"}
     secret = secret_in(found["prove_sign_up"])
     response = api.post("/auth/confirm", data={"secret": secret, "password": "short"})
