@@ -22,6 +22,7 @@ from calendar_app.services.calendar_sync import calendar_use
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.connection_lifecycle.disconnect_job import AffectedBooking
+from calendar_app.services.event_types.meeting_places import PlaceView
 from calendar_app.services.event_types.queries import HostView
 from calendar_app.services.orders.queries import OrderLineView, OrderView
 from calendar_app.services.workspaces.members import ColleagueView
@@ -389,7 +390,9 @@ def test_an_error_is_said_once_where_it_matters(
 
 def test_an_orders_lines_are_where_they_are_now() -> None:
     """A line that was moved since shows its booking's time and state; one that is not booked yet what was ordered."""
-    line = OrderLineView("t", "intro", "Intro", NOW, NOW + timedelta(minutes=30), 30, {}, "b")
+    line = OrderLineView(
+        "t", "intro", "Intro", NOW, NOW + timedelta(minutes=30), 30, {}, {}, PlaceView(), "b"
+    )
     moved = SimpleNamespace(
         id="b",
         start=NOW + timedelta(days=1),
