@@ -408,6 +408,7 @@ def test_an_orders_lines_are_where_they_are_now() -> None:
         "Ada",
         "ada+1@example.org",
         "UTC",
+        "en",
         (line, replace(line, booking_id=None)),
         (moved,),
         "t",
