@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from calendar_app import translations
 from calendar_app.clock import utc_now
+from calendar_app.domain.booking_form import GivenDetails
 from calendar_app.domain.intake import clean_campaign
 from calendar_app.errors import NotFound
 from calendar_app.services.common import rate_limits, signed_links, visitors
@@ -32,7 +33,8 @@ MOST_HOLDS = 4
 """Holds of one browser on one event type that it is told apart by."""
 DAY_SECONDS, YEAR_SECONDS = 86_400, 365 * 86_400
 _CARRIED = ("tz", "duration", "lang", "clock", "embed", "link")
-_PREFILLED = ("name", "email", "guests", "phone", "notes")
+PREFILLED = ("name", "email", *GivenDetails.__dataclass_fields__)
+"""Fields of the form that an address may fill in, beside ``answer-<id>``."""
 _MOST_PREFILLED, _LONGEST_PREFILLED = 30, 500
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?", re.ASCII)
 _MONTH = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
@@ -97,7 +99,7 @@ class Visit:
         found = {
             name: value[:_LONGEST_PREFILLED]
             for name, value in self.params.items()
-            if value and (name in _PREFILLED or name.startswith("answer-"))
+            if value and (name in PREFILLED or name.startswith("answer-"))
         }
         return dict(list(found.items())[:_MOST_PREFILLED])
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
 from calendar_app.errors import InvalidInput
@@ -229,11 +230,24 @@ def _checkbox(value: object, part: str) -> bool:
 
 
 def _phone(value: object, part: str) -> str:
-    """ITU-T E.164 numbers have at most 15 digits; blanks and the usual separators are kept as typed."""
+    """ITU-T E.164 numbers have at most 15 digits; blanks and the usual separators are kept as typed. One with its
+    country has to be one that this country gives out, see :mod:`calendar_app.domain.phone`; of others nobody knows the
+    country.
+    """
     number = clean_text(value, part, 40)
-    if number and not (_PHONE.fullmatch(number) and 5 <= sum(char.isdigit() for char in number) <= 15):
+    digits = sum(char.isdigit() for char in number)
+    if number and not (_PHONE.fullmatch(number) and 5 <= digits <= 15 and _is_given_out(number)):
         raise InvalidInput("Please enter a phone number like +49 30 1234567.", field=part)
     return number
+
+
+def _is_given_out(number: str) -> bool:
+    if not number.startswith("+"):
+        return True
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return False
 
 
 def _number(question: Question, value: object, part: str) -> int | float | None:

@@ -1,7 +1,9 @@
 """Phone numbers with their country, kept as ITU-T E.164 writes them: ``+493012345678``.
 
-Whether a number can exist is judged by its length alone: which ranges are in use changes faster than any table
-(https://github.com/google/libphonenumber/blob/master/FAQ.md, "isPossibleNumber").
+Whether a number can exist is judged by the numbering plans of Google's libphonenumber: its length, and whether its
+country has given out numbers that begin so (``is_valid_number``;
+https://github.com/google/libphonenumber/blob/master/FAQ.md). Whether somebody answers it, nobody can tell. Plans
+change, and the library with them several times a year.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def clean_phone(value: object, part: str = "phone", *, country: str = "") -> str
         number = phonenumbers.parse(text, country.upper() or None)
     except NumberParseException:
         raise InvalidInput(_EXAMPLE, field=part) from None
-    if not phonenumbers.is_possible_number(number) or number.extension:
+    if not phonenumbers.is_valid_number(number) or number.extension:
         raise InvalidInput(_EXAMPLE, field=part)
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 

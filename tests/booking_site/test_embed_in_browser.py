@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from calendar_app.db.session import reading
 from calendar_app.db.tables import Booking
 from calendar_app.services.workspaces import settings as workspace_settings
 from calendar_app.settings import Settings
+from tests.booking_site.test_prefill import ANSWERS, FIELDS, ask_everything
 from tests.support import web
 from tests.support.scheduling import Place
 
@@ -115,6 +117,33 @@ def test_a_customer_books_inside_of_another_site(shop: Callable[..., Page]) -> N
     with page.context.expect_page() as opened:
         frame.get_by_role("link", name="Change or cancel it").click()
     expect(opened.value.get_by_role("heading", name="Your booking")).to_be_visible()
+
+
+@pytest.mark.parametrize("way", ["attribute", "call"])
+def test_every_field_is_filled_in(shop: Callable[..., Page], place: Place, way: str) -> None:
+    """By attribute and by call, under the names of the documentation."""
+    ask_everything(place)
+    answers = {name.removeprefix("answer-"): value for name, value in ANSWERS.items()}
+    options = FIELDS | {"timezone": "Europe/Berlin", "language": "de", "utm_source": "shop"}
+    if way == "attribute":
+        named = " ".join(f'data-{name.replace("_", "-")}="{value}"' for name, value in options.items())
+        body = f"""<div data-almanac="PAGE" {named} data-answers='{json.dumps(answers)}'></div>"""
+    else:
+        given = options | {"guests": FIELDS["guests"].split(", "), "answers": answers}
+        given["bookedByName"] = given.pop("booked_by_name")
+        call = f"Almanac.inline('#here', 'PAGE', {json.dumps(given)})"
+        body = f"<div id=here></div><script>document.addEventListener('almanac:ready', () => {call})</script>"
+    page = shop(body + '<script src="HOST/embed.js" async></script>')
+    frame = page.frame_locator("iframe")
+    frame.locator(".slot").first.click()
+    expect(frame.get_by_role("button", name="Verbindlich buchen")).to_be_visible()
+    for name, value in (FIELDS | ANSWERS).items():
+        field = frame.locator(f'[name="{name}"]')
+        if name == "answer-agree":
+            expect(field).to_be_checked()
+        else:
+            expect(field).to_have_value(value)
+    assert "utm_source=shop" in page.frames[1].url
 
 
 def test_popup_and_button(shop: Callable[..., Page]) -> None:

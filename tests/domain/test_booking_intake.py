@@ -81,6 +81,8 @@ def test_answers_come_back_clean_and_in_order() -> None:
         ({**GOOD, "phone": "call me"}, "answers.phone"),
         ({**GOOD, "phone": "1234"}, "answers.phone"),
         ({**GOOD, "phone": "+1234567890123456"}, "answers.phone"),
+        ({**GOOD, "phone": "+49 111 1111111"}, "answers.phone"),
+        ({**GOOD, "phone": "+999 12345678"}, "answers.phone"),
         ({**GOOD, "people": 0}, "answers.people"),
         ({**GOOD, "people": 8.5}, "answers.people"),
         ({**GOOD, "people": True}, "answers.people"),

@@ -66,6 +66,32 @@ def test_a_line_of_text_is_a_link_or_an_address(text: str, kind: str) -> None:
     assert place_in_text("") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "country", "kept"),
+    [
+        ("0664 1234567", "AT", "+436641234567"),
+        ("020 7946 0000", "GB", "+442079460000"),
+        ("06 12 34 56 78", "fr", "+33612345678"),
+        ("+81 3 1234 5678", "", "+81312345678"),
+        ("+49 111 1111111", "", None),
+        ("1234567", "DE", None),
+        ("+1 555 0100", "", None),
+        ("+1 123 456 7890", "", None),
+        ("+33 0 12 34 56 78", "", None),
+        ("+49 30 1234567 ext. 5", "", None),
+    ],
+)
+def test_phone_numbers_are_ones_that_their_country_gives_out(
+    text: str, country: str, kept: str | None
+) -> None:
+    """A number of the right length is not enough: it has to begin as numbers there do."""
+    if kept is not None:
+        assert clean_phone(text, country=country) == kept
+        return
+    with pytest.raises(InvalidInput, match="phone number"):
+        clean_phone(text, country=country)
+
+
 def test_phone_numbers_have_a_country() -> None:
     """By ``+``, or by the country that was chosen; anything else is refused."""
     assert clean_phone("+49 (30) 1234567") == "+49301234567"

@@ -47,6 +47,7 @@ class Page(HTMLParser):
         self._href = ""
         self._area: tuple[str, str] | None = None
         self._select: tuple[str, str] | None = None
+        self._option: tuple[str, str] | None = None
         self.feed(self.html)
         for owner, name, value in self._inputs:
             for form in self.forms:
@@ -75,6 +76,12 @@ class Page(HTMLParser):
             self._inputs.append((*self._area, ""))
         elif tag == "select":
             self._select = (owner, found["name"])
+            self._inputs.append((*self._select, ""))
+        elif tag == "option":
+            self._option = self._select if "selected" in found else None
+            if self._option is not None and "value" in found:
+                self._inputs.append((*self._option, found["value"]))
+                self._option = None
         elif tag == "button":
             action = urljoin(self.url, found["formaction"]) if "formaction" in found else ""
             self.buttons.append(Button(found.get("name", ""), found.get("value", ""), action, owner))
@@ -99,6 +106,9 @@ class Page(HTMLParser):
         if self._area is not None:
             owner, name = self._area
             self._inputs.append((owner, name, data.strip("\n")))
+        if self._option is not None:
+            self._inputs.append((*self._option, data))
+            self._option = None
         self._words.append(data)
         if self._link is not None:
             self._link.append(data)

@@ -4,7 +4,9 @@
   const HOST = new URL(document.currentScript.src).origin;
   const GERMAN = document.documentElement.lang.toLowerCase().startsWith("de");
   const WORDS = GERMAN ? { book: "Termin buchen", close: "Schließen" } : { book: "Book a time", close: "Close" };
-  const QUERY = { name: "name", email: "email", guests: "guests", phone: "phone", notes: "notes", timezone: "tz", language: "lang", duration: "duration", month: "month", day: "day", link: "link" };
+  const OTHER = { timezone: "tz", language: "lang" };
+  const FILLED = /^(name|email|phone|country|guests|notes|meeting_place|booked_by_(name|email)|tz|lang|duration|month|day|link|utm_[a-z]+)$/;
+  const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const frames = new Map();
 
   // "studio/intro" or a whole address, and what is filled in, as the address to show in a frame.
@@ -17,8 +19,10 @@
       if (name === "answers") {
         const answers = typeof value === "string" ? JSON.parse(value) : value;
         for (const [id, answer] of Object.entries(answers)) url.searchParams.set(`answer-${id}`, answer);
-      } else if (/^utm/.test(name)) url.searchParams.set(name.replace(/^utm_?([A-Za-z])/, (_, letter) => `utm_${letter.toLowerCase()}`), value);
-      else if (QUERY[name]) url.searchParams.set(QUERY[name], Array.isArray(value) ? value.join(", ") : value);
+        continue;
+      }
+      const key = OTHER[name] || snake(name);
+      if (FILLED.test(key)) url.searchParams.set(key, Array.isArray(value) ? value.join(", ") : value);
     }
     url.searchParams.set("embed", location.origin);
     return url.href;
