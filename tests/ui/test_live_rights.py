@@ -100,3 +100,19 @@ def test_whom_a_change_concerns(role: Role, change: Change, concerned: bool) -> 
     """A dashboard is read again after changes of what it shows: staff's own calendars, everybody's from managers on."""
     viewer = Actor("me", "w", role, "me@example.com", "Me", "UTC")
     assert WEEK.concerns(viewer, change) is concerned
+
+
+def test_host_without_a_calendar_is_sent_their_first_booking(database: Database) -> None:
+    """What is pushed to a dashboard without an account is enough to show the booking, its customer and its calendar."""
+    place, host = factories.workspace(), factories.person()
+    kind = factories.event_type(place, host, title="Consultation")
+    factories.booking(kind, host, NOW + timedelta(days=1), name="Ada Customer", phone="+4930123456")
+    staff = factories.actor(host, place, Role.STAFF)
+    state = WEEK.read(impersonal(staff), now=NOW)
+    assert state["has_bookings"]
+    assert [event["title"] for event in state["events"]] == ["Consultation with Ada Customer"]
+    assert [item.status for day in state["days"] for item in day.events] == ["confirmed"]
+    assert (state["next_up"][host.id].customer, state["next_up"][host.id].phone) == (
+        "Ada Customer",
+        "+4930123456",
+    )

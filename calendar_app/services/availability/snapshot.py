@@ -28,6 +28,7 @@ from calendar_app.services.availability.conflict_calendars import CalendarState,
 from calendar_app.services.availability.reserved_time import claims_by_host, groups_by_host, with_history
 from calendar_app.services.calendar_mirror.expansion import window_at
 from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.connections import queries as connection_queries
 from calendar_app.services.event_types import links
 from calendar_app.services.event_types.validation import rules_of
 
@@ -185,7 +186,7 @@ def states(
     for calendar in calendars:
         if not counts(calendar.freshness, policy(calendar)):
             continue
-        label = calendar.name if workspace_id == calendar.workspace_id else "of another workspace"
+        label = _label(calendar) if workspace_id == calendar.workspace_id else "of another workspace"
         found = spans.get(calendar.id)
         if found:
             busy[calendar.person_id].append(BusySource(SourceKind.CALENDAR, calendar.id, found, label))
@@ -207,6 +208,11 @@ def states(
         for person in people
     )
     return hosts, tuple(calendars)
+
+
+def _label(calendar: CalendarState) -> str:
+    """``Personal (Google)``."""
+    return f"{calendar.name} ({connection_queries.title(calendar.provider)})"
 
 
 def _union(sources: Iterable[BusySource]) -> BusySource:

@@ -99,25 +99,19 @@ def booking_changed(
     actor: Actor | None = None,
     reason: str = "",
     before: datetime | None = None,
+    at: datetime | None = None,
     now: datetime | None = None,
 ) -> None:
     """Queue every email that ``occasion`` calls for, and keep the reminders in step.
 
     Call it in the transaction that changed the booking. ``hosts``: the booking's, where the caller knows them. ``by``:
     ``customer``, ``staff`` or ``system``; ``actor``: the member who did it, who is not told of it. ``reason``: what
-    was said about a cancellation or refusal; ``before``: the start that a moved booking had.
+    was said about a cancellation, a refusal or a move; ``before``: the start that a moved booking had. ``at``: nothing
+    is sent before this (aware), ``None`` means now.
     """
     now = now or utc_now()
     news = _NEWS[occasion][booking.status == Status.PENDING]
-    facts: dict[str, Any] = {
-        "news": news.value,
-        "status": booking.status,
-        "start": instant(booking.start_at),
-        "end": instant(booking.end_at),
-        "zone": booking.timezone,
-        "now": instant(now),
-        "by": by,
-    }
+    facts = _told(booking, news, by, now)
     facts |= {"reason": reason} if reason else {}
     facts |= {"before": instant(before)} if before else {}
     due = [_due(booking, f"customer_{news}", booking.email, facts)]
@@ -133,12 +127,37 @@ def booking_changed(
                 facts | {"host": host.id, "told": told, "is_new": is_new},
             )
         )
+    mail_outbox.queue_due(session, [replace(one, at=at) for one in due])
     if occasion is not Occasion.BOOKED:
         mail_outbox.drop_reminders(session, booking.id)
+    _remind(session, booking, by, now)
+
+
+def move_undone(session: Session, booking: Booking, *, by: str, now: datetime) -> None:
+    """The booking is back at a time that everybody knows: nobody is told, but reminded. Call it as
+    :func:`booking_changed`."""
+    mail_outbox.drop_reminders(session, booking.id)
+    _remind(session, booking, by, now)
+
+
+def _told(booking: Booking, news: News, by: str, now: datetime) -> dict[str, Any]:
+    """The facts of a letter about the booking as it is."""
+    return {
+        "news": news.value,
+        "status": booking.status,
+        "start": instant(booking.start_at),
+        "end": instant(booking.end_at),
+        "zone": booking.timezone,
+        "now": instant(now),
+        "by": by,
+    }
+
+
+def _remind(session: Session, booking: Booking, by: str, now: datetime) -> None:
     if booking.status == Status.CONFIRMED:
         reminders = session.get_one(EventType, booking.event_type_id).reminders
-        due += _reminders(booking, facts | {"news": News.REMINDER.value}, reminders, now)
-    mail_outbox.queue_due(session, due)
+        facts = _told(booking, News.REMINDER, by, now)
+        mail_outbox.queue_due(session, list(_reminders(booking, facts, reminders, now)))
 
 
 def _to_others(booking: Booking, news: News, facts: dict[str, Any]) -> Iterable[Due]:

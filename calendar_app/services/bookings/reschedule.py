@@ -6,8 +6,8 @@ booking holds itself is never in its own way.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session, select
@@ -22,7 +22,7 @@ from calendar_app.domain.intake import clean_text
 from calendar_app.domain.slots import Rule
 from calendar_app.domain.timespan import Span, instant, utc
 from calendar_app.domain.webhook import WebhookEvent
-from calendar_app.errors import SlotUnavailable
+from calendar_app.errors import InvalidInput, SlotUnavailable, StateChanged
 from calendar_app.services.availability import live_check
 from calendar_app.services.availability import snapshot as slot_snapshot
 from calendar_app.services.availability.conflict_calendars import asks_for_approval, calendars_of
@@ -53,9 +53,25 @@ from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.common import audit_log, change_events, rate_limits, signed_links
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.event_types.validation import rules_of
+from calendar_app.services.mail import outbox as mail_outbox
 
 MOVES = "20/hour"
 """How often the customer may try to move one booking."""
+SHORTEST, LONGEST = timedelta(minutes=5), timedelta(days=7)
+CHANGED = "Somebody changed this booking meanwhile, so it was not moved. Please look at it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a booking is moved. ``length`` in seconds, 0 for its own; ``explained``: what is in the way
+    is named; the rest as in :func:`reschedule`."""
+
+    length: int = 0
+    version: int | None = None
+    wait: timedelta = timedelta()
+    reason: str = ""
+    is_undo: bool = False
+    explained: bool = False
 
 
 def reschedule(
@@ -63,18 +79,69 @@ def reschedule(
     booking_id: str,
     start: datetime,
     *,
+    end: datetime | None = None,
+    version: int | None = None,
+    wait: timedelta = timedelta(),
     zone: str | None = None,
     reason: str = "",
     now: datetime | None = None,
 ) -> BookingView:
-    """Move a booking to ``start`` (aware) with the same hosts and length. Staff may leave working hours and notice
-    aside. ``reason``: what is said about it.
+    """Move a booking to ``start`` (aware) with the same hosts; until ``end``, or in its length. Staff may leave working
+    hours and notice aside. ``reason``: what is said about it.
+
+    ``version``: the one that whoever moves it has seen. ``wait``: so long nobody is told and no calendar is written, so
+    that :func:`undo` can take it back.
 
     :raises SlotUnavailable: a host is busy then. :raises TransitionRefused: its state or time forbids it.
-    :raises NotFound: not the actor's to see.
+    :raises StateChanged: it is not at ``version`` any more. :raises InvalidInput: ``end`` is not 5 minutes to 7 days
+        later. :raises NotFound: not the actor's to see.
     """
     reason = clean_text(reason, "reason", REASON_LENGTH, lines=True)
-    return _reschedule(found(actor, booking_id), start, who_of(actor), zone, now, reason=reason)
+    terms = Terms(length=_length(start, end), version=version, wait=wait, reason=reason)
+    return _reschedule(found(actor, booking_id), start, who_of(actor), zone, now, terms)
+
+
+def undo(
+    actor: Actor,
+    booking_id: str,
+    start: datetime,
+    end: datetime,
+    *,
+    version: int,
+    now: datetime | None = None,
+) -> BookingView:
+    """Take a move back: the booking, which is at ``version`` since, is at ``[start, end)`` again. Where nobody has been
+    told of the move, nobody is told of this. Errors as :func:`reschedule`."""
+    terms = Terms(length=_length(start, end), version=version, is_undo=True)
+    return _reschedule(found(actor, booking_id), start, who_of(actor), None, now, terms)
+
+
+def conflict(
+    actor: Actor, booking_id: str, start: datetime, end: datetime, *, now: datetime | None = None
+) -> str:
+    """What stands against moving the booking to ``[start, end)`` (aware), in words for staff; empty if nothing does as
+    far as is known here: the providers are asked when it is moved. Errors as :func:`reschedule`."""
+    at = instant(check_moment(start, "start"))
+    terms = Terms(length=_length(start, end), explained=True)
+    with reading() as session:
+        now = now or clock(session)
+        row = found(actor, booking_id)(session)
+        move = _Move(session, row, at, who_of(actor), None, now, terms)
+        try:
+            move.check(session, row)
+        except (SlotUnavailable, InvalidInput) as error:
+            return move.reasons or error.detail
+    return ""
+
+
+def _length(start: datetime, end: datetime | None) -> int:
+    """In seconds; 0 without an end. :raises InvalidInput: too short or too long."""
+    if end is None:
+        return 0
+    check_moment(end, "end")
+    if not SHORTEST <= end - start <= LONGEST:
+        raise InvalidInput("A booking must end between 5 minutes and 7 days after it begins.", field="end")
+    return int((end - start).total_seconds())
 
 
 def reschedule_by_token(
@@ -92,7 +159,7 @@ def reschedule_by_token(
     """
     rate_limits.check("booking-moves", signed_links.booking_id(token), MOVES)
     reason = clean_text(reason, "reason", REASON_LENGTH, lines=True)
-    return _reschedule(by_link(token), start, CUSTOMER, zone, now, reason=reason)
+    return _reschedule(by_link(token), start, CUSTOMER, zone, now, Terms(reason=reason))
 
 
 def move_as_outside(
@@ -111,7 +178,7 @@ def move_as_outside(
         follower(actor, outside),
         None,
         now,
-        length=span.end - span.start,
+        Terms(length=span.end - span.start),
     )
 
 
@@ -121,18 +188,15 @@ def _reschedule(
     who: Who,
     zone: str | None,
     now: datetime | None,
-    *,
-    length: int = 0,
-    reason: str = "",
+    terms: Terms,
 ) -> BookingView:
-    """``length`` in seconds, 0 for the booking's own."""
     now = now or clock()
     at = instant(check_moment(start, "start"))
     if zone is not None:
         check_zone(zone)
     with reading() as session:
         row = find(session)
-        move = _Move(session, row, at, who, zone, now, length, reason)
+        move = _Move(session, row, at, who, zone, now, terms)
         if who.outside is None:  # the event that the booking follows is in the mirror, and in the way for now
             move.check(session, row)
         span, calendars = move.span, calendars_of(session, move.host_ids, now)
@@ -159,12 +223,12 @@ class _Move:
         who: Who,
         zone: str | None,
         now: datetime,
-        length: int = 0,
-        reason: str = "",
+        terms: Terms,
     ) -> None:
-        self.at, self.who, self.zone, self.now, self.reason = at, who, zone, now, reason
+        self.at, self.who, self.zone, self.now, self.terms = at, who, zone, now, terms
+        self.reasons = ""
         self.event_type_id = row.event_type_id
-        length = length or int((row.end_at - row.start_at).total_seconds())
+        length = terms.length or int((row.end_at - row.start_at).total_seconds())
         self.minutes = max(1, length // 60)
         hosts = select(BookingHost.person_id).where(BookingHost.booking_id == row.id)
         self.host_ids = sorted(session.exec(hosts))
@@ -180,7 +244,12 @@ class _Move:
         without = set(held) - shared(session, row, held)
         snapshot = self._of_its_hosts(
             slot_snapshot.load(
-                session, event_type, Span(self.at, self.at + self.rules.length), self.now, without=without
+                session,
+                event_type,
+                Span(self.at, self.at + self.rules.length),
+                self.now,
+                without=without,
+                detailed=self.terms.explained,
             )
         )
         mine = (calendar for calendar in snapshot.calendars if calendar.person_id in self.host_ids)
@@ -197,6 +266,7 @@ class _Move:
         closing = {reason.rule for reason in explained.reasons}
         if self.who.part is not lifecycle.Actor.CUSTOMER:
             closing &= {Rule.BUSY, Rule.SEATS}
+        self.reasons = " ".join(reason.text for reason in explained.reasons if reason.rule in closing)
         if closing or self.at <= instant(self.now) or len(snapshot.hosts) < len(self.host_ids):
             raise placement.refusal(snapshot, self.at, self.now)
         return status, snapshot
@@ -211,6 +281,8 @@ class _Move:
         with transaction() as session:
             reservations.lock_hosts(session, [self.event_type_id], self.host_ids, self.now)
             row = locked(session, find(session).id)
+            if self.terms.version not in (None, row.version):
+                raise StateChanged(CHANGED)
             full = self.who.part is not lifecycle.Actor.CUSTOMER
             if Span(instant(row.start_at), instant(row.end_at)) == (self.at, self.at + self.rules.length):
                 if self.who.outside:
@@ -238,7 +310,8 @@ class _Move:
                 session.add(host)
             session.flush()
             mirror.booking_changed(session, row.id)
-            write_outbox.plan(session, row)
+            later = self.now + self.terms.wait if self.terms.wait else None
+            write_outbox.plan(session, row, at=later)
             audit_log.record(
                 session,
                 row.workspace_id,
@@ -248,16 +321,7 @@ class _Move:
                 row.id,
                 **self._detail(before, row.start_at),
             )
-            booking_emails.booking_changed(
-                session,
-                row,
-                booking_emails.Occasion.MOVED,
-                by=self.who.word,
-                actor=self.who.actor,
-                before=before,
-                reason=self.reason,
-                now=self.now,
-            )
+            self._tell(session, row, before, later)
             webhook_events.booking_changed(
                 session, row, WebhookEvent.BOOKING_RESCHEDULED, before=(before, ended)
             )
@@ -266,7 +330,24 @@ class _Move:
             change_events.announce(session, row.workspace_id, "bookings")
             return view(session, row, full=full)
 
+    def _tell(self, session: Session, row: Booking, before: datetime, at: datetime | None) -> None:
+        """Queue the letters; none where a move is undone of which nobody was told."""
+        if self.terms.is_undo and mail_outbox.withdraw(session, row.id, row.version - 1, self.now):
+            booking_emails.move_undone(session, row, by=self.who.word, now=self.now)
+            return
+        booking_emails.booking_changed(
+            session,
+            row,
+            booking_emails.Occasion.MOVED,
+            by=self.who.word,
+            actor=self.who.actor,
+            before=before,
+            reason=self.terms.reason,
+            at=at,
+            now=self.now,
+        )
+
     def _detail(self, before: datetime, after: datetime) -> dict[str, str]:
         """For the audit trail."""
         detail = {"by": self.who.by, "from": before.isoformat(), "to": after.isoformat()}
-        return detail | ({"reason": self.reason} if self.reason else {})
+        return detail | ({"reason": self.terms.reason} if self.terms.reason else {})

@@ -107,14 +107,14 @@ class _Outcome:
     error: ProviderError | None = None
 
 
-def plan(session: Session, booking: Booking) -> list[str]:
+def plan(session: Session, booking: Booking, *, at: datetime | None = None) -> list[str]:
     """Say what every calendar must hold of ``booking`` as it is now; ids of the rows that have to be carried out.
 
     Calendars: those of the booking's hosts, in its workspace, that receive bookings, unless the workspace or the
     person has switched that off. One that cannot be written now is planned all the same, and one that is not there at
     its provider where the host has no other: they may be back when the write is due, and it shows if not. A calendar
     that holds the event already is kept in step as long as its owner is a host. Call it in the transaction that changes
-    the booking, after ``version`` was raised.
+    the booking, after ``version`` was raised. ``at``: not before this (aware), ``None`` means now.
     """
     hosts = session.exec(select(BookingHost.person_id).where(BookingHost.booking_id == booking.id)).all()
     rows = {row.calendar_id: row for row in session.exec(_rows_of(booking.id).with_for_update())}
@@ -137,10 +137,11 @@ def plan(session: Session, booking: Booking) -> list[str]:
         row.present = calendar_id in wanted
         row.desired_version = max(booking.version, row.desired_version + 1 if calendar_id in rows else 1)
         _requeue(row)
+        row.next_attempt_at, row.tried_at = at, None
         session.add(row)
         changed.append(row.id)
     session.flush()
-    after_commit(session, lambda: _enqueue(*changed))
+    after_commit(session, lambda: _enqueue(*changed, at=at))
     return changed
 
 
@@ -380,9 +381,9 @@ def _requeue(row: CalendarWrite) -> None:
     row.applied_version = min(row.applied_version, row.desired_version - 1)
 
 
-def _enqueue(*write_ids: str) -> None:
+def _enqueue(*write_ids: str, at: datetime | None = None) -> None:
     for write_id in write_ids:
-        queues.enqueue(queues.WRITES, "apply_write", write_id)
+        queues.enqueue(queues.WRITES, "apply_write", write_id, at=at)
 
 
 def _locked(session: Session, write_id: str) -> CalendarWrite | None:

@@ -147,10 +147,11 @@ def queue_due(session: Session, letters: Sequence[Due]) -> None:
         )
         for one in letters
     ]
-    session.execute(_insert(session), [row.model_dump() for row in rows])
+    if rows:
+        session.execute(_insert(session), [row.model_dump() for row in rows])
     for row in rows:
-        if row.next_attempt_at is None:
-            after_commit(session, partial(_enqueue, row.id))
+        if row.next_attempt_at is None or row.kind != REMINDER:
+            after_commit(session, partial(_enqueue, row.id, row.next_attempt_at))
 
 
 def queue(session: Session, draft: Draft) -> bool:
@@ -196,6 +197,25 @@ def drop_reminders(session: Session, booking_id: str) -> None:
         col(Mail.booking_id) == booking_id, col(Mail.kind) == REMINDER, col(Mail.state).in_(WAITING)
     )
     session.execute(waiting.values(state=DROPPED, **_EMPTIED))
+
+
+def withdraw(session: Session, booking_id: str, version: int, now: datetime) -> bool:
+    """Drop what is still to be told of the booking's ``version``, if none of it is out and its customer knows all that
+    was to be told before; whether that was so. The letters are locked for the rest of the transaction."""
+    query = select(Mail).where(Mail.booking_id == booking_id, Mail.kind != REMINDER).with_for_update()
+    letters = session.exec(query.order_by(col(Mail.id)).execution_options(populate_existing=True)).all()
+    last = [row for row in letters if row.version == version]
+    told = [row for row in letters if (row.version or 0) < version and row.kind.startswith("customer_")]
+    unsent = all(
+        row.state in WAITING and not row.may_have_arrived and is_free(row.lease_until, LEASE, now)
+        for row in last
+    )
+    if not last or not unsent or any(row.state != SENT for row in told):
+        return False
+    for row in last:
+        row.state, row.body, row.ics = DROPPED, "", ""
+        session.add(row)
+    return True
 
 
 def deliver(mail_id: str, writer: Writer | None = None, *, now: datetime | None = None) -> str:
@@ -253,8 +273,8 @@ def sweep(*, now: datetime | None = None, limit: int = 500) -> int:
     return len(waiting)
 
 
-def _enqueue(mail_id: str) -> None:
-    queues.enqueue(queues.DEFAULT, "send_mail", mail_id, job_id=f"mail-{mail_id}", timeout=JOB_SECONDS)
+def _enqueue(mail_id: str, at: datetime | None = None) -> None:
+    queues.enqueue(queues.DEFAULT, "send_mail", mail_id, job_id=f"mail-{mail_id}", at=at, timeout=JOB_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,14 @@ LONGEST_BOOKING = timedelta(days=7)
 
 
 class DashboardState(rx.State):
-    """What the dashboard shows; read again whenever the workspace changes. ``next_up`` is by host."""
+    """What the dashboard shows; read again whenever the workspace changes. ``next_up`` is by host.
+
+    ``has_bookings``: the calendar is worth showing, without an account too. Nothing here is computed by Reflex, because
+    what is pushed to a page is not.
+    """
 
     loaded: bool = False
+    has_bookings: bool = False
     error: str = ""
     success: str = ""
     days: list[AgendaDay] = []  # noqa: RUF012 - Reflex copies defaults per session
@@ -74,11 +79,6 @@ class DashboardState(rx.State):
     picked_day: str = ""
     picked_open: bool = False
     shown: tuple[str, str] = ("", "")
-
-    @rx.var
-    def has_bookings(self) -> bool:
-        """Whether anything is booked that is shown: then the calendar is worth showing without an account too."""
-        return bool(self.next_up) or any(event["extendedProps"]["status"] for event in self.events)
 
     @rx.event
     async def load(self, zone: str, hour12: bool) -> None:
@@ -196,14 +196,17 @@ class DashboardView:
         colors = {calendar.id: calendar.color for row in rows for calendar in row.calendars}
         upcoming = event_queries.upcoming(viewer, limit=SHOWN, days=AHEAD_DAYS, now=now)
         today = now.astimezone(ZoneInfo(self.zone)).date()
+        shown = _between(viewer, self.shown, self.zone)
+        to_come = _to_come(viewer, now)
         return {
+            "has_bookings": bool(to_come) or any(view.booking_status for view in shown),
             "connections": rows,
             "legend": [calendar for row in rows for calendar in row.calendars if calendar.shown_on_dashboard],
             "legend_providers": {calendar.id: calendar.provider for calendar in calendars_found},
             "providers": [provider_row(kind) for kind in kinds],
             "days": agenda_days(upcoming, self.zone, self.hour12, today, colors),
-            "events": [grid_event(view, colors) for view in _between(viewer, self.shown, self.zone)],
-            "next_up": next_up(_to_come(viewer, now), self.zone, self.hour12, now),
+            "events": [grid_event(view, colors) for view in shown],
+            "next_up": next_up(to_come, self.zone, self.hour12, now),
             "loaded": True,
         }
 
