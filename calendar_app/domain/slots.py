@@ -376,7 +376,8 @@ def _busy_text(source: BusySource, span: Span, zone: str) -> str:
     if source.kind is SourceKind.STALE:
         return f"Calendar {name} has not been read lately, so its time counts as busy."
     start, end = wall_clock(zone, span.start), wall_clock(zone, span.end)
-    until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%a} {end.day} {end:%b} {end:%H:%M}"
+    year = f" {end.year}" if start.year != end.year else ""
+    until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%a} {end.day} {end:%b}{year} {end:%H:%M}"
     if source.kind is not SourceKind.CALENDAR:
         name = f"another {source.kind}" + (f", {source.label}" if source.label else "")
     return f"Busy: {name}, {start:%a} {start.day} {start:%b} {start:%H:%M}–{until}."

@@ -253,7 +253,7 @@ def test_an_explanation_names_each_source_and_span() -> None:
         (Rule.BUSY, "private", Span(at("09:50"), at("10:10"))),
         (Rule.BUSY, "visitor", Span(at("10:00"), at("10:30"))),
     ]
-    assert "calendar Private, 2026-06-01 09:50–10:10 UTC" in told.reasons[1].text
+    assert "Busy: Private, Mon 1 Jun 09:50–10:10" in told.reasons[1].text
 
 
 def test_an_explanation_gives_every_rule_that_stands_against_a_start() -> None:

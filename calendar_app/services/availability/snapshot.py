@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
+from types import MappingProxyType
 
 from sqlalchemy import and_, bindparam, or_, select
 from sqlmodel import Session, SQLModel
@@ -123,19 +124,30 @@ def load(
     *,
     duration: int = 0,
     without: Collection[str] = (),
+    own_events: Mapping[str, Sequence[Span]] = MappingProxyType({}),
     detailed: bool = False,
 ) -> Snapshot:
     """Everything that decides over starts in ``window``.
 
     ``duration`` in minutes, 0 for the first one offered. ``without``: ids of reservations that do not count (the
-    visitor's own hold; the booking that is being moved). ``detailed`` names each booking, for explanations.
+    visitor's own hold; the booking that is being moved). ``own_events``: by calendar, where events stand that do not
+    count (those of the booking that is being moved). ``detailed`` names each booking, for explanations.
 
     :raises RulesError: ``duration`` is not offered.
     """
     rules = rules_of(row, duration)
     people = hosts_of(session, row)
     hosts, calendars = states(
-        session, people, window, now, rules, row, row.workspace_id, without=without, detailed=detailed
+        session,
+        people,
+        window,
+        now,
+        rules,
+        row,
+        row.workspace_id,
+        without=without,
+        own_events=own_events,
+        detailed=detailed,
     )
     hosts = with_history(session, hosts, window, now, rules, row, without)
     return Snapshot(row, rules, Hosting(row.hosting), hosts, {p.id: p.name for p in people}, calendars)
@@ -168,6 +180,7 @@ def states(
     workspace_id: str,
     *,
     without: Collection[str] = (),
+    own_events: Mapping[str, Sequence[Span]] = MappingProxyType({}),
     detailed: bool = False,
 ) -> tuple[tuple[Host, ...], tuple[CalendarState, ...]]:
     """The people as hosts: what keeps each of them busy around ``window``; and their calendars' freshness.
@@ -187,7 +200,10 @@ def states(
         if not counts(calendar.freshness, policy(calendar)):
             continue
         label = _label(calendar) if workspace_id == calendar.workspace_id else "of another workspace"
-        found = spans.get(calendar.id)
+        found = spans.get(calendar.id, [])
+        for own in own_events.get(calendar.id, ()):
+            if own in found:
+                found.remove(own)
         if found:
             busy[calendar.person_id].append(BusySource(SourceKind.CALENDAR, calendar.id, found, label))
         unread = stale_source(calendar.freshness, policy(calendar), reach, label)

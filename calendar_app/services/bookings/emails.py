@@ -127,17 +127,17 @@ def booking_changed(
                 facts | {"host": host.id, "told": told, "is_new": is_new},
             )
         )
-    mail_outbox.queue_due(session, [replace(one, at=at) for one in due])
     if occasion is not Occasion.BOOKED:
         mail_outbox.drop_reminders(session, booking.id)
-    _remind(session, booking, by, now)
+    due = [replace(one, at=at) for one in due]
+    mail_outbox.queue_due(session, [*due, *_reminders(session, booking, by, now)])
 
 
 def move_undone(session: Session, booking: Booking, *, by: str, now: datetime) -> None:
     """The booking is back at a time that everybody knows: nobody is told, but reminded. Call it as
     :func:`booking_changed`."""
     mail_outbox.drop_reminders(session, booking.id)
-    _remind(session, booking, by, now)
+    mail_outbox.queue_due(session, list(_reminders(session, booking, by, now)))
 
 
 def _told(booking: Booking, news: News, by: str, now: datetime) -> dict[str, Any]:
@@ -151,13 +151,6 @@ def _told(booking: Booking, news: News, by: str, now: datetime) -> dict[str, Any
         "now": instant(now),
         "by": by,
     }
-
-
-def _remind(session: Session, booking: Booking, by: str, now: datetime) -> None:
-    if booking.status == Status.CONFIRMED:
-        reminders = session.get_one(EventType, booking.event_type_id).reminders
-        facts = _told(booking, News.REMINDER, by, now)
-        mail_outbox.queue_due(session, list(_reminders(booking, facts, reminders, now)))
 
 
 def _to_others(booking: Booking, news: News, facts: dict[str, Any]) -> Iterable[Due]:
@@ -193,11 +186,12 @@ def _due(
     )
 
 
-def _reminders(
-    booking: Booking, facts: dict[str, Any], minutes: Sequence[int], now: datetime
-) -> Iterable[Due]:
-    """Those that are still ahead."""
-    for ahead in sorted(set(minutes)):
+def _reminders(session: Session, booking: Booking, by: str, now: datetime) -> Iterable[Due]:
+    """Those that are still ahead, of a booking that is confirmed."""
+    if booking.status != Status.CONFIRMED:
+        return
+    facts = _told(booking, News.REMINDER, by, now)
+    for ahead in sorted(set(session.get_one(EventType, booking.event_type_id).reminders)):
         at = booking.start_at - timedelta(minutes=ahead)
         if ahead > 0 and at > now:
             yield _due(booking, mail_outbox.REMINDER, booking.email, facts, detail=f"_{ahead}", at=at)

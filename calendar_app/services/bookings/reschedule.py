@@ -201,10 +201,18 @@ def _reschedule(
             move.check(session, row)
         span, calendars = move.span, calendars_of(session, move.host_ids, now)
         question = live_check.question(session, calendars, span)
-    here = Span(instant(row.start_at), instant(row.end_at))
-    own = {calendar.id: [*question.own.get(calendar.id, ()), here] for calendar in calendars}
+        here = Span(instant(row.start_at), instant(row.end_at))
+        written = mirror.spans_of(session, row.id)
+    own = {
+        calendar.id: [*question.own.get(calendar.id, ()), here, *written.get(calendar.id, ())]
+        for calendar in calendars
+    }
+    target = Span(at, at + move.rules.length)
     if who.outside is not None and who.outside.calendar_id in own:
-        own[who.outside.calendar_id].append(Span(at, at + move.rules.length))
+        own[who.outside.calendar_id].append(target)
+    if terms.is_undo:  # where the booking's event still stands, as long as its calendar was not written
+        for spans in own.values():
+            spans.append(target)
     (seen,) = live_check.ask_providers([replace(question, own=own)])
     if seen.busy_hosts:
         raise SlotUnavailable(TAKEN)
@@ -249,6 +257,7 @@ class _Move:
                 Span(self.at, self.at + self.rules.length),
                 self.now,
                 without=without,
+                own_events=mirror.spans_of(session, row.id),
                 detailed=self.terms.explained,
             )
         )

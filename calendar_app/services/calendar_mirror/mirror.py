@@ -21,6 +21,7 @@ from calendar_app.db.locks import locked
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Calendar, Connection, Event, Occurrence
 from calendar_app.domain.event import CalendarEvent
+from calendar_app.domain.timespan import Span
 from calendar_app.services.calendar_mirror import unreadable
 from calendar_app.services.calendar_mirror.apply_listing import SERIES_BATCH, Run
 from calendar_app.services.calendar_mirror.expansion import window_at
@@ -171,6 +172,20 @@ def recognise(
         session.execute(update(Event).where(col(Event.id) == found.id).values(booking_id=booking_id))
         _judge(session, found.id, event.blocks_time, booking)
     return event.etag not in ("", *etags) and not booking.is_at(event, owner.zone)
+
+
+def spans_of(session: Session, booking_id: str) -> dict[str, list[Span]]:
+    """Where the booking's own events stand in the mirror and block time, by calendar: where its calendars have not
+    followed it yet, or somebody moved them."""
+    statement = (
+        select(col(Occurrence.calendar_id), col(Occurrence.starts), col(Occurrence.ends))
+        .join(Event, col(Event.id) == col(Occurrence.event_id))
+        .where(col(Event.booking_id) == booking_id, col(Occurrence.busy))
+    )
+    found: dict[str, list[Span]] = {}
+    for calendar_id, starts, ends in session.execute(statement):
+        found.setdefault(calendar_id, []).append(Span(starts, ends))
+    return found
 
 
 def stop_blocking(session: Session, booking_id: str) -> None:

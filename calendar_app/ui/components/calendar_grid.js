@@ -8,7 +8,7 @@ import interactionPlugin from "@fullcalendar/react/interaction";
 import "@fullcalendar/react/skeleton.css";
 import "@fullcalendar/react/themes/breezy/theme.css";
 import "./calendar_grid.css";
-import { createElement } from "react";
+import { createElement, useRef } from "react";
 
 const plugins = [themePlugin, dayGridPlugin, timeGridPlugin, listPlugin, interactionPlugin];
 const narrow = () => window.matchMedia("(max-width: 640px)").matches;
@@ -34,32 +34,108 @@ const WORDS = {
 
 const isBooking = (event) => Boolean(event.extendedProps.status);
 
-// The whole title, which a narrow column cuts: read to whoever cannot see it, shown on focus and hover.
-function described({ event, timeText }) {
-  const { status, calendar } = event.extendedProps;
-  return [timeText, event.title, WORDS[status], calendar].filter(Boolean).join(", ");
-}
-
 function content(info) {
-  const { status } = info.event.extendedProps;
+  const { status, calendar } = info.event.extendedProps;
+  // What colour and icon say to the eye.
+  const spoken = [WORDS[status], calendar].filter(Boolean).join(", ");
   return createElement(
     "span",
     { className: "al-event-text" },
     info.timeText && createElement("span", { className: "al-event-time" }, info.timeText),
     status && createElement("span", { className: "al-event-icon", "aria-hidden": true }, ICONS[status] ?? "★"),
     createElement("span", { className: "al-event-title" }, info.event.title),
+    spoken && createElement("span", { className: "visually-hidden" }, `, ${spoken}`),
+  );
+}
+
+// What takes the time of the same people, of what this calendar shows.
+function inTheWay(events, event, start, end) {
+  const { people } = event.extendedProps;
+  return events.filter(
+    (other) =>
+      other.id !== event.id &&
+      other.extendedProps.busy &&
+      other.start < end &&
+      other.end > start &&
+      other.extendedProps.people?.some((person) => people.includes(person)),
   );
 }
 
 function mounted(info) {
+  info.el.dataset.entry = info.event.id;
   info.el.style.setProperty("--al-color", info.event.extendedProps.color);
-  info.el.setAttribute("aria-label", described(info));
-  info.el.title = described(info);
 }
 
-export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick }) {
+const MINUTE = 60_000;
+// What an arrow key moves: the start and the end of an entry, in minutes or days; with Shift only the end.
+const STEPS = {
+  ArrowUp: { minutes: -15 },
+  ArrowDown: { minutes: 15 },
+  ArrowLeft: { days: -1 },
+  ArrowRight: { days: 1 },
+};
+
+export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick, onMove }) {
   const clock = { hour: "numeric", minute: "2-digit", meridiem: hour12 ? "short" : false, hour12 };
-  const calendar = createElement(FullCalendar, {
+  const calendar = useRef(null);
+  const says = useRef(null);
+  const stepping = useRef(null);
+
+  const say = (text) => {
+    if (says.current && says.current.textContent !== text) says.current.textContent = text;
+  };
+  const when = (start, end) =>
+    calendar.current
+      .getApi()
+      .formatRange(start, end, { weekday: "short", day: "numeric", month: "short", ...clock });
+  const told = (event, start, end) => {
+    const found = inTheWay(calendar.current.getApi().getEvents(), event, start, end).map(
+      (other) => `Busy: ${other.title}, ${when(other.start, other.end)}`,
+    );
+    say([when(start, end), ...found].join(". "));
+  };
+  const ask = ({ event, revert }) => {
+    const { booking } = event.extendedProps;
+    const [start, end] = [event.startStr, event.endStr];
+    revert();
+    say("");
+    onMove?.(booking, start, end);
+  };
+
+  const back = () => {
+    const { event, start, end } = stepping.current;
+    stepping.current = null;
+    event.setDates(start, end);
+  };
+  const step = (key, shift, event) => {
+    const by = STEPS[key];
+    if (stepping.current?.event.id !== event.id) stepping.current = { event, start: event.start, end: event.end };
+    if (!shift) event.moveDates(by);
+    else if (by.minutes && event.end.getTime() + by.minutes * MINUTE > event.start.getTime()) event.moveEnd(by);
+    told(event, event.start, event.end);
+    // Drawn anew, the entry is another element.
+    requestAnimationFrame(() => document.querySelector(`[data-entry="${CSS.escape(event.id)}"]`)?.focus());
+  };
+  const keyDown = (pressed) => {
+    const id = pressed.target.dataset?.entry;
+    const event = id && calendar.current?.getApi().getEventById(id);
+    if (!event?.extendedProps.booking || !event.startEditable || event.allDay) return;
+    if (STEPS[pressed.key]) {
+      pressed.preventDefault();
+      step(pressed.key, pressed.shiftKey, event);
+    } else if (stepping.current && (pressed.key === "Enter" || pressed.key === "Escape")) {
+      pressed.preventDefault();
+      pressed.stopPropagation();
+      if (pressed.key === "Enter") ask({ event, revert: back });
+      else {
+        back();
+        say("Left where it was.");
+      }
+    }
+  };
+
+  const grid = createElement(FullCalendar, {
+    ref: calendar,
     plugins,
     events,
     timeZone,
@@ -76,12 +152,20 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
     eventMinHeight: 20,
     eventShortHeight: 36,
     slotMinHeight: 26,
+    snapDuration: "00:15:00",
     eventTimeFormat: clock,
     slotHeaderFormat: clock,
     eventContent: content,
     eventClass: ({ event }) =>
       ["al-event", isBooking(event) && `al-booking al-${event.extendedProps.status}`].filter(Boolean).join(" "),
     eventDidMount: mounted,
+    eventAllow: ({ start, end, allDay }, event) => {
+      if (event && !allDay) told(event, start, end);
+      return !allDay;
+    },
+    eventDrop: ask,
+    eventResize: ask,
+    eventDragStop: () => say(""),
     headerToolbar: {
       start: "title",
       end: narrow()
@@ -102,5 +186,10 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
       onPick?.(info.event.id);
     },
   });
-  return createElement("div", { className: "al-time-grid" }, calendar);
+  return createElement(
+    "div",
+    { className: "al-time-grid", onKeyDownCapture: keyDown },
+    grid,
+    createElement("p", { ref: says, className: "al-says", role: "status" }),
+  );
 }

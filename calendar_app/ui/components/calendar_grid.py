@@ -18,15 +18,24 @@ def _range(start: rx.Var[str], end: rx.Var[str]) -> tuple[rx.Var[str], rx.Var[st
     return (start, end)
 
 
+def _move(
+    booking: rx.Var[str], start: rx.Var[str], end: rx.Var[str]
+) -> tuple[rx.Var[str], rx.Var[str], rx.Var[str]]:
+    return (booking, start, end)
+
+
 def _id(id_: rx.Var[str]) -> tuple[rx.Var[str]]:
     return (id_,)
 
 
 class CalendarGrid(NoSSRComponent):
-    """``events``: FullCalendar event objects (``id, title, start, end, allDay, color``).
+    """``events``: FullCalendar event objects (``id, title, start, end, allDay, editable``) with ``extendedProps``:
+    ``color``, ``status`` and ``booking`` (id) of a booking, ``calendar`` (name), ``busy``, ``people`` (ids).
 
     ``on_range(start, end)`` is called with RFC 3339 bounds whenever another stretch of time is shown, and at first;
-    ``on_pick(id)`` when an event is chosen.
+    ``on_pick(id)`` when an event is chosen; ``on_move(booking, start, end)`` when somebody wants to move a booking, by
+    drag, resize or the arrow keys: the calendar shows it where it was until it is moved. What is in the way is said
+    meanwhile.
     """
 
     library = _SOURCE.importable_path
@@ -38,6 +47,7 @@ class CalendarGrid(NoSSRComponent):
     hour12: rx.Var[bool]
     on_range: rx.EventHandler[_range]
     on_pick: rx.EventHandler[_id]
+    on_move: rx.EventHandler[_move]
 
 
 calendar_grid = CalendarGrid.create

@@ -196,3 +196,24 @@ def test_a_conflict_is_named(fake: FakeProvider) -> None:
     stranger = factories.actor(factories.person(), factories.workspace())
     with pytest.raises(NotFound):
         booking_reschedule.conflict(stranger, mine.id, place.at(15), place.at(16))
+
+
+def test_the_bookings_own_event_is_not_in_its_way(fake: FakeProvider) -> None:
+    """While its calendar still has the event at the old time, a moved booking can go back there, or overlap it; another
+    event at that very time stays in the way."""
+    place = bookable(fake)
+    calendar = place.calendars[0]
+    mine = place.book(place.at(10))
+    all_told(mine.id)
+    write_outbox.apply(writes(mine.id)[0].id)
+    sync_requests.sync_calendar(calendar.id)
+    now = datetime.now(UTC)
+    away = moved(place, mine, now)
+    assert booking_reschedule.conflict(place.owner, mine.id, place.at(10, 15), place.at(10, 45)) == ""
+    back = booking_reschedule.undo(
+        place.owner, mine.id, mine.start, mine.end, version=away.version, now=now + WAIT / 2
+    )
+    assert back.start == mine.start
+    fake.add_event(calendar.remote_id, place.at(14), place.at(15))
+    sync_requests.sync_calendar(calendar.id)
+    assert booking_reschedule.conflict(place.owner, mine.id, place.at(14), place.at(15)) != ""

@@ -13,6 +13,7 @@ from calendar_app.ui.components.browser import ago
 from calendar_app.ui.components.cancel import reason_dialog
 from calendar_app.ui.components.feedback import error_callout
 from calendar_app.ui.components.picker import month_view, times_view
+from calendar_app.ui.pages.bookings.by_hand import MoveByHand
 from calendar_app.ui.pages.bookings.moving import MoveState
 from calendar_app.ui.pages.bookings.opened import OpenBooking
 from calendar_app.ui.pages.bookings.rows import Difference, Fact, Receipt
@@ -225,7 +226,18 @@ def _actions(then: Any) -> rx.Component:
             ),
         ),
         rx.cond(detail.can_retry, rx.button("Retry", size="2", on_click=[OpenBooking.retry, then])),
-        rx.cond(detail.can_move, _move_dialog(then)),
+        rx.cond(
+            detail.can_move,
+            rx.fragment(
+                _move_dialog(then),
+                rx.button(
+                    rx.icon("move", size=14, aria_hidden="true"),
+                    "Change time or length",
+                    on_click=MoveByHand.propose(detail.id, "", ""),
+                    **quiet,
+                ),
+            ),
+        ),
         rx.cond(detail.can_miss, rx.button("Mark as no-show", on_click=[OpenBooking.no_show, then], **quiet)),
         rx.button(
             rx.icon("copy", size=14, aria_hidden="true"),

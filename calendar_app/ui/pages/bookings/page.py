@@ -7,6 +7,7 @@ import reflex as rx
 from calendar_app.ui.components.badges import status_badge
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading, warning_callout
 from calendar_app.ui.layout import page, times_in
+from calendar_app.ui.pages.bookings.by_hand import MoveByHand, move_dialog
 from calendar_app.ui.pages.bookings.details import details
 from calendar_app.ui.pages.bookings.moving import MoveState
 from calendar_app.ui.pages.bookings.opened import OpenBooking
@@ -23,6 +24,7 @@ def bookings() -> rx.Component:
     return page(
         "Bookings",
         error_callout(BookingsState.error),
+        move_dialog(BookingsState.refresh),
         _given_up(),
         _filters(),
         rx.cond(
@@ -41,7 +43,7 @@ def bookings() -> rx.Component:
         path=PATH,
         on_ready=BookingsState.load,
         on_change=[BookingsState.refresh, OpenBooking.refresh],
-        kept=(BookingsState, OpenBooking, MoveState),
+        kept=(BookingsState, OpenBooking, MoveState, MoveByHand),
         actions=rx.cond(
             BookingsState.has_orders,
             rx.button(rx.el.a("Orders", href="/orders"), as_child=True, variant="soft", color_scheme="gray"),

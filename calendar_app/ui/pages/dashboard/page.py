@@ -14,6 +14,7 @@ from calendar_app.ui.components.feedback import (
     warning_callout,
 )
 from calendar_app.ui.layout import page, times_in
+from calendar_app.ui.pages.bookings.by_hand import MoveByHand, move_dialog
 from calendar_app.ui.pages.bookings.moving import MoveState
 from calendar_app.ui.pages.bookings.opened import OpenBooking
 from calendar_app.ui.pages.dashboard.parts import agenda, booking_dialog, event_dialog, legend, next_booking
@@ -86,6 +87,7 @@ def _calendar() -> rx.Component:
                 hour12=SessionState.hour12,
                 on_range=DashboardState.show_range,
                 on_pick=DashboardState.pick,
+                on_move=MoveByHand.propose,
             ),
             rx.box(legend(), _accounts(), padding_top=space(2)),
             min_width="0",
@@ -119,13 +121,14 @@ def dashboard() -> rx.Component:
                 ),
                 event_dialog(),
                 booking_dialog(),
+                move_dialog(DashboardState.refresh),
             ),
             loading(),
         ),
         path=PATH,
         on_ready=DashboardState.load,
         on_change=[DashboardState.refresh, OpenBooking.refresh],
-        kept=(DashboardState, OpenBooking, MoveState),
+        kept=(DashboardState, OpenBooking, MoveState, MoveByHand),
         lead=times_in(),
         actions=rx.cond(
             DashboardState.connections.length() > 0,

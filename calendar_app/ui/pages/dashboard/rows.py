@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from calendar_app.domain.booking import HOLDING
 from calendar_app.domain.phone import readable_phone
 from calendar_app.services.bookings.queries import BookingView
 from calendar_app.services.event_types.meeting_places import place_in_words
@@ -119,9 +120,11 @@ def grid_event(view: OccurrenceView, colors: Mapping[str, str]) -> dict[str, Any
         "start": view.start_date.isoformat() if whole else formats.rfc3339(view.start),
         "end": view.end_date.isoformat() if whole else formats.rfc3339(view.end),
         "allDay": bool(view.all_day),
+        "editable": view.booking_status in HOLDING,
         "extendedProps": {
             "color": color_of(view, colors),
             "status": view.booking_status,
+            "booking": view.booking_id if view.booking_status else "",
             "calendar": view.calendar_name,
             "busy": bool(view.busy),
             "people": list(view.people),
