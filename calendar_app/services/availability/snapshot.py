@@ -199,7 +199,9 @@ def states(
     for calendar in calendars:
         if not counts(calendar.freshness, policy(calendar)):
             continue
-        label = _label(calendar) if workspace_id == calendar.workspace_id else "of another workspace"
+        label = "of another workspace"
+        if workspace_id == calendar.workspace_id:
+            label = _named(calendar) if detailed else calendar.name
         found = spans.get(calendar.id, [])
         for own in own_events.get(calendar.id, ()):
             if own in found:
@@ -226,7 +228,7 @@ def states(
     return hosts, tuple(calendars)
 
 
-def _label(calendar: CalendarState) -> str:
+def _named(calendar: CalendarState) -> str:
     """``Personal (Google)``."""
     return f"{calendar.name} ({connection_queries.title(calendar.provider)})"
 
