@@ -14,8 +14,8 @@ from fastapi import APIRouter, BackgroundTasks, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
-from calendar_app.api.deps import CurrentIdentity, client_address, require_same_origin
-from calendar_app.api.fields import Body
+from calendar_app.api.deps import AccountHolder, CurrentIdentity, client_address, require_same_origin
+from calendar_app.api.fields import Body, Flag
 from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.errors import AlmanacError, SecondFactorRequired
@@ -31,7 +31,8 @@ from calendar_app.services.accounts.email_proof import Wish
 from calendar_app.services.connection_lifecycle.oauth import local_path
 from calendar_app.services.installation import first_owner
 from calendar_app.services.mail import outbox as mail_outbox
-from calendar_app.services.workspaces import team
+from calendar_app.services.workspaces import profile, team
+from calendar_app.services.workspaces.profile import ProfileView
 from calendar_app.settings import current_settings
 
 forms = APIRouter(prefix="/auth", include_in_schema=False)
@@ -64,6 +65,16 @@ class WorkspaceOut(BaseModel):
     name: str
     timezone: str
     role: str
+
+
+class ProfileChange(Body):
+    """What to change of yourself; what is left out stays. ``language``: ``en`` or ``de``, empty: the workspace's.
+    ``calendar_sync_enabled``: bookings are written into your calendars by themselves."""
+
+    name: str = Field(default="", max_length=120)
+    timezone: str = Field(default="", max_length=64)
+    language: str = Field(default="", max_length=16)
+    calendar_sync_enabled: Flag = True
 
 
 class Me(BaseModel):
@@ -236,6 +247,12 @@ def get_me(identity: CurrentIdentity) -> Me:
             for ref in identity.workspaces
         ],
     )
+
+
+@router.patch("/me", responses=fails("unknown_timezone"))
+def update_me(identity: AccountHolder, body: ProfileChange) -> ProfileView:
+    """Change your own settings."""
+    return profile.update(identity, body.model_dump(exclude_unset=True))
 
 
 def _sent(

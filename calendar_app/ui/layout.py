@@ -40,6 +40,7 @@ NAVIGATION = (
     NavItem("/settings/team", "Team", "", "users"),
     NavItem("/settings/workspace", "Workspace", "", "store"),
     NavItem("/admin", "Operations", "", "activity", admins=True),
+    NavItem("/settings/profile", "Profile", "", "user-round"),
     NavItem("/settings/security", "Security", "", "shield-check"),
 )
 REFRESH_SECONDS = 60

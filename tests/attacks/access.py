@@ -102,6 +102,7 @@ ENTRIES: dict[str, Entry] = {
     "DELETE /holds/{hold_id}": Entry(PUBLIC),
     "POST /hooks/{provider}": Entry(PUBLIC),
     "GET /me": Entry(OWN),
+    "PATCH /me": Entry(OWN, {}),
     "PUT /me/password": Entry(OWN, {"present": "wrong", "new": "correct horse battery"}),
     "POST /orders": Entry(
         PUBLIC, {"name": "Eve", "email": "eve@example.org", "timezone": "UTC", "lines": []}
