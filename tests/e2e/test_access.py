@@ -30,6 +30,7 @@ PRIVATE = {
     "/orders": "Orders",
     "/settings/event-types": "Event types",
     "/settings/availability": "Availability",
+    "/settings/profile": "Profile",
     "/settings/calendars": "Calendars",
 }
 LOOKS = [
