@@ -287,4 +287,4 @@ def _refused(code: int, before_the_letter: bool) -> AlmanacError:
         return ProviderNotConfigured(
             f"The mail server refuses us ({code}): an operator has to correct SMTP_URL or MAIL_FROM."
         )
-    return InvalidRequest(f"The mail server refused the letter ({code}).", reason=str(code))
+    return InvalidRequest(f"The mail server refused the email ({code}).", reason=str(code))

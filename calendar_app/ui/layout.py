@@ -34,8 +34,8 @@ class NavItem:
 NAVIGATION = (
     NavItem("/dashboard", "Dashboard", "Dashboard", "layout-dashboard"),
     NavItem("/bookings", "Bookings", "Bookings", "calendar-check"),
-    NavItem("/settings/event-types", "Event types", "Types", "shapes"),
-    NavItem("/settings/availability", "Availability", "Hours", "clock"),
+    NavItem("/settings/event-types", "Event types", "Event types", "shapes"),
+    NavItem("/settings/availability", "Availability", "Availability", "clock"),
     NavItem("/settings/calendars", "Calendars", "Calendars", "calendars"),
     NavItem("/settings/team", "Team", "", "users"),
     NavItem("/settings/workspace", "Workspace", "", "store"),
@@ -46,6 +46,10 @@ NAVIGATION = (
 REFRESH_SECONDS = 60
 SAYS_ITSELF = ("/dashboard", "/settings/calendars")
 """Pages that say beside each account that it has to be reconnected."""
+
+
+SAYS_UNRECEIVED = ("/dashboard", "/settings/calendars", "/settings/event-types")
+"""Pages that say whose bookings no calendar receives."""
 
 
 def brand(href: str = "/dashboard") -> rx.Component:
@@ -106,6 +110,7 @@ def page(
                 rx.el.main(
                     _banner(),
                     rx.fragment() if path in SAYS_ITSELF else _lost(),
+                    _unreceived(path) if path in SAYS_UNRECEIVED else rx.fragment(),
                     _heading(title, lead, actions),
                     *content,
                     id="main",
@@ -202,6 +207,20 @@ def _lost() -> rx.Component:
                 + ". Bookings are written there once it is reconnected.",
                 rx.button(rx.el.a("Reconnect", href="/settings/calendars"), size="1", as_child=True),
             ),
+            margin_bottom=space(5),
+        ),
+    )
+
+
+def _unreceived(path: str) -> rx.Component:
+    """Whose bookings reach no calendar, and where to choose one."""
+    here = path == "/settings/calendars"
+    advice = " Connect one below, or switch on “Write bookings here”." if here else ""
+    choose = rx.button(rx.el.a("Choose a calendar", href="/settings/calendars"), size="1", as_child=True)
+    return rx.cond(
+        SessionState.unreceived != "",
+        rx.box(
+            warning_callout(SessionState.unreceived + advice, *([] if here else [choose])),
             margin_bottom=space(5),
         ),
     )

@@ -19,6 +19,7 @@ from calendar_app.services.accounts.authentication import Identity
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.connections import queries as connection_queries
+from calendar_app.services.connections.receiving import HostWithoutCalendar, hosts_without_calendar
 from calendar_app.settings import get_settings
 from calendar_app.ui.formats import known_zone
 from calendar_app.ui.reloading import check_loaded, keep, note_load
@@ -47,7 +48,7 @@ class SessionState(rx.State):
     ``person_id`` tells what is theirs from what is a colleague's, ``zone`` is the browser's zone, in which times are
     shown; ``chosen`` the workspace picked in the menu, ``leave_to`` the provider's address that the browser is on its
     way to, ``waiting`` how many bookings wait for approval, ``lost`` names the person's accounts that they have to
-    reconnect, empty where there are none.
+    reconnect, empty where there are none; ``unreceived`` says whose bookings no calendar receives, empty for nobody's.
     """
 
     person_id: str = ""
@@ -65,6 +66,7 @@ class SessionState(rx.State):
     leave_to: str = ""
     waiting: int = 0
     lost: str = ""
+    unreceived: str = ""
 
     @rx.event
     async def switch(self, workspace_id: str) -> rx.event.EventSpec:
@@ -140,12 +142,30 @@ async def enter(state: rx.State, zone: str, hour12: bool) -> Actor:
 
 async def note_pending(session: SessionState, actor: Actor) -> None:
     """Read again what waits for the person on every page."""
-    session.waiting, lost = await asyncio.to_thread(_pending, actor)
-    session.lost = " and ".join(lost)
+    session.waiting, lost, without = await asyncio.to_thread(_pending, actor)
+    session.lost, session.unreceived = " and ".join(lost), unreceived(without)
 
 
-def _pending(actor: Actor) -> tuple[int, list[str]]:
-    return booking_queries.count_waiting(actor), connection_queries.to_reconnect(actor)
+def _pending(actor: Actor) -> tuple[int, list[str], list[HostWithoutCalendar]]:
+    return (
+        booking_queries.count_waiting(actor),
+        connection_queries.to_reconnect(actor),
+        hosts_without_calendar(actor),
+    )
+
+
+def unreceived(hosts: list[HostWithoutCalendar]) -> str:
+    """Whose bookings no calendar receives, in words; the reader first, at most three colleagues by name."""
+    if not hosts:
+        return ""
+    names = [host.name for host in hosts if host.name]
+    if len(names) > 3:
+        names = [*names[:2], f"{len(names) - 2} others"]
+    named = " and ".join([*([", ".join(names[:-1])] if names[:-1] else []), *names[-1:]])
+    whose = f"the bookings of {named}" if names else "your bookings"
+    if names and len(hosts) > sum(bool(host.name) for host in hosts):
+        whose = f"your bookings, nor those of {named}"
+    return f"No calendar receives {whose}. They stand in Almanac and emails go out, but no calendar shows them."
 
 
 def initials(name: str) -> str:

@@ -56,7 +56,7 @@ REMINDER = "reminder"
 _FIRST_DELAY, _LONGEST_DELAY = 15.0, 3600.0
 _EMPTIED = {"body": "", "ics": ""}
 """Of a letter that is out, or never will be: its links open bookings and workspaces to whoever reads the database."""
-_GIVEN_UP = "Sending this letter was tried for two days without success."
+_GIVEN_UP = "Sending this email was tried for two days without success."
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,7 @@ def retry(actor: Actor, ids: Sequence[str] | None = None) -> Retried:
     """
     actor.require(Role.ADMIN)
     if unknown := [one for one in ids or () if one.partition(":")[0] not in (WRITE, LETTER, JOB)]:
-        raise InvalidInput(f"{unknown[0][:40]!r} is no id of a dead letter.", field="ids")
+        raise InvalidInput(f"{unknown[0][:40]!r} is not the id of a failed item.", field="ids")
     present = {letter.id: letter for letter in failed_items(actor)}
     wanted = list(present) if ids is None else list(dict.fromkeys(ids))
     chosen: dict[str, list[str]] = {WRITE: [], LETTER: [], JOB: []}
@@ -323,7 +323,7 @@ def _failed_emails(session: Session, actor: Actor) -> list[FailedItem]:
             kind=LETTER,
             title=row.subject or row.kind.replace("_", " ").capitalize(),
             place=f"to {row.recipient}",
-            reason=row.last_error or "The letter was refused.",
+            reason=row.last_error or "The email was refused.",
             advice="Check the address and the mail server, then try again.",
             attempts=row.attempts,
             at=row.created_at,

@@ -181,6 +181,9 @@ export function Ago({ instant, prefix = "" }) {
   }, [instant]);
   if (!instant) return null;
   const exact = new Date(instant).toLocaleString(undefined, { dateStyle: "full", timeStyle: "medium" });
+  // What is next and due is next "now", not "just now".
+  const isDue = prefix.startsWith("Next") && new Date(instant).getTime() < Date.now() + 1000;
+  if (isDue) return createElement("time", { dateTime: instant, title: exact }, `${prefix} due now`);
   return createElement(
     "time",
     { dateTime: instant, title: exact, suppressHydrationWarning: true },

@@ -30,7 +30,7 @@ def not_found() -> rx.Component:
             rx.el.header(brand("/"), class_name="landing-top"),
             rx.el.main(
                 nothing_here(
-                    "Page not found", "The address is not right, or what stood here is gone. Check the link."
+                    "Page not found", "The address is wrong, or the page was removed. Check the link."
                 ),
                 id="main",
                 tab_index=-1,

@@ -426,8 +426,8 @@ def _token_form() -> rx.Component:
                 flex_grow="1",
                 min_width="12rem",
             ),
-            field_select("May do", _select("scope", SCOPES, "read"), "scope"),
-            field_select("Ends after", _select("days", LIVES, "90"), "days"),
+            field_select("Access", _select("scope", SCOPES, "read"), "scope"),
+            field_select("Expires after", _select("days", LIVES, "90"), "days"),
             rx.button("Make a token", type="submit", size="2"),
             spacing="3",
             align="end",
@@ -451,7 +451,7 @@ def _password() -> rx.Component:
         rx.el.form(
             rx.flex(
                 field(
-                    "Present password",
+                    "Current password",
                     text_input("present", type="password", auto_complete="current-password", required=True),
                     for_="present",
                 ),

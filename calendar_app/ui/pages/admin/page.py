@@ -17,7 +17,7 @@ PATH = "/admin"
 _NAMES = (
     ("connections", "Connections"),
     ("jobs", "Jobs & workers"),
-    ("letters", "Dead letters"),
+    ("letters", "Failed items"),
     ("channels", "Channels"),
     ("drift", "Drift"),
     ("health", "Health"),
@@ -77,7 +77,7 @@ def admin() -> rx.Component:
         on_ready=AdminState.load,
         on_change=AdminState.refresh,
         kept=(AdminState,),
-        lead="What runs, what is late, what gave up, and who did what.",
+        lead="What runs, what is late, what failed, and who did what.",
     )
 
 
@@ -132,16 +132,16 @@ def _jobs() -> rx.Component:
             ),
         ),
         section(
-            "By the clock",
+            "Scheduled jobs",
             rx.cond(
                 AdminState.cron_seen != "",
                 rx.text(
-                    ago(instant=AdminState.cron_seen, prefix="The clock was last seen"),
+                    ago(instant=AdminState.cron_seen, prefix="The scheduler was last seen"),
                     size="2",
                     color_scheme="gray",
                     margin_bottom=space(3),
                 ),
-                error_callout(rx.Var.create("No cron process runs: nothing is done by the clock.")),
+                error_callout(rx.Var.create("No cron process runs: scheduled jobs are not started.")),
             ),
             listed(AdminState.ran, _ran, "clock", "Nothing has run yet", "Jobs of the schedule appear here."),
         ),
@@ -181,7 +181,7 @@ def _letters() -> rx.Component:
         AdminState.letters.length() > 0,
         rx.fragment(
             bar(
-                rx.text("What gave up, and why. Bookings stand in any case.", size="2", color_scheme="gray"),
+                rx.text("What failed for good, and why. Bookings stand in any case.", size="2", color_scheme="gray"),
                 "rotate-cw",
                 "Retry all",
                 AdminState.retry_all,
@@ -191,7 +191,7 @@ def _letters() -> rx.Component:
         empty_state(
             "circle-check",
             "Nothing has given up",
-            "Writes into calendars, letters and jobs that fail for good appear here with their reason.",
+            "Calendar writes, emails and jobs that fail for good appear here with their reason.",
         ),
     )
 

@@ -139,7 +139,7 @@ _TOKEN = {
 _QUEUES = {
     "writes": "Bookings into calendars",
     "sync": "Reading calendars",
-    "default": "Letters, tokens, channels, clean-up",
+    "default": "Emails, tokens, channels, clean-up",
     "webhooks": "Webhooks of other programs",
 }
 _KINDS = {"write": "Calendar", "mail": "Letter", "job": "Job"}

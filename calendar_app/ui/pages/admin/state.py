@@ -147,7 +147,7 @@ keep(AdminState, "tab", then=AdminState.refresh)
 _SETTLED = {
     "follow": "The booking follows the calendar.",
     "restore": "The calendar is being put back.",
-    "take_in": "The booking stands again; nobody was sent an e-mail.",
+    "take_in": "The booking stands again; nobody was sent an email.",
     "remove": "The event was removed.",
     "keep": "Both stay as they are.",
 }

@@ -146,9 +146,23 @@ def _receipts() -> rx.Component:
     receipts = OpenBooking.detail.receipts
     return rx.cond(
         receipts.length() > 0,
-        rx.el.ul(rx.foreach(receipts, _receipt), class_name="plain stack"),
+        rx.fragment(
+            rx.el.ul(rx.foreach(receipts, _receipt), class_name="plain stack"),
+            rx.text(
+                "Verified: after writing, the event was read back from the calendar and is as it should be.",
+                size="1",
+                color_scheme="gray",
+                margin_top=space(2),
+            ),
+        ),
         rx.text(
-            "No calendar receives bookings. Choose one under Calendars, “Write bookings here”.",
+            rx.match(
+                OpenBooking.detail.status,
+                ("pending", "It is written into calendars once it is confirmed."),
+                ("declined", "It was declined, so no calendar has it."),
+                ("cancelled", "It was cancelled, so no calendar has it."),
+                "No calendar receives this booking. Choose one under Calendars, “Write bookings here”.",
+            ),
             size="2",
             color_scheme="gray",
         ),

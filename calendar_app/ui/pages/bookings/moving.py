@@ -89,7 +89,7 @@ class MoveState(Picker, rx.State):
             self.chosen, self.error = "", error.detail
             return None
         self.booking_id, self.chosen = "", ""
-        return [OpenBooking.refresh, notices.success("Rescheduled. The customer is told by e-mail.")]
+        return [OpenBooking.refresh, notices.success("Rescheduled. The customer is told by email.")]
 
     @rx.event
     async def show_month_again(self) -> None:

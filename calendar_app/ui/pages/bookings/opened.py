@@ -21,7 +21,7 @@ from calendar_app.ui.reloading import keep
 from calendar_app.ui.session import SessionState, acting
 
 SETTLED = {
-    "follow": "Done: booking and calendar say the same. The customer is told by e-mail.",
+    "follow": "Done: booking and calendar say the same. The customer is told by email.",
     "restore": "The event is being put back.",
     "keep": "Kept as it is.",
 }
@@ -101,7 +101,7 @@ class OpenBooking(rx.State):
         """Confirm a booking that waits for approval."""
         return await self._do(
             lambda actor: transitions.confirm(actor, self.id),
-            "Confirmed. It is being written into the calendars.",
+            "Confirmed. The customer is told by email.",
         )
 
     @rx.event
@@ -132,7 +132,7 @@ class OpenBooking(rx.State):
         reason = str(form.get("reason", ""))[:1_000]
         return await self._do(
             lambda actor: transitions.cancel(actor, self.id, reason),
-            "Cancelled. It is being taken out of the calendars.",
+            "Cancelled. The customer is told by email.",
         )
 
 

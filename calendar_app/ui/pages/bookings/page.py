@@ -82,7 +82,7 @@ def _nothing() -> rx.Component:
         ),
         (
             "given_up",
-            empty_state("check-check", "Every calendar is as it should be", "Nothing was given up."),
+            empty_state("check-check", "Every calendar is up to date", "No booking is missing in one."),
         ),
         empty_state("circle-x", "Nothing was cancelled", "Cancelled bookings stay here with their reasons."),
     )
@@ -96,8 +96,8 @@ def _given_up() -> rx.Component:
             warning_callout(
                 rx.cond(
                     BookingsState.given_up == 1,
-                    "1 booking does not stand in a calendar as it should.",
-                    f"{BookingsState.given_up} bookings do not stand in a calendar as they should.",
+                    "1 booking is missing or out of date in a calendar.",
+                    f"{BookingsState.given_up} bookings are missing or out of date in a calendar.",
                 ),
                 rx.button(
                     "Show",
@@ -145,7 +145,7 @@ def _filters() -> rx.Component:
             rx.input(
                 value=BookingsState.query,
                 on_change=BookingsState.search,
-                placeholder="Search name or e-mail",
+                placeholder="Search name or email",
                 aria_label="Search bookings",
                 type="search",
                 width="16rem",

@@ -138,10 +138,11 @@ def as_detail(
     deviations: Iterable[DeviationView] = (),
 ) -> BookingDetail:
     their_zone = formats.known_zone(view.timezone)
-    theirs = formats.span(view.start, view.end, their_zone, hour12=hour12)
+    their_day = formats.day(view.start.astimezone(ZoneInfo(their_zone)).date())
+    theirs = f"{their_day}, {formats.span(view.start, view.end, their_zone, hour12=hour12)}"
     facts = [
         Fact("Customer", view.name),
-        Fact("E-mail", view.email),
+        Fact("Email", view.email),
         Fact("Customer’s time", f"{theirs}, {formats.zone_name(their_zone, view.start)}"),
         Fact("Host", ", ".join(host.name for host in view.hosts)),
     ]

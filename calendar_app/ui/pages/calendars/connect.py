@@ -156,16 +156,16 @@ def _password_form(provider: rx.Var[str], connection_id: Any) -> rx.Component:
         provider,
         connection_id,
         field(
-            "E-mail or server address",
+            "Email or server address",
             text_input(unbound("connect-address"), name="address", required=True, auto_complete="url"),
             for_=unbound("connect-address"),
-            hint="Your e-mail address finds Apple iCloud, Fastmail and many others; else type the server’s address.",
+            hint="Your email address finds Apple iCloud, Fastmail and many others; else type the server’s address.",
         ),
         field(
             "User name",
             text_input(unbound("connect-username"), name="username", auto_complete="username"),
             for_=unbound("connect-username"),
-            hint="Only if it is not the e-mail address.",
+            hint="Only if it is not the email address.",
         ),
         field(
             "App password",

@@ -106,7 +106,7 @@ def _times(row: ConnectionRow) -> rx.Component:
         ),
         rx.cond(
             row.next_sync != "",
-            rx.text(ago(instant=row.next_sync, prefix="Next"), size="2", color_scheme="gray"),
+            rx.text(ago(instant=row.next_sync, prefix="Next reading"), size="2", color_scheme="gray"),
         ),
         column_gap=space(4),
         wrap="wrap",

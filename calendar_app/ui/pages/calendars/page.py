@@ -64,5 +64,5 @@ def calendars() -> rx.Component:
         on_ready=CalendarsState.load,
         on_change=CalendarsState.refresh,
         kept=(CalendarsState, ConnectState),
-        lead="Accounts whose events count, and into which bookings are written.",
+        lead="Connect accounts. Their events block your time, and bookings are written into them.",
     )

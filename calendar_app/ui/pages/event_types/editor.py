@@ -240,7 +240,7 @@ def _times() -> rx.Component:
             _grid(_length("buffer_before", draft.buffer_before), _length("buffer_after", draft.buffer_after)),
         ),
         _group(
-            "At most so many bookings",
+            "Maximum number of bookings",
             _grid(
                 _count("daily_cap", draft.daily_cap, 10_000, "bookings"),
                 _count("weekly_cap", draft.weekly_cap, 10_000, "bookings"),
@@ -305,7 +305,7 @@ def _box(name: Any, label: Any, ticked: Any) -> rx.Component:
 
 def _questions() -> rx.Component:
     return rx.fragment(
-        rx.text("Name and e-mail are always asked.", size="2", color_scheme="gray"),
+        rx.text("Name and email are always asked.", size="2", color_scheme="gray"),
         _grid(
             *(
                 _select(part.value, words, getattr(EventTypesState.draft, part.value), ASKED_WORDS)
@@ -412,7 +412,7 @@ def _afterwards() -> rx.Component:
             "How long before the start customers can still reschedule or cancel by themselves.",
         ),
         _group(
-            "Remind the customer by e-mail",
+            "Remind the customer by email",
             rx.foreach(draft.reminders, lambda choice: _tick("reminder-" + choice.id, choice)),
         ),
     )
