@@ -58,7 +58,7 @@ def connect_caldav(product: Product, page: Page) -> None:
     assert password is not None
     page.goto("/settings/calendars")
     page.get_by_role("button", name="Connect CalDAV").click()
-    page.get_by_label("E-mail or server address").fill(address[0].rstrip(".,;"))
+    page.get_by_label("Email or server address").fill(address[0].rstrip(".,;"))
     page.get_by_label("User name").fill("owner@example.com")
     page.get_by_label("App password").fill(password[1].rstrip(".,;"))
     page.get_by_role("button", name="Connect", exact=True).click()

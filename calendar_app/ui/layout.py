@@ -15,6 +15,7 @@ from calendar_app.ui.components.browser import lifecycle
 from calendar_app.ui.components.feedback import warning_callout
 from calendar_app.ui.live import Live
 from calendar_app.ui.notices import notices
+from calendar_app.ui.oauth import Reconnect
 from calendar_app.ui.reloading import Loaded
 from calendar_app.ui.session import SessionState
 from calendar_app.ui.theme import space
@@ -205,7 +206,7 @@ def _lost() -> rx.Component:
                 "Not connected any more: "
                 + SessionState.lost
                 + ". Bookings are written there once it is reconnected.",
-                rx.button(rx.el.a("Reconnect", href="/settings/calendars"), size="1", as_child=True),
+                rx.button("Reconnect", size="1", on_click=Reconnect.first),
             ),
             margin_bottom=space(5),
         ),

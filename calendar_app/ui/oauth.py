@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 import reflex as rx
 
 from calendar_app.errors import AlmanacError
 from calendar_app.services.connection_lifecycle import administrator_consent
 from calendar_app.services.connection_lifecycle import oauth as connection_oauth
+from calendar_app.services.connections import queries as connection_queries
 from calendar_app.ui import notices
 from calendar_app.ui.session import SessionState, signed_in
 
@@ -30,6 +32,9 @@ MESSAGES = {
 }
 """What the callback puts into ``?error=``, in words."""
 
+CALENDARS = "/settings/calendars"
+SAYS_OUTCOME = ("/dashboard", CALENDARS)
+"""Pages that tell what came of a connection."""
 FALLBACK = "The account could not be connected. Please try again."
 
 
@@ -47,6 +52,32 @@ def outcome(query: Mapping[str, str]) -> tuple[str, str]:
 def offers_link(query: Mapping[str, str]) -> bool:
     """Whether the callback's ``?error=`` is one after which a link for the administrator may help."""
     return query.get("error", "") in administrator_consent.OFFERS_LINK
+
+
+class Reconnect(rx.State):
+    """Brings an account back from wherever its loss is told."""
+
+    @rx.event
+    async def one(self, provider: str, connection_id: str, sign_in: str) -> Any:
+        """Give a connection a new grant: at the provider's page, or where its password is asked for."""
+        if sign_in != "oauth":
+            return rx.redirect(CALENDARS)
+        here = self.router.url.path.rstrip("/")
+        back = here if here in SAYS_OUTCOME else CALENDARS
+        return await start_connection(self, provider, next_path=back, connection_id=connection_id)
+
+    @rx.event
+    async def first(self) -> Any:
+        """The first of one's own accounts that have to be brought back."""
+        identity, actor = await signed_in(self)
+        found = await asyncio.to_thread(connection_queries.list_connections, actor)
+        mine = [
+            one for one in found if one.status == "needs_reconnect" and one.person_id == identity.person_id
+        ]
+        kinds = {kind.key: str(kind.sign_in) for kind in connection_queries.providers()}
+        if not mine:
+            return rx.redirect(CALENDARS)
+        return await self.one(mine[0].provider, mine[0].id, kinds.get(mine[0].provider, ""))
 
 
 async def start_connection(

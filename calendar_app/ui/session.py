@@ -165,7 +165,9 @@ def unreceived(hosts: list[HostWithoutCalendar]) -> str:
     whose = f"the bookings of {named}" if names else "your bookings"
     if names and len(hosts) > sum(bool(host.name) for host in hosts):
         whose = f"your bookings, nor those of {named}"
-    return f"No calendar receives {whose}. They stand in Almanac and emails go out, but no calendar shows them."
+    return (
+        f"No calendar receives {whose}. They stand in Almanac and emails go out, but no calendar shows them."
+    )
 
 
 def initials(name: str) -> str:

@@ -12,7 +12,7 @@ from tests.e2e.test_access import overflow, violations
 TABS = {
     "Connections": "",
     "Jobs & workers": "Bookings into calendars",
-    "Dead letters": "Nothing has given up",
+    "Failed items": "Nothing has failed",
     "Channels": "",
     "Drift": "Check now",
     "Health": "What is late is looked for.",

@@ -70,7 +70,7 @@ def connect(page: Page, product: Product, provider: str) -> None:
     page.get_by_role("button", name=BUTTONS[provider]).click()
     if provider == "caldav":
         address, password = sign_in_of(Held(product, "caldav").account()["hint"])
-        page.get_by_label("E-mail or server address").fill(address)
+        page.get_by_label("Email or server address").fill(address)
         page.get_by_label("User name").fill(product.email)
         page.get_by_label("App password").fill(password)
         page.get_by_role("button", name="Connect", exact=True).click()

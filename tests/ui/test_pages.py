@@ -22,6 +22,7 @@ from calendar_app.services.calendar_sync import calendar_use
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.connection_lifecycle.disconnect_job import AffectedBooking
+from calendar_app.services.connections.receiving import HostWithoutCalendar
 from calendar_app.services.event_types.meeting_places import PlaceView
 from calendar_app.services.event_types.queries import HostView
 from calendar_app.services.orders.queries import OrderLineView, OrderView
@@ -454,3 +455,20 @@ def test_appointments_of_a_calendar_that_is_not_shown_are_listed(fake: FakeProvi
     assert (used, [one.title for one in found]) == (True, ["Fitting"])
     calendar_use.update_calendar(place.owner, calendar_id, checks_conflicts=False, receives_bookings=False)
     assert appointments.coming(place.owner, calendar_id, place.at(0))[1:] == (False, [])
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], ""),
+        ([""], "No calendar receives your bookings."),
+        (["Ada"], "No calendar receives the bookings of Ada."),
+        (["", "Ada", "Bo"], "No calendar receives your bookings, nor those of Ada and Bo."),
+        (["A", "B", "C", "D"], "No calendar receives the bookings of A, B and 2 others."),
+    ],
+)
+def test_whose_bookings_no_calendar_receives_is_said(names: list[str], said: str) -> None:
+    """The reader comes first, then colleagues by name, and of many only how many more there are."""
+    text = session.unreceived([HostWithoutCalendar("p", name) for name in names])
+    assert text.startswith(said)
+    assert bool(text) == bool(names)

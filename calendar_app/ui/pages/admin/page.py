@@ -181,7 +181,11 @@ def _letters() -> rx.Component:
         AdminState.letters.length() > 0,
         rx.fragment(
             bar(
-                rx.text("What failed for good, and why. Bookings stand in any case.", size="2", color_scheme="gray"),
+                rx.text(
+                    "What failed for good, and why. Bookings stand in any case.",
+                    size="2",
+                    color_scheme="gray",
+                ),
                 "rotate-cw",
                 "Retry all",
                 AdminState.retry_all,
@@ -190,7 +194,7 @@ def _letters() -> rx.Component:
         ),
         empty_state(
             "circle-check",
-            "Nothing has given up",
+            "Nothing has failed",
             "Calendar writes, emails and jobs that fail for good appear here with their reason.",
         ),
     )

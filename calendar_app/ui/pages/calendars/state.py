@@ -28,7 +28,7 @@ from calendar_app.ui.components.connections import (
 )
 from calendar_app.ui.oauth import outcome, start_connection
 from calendar_app.ui.reloading import keep
-from calendar_app.ui.session import SessionState, acting, enter
+from calendar_app.ui.session import SessionState, acting, enter, note_pending
 
 PATH = "/settings/calendars"
 CHOICES = ("leave", "move", "cancel")
@@ -137,7 +137,13 @@ class CalendarsState(rx.State):
     @rx.event
     async def set_bookings(self, calendar_id: str, value: bool) -> Any:
         """Write bookings into the calendar, or not."""
-        return await self._update(calendar_id, receives_bookings=value)
+        said = await self._update(calendar_id, receives_bookings=value)
+        session = await self.get_state(SessionState)
+        before = session.unreceived
+        await note_pending(session, await acting(self))
+        if not value and session.unreceived != before:
+            return notices.warning(session.unreceived)
+        return said
 
     @rx.event
     async def set_shown(self, calendar_id: str, value: bool) -> Any:

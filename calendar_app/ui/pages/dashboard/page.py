@@ -14,6 +14,7 @@ from calendar_app.ui.components.feedback import (
     warning_callout,
 )
 from calendar_app.ui.layout import page, times_in
+from calendar_app.ui.oauth import Reconnect
 from calendar_app.ui.pages.bookings.by_hand import MoveByHand, move_dialog
 from calendar_app.ui.pages.bookings.moving import MoveState
 from calendar_app.ui.pages.bookings.opened import OpenBooking
@@ -36,7 +37,11 @@ def _to_reconnect() -> rx.Component:
                         + " account "
                         + row.account
                         + " is not connected any more. Bookings are written there once it is reconnected.",
-                        rx.button(rx.el.a("Reconnect", href="/settings/calendars"), size="1", as_child=True),
+                        rx.button(
+                            "Reconnect",
+                            size="1",
+                            on_click=Reconnect.one(row.provider, row.id, row.sign_in),
+                        ),
                     ),
                     warning_callout(
                         row.title
