@@ -43,6 +43,7 @@ def refresh(actor: Actor, connection_id: str) -> ConnectionView:
     )
     now = clock()
     with transaction() as session:
+        calendars.lock_calendars(session, connection_id)
         row = owned(session, actor, connection_id, lock=True)
         row.retry_at = None  # the provider answers
         session.add(row)

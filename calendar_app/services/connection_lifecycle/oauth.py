@@ -345,6 +345,7 @@ def store(
     with transaction() as session:
         # Two callbacks of one person queue up here, so that the account is stored once.
         person = locked_one(session, Person, attempt.person_id)
+        _lock_calendars(session, attempt, provider)
         row = _standing(session, attempt, provider, account)
         if moved and (row is None or row.id != attempt.connection_id):
             row = _moved(session, attempt, row, account)
@@ -404,6 +405,16 @@ def _testing_end(row: Connection, now: datetime) -> datetime | None:
     died_at = row.last_error_at if row.status == ConnectionStatus.NEEDS_RECONNECT else None
     testing = current_settings().google_in_testing or lasted_a_week(row.granted_at, died_at)
     return now + TESTING_LIFE if row.provider == "google" and testing else None
+
+
+def _lock_calendars(session: Session, attempt: Attempt, provider: str) -> None:
+    """Those of every connection of the person at the provider, before one of these is locked."""
+    theirs = select(Connection.id).where(
+        Connection.workspace_id == attempt.workspace_id,
+        Connection.person_id == attempt.person_id,
+        Connection.provider == provider,
+    )
+    calendars.lock_calendars(session, *session.exec(theirs))
 
 
 def _standing(session: Session, attempt: Attempt, provider: str, account: Account) -> Connection | None:

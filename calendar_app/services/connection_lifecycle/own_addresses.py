@@ -19,6 +19,7 @@ from calendar_app.providers import registry
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor
+from calendar_app.services.connections.calendars import lock_calendars
 from calendar_app.services.connections.queries import owned, title
 
 MOST = 20
@@ -35,6 +36,7 @@ def change(actor: Actor, connection_id: str, addresses: Iterable[str]) -> bool:
     if len(wanted) > MOST:
         raise InvalidInput(f"At most {MOST} addresses can be kept.", field="addresses")
     with transaction() as session:
+        lock_calendars(session, connection_id)
         row = owned(session, actor, connection_id, lock=True)
         if not registry.kind(row.provider).asks_addresses:
             raise Conflict(
@@ -64,7 +66,7 @@ def _read_anew(session: Session, connection_id: str) -> None:
     calendars = select(Calendar).where(
         Calendar.connection_id == connection_id, col(Calendar.removed_at).is_(None)
     )
-    for calendar in session.exec(calendars.with_for_update()):
+    for calendar in session.exec(calendars.execution_options(populate_existing=True)):
         calendar.sync_cursor, calendar.sync_lease_until, calendar.sync_fence = (
             None,
             None,

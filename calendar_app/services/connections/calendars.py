@@ -130,6 +130,16 @@ def owned_calendar(session: Session, actor: Actor, calendar_id: str) -> tuple[Ca
     return found
 
 
+def lock_calendars(session: Session, *connections: str) -> None:
+    """Lock every calendar of these connections, for a transaction that changes a connection and its calendars.
+
+    Readings lock their calendar and then its connection. So does everybody: two that went opposite ways would wait for
+    each other until PostgreSQL ended one of them.
+    """
+    of_these = select(Calendar.id).where(col(Calendar.connection_id).in_(connections))
+    session.exec(of_these.order_by(col(Calendar.id)).with_for_update()).all()
+
+
 def store_listing(
     session: Session, connection: Connection, listing: Sequence[RemoteCalendar]
 ) -> list[Calendar]:
