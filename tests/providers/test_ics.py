@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -84,6 +85,34 @@ def test_an_unchanged_calendar_costs_one_request_without_a_body(site: Site) -> N
     asked = site.asked[-1].headers
     assert (asked["if-none-match"], asked["if-modified-since"]) == tuple(headers.values())
     assert len(site.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("head", "cache", "minutes"),
+    [
+        ("REFRESH-INTERVAL;VALUE=DURATION:PT2H", "", 120),
+        ("X-PUBLISHED-TTL:PT30M", "", 30),
+        ("REFRESH-INTERVAL;VALUE=DURATION:P1W\nX-PUBLISHED-TTL:PT1H", "", 7 * 1440),
+        ("REFRESH-INTERVAL:soon\nX-PUBLISHED-TTL:PT1H", "", 60),
+        ("X-PUBLISHED-TTL:-PT1H", "", 0),
+        ("X-PUBLISHED-TTL:P9W", "", 30 * 1440),
+        ("X-PUBLISHED-TTL:P99999999999W", "", 0),
+        ("X-WR-CALNAME:Plain", "public, max-age=900", 15),
+        ("X-WR-CALNAME:Plain", "Max-Age=900, no-cache", 0),
+        ("X-WR-CALNAME:Plain", "max-age=soon", 0),
+        ("X-PUBLISHED-TTL:PT30M", "max-age=3600", 60),
+        ("X-WR-CALNAME:Plain", "", 0),
+    ],
+)
+def test_a_publisher_says_how_often_to_ask(site: Site, head: str, cache: str, minutes: int) -> None:
+    """In the file or in the answer, whichever is longer; what is no length of time says nothing. An answer without a
+    file says nothing new."""
+    headers = {"cache-control": cache, "etag": '"1"'} if cache else {"etag": '"1"'}
+    site.answer = lambda _request: httpx.Response(200, content=ics(vevent("a"), head=head), headers=headers)
+    pages = list(site.calendar().event_pages(CALENDAR, None))
+    assert pages[-1].wish == timedelta(minutes=minutes)
+    site.answer = lambda _request: httpx.Response(304)
+    assert [page.wish for page in site.calendar().event_pages(CALENDAR, pages[-1].cursor)] == [None]
 
 
 def test_a_server_that_knows_no_conditions_is_compared_by_content(site: Site) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from calendar_app.domain.event import CalendarEvent, part_lost
 from calendar_app.domain.ics.freebusy import read_freebusy
@@ -25,9 +26,13 @@ from calendar_app.domain.ics.lines import (
 from calendar_app.domain.ics.versions import SHARED_UID, TWO_VERSIONS, events_of
 from calendar_app.domain.ics.vevent import MAX_FAULTS, Vevent, plain_address, read_vevent
 from calendar_app.domain.ics.zones import ZoneNames
+from calendar_app.domain.recurrence.errors import RecurrenceError
+from calendar_app.domain.recurrence.rule import parse_duration
 from calendar_app.domain.unread import Unread
 
 MAX_BYTES = 16 * 2**20
+LONGEST_REFRESH = timedelta(days=30)
+"""A wish to be left alone for longer is understood as this."""
 LEFT_OUT = "It was left out: {}."
 _OTHERS = {
     "VTODO": "it is a task, not an event",
@@ -62,7 +67,7 @@ class CalendarFile:
     definition in the file cannot be followed. ``others`` are tasks and journals: no fault of the file's, and no events.
     The busy times of free/busy lists are events. ``unreadable`` are the components with a UID and the busy times that
     were left out, as events without a time: what is known of them from an earlier reading still counts
-    (:func:`time_lost`).
+    (:func:`time_lost`). ``refresh``: how long its publisher wants it not to be fetched, zero where it does not say.
     """
 
     events: tuple[CalendarEvent, ...]
@@ -75,6 +80,7 @@ class CalendarFile:
     unclear_zones: frozenset[str] = frozenset()
     others: tuple[Problem, ...] = ()
     unreadable: tuple[CalendarEvent, ...] = ()
+    refresh: timedelta = timedelta()
 
     @property
     def unread(self) -> tuple[Unread, ...]:
@@ -143,7 +149,21 @@ def read_calendar(
         unclear_zones=frozenset(reader.unclear_zones),
         others=tuple(reader.others),
         unreadable=tuple(reader.unreadable(events)),
+        refresh=_refresh(first),
     )
+
+
+def _refresh(calendar: Component) -> timedelta:
+    """How long the publisher wants the file not to be fetched (RFC 7986 §5.7, or the older X-PUBLISHED-TTL of
+    https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxcical); nothing where it is no length of
+    time."""
+    for name in ("REFRESH-INTERVAL", "X-PUBLISHED-TTL"):
+        try:
+            days, seconds = parse_duration(calendar.value(name).strip())
+            return max(timedelta(), min(timedelta(days=days, seconds=seconds), LONGEST_REFRESH))
+        except (RecurrenceError, OverflowError):
+            continue
+    return timedelta()
 
 
 class _Reader:

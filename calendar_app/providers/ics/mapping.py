@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.domain.ics import CalendarFile, NotACalendar, read_calendar
 from calendar_app.domain.ics.density import Density
+from calendar_app.domain.ics.reader import LONGEST_REFRESH
 from calendar_app.domain.timespan import Span
 from calendar_app.errors import InvalidInput
 
@@ -111,6 +113,16 @@ class Validators:
         """Request headers that ask for the file only if it has changed."""
         named = {"if-none-match": self.etag, "if-modified-since": self.modified}
         return {name: value for name, value in named.items() if value}
+
+
+def max_age(headers: Mapping[str, str]) -> timedelta:
+    """For how long the answer says it stays fresh (Cache-Control, RFC 9111 §5.2.2); zero where it is not to be kept, or
+    does not say."""
+    directives = [part.strip().lower() for part in headers.get("cache-control", "").split(",")]
+    ages = [part[8:].strip('"') for part in directives if part.startswith("max-age=")]
+    if not ages or not ages[0].isdecimal() or {"no-cache", "no-store"} & set(directives):
+        return timedelta()
+    return min(timedelta(seconds=int(ages[0][:9])), LONGEST_REFRESH)
 
 
 def digest_of(content: bytes) -> str:

@@ -42,7 +42,7 @@ from calendar_app.providers.base import (
 )
 from calendar_app.providers.guard import GuardedClient, guarded_client
 from calendar_app.providers.http import retry_after
-from calendar_app.providers.ics.mapping import MAX_BYTES, Link, Validators, read_file
+from calendar_app.providers.ics.mapping import MAX_BYTES, Link, Validators, max_age, read_file
 from calendar_app.settings import Settings
 
 CAPABILITIES = Capability.READ
@@ -151,7 +151,14 @@ class IcsCalendar(_ReadOnly):
         file = self._read(response)
         for first in range(0, len(file.events), _PAGE):
             yield EventPage(file.events[first : first + _PAGE], snapshot=True)
-        yield EventPage((), after.cursor, snapshot=True, timezone=file.zone or "", unread=file.unread)
+        yield EventPage(
+            (),
+            after.cursor,
+            snapshot=True,
+            timezone=file.zone or "",
+            unread=file.unread,
+            wish=max(file.refresh, max_age(response.headers)),
+        )
 
     def get_event(self, calendar_id: str, remote_id: str) -> CalendarEvent:
         """One event of the file. :raises EventNotFound: it has none of that id."""

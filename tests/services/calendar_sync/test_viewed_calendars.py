@@ -131,3 +131,12 @@ def test_without_redis_nothing_is_asked_and_nothing_fails(fake: FakeProvider, pl
     rest(place)
     look(place)
     assert row(place).viewed_at is None
+
+
+def test_a_publisher_is_not_asked_before_its_time(fake: FakeProvider, place: Place) -> None:
+    """A link whose file asks for two hours of rest is read after that; who looks has it read after one."""
+    two_hours = 2 * 3600
+    rest(place, 45, wish_seconds=two_hours)
+    assert viewed_calendars.read(Seen.EVENT_TYPE, place.event_type.id) == 0
+    rest(place, 61, wish_seconds=two_hours)
+    assert viewed_calendars.read(Seen.EVENT_TYPE, place.event_type.id) == 1
