@@ -21,6 +21,7 @@ ALL = (
     "live",
     "live_bookings",
     "live_many",
+    "requests_to_providers",
 )
 
 

@@ -31,6 +31,12 @@ class Settings(BaseSettings):
     URLs carry no trailing slash. ``encryption_keys`` are Fernet keys, newest first (older ones still decrypt).
     ``allowed_private_hosts`` are ``host`` or ``host:port``, lower-case: typed addresses may lead there although they
     are private or speak plain http.
+
+    ``…_per_minute`` and ``…_per_account`` are requests a minute that a provider allows to this installation and for one
+    account: Google's defaults (developers.google.com/workspace/calendar/api/guides/quota), Graph's 130,000 in ten
+    seconds and 10,000 in ten minutes for a mailbox (learn.microsoft.com/graph/throttling-limits), Calendly's 500 for a
+    user of a paid plan, 50 of a free one (developer.calendly.com/api-docs/overview/rate-limits), which names no number
+    for an application.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -81,6 +87,12 @@ class Settings(BaseSettings):
     poll_minutes: int = Field(5, alias="POLL_MINUTES", ge=1)
     push_check_hours: int = Field(3, alias="PUSH_CHECK_HOURS", ge=1, le=48)
     fresh_minutes: int = Field(15, alias="FRESH_MINUTES", ge=1)
+    google_per_minute: int = Field(10_000, alias="GOOGLE_REQUESTS_PER_MINUTE", ge=1)
+    google_per_account: int = Field(600, alias="GOOGLE_REQUESTS_PER_ACCOUNT", ge=1)
+    microsoft_per_minute: int = Field(780_000, alias="MICROSOFT_REQUESTS_PER_MINUTE", ge=1)
+    microsoft_per_account: int = Field(1_000, alias="MICROSOFT_REQUESTS_PER_ACCOUNT", ge=1)
+    calendly_per_minute: int = Field(10_000, alias="CALENDLY_REQUESTS_PER_MINUTE", ge=1)
+    calendly_per_account: int = Field(500, alias="CALENDLY_REQUESTS_PER_ACCOUNT", ge=1)
     jitsi_url: str = Field("https://meet.jit.si", alias="JITSI_URL")
     bookings_allowed: int = Field(0, alias="BOOKINGS_PER_MINUTE", ge=0)
     keep_emails_days: int = Field(90, alias="KEEP_EMAILS_DAYS", ge=0)

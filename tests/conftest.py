@@ -27,6 +27,7 @@ from calendar_app import queues
 from calendar_app.providers import http
 from calendar_app.services.accounts import passwords
 from calendar_app.services.common import rate_limits, viewers
+from calendar_app.services.connections import budget
 from calendar_app.services.operations import health
 from calendar_app.settings import Settings, get_settings
 from tests.support import databases, servers, web
@@ -88,6 +89,7 @@ def _forget_settings() -> None:
         http.shared_client.cache_clear()
     rate_limits.forget()
     viewers.forget()
+    budget.forget()
     health.forget()
 
 

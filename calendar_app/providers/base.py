@@ -405,7 +405,8 @@ class ProviderKind:
     """A provider as the registry lists it: names for people, what to set when it is not configured.
 
     ``configured`` tells whether credentials are set; ``missing`` names the environment variables that are not.
-    ``parallel`` is how many calls one account may have in flight at once; 0 for no limit. ``note`` is one sentence
+    ``parallel`` is how many calls one account may have in flight at once, ``per_account`` and ``per_project`` how many
+    requests a minute one account and all together may make; 0 for no limit. ``note`` is one sentence
     about what the provider cannot do, shown where people choose calendars. ``access_page`` says where the owner of an
     account ends our access, for providers that we cannot tell. ``administrators``: some people need the consent of one
     first. ``asks_addresses``: answers to invitations are told by the owner's addresses, which a server may not know,
@@ -419,6 +420,8 @@ class ProviderKind:
     missing: tuple[str, ...] = ()
     sign_in: SignIn = SignIn.OAUTH
     parallel: int = 0
+    per_account: int = 0
+    per_project: int = 0
     note: str = ""
     access_page: str = ""
     administrators: bool = False

@@ -34,7 +34,8 @@ USER_AGENT = "Almanac-Calendar/1 (gzip)"
 
 Gate = Callable[[], AbstractContextManager[None]]
 gate: ContextVar[Gate] = ContextVar("gate", default=nullcontext)
-"""What each request of :class:`ProviderHttp` is made within: where requests to one account are counted."""
+"""What each request of :class:`ProviderHttp` is made within: where requests to one account are counted. It sees the
+error that an answer means."""
 
 Query = Mapping[str, str | int | bool | list[str]]
 ErrorMap = Callable[[httpx.Response], ProviderError]
@@ -213,14 +214,14 @@ class ProviderHttp:
                     json=body,
                     headers={**self._headers, **(headers or {})},
                 )
+                if response.status_code >= 300:
+                    raise self._to_error(response)
         except httpx.TimeoutException as error:
             raise ProviderUnavailable("The provider did not answer in time.", reason="timeout") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ProviderUnavailable(
                 "The provider cannot be reached right now.", reason="network"
             ) from error
-        if response.status_code >= 300:
-            raise self._to_error(response)
         if not response.content:
             return {}
         try:

@@ -45,7 +45,8 @@ from calendar_app.settings import Settings, current_settings
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One provider. Exactly one of ``oauth`` and ``credentials`` is set, as ``sign_in`` says (none for files)."""
+    """One provider. Exactly one of ``oauth`` and ``credentials`` is set, as ``sign_in`` says (none for files).
+    ``quota``: requests a minute for one account and for all."""
 
     title: str
     capabilities: Capability
@@ -56,6 +57,7 @@ class _Entry:
     missing: Callable[[Settings], tuple[str, ...]] = lambda _settings: ()
     sign_in: SignIn = SignIn.OAUTH
     parallel: int = 0
+    quota: Callable[[Settings], tuple[int, int]] = lambda _settings: (0, 0)
     note: str = ""
     access_page: Callable[[Settings], str] = lambda _settings: ""
     not_proven: str = ""
@@ -77,6 +79,7 @@ _ENTRIES: dict[str, _Entry] = {
     "google": _Entry(
         title="Google",
         capabilities=google.CAPABILITIES,
+        quota=lambda settings: (settings.google_per_account, settings.google_per_minute),
         missing=lambda settings: _unset(settings, "GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"),
         oauth=google_oauth,
         push=google_push,
@@ -87,6 +90,7 @@ _ENTRIES: dict[str, _Entry] = {
     "microsoft": _Entry(
         title="Microsoft",
         capabilities=microsoft.CAPABILITIES,
+        quota=lambda settings: (settings.microsoft_per_account, settings.microsoft_per_minute),
         missing=lambda settings: _unset(settings, "MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET"),
         oauth=microsoft_oauth,
         push=microsoft_push,
@@ -110,6 +114,7 @@ _ENTRIES: dict[str, _Entry] = {
     "calendly": _Entry(
         title="Calendly",
         capabilities=calendly.CAPABILITIES,
+        quota=lambda settings: (settings.calendly_per_account, settings.calendly_per_minute),
         missing=lambda settings: _unset(settings, "CALENDLY_CLIENT_ID", "CALENDLY_CLIENT_SECRET"),
         oauth=calendly_oauth,
         push=calendly_push,
@@ -216,6 +221,7 @@ def override(
         calendar=lambda _settings, token: calendar(token),
         push=push or (before.push if before else None),
         parallel=before.parallel if before else 0,
+        quota=before.quota if before else lambda _settings: (0, 0),
     )
     try:
         yield
@@ -228,6 +234,7 @@ def override(
 
 def _kind(key: str, entry: _Entry, settings: Settings) -> ProviderKind:
     missing = entry.missing(settings)
+    per_account, per_project = entry.quota(settings)
     return ProviderKind(
         key,
         entry.title,
@@ -236,6 +243,8 @@ def _kind(key: str, entry: _Entry, settings: Settings) -> ProviderKind:
         missing=missing,
         sign_in=entry.sign_in,
         parallel=entry.parallel,
+        per_account=per_account,
+        per_project=per_project,
         note=entry.note,
         access_page=entry.access_page(settings),
         administrators=entry.administrators,

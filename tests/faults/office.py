@@ -16,6 +16,7 @@ from calendar_app.db.tables.connections import WITH_TOKENS
 from calendar_app.providers import registry
 from calendar_app.providers.base import Capability
 from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.connections import budget
 from tests.faults.vendors import VENDORS, Held, Vendor
 from tests.sandbox.server import OWNER, Sandbox
 from tests.support import factories
@@ -53,6 +54,7 @@ class Office:
     def mend(self, fault: str = "") -> None:
         """Switch one fault off, or all."""
         path = f"{FAULTS}/{fault}" if fault else FAULTS
+        budget.forget()
         assert self.sandbox.client.delete(path).status_code == 204
 
     def _state(self, fault: str) -> dict[str, Any]:

@@ -32,8 +32,9 @@ from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.calendar_writes import write_access
 from calendar_app.services.common import change_events
-from calendar_app.services.connections import calendars
+from calendar_app.services.connections import budget, calendars
 from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.connections.budget import Urgency
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ def list_again(connection_id: str, *, now: datetime | None = None) -> list[str]:
     """
     now = now or clock()
     try:
-        listing = connection_tokens.call(connection_id, lambda api: api.list_calendars())
+        with budget.urgency(Urgency.PLANNED):
+            listing = connection_tokens.call(connection_id, lambda api: api.list_calendars())
     except (ProviderError, NotFound) as error:
         log.info("calendars were not listed", extra={"connection": connection_id, "code": error.code})
         with transaction() as session:

@@ -40,6 +40,7 @@ from calendar_app.db.tables import Calendar, Connection
 from calendar_app.domain import reading_plan
 from calendar_app.domain.connection import USABLE
 from calendar_app.domain.event import CalendarEvent
+from calendar_app.domain.reading_plan import VIEW_LASTS
 from calendar_app.domain.timespan import utc
 from calendar_app.domain.unread import Unread
 from calendar_app.errors import (
@@ -56,9 +57,10 @@ from calendar_app.services.calendar_mirror import expansion, mirror, mismatches,
 from calendar_app.services.calendar_sync import planning, push_trust, suspension
 from calendar_app.services.calendar_writes import write_access
 from calendar_app.services.common import change_events
-from calendar_app.services.connections import calendar_time_zones
+from calendar_app.services.connections import budget, calendar_time_zones
 from calendar_app.services.connections import emails as connection_emails
 from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.connections.budget import Urgency
 from calendar_app.services.connections.calendars import MASS_DELETE, is_used
 
 log = logging.getLogger(__name__)
@@ -70,12 +72,14 @@ _FIRST_REFUSED, _LONGEST_REFUSED = 3600.0, 21_600.0
 
 
 class Outcome(StrEnum):
-    """How a sync ended. ``BUSY``: another worker is at it; ``SUPERSEDED``: another worker has taken over since."""
+    """How a sync ended. ``BUSY``: another worker is at it; ``SUPERSEDED``: another worker has taken over since;
+    ``POSTPONED``: the provider's budget is spent for the moment."""
 
     DONE = "done"
     BUSY = "busy"
     FAILED = "failed"
     SKIPPED = "skipped"
+    POSTPONED = "postponed"
     SUPERSEDED = "superseded"
 
 
@@ -95,7 +99,8 @@ class SyncResult:
 class _Claim:
     """The right to sync a calendar while its row's fence is ``fence``.
 
-    ``waited_for``: a person, or a push, asked for this reading. ``last_began``: when the one before it was begun.
+    ``waited_for``: a person, or a push, asked for this reading; ``is_viewed``: somebody looks at the calendar.
+    ``last_began``: when the reading before was begun.
     """
 
     calendar_id: str
@@ -107,6 +112,7 @@ class _Claim:
     fence: int
     removals_accepted: bool
     waited_for: bool
+    is_viewed: bool
     last_began: datetime | None
 
 
@@ -221,6 +227,7 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
             row.sync_fence,
             row.removals_accepted,
             waited_for,
+            row.viewed_at is not None and now - VIEW_LASTS <= row.viewed_at,
             last_began,
         )
 
@@ -258,7 +265,8 @@ def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> _Listing:
             raise ProviderUnavailable("The provider's list of events ended early.", reason="no_cursor")
         return _Listing(last, full, zone, notes, count, wish)
 
-    return connection_tokens.call(claim.connection_id, work)
+    with budget.urgency(Urgency.ASKED if claim.waited_for or claim.is_viewed else Urgency.PLANNED):
+        return connection_tokens.call(claim.connection_id, work)
 
 
 def _listed(spool: IO[bytes]) -> Iterator[CalendarEvent]:
@@ -345,6 +353,8 @@ def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
             row = _locked(session, claim)
         except _Superseded:
             return SyncResult(Outcome.SUPERSEDED)
+        if getattr(error, "reason", "") == budget.SPENT:
+            return _postpone(session, claim, row)
         row.failures += 1
         row.reading_due_at = min(row.reading_due_at or now, now)
         row.sync_lease_until = None
@@ -359,6 +369,16 @@ def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
         change_events.announce(session, claim.workspace_id, "connections", claim.person_id)
     log.warning("a calendar was not read", extra={"calendar": claim.calendar_id, "code": error.code})
     return SyncResult(Outcome.FAILED, error=error.detail)
+
+
+def _postpone(session: Session, claim: _Claim, row: Calendar) -> SyncResult:
+    """The budget is spent, which is nobody's failure: the reading stays due, and is asked for again if it was."""
+    row.sync_lease_until = None
+    row.reading_due_at = min(row.reading_due_at or clock(), clock())
+    if claim.waited_for and row.sync_started_at is not None:
+        row.sync_requested_at = row.sync_started_at + timedelta(milliseconds=1)
+    session.add(row)
+    return SyncResult(Outcome.POSTPONED)
 
 
 def _locked(session: Session, claim: _Claim) -> Calendar:

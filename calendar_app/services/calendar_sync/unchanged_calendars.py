@@ -22,7 +22,8 @@ from calendar_app.providers.base import CalendarProvider, TellsUnchanged
 from calendar_app.services.calendar_sync import planning, requests, suspension
 from calendar_app.services.calendar_sync.run import LEASE
 from calendar_app.services.common import change_events
-from calendar_app.services.connections import tokens
+from calendar_app.services.connections import budget, tokens
+from calendar_app.services.connections.budget import Urgency
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ def _unchanged(connection_id: str, cursors: dict[str, str]) -> set[str]:
         return provider.unchanged(cursors)
 
     try:
-        return tokens.call(connection_id, ask)
+        with budget.urgency(Urgency.PLANNED):
+            return tokens.call(connection_id, ask)
     except (ProviderError, NotFound) as error:
         log.info("calendars are read one by one", extra={"connection": connection_id, "code": error.code})
         return set()

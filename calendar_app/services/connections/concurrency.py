@@ -12,7 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -25,6 +25,7 @@ from calendar_app.errors import RateLimited
 from calendar_app.providers import registry
 from calendar_app.providers.http import gate
 from calendar_app.queues import redis
+from calendar_app.services.connections import budget
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +50,20 @@ return 1
 
 @contextmanager
 def limited(provider: str, account: str) -> Iterator[None]:
-    """Inside, every request of this thread to the account waits for a slot, if the provider wants that."""
-    limit = registry.kind(provider).parallel
-    if not limit:
-        yield
-        return
-    token = gate.set(partial(slot, f"{provider}:{account}", limit))
+    """Inside, every request of this thread to the account is one of its budget (:mod:`.budget`), and waits for a slot
+    if the provider wants that."""
+    token = gate.set(partial(_request, provider, account))
     try:
         yield
     finally:
         gate.reset(token)
+
+
+@contextmanager
+def _request(provider: str, account: str) -> Iterator[None]:
+    limit = registry.kind(provider).parallel
+    with budget.spend(provider, account), slot(f"{provider}:{account}", limit) if limit else nullcontext():
+        yield
 
 
 @contextmanager
