@@ -23,13 +23,14 @@ from calendar_app.ui.theme import space
 
 @dataclass(frozen=True)
 class NavItem:
-    """An entry of the rail; ``short`` is its name in the bar of a phone, where it has room for it."""
+    """An entry of the rail; ``short`` is its name in the bar of a phone, where it has room for it. ``roles``: whom it
+    is shown to, where it leads nobody else anywhere."""
 
     path: str
     name: str
     short: str
     icon: str
-    admins: bool = False
+    roles: tuple[str, ...] = ()
 
 
 NAVIGATION = (
@@ -40,7 +41,8 @@ NAVIGATION = (
     NavItem("/settings/calendars", "Calendars", "Calendars", "calendars"),
     NavItem("/settings/team", "Team", "", "users"),
     NavItem("/settings/workspace", "Workspace", "", "store"),
-    NavItem("/admin", "Operations", "", "activity", admins=True),
+    NavItem("/settings/webhooks", "Webhooks", "", "webhook", roles=("manager", "admin", "owner")),
+    NavItem("/admin", "Operations", "", "activity", roles=("admin", "owner")),
     NavItem("/settings/profile", "Profile", "", "user-round"),
     NavItem("/settings/security", "Security", "", "shield-check"),
 )
@@ -249,10 +251,10 @@ def _links(path: str, *, short: bool = False) -> rx.Component:
 
 
 def _for_whom(item: NavItem, link: rx.Component) -> rx.Component:
-    """The entry, which is shown to admins and owners only where it leads nobody else anywhere."""
-    if not item.admins:
+    """The entry, for whom it is."""
+    if not item.roles:
         return rx.el.li(link)
-    return rx.cond((SessionState.role == "admin") | (SessionState.role == "owner"), rx.el.li(link))
+    return rx.cond(rx.Var.create(list(item.roles)).contains(SessionState.role), rx.el.li(link))
 
 
 def _waiting() -> rx.Component:

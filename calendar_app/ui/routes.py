@@ -22,6 +22,7 @@ from calendar_app.ui.pages import (
     sign_in,
     sign_in_links,
     team,
+    webhooks,
     workspace,
 )
 from calendar_app.ui.pages.calendars.administrator import ADMINISTRATOR
@@ -49,6 +50,7 @@ def add_pages(app: rx.App) -> None:
         (profile.PATH, profile.profile, "Profile · Almanac"),
         (security.PATH, security.account_security, "Security · Almanac"),
         (team.PATH, team.members, "Team · Almanac"),
+        (webhooks.PATH, webhooks.webhooks, "Webhooks · Almanac"),
         (workspace.PATH, workspace.workspace, "Workspace · Almanac"),
         (f"{appointments.PATH}/[taken_by]", appointments.appointments, "Appointments · Almanac"),
         *((f"{ADMINISTRATOR}/{name}", answer, "Almanac") for name, answer in ADMINISTRATOR_PAGES),
