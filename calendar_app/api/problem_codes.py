@@ -48,6 +48,8 @@ _BY_STATUS: Mapping[int, Mapping[str, str]] = {
     408: {"request_timeout": "the body stopped coming"},
     409: {
         "too_many_links": "there are too many links: end some first",
+        "too_many_webhooks": "there are too many webhooks: delete some first",
+        "webhook_not_active": "nothing is sent there: switch the webhook on first",
         "calendar_of_account": "the calendar belongs to a connected account: disconnect that",
         "calendar_not_imported": "the calendar is no imported one",
         "conflict": "the present state does not allow it",

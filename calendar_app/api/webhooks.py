@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Query, Response
+from pydantic import BaseModel, Field
 
 from calendar_app.api.deps import CurrentActor
-from calendar_app.api.fields import Instant, Key
+from calendar_app.api.fields import Body, Instant, Key
 from calendar_app.api.idempotency import Idempotent
+from calendar_app.api.paging import After, Limit, cut
+from calendar_app.api.problem_codes import fails
+from calendar_app.api.routing import Router
 from calendar_app.domain.webhook import DeliveryState, SubscriptionState, WebhookEvent
 from calendar_app.services.webhooks import deliveries, subscriptions
 from calendar_app.services.webhooks.deliveries import DeliveryView
 from calendar_app.services.webhooks.subscriptions import SubscriptionView
 
-router = APIRouter(tags=["webhooks"])
+router = Router(tags=["webhooks"])
 
 Url = Annotated[str, Field(max_length=2_000, examples=["https://hooks.example.com/almanac"])]
-Events = Annotated[list[str], Field(max_length=50, examples=[["booking.created", "booking.cancelled"]])]
+Events = Annotated[
+    list[WebhookEvent], Field(max_length=50, examples=[["booking.created", "booking.cancelled"]])
+]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class WebhookIn(_Body):
+class WebhookIn(Body):
     """``url``: an address of the public internet, with https. ``events``: what is sent there."""
 
     url: Url
@@ -35,13 +36,13 @@ class WebhookIn(_Body):
     description: str = Field(default="", max_length=200)
 
 
-class WebhookPatch(_Body):
+class WebhookPatch(Body):
     """What is given is changed. ``state``: ``paused`` drops what waits, ``active`` switches it on again."""
 
     url: Url | None = None
     events: Events | None = None
     description: str | None = Field(default=None, max_length=200)
-    state: str | None = Field(default=None, examples=["paused"])
+    state: Literal["active", "paused"] | None = None
 
 
 class WebhookOut(BaseModel):
@@ -74,7 +75,7 @@ class WebhookWithSecret(WebhookOut):
 
 
 class WebhookList(BaseModel):
-    """Subscriptions, oldest first; a workspace has twenty at most, so ``next`` is always ``null``."""
+    """Subscriptions, oldest first; a workspace has twenty at most."""
 
     items: list[WebhookOut]
     next: str | None = None
@@ -118,7 +119,7 @@ class DeliveryList(BaseModel):
     next: str | None
 
 
-class ReplayIn(_Body):
+class ReplayIn(Body):
     """``since``: everything that happened at or after it is sent again, in its order."""
 
     since: Instant
@@ -131,12 +132,18 @@ class Replayed(BaseModel):
 
 
 @router.get("/webhooks")
-def list_webhooks(actor: CurrentActor) -> WebhookList:
+def list_webhooks(actor: CurrentActor, limit: Limit = 100, after: After = None) -> WebhookList:
     """The workspace's subscriptions."""
-    return WebhookList(items=[WebhookOut.of(one) for one in subscriptions.list_subscriptions(actor)])
+    found, more = cut(subscriptions.list_subscriptions(actor), limit, after, lambda one: (one.id,))
+    return WebhookList(items=[WebhookOut.of(one) for one in found], next=more)
 
 
-@router.post("/webhooks", status_code=201, response_model=WebhookWithSecret)
+@router.post(
+    "/webhooks",
+    status_code=201,
+    response_model=WebhookWithSecret,
+    responses=fails("address_refused", "too_many_webhooks"),
+)
 def create_webhook(actor: CurrentActor, body: WebhookIn, idempotent: Idempotent) -> Response:
     """Have a program told what happens. The answer has the secret that signs the messages."""
 
@@ -153,7 +160,7 @@ def get_webhook(actor: CurrentActor, webhook_id: Key) -> WebhookOut:
     return WebhookOut.of(subscriptions.get(actor, webhook_id))
 
 
-@router.patch("/webhooks/{webhook_id}")
+@router.patch("/webhooks/{webhook_id}", responses=fails("address_refused"))
 def change_webhook(actor: CurrentActor, webhook_id: Key, body: WebhookPatch) -> WebhookOut:
     """Change a subscription, pause it, or switch it on again."""
     return WebhookOut.of(
@@ -190,15 +197,21 @@ def test_webhook(actor: CurrentActor, webhook_id: Key) -> DeliveryWithBodies:
 def list_webhook_deliveries(
     actor: CurrentActor,
     webhook_id: Key,
-    state: Annotated[str, Query(max_length=16, description="Of the delivery")] = "",
-    event: Annotated[str, Query(max_length=64)] = "",
+    state: DeliveryState | None = None,
+    event: WebhookEvent | None = None,
     subject_id: Annotated[Key, Query(description="What it is about: a booking, an order, a connection")] = "",
-    limit: Annotated[int, Query(ge=1, le=deliveries.MOST)] = 50,
-    after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
+    limit: Limit = 50,
+    after: After = None,
 ) -> DeliveryList:
     """What was sent there, or waits to be."""
     found = deliveries.list_deliveries(
-        actor, webhook_id, state=state, event=event, subject_id=subject_id, limit=limit, after=after
+        actor,
+        webhook_id,
+        state=state or "",
+        event=event or "",
+        subject_id=subject_id,
+        limit=limit,
+        after=after,
     )
     return DeliveryList(items=[DeliveryOut.of(one) for one in found.items], next=found.next)
 
@@ -209,13 +222,13 @@ def get_webhook_delivery(actor: CurrentActor, webhook_id: Key, delivery_id: Key)
     return DeliveryWithBodies.of(deliveries.get(actor, webhook_id, delivery_id))
 
 
-@router.post("/webhooks/{webhook_id}/deliveries/{delivery_id}/replay")
+@router.post("/webhooks/{webhook_id}/deliveries/{delivery_id}/replay", responses=fails("webhook_not_active"))
 def replay_webhook_delivery(actor: CurrentActor, webhook_id: Key, delivery_id: Key) -> DeliveryOut:
     """Send one message again; the receiver knows it by its `webhook-id`."""
     return DeliveryOut.of(deliveries.replay(actor, webhook_id, delivery_id))
 
 
-@router.post("/webhooks/{webhook_id}/replay")
+@router.post("/webhooks/{webhook_id}/replay", responses=fails("webhook_not_active"))
 def replay_webhook(actor: CurrentActor, webhook_id: Key, body: ReplayIn) -> Replayed:
     """Send everything again that happened since an instant, also while the webhook was switched off."""
     return Replayed(messages=deliveries.replay_since(actor, webhook_id, body.since))

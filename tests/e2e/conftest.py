@@ -28,6 +28,8 @@ from calendar_app.launcher.checks import free_port
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "test-results"
 READY_WITHIN_S = 240.0
+RECEIVERS = "127.0.0.2"
+"""Where receivers of webhooks may be; the rest of this machine stays out of the reach of typed addresses."""
 WIDE = {"width": 1280, "height": 800}
 NARROW = {"width": 390, "height": 844}
 expect.set_options(timeout=30_000)
@@ -70,6 +72,7 @@ def running(data_dir: Path) -> Iterator[Product]:
         not in ("DATABASE_URL", "REDIS_URL", "REFLEX_REDIS_URL", "BASE_URL", "SECRET_KEY", "ENCRYPTION_KEYS")
     }
     environment |= {"PORT": str(port), "DATA_DIR": str(data_dir), "WEB_CONCURRENCY": "2"}
+    environment |= {"ALLOWED_PRIVATE_HOSTS": RECEIVERS}
     output = data_dir / "launcher.out"
     with output.open("wb") as out:
         process = subprocess.Popen(

@@ -71,8 +71,8 @@ class Receiver:
 
 
 @contextmanager
-def receiver() -> Iterator[Receiver]:
-    """A running receiver; ``127.0.0.1`` must be among ALLOWED_PRIVATE_HOSTS."""
+def receiver(host: str = "127.0.0.1") -> Iterator[Receiver]:
+    """A running receiver; ``host`` must be among ALLOWED_PRIVATE_HOSTS."""
     made = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -98,11 +98,11 @@ def receiver() -> Iterator[Receiver]:
         def log_message(self, format: str, *arguments: Any) -> None:
             """Nothing: the tests tell."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    made.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
+    made.url = f"http://{host}:{server.server_address[1]}/hook"
     try:
         yield made
     finally:

@@ -86,7 +86,7 @@ def create(actor: Actor, url: str, events: Collection[str], description: str = "
     with transaction() as session:
         here = select(func.count()).select_from(WebhookSubscription)
         if session.exec(here.where(WebhookSubscription.workspace_id == actor.workspace_id)).one() >= MOST:
-            raise Conflict(f"A workspace has {MOST} webhooks at most.", code="too_many")
+            raise Conflict(f"A workspace has {MOST} webhooks at most.", code="too_many_webhooks")
         session.add(row)
         _note(session, actor, "created", row, events=list(row.events))
         session.flush()
