@@ -36,6 +36,7 @@ _ROUTERS = (
     "orders",
     "deviations",
     "webhooks",
+    "public",
     "security",
     "admin",
 )

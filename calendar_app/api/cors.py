@@ -8,6 +8,7 @@ request that carried one.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -25,6 +26,9 @@ _OPEN = (
     ("POST", re.compile(r"/holds")),
     ("DELETE", re.compile(r"/holds/[^/]+")),
     ("POST", re.compile(r"/bookings")),
+    ("GET", re.compile(r"/public/.+")),
+    ("POST", re.compile(r"/public/(holds|bookings|bookings/[^/]+/(cancel|reschedule))")),
+    ("DELETE", re.compile(r"/public/holds/[^/]+")),
 )
 _REFUSED = "cors_refused"
 
@@ -52,7 +56,7 @@ class Cors:
             if message["type"] == "http.response.start" and not scope.get("state", {}).get(_REFUSED):
                 found = MutableHeaders(scope=message)
                 found["Access-Control-Allow-Origin"] = "*"
-                found["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
+                found["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id, X-Visitor"
             await send(message)
 
         await self.app(scope, receive, send_shared)
@@ -64,7 +68,7 @@ def _preflight(methods: list[str]) -> Response:
         headers={
             "Access-Control-Allow-Origin": "*",
             "Access-Control-Allow-Methods": ", ".join(methods),
-            "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key",
+            "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key, X-Visitor",
             "Access-Control-Max-Age": "600",
         },
     )
@@ -75,10 +79,19 @@ def check_site(request: Request, event_type_id: str) -> None:
 
     :raises Forbidden: ``site_not_allowed``, a browser says that the request comes from another site.
     """
+    _check(request, lambda: settings.sites_of(event_type_id))
+
+
+def check_site_of_workspace(request: Request, slug: str) -> None:
+    """As :func:`check_site`, for everything that can be booked at a workspace."""
+    _check(request, lambda: settings.sites_of_workspace(slug))
+
+
+def _check(request: Request, sites: Callable[[], tuple[str, ...]]) -> None:
     origin = request.headers.get("origin")
     if origin is None or _is_own(request, origin):
         return
-    if not allows(settings.sites_of(event_type_id), origin):
+    if not allows(sites(), origin):
         setattr(request.state, _REFUSED, True)
         raise Forbidden("This business takes no bookings from that site.", code="site_not_allowed")
 

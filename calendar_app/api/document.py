@@ -143,7 +143,7 @@ def _common_codes(route: APIRoute) -> Iterator[str]:
         yield "not_found"
     if request_media_types(route):
         yield from ("request_timeout", "too_large", "unsupported_media_type")
-    if asks_for(dependant, idempotency.of_request):
+    if asks_for(dependant, idempotency.of_request, idempotency.of_visitor):
         yield from ("request_in_flight", "idempotency_key_reused")
     if asks_for(dependant, versions.of_request):
         yield "version_mismatch"

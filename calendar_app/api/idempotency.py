@@ -128,14 +128,18 @@ def _answer(status: int, content: str, *, replayed: bool = False) -> Response:
     return Response(content, status, headers=headers, media_type="application/json")
 
 
-async def of_request(
-    request: Request,
-    caller: OptionalCaller,
-    idempotency_key: Annotated[
-        str | None,
-        Header(max_length=idempotency.LONGEST, description="Makes a repetition harmless for a day"),
-    ] = None,
-) -> Idempotency:
+_Key = Annotated[
+    str | None, Header(max_length=idempotency.LONGEST, description="Makes a repetition harmless for a day")
+]
+
+
+async def of_visitor(request: Request, idempotency_key: _Key = None) -> Idempotency:
+    """For operations that look at no credentials."""
+    scope = f"{_visitor(request, idempotency_key or '')} {request.method} {request.url.path}"
+    return Idempotency(idempotency_key, scope, await request.body())
+
+
+async def of_request(request: Request, caller: OptionalCaller, idempotency_key: _Key = None) -> Idempotency:
     who = (
         (caller.identity.person_id or caller.identity.session_id)
         if caller
@@ -145,3 +149,4 @@ async def of_request(
 
 
 Idempotent = Annotated[Idempotency, Depends(of_request)]
+IdempotentVisitor = Annotated[Idempotency, Depends(of_visitor)]

@@ -29,11 +29,12 @@ router = Router(tags=["scheduling"])
 
 
 class SlotOut(BaseModel):
-    """``hosts`` are the ids of those who could take it."""
+    """``hosts`` are the ids of those who could take it; ``seats_left`` how many can still book it."""
 
     start: datetime
     end: datetime
     hosts: list[str]
+    seats_left: int
 
 
 class BusyOut(BaseModel):
@@ -130,7 +131,7 @@ def list_slots(
     check_site(request, event_type_id)
     view = available_slots.slots(event_type_id, start, end, zone=timezone, duration=duration, actor=actor)
     staff = actor is not None and actor.role >= Role.STAFF and view.workspace_id == actor.workspace_id
-    found = _slots(view, staff=staff, busy_times=busy_times and staff)
+    found = slots_out(view, staff=staff, busy_times=busy_times and staff)
     return Response(orjson.dumps(found), media_type="application/json")
 
 
@@ -160,11 +161,16 @@ def check_availability(
     return CheckOut(available=found.available, reasons=list(found.reasons))
 
 
-def _slots(view: SlotsView, *, staff: bool, busy_times: bool) -> Mapping[str, Any]:
+def slots_out(view: SlotsView, *, staff: bool = False, busy_times: bool = False) -> Mapping[str, Any]:
+    """The body of :class:`SlotsOut`."""
+    seats = view.seats
     last = view.found[-1].end if view.found else view.window.end
     at = rfc3339(view.zone, Span(view.window.start, max(last, view.window.end)))
     found: dict[str, Any] = {
-        "slots": [{"start": at(start), "end": at(end), "hosts": hosts} for start, end, hosts in view.found],
+        "slots": [
+            {"start": at(start), "end": at(end), "hosts": hosts, "seats_left": seats.get(start, 1)}
+            for start, end, hosts in view.found
+        ],
         "freshness": _freshness(view.freshness, staff=staff),
         "timezone": view.zone,
     }

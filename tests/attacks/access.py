@@ -25,6 +25,7 @@ class Entry:
 _START = "2031-03-03T10:00:00Z"
 _RESOLVE = {"how": "keep"}
 _EVENT = {"summary": "x", "start": _START, "end": "2031-03-03T11:00:00Z"}
+_SPAN = {"start": _START, "end": "2031-03-04T10:00:00Z"}
 _WEBHOOK = {"url": "https://hooks.example/", "events": ["booking.created"]}
 _BOOKING = {"start": _START, "timezone": "Europe/Berlin", "name": "Eve", "email": "eve@example.org"}
 
@@ -149,4 +150,14 @@ ENTRIES: dict[str, Entry] = {
     "POST /webhooks/{webhook_id}/replay": Entry(MANAGER, {"since": _START}),
     "POST /webhooks/{webhook_id}/secret": Entry(MANAGER),
     "POST /webhooks/{webhook_id}/test": Entry(MANAGER),
+    "GET /public/workspaces/{workspace_slug}/event-types": Entry(PUBLIC),
+    "GET /public/event-types/{event_type_id}": Entry(PUBLIC),
+    "GET /public/event-types/{event_type_id}/slots": Entry(PUBLIC, query=_SPAN),
+    "POST /public/holds": Entry(PUBLIC, {"event_type_id": "none", "start": _START}),
+    "DELETE /public/holds/{hold_id}": Entry(PUBLIC),
+    "POST /public/bookings": Entry(PUBLIC, {"event_type_id": "none", **_BOOKING}),
+    "GET /public/bookings/{booking_id}": Entry(PUBLIC, query={"token": "made-up"}),
+    "GET /public/bookings/{booking_id}/times": Entry(PUBLIC, query={"token": "made-up", **_SPAN}),
+    "POST /public/bookings/{booking_id}/cancel": Entry(PUBLIC, {}, {"token": "made-up"}),
+    "POST /public/bookings/{booking_id}/reschedule": Entry(PUBLIC, {"start": _START}, {"token": "made-up"}),
 }

@@ -125,6 +125,7 @@ def victim(fake: FakeProvider) -> Victim:
         "schedule_id": schedule.id,
         "person_id": person.id,
         "workspace_id": place.workspace.id,
+        "workspace_slug": place.workspace.slug,
         "provider": "google",
         "secret": "made-up-secret",
     }
@@ -184,6 +185,11 @@ def _everything() -> dict[str, list[str]]:
         }
 
 
+def _is_empty_list(answer: httpx.Response) -> bool:
+    """What a public list says of a business that shows nothing to the public."""
+    return answer.status_code == 200 and answer.json() == {"items": [], "next": None}
+
+
 def test_every_operation_has_an_entry() -> None:
     """The table of access is complete, and holds nothing that is gone."""
     assert set(OPERATIONS) == set(ENTRIES)
@@ -198,6 +204,8 @@ def test_an_owner_of_another_workspace_gets_nothing(
     wrong = []
     for operation in WITH_IDS:
         answer = ask(api, operation, victim.ids, attacker)
+        if _is_empty_list(answer):
+            continue
         if answer.status_code not in (404, 403, 422, 405) or MARK in answer.text:
             wrong.append(f"{operation}: {answer.status_code} {answer.text[:200]}")
         if answer.status_code == 422:
@@ -237,6 +245,8 @@ def test_nobody_gets_in_without_credentials(api: httpx.Client, victim: Victim, r
     for operation, entry in ENTRIES.items():
         answer = ask(api, operation, victim.ids, {})
         if entry.role == PUBLIC:
+            if _is_empty_list(answer):
+                continue
             if answer.is_success or answer.status_code >= 500 or MARK in answer.text:
                 wrong.append(f"{operation}: {answer.status_code} {answer.text[:200]}")
         elif answer.status_code != 401:

@@ -111,6 +111,11 @@ def public_or_linked(
     return queries.public(workspace_slug, slug, partial(_opens_page, token=token, ended_too=ended_too))
 
 
+def public_or_linked_by_id(event_type_id: str, token: str) -> PublicEventType:
+    """As :func:`public_or_linked`, for the event type with this id. Errors likewise."""
+    return queries.public_by_id(event_type_id, partial(_opens_page, token=token, ended_too=False))
+
+
 def _opens_page(session: Session, row: EventType, *, token: str, ended_too: bool) -> bool:
     try:
         return opens(session, token, row)

@@ -136,6 +136,17 @@ def public(
         return _public(session, *found)
 
 
+def public_by_id(
+    event_type_id: str, opened_by: Callable[[Session, EventType], bool] = _by_nothing
+) -> PublicEventType:
+    """As :func:`public`, for the event type with this id. :raises NotFound: there is none, or it is not public."""
+    with reading() as session:
+        row = session.get(EventType, event_type_id)
+        if row is None or not (opened_by(session, row) or row.is_public):
+            raise NotFound("There is no such event type.")
+        return _public(session, row, session.get_one(Workspace, row.workspace_id))
+
+
 def public_list(workspace_slug: str) -> list[PublicEventType]:
     """What ``/book/{workspace}`` lists: public, active event types by title. :raises NotFound: no such workspace."""
     with reading() as session:

@@ -157,6 +157,12 @@ def sites_of(event_type_id: str) -> tuple[str, ...]:
         return tuple(session.exec(query.where(EventType.id == event_type_id)).first() or ())
 
 
+def sites_of_workspace(slug: str) -> tuple[str, ...]:
+    """As :func:`sites_of`, of the workspace with this slug."""
+    with reading() as session:
+        return tuple(session.exec(select(Workspace.sites).where(Workspace.slug == slug)).first() or ())
+
+
 def _locked(session: Session, actor: Actor) -> Workspace:
     return session.get_one(Workspace, actor.workspace_id, with_for_update=True)
 

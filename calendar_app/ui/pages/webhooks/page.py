@@ -286,7 +286,7 @@ def _replay_since() -> rx.Component:
 
 def _body(title: str, text: rx.Var[str], otherwise: str) -> rx.Component:
     return rx.box(
-        rx.heading(title, as_="h3", size="2", margin_bottom=space(1)),
+        rx.heading(title, as_="h2", size="2", margin_bottom=space(1)),
         rx.cond(
             text != "",
             rx.el.pre(text, class_name="body", tab_index=0, aria_label=title),

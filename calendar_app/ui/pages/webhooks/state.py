@@ -97,6 +97,8 @@ def delivery_row(view: DeliveryView) -> DeliveryRow:
 
 def answer_in_words(view: DeliveryView) -> str:
     """What came of the last try."""
+    if not view.attempts:
+        return ""
     if view.answer_status and not view.last_error:
         return f"Answered {view.answer_status} in {view.answer_ms} ms"
     return view.last_error
