@@ -15,6 +15,9 @@ from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+from calendar_app.domain.meeting import Meeting
+from calendar_app.domain.meeting_place import PlaceKind
+
 BOOKING_MARK = "almanac_booking"
 """Key in :attr:`CalendarEvent.private` under which our own events carry their booking's id."""
 ORIGIN_MARK = "almanac_origin"
@@ -102,6 +105,7 @@ class CalendarEvent:
       (RFC 5545 §3.8.5.3); 0 where the event has an end of its own, whose exact distance counts.
     * a cancelled occurrence may carry no times of its own: ``start`` and ``end`` are ``None`` then.
     * ``unread``: sentences about what of the event could not be understood; it is busy where it might be.
+    * ``meeting``: the online meeting that its calendar made for it, ``None`` where the provider says of none.
     * ``private``: our own marks (Google ``extendedProperties.private``, Graph extended properties, ``X-`` properties).
     """
 
@@ -128,6 +132,7 @@ class CalendarEvent:
     organizer_email: str = ""
     attendees: tuple[Attendee, ...] = ()
     unread: tuple[str, ...] = ()
+    meeting: Meeting | None = None
     private: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
     @property
@@ -163,7 +168,8 @@ class EventDraft:
     ``key`` is chosen by us and stable (:func:`write_key`), so that repeating the write cannot double the event;
     ``remote_id`` equals it until a provider that chooses ids itself has named its own. ``start`` and ``end`` are aware;
     ``zone`` is the IANA zone they are shown in. ``color`` is a provider-neutral colour name (see ``domain.colors``),
-    ``private`` our marks by which we recognise the event again.
+    ``private`` our marks by which we recognise the event again. ``meeting``: the kind of online meeting that the
+    calendar is to make for the event; an event that has one keeps it, whatever stands here.
     """
 
     remote_id: str
@@ -179,3 +185,4 @@ class EventDraft:
     sequence: int = 0
     attendees: tuple[Attendee, ...] = ()
     private: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    meeting: PlaceKind | None = None

@@ -58,6 +58,13 @@ def without_meeting(text: str) -> str:
     return text if block is None else text[: block.start] + text[block.stop :]
 
 
+def without_meeting_place(location: str) -> str:
+    """The place of an event without "Microsoft Teams Meeting", which Outlook adds where the event is one."""
+    if "microsoft teams" not in location.lower():
+        return location
+    return ";".join(place for place in location.split(";") if "microsoft teams" not in place.lower())
+
+
 def meeting_block(text: str) -> slice | None:
     """Where that block is in a text or its HTML, with the lines around it; ``None``: nowhere."""
     lines = list(_LINE.finditer(text))
@@ -67,8 +74,8 @@ def meeting_block(text: str) -> slice | None:
 
 
 def _digest(name: str, text: str) -> str:
-    if name == "location":  # to which Outlook adds the meeting
-        text = ";".join(place for place in text.split(";") if "microsoft teams" not in place.lower())
+    if name == "location":
+        text = without_meeting_place(text)
     return hashlib.sha256(plain(text).encode("utf-8", "replace")).hexdigest()[:12]
 
 

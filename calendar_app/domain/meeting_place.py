@@ -25,16 +25,20 @@ _PARTS = frozenset({"id", "kind", "value", "label"})
 
 
 class PlaceKind(StrEnum):
-    """``LINK``: an address on the web that the business gives; a Jitsi room is made by us."""
+    """``LINK``: an address on the web that the business gives. A Jitsi room is made by us, the meetings of Google and
+    Microsoft by the calendar that a booking is written into."""
 
     HOST_CALLS = "host_calls"
     CUSTOMER_CALLS = "customer_calls"
     ADDRESS = "address"
     LINK = "link"
     JITSI = "jitsi"
+    GOOGLE_MEET = "google_meet"
+    MICROSOFT_TEAMS = "microsoft_teams"
 
 
-ONLINE = frozenset({PlaceKind.LINK, PlaceKind.JITSI})
+MADE_BY_CALENDARS = frozenset({PlaceKind.GOOGLE_MEET, PlaceKind.MICROSOFT_TEAMS})
+ONLINE = frozenset({PlaceKind.LINK, PlaceKind.JITSI}) | MADE_BY_CALENDARS
 WITH_VALUE = frozenset({PlaceKind.CUSTOMER_CALLS, PlaceKind.ADDRESS, PlaceKind.LINK})
 
 

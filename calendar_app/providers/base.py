@@ -15,6 +15,8 @@ from enum import Flag, StrEnum, auto
 from typing import Protocol, runtime_checkable
 
 from calendar_app.domain.event import CalendarEvent, EventDraft
+from calendar_app.domain.meeting import Meeting
+from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.domain.timespan import Span
 from calendar_app.domain.unread import Unread
 from calendar_app.errors import ProviderError
@@ -84,7 +86,7 @@ class ScopeNeed:
 class RemoteCalendar:
     """A calendar as its provider lists it. ``color`` is ``#rrggbb``; ``timezone`` is the IANA name of the calendar's
     own zone, empty where its provider names none. ``is_selected``: its owner has it displayed at
-    the provider, where that says so."""
+    the provider, where that says so. ``meeting_kinds``: the online meetings that it can make for its events."""
 
     remote_id: str
     name: str
@@ -93,6 +95,7 @@ class RemoteCalendar:
     color: str = ""
     is_primary: bool = False
     is_selected: bool = False
+    meeting_kinds: tuple[PlaceKind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +120,14 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class WrittenEvent:
-    """What a provider says of an event that we just wrote. ``uninvited``: addresses of guests whom it did not take."""
+    """What a provider says of an event that we just wrote. ``uninvited``: addresses of guests whom it did not take;
+    ``meeting``: the online meeting that was asked for."""
 
     remote_id: str
     etag: str
     html_link: str = ""
     uninvited: tuple[str, ...] = ()
+    meeting: Meeting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +324,9 @@ class CalendarProvider(Protocol):
 
         ``draft.remote_id`` equals ``draft.key``, our own stable id, until the event was written; from then on it is
         what :attr:`WrittenEvent.remote_id` said. Where the provider chooses ids, ``key`` is what keeps a repeat from
-        making a second event. With ``etag``, only if the event is still at that version.
+        making a second event. With ``etag``, only if the event is still at that version. An online meeting is asked for
+        where the event has none; a repeat makes no second one, and where the calendar refuses it the event is written
+        without.
 
         :raises PreconditionFailed: it is not, or what stands there does not fit (409, 410): read it.
         :raises EventNotFound: the written event is gone.

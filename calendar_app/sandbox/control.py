@@ -31,6 +31,7 @@ from starlette.routing import Route
 
 from calendar_app.sandbox.google.calendars import CalendarRow, Calendars
 from calendar_app.sandbox.google.channels import Channels
+from calendar_app.sandbox.google.conferences import conference_kinds
 from calendar_app.sandbox.google.error import GoogleError, invalid, not_found
 from calendar_app.sandbox.google.events import Events
 from calendar_app.sandbox.google.stand_in import shifted
@@ -83,6 +84,7 @@ class Control:
 
     def _accounts(self) -> list[Json]:
         found = []
+        kinds = conference_kinds(self.events.rules)
         for account in self.calendars.accounts():
             channels = [
                 {
@@ -96,7 +98,7 @@ class Control:
                     "email": account.email,
                     "name": account.name,
                     "sub": account.sub,
-                    "calendars": [row.entry() for row in self.calendars.of(account.email)],
+                    "calendars": [row.entry(kinds) for row in self.calendars.of(account.email)],
                     "scopes": sorted(self.grants.consent(account.email)),
                     "channels": channels,
                 }

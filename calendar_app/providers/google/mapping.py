@@ -19,7 +19,10 @@ from calendar_app.domain.event import (
     EventTime,
     Response,
     ShowAs,
+    write_key,
 )
+from calendar_app.domain.meeting import FAILED, PENDING, Meeting, MeetingState
+from calendar_app.domain.meeting_place import PlaceKind, is_link
 from calendar_app.domain.recurrence.series import start_uncounted
 from calendar_app.domain.zones import is_zone
 from calendar_app.providers.base import AccessRole, RemoteCalendar
@@ -34,6 +37,7 @@ _RESPONSES = {
 }
 _RESPONSE_WORDS = {response: word for word, response in _RESPONSES.items()}
 FREE_BUSY_ROLE = "freeBusyReader"
+MEET = "hangoutsMeet"
 _ACCESS = {
     FREE_BUSY_ROLE: AccessRole.FREEBUSY,
     "reader": AccessRole.READER,
@@ -58,7 +62,15 @@ def calendar_from(item: Mapping[str, Any]) -> RemoteCalendar:
         color=str(item.get("backgroundColor") or ""),
         is_primary=bool(item.get("primary")),
         is_selected=bool(item.get("selected")) and not item.get("hidden"),
+        meeting_kinds=_meeting_kinds(item),
     )
+
+
+def _meeting_kinds(item: Mapping[str, Any]) -> tuple[PlaceKind, ...]:
+    """``conferenceProperties`` say which conferences a calendar may make
+    (https://developers.google.com/workspace/calendar/api/v3/reference/calendarList#resource)."""
+    allowed = mapping(item.get("conferenceProperties")).get("allowedConferenceSolutionTypes")
+    return (PlaceKind.GOOGLE_MEET,) if isinstance(allowed, list) and MEET in allowed else ()
 
 
 def calendar_zone(item: Mapping[str, Any]) -> str:
@@ -107,6 +119,7 @@ def event_from(item: Mapping[str, Any], calendar_zone: str = "") -> CalendarEven
         organizer_email=str(mapping(item.get("organizer")).get("email") or ""),
         attendees=tuple(_attendee(person) for person in people),
         unread=unread,
+        meeting=meeting_from(item),
         private=dict(mapping(mapping(item.get("extendedProperties")).get("private"))),
     )
 
@@ -173,6 +186,46 @@ def _attendee(person: Mapping[str, Any]) -> Attendee:
         response=_RESPONSES.get(str(person.get("responseStatus")), Response.NEEDS_ACTION),
         optional=bool(person.get("optional")),
     )
+
+
+def meeting_from(item: Mapping[str, Any]) -> Meeting | None:
+    """The conference of an event: where its video is joined, whichever kind it is; else how far the request for one is.
+
+    Conferences are made after the answer: ``createRequest.status.statusCode`` is ``pending``, ``success`` or
+    ``failure`` (https://developers.google.com/workspace/calendar/api/guides/create-events#conferencing).
+    """
+    conference = mapping(item.get("conferenceData"))
+    for point in objects(conference.get("entryPoints")):
+        if point.get("entryPointType") == "video" and is_link(str(point.get("uri"))):
+            return Meeting(MeetingState.READY, str(point["uri"]))
+    if is_link(str(item.get("hangoutLink"))):
+        return Meeting(MeetingState.READY, str(item["hangoutLink"]))
+    request = mapping(conference.get("createRequest"))
+    match mapping(request.get("status")).get("statusCode"):
+        case "pending" | "success":
+            return PENDING
+        case "failure":
+            return FAILED
+    return PENDING if request else None
+
+
+def conference_request(draft: EventDraft, current: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The part of a body that asks for a Meet conference; empty where none is wanted, or one stands or is on its way.
+
+    ``requestId`` tells requests apart: "if an ID provided is the same as for the previous request, the request is
+    ignored" (reference, ``conferenceData.createRequest.requestId``). It is the event's key when the event is made, and
+    else follows from the version that has no conference, so that the same call repeated asks for the same one.
+    """
+    if draft.meeting is not PlaceKind.GOOGLE_MEET:
+        return {}
+    request_id = draft.key
+    if current is not None:
+        meeting = meeting_from(current)
+        if meeting is not None and meeting.state is not MeetingState.FAILED:
+            return {}
+        request_id = write_key(draft.key, str(current.get("etag") or ""))
+    request = {"requestId": request_id, "conferenceSolutionKey": {"type": MEET}}
+    return {"conferenceData": {"createRequest": request}}
 
 
 def body_from(draft: EventDraft) -> dict[str, Any]:

@@ -25,7 +25,9 @@ from calendar_app.domain.event import (
     Response,
     ShowAs,
 )
-from calendar_app.domain.event_texts import TEXTS_MARK, meeting_block, plain
+from calendar_app.domain.event_texts import TEXTS_MARK, meeting_block, plain, without_meeting_place
+from calendar_app.domain.meeting import PENDING, Meeting, MeetingState
+from calendar_app.domain.meeting_place import PlaceKind, is_link
 from calendar_app.providers.base import AccessRole, RemoteCalendar
 from calendar_app.providers.microsoft.recurrence import rule_from
 from calendar_app.providers.microsoft.zones import iana_zone, wall_time
@@ -33,6 +35,7 @@ from calendar_app.providers.readable import attempt, clear_times, mapping, objec
 
 Json = Mapping[str, Any]
 
+TEAMS = "teamsForBusiness"
 _PROPERTY_SET = "String {6b8fd1a2-6c1e-4d0b-9f0e-5a3c7e1f2d94} Name "
 """Our named properties: a property set of our own (https://learn.microsoft.com/graph/api/resources/extended-properties-overview)."""
 KEY_PROPERTY = f"{_PROPERTY_SET}almanac_key"
@@ -91,7 +94,15 @@ def calendar_from(item: Json, zone: str) -> RemoteCalendar:
         access_role=AccessRole.OWNER if item.get("canEdit") else AccessRole.READER,
         color=color if re.fullmatch("#[0-9a-fA-F]{6}", color) else "",
         is_primary=bool(item.get("isDefaultCalendar")),
+        meeting_kinds=_meeting_kinds(item),
     )
+
+
+def _meeting_kinds(item: Json) -> tuple[PlaceKind, ...]:
+    """``allowedOnlineMeetingProviders``; personal accounts have no Teams there
+    (https://learn.microsoft.com/graph/outlook-calendar-online-meetings)."""
+    allowed = item.get("allowedOnlineMeetingProviders")
+    return (PlaceKind.MICROSOFT_TEAMS,) if isinstance(allowed, list) and TEAMS in allowed else ()
 
 
 def event_from(item: Json) -> CalendarEvent:
@@ -138,8 +149,29 @@ def event_from(item: Json) -> CalendarEvent:
             if mapping(person.get("emailAddress")).get("address")
         ),
         unread=unread,
+        meeting=meeting_from(item),
         private=_private(item),
     )
+
+
+def meeting_from(item: Json) -> Meeting | None:
+    """The online meeting of an event: ``onlineMeeting`` is null until Exchange has made it. ``onlineMeetingUrl`` is no
+    longer to be used (https://learn.microsoft.com/graph/outlook-calendar-online-meetings)."""
+    link = str(mapping(item.get("onlineMeeting")).get("joinUrl") or "")
+    if is_link(link):
+        return Meeting(MeetingState.READY, link)
+    return PENDING if item.get("isOnlineMeeting") else None
+
+
+def meeting_request(draft: EventDraft, current: Json | None = None) -> dict[str, Any]:
+    """The part of a body that asks for a Teams meeting; empty where none is wanted, or one stands.
+
+    Once it stands these properties cannot be changed any more, and the meeting goes with its event
+    (https://learn.microsoft.com/graph/api/resources/event, ``onlineMeeting``).
+    """
+    if draft.meeting is not PlaceKind.MICROSOFT_TEAMS or (current and meeting_from(current)):
+        return {}
+    return {"isOnlineMeeting": True, "onlineMeetingProvider": TEAMS}
 
 
 def _rule(item: Json, zone: str, all_day: bool) -> tuple[str, ...]:
@@ -263,7 +295,7 @@ def _same(name: str, wanted: Any, current: Json) -> bool:
     if name == "body":
         return plain(str(wanted["content"])) == plain(body_text(present))
     if name == "location":
-        return bool(wanted["displayName"] == ((present or {}).get("displayName") or ""))
+        return bool(wanted["displayName"] == without_meeting_place((present or {}).get("displayName") or ""))
     if name == "singleValueExtendedProperties":
         if present is None:  # not asked for: they were written together with the event
             return True

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from calendar_app.clock import utc_now
 from calendar_app.domain.event import CalendarEvent, EventDraft, is_write_key
+from calendar_app.domain.meeting import FAILED
 from calendar_app.domain.timespan import Span, instant, merge, utc
 from calendar_app.errors import (
     CalendarNotFound,
@@ -45,6 +46,8 @@ from calendar_app.providers.microsoft.mapping import (
     calendar_from,
     event_from,
     graph_time,
+    meeting_from,
+    meeting_request,
     merged_body,
 )
 from calendar_app.providers.microsoft.subscriptions import (
@@ -121,23 +124,23 @@ class MicrosoftCalendar:
         A repeated ``transactionId`` gives the event that it made, or ``ErrorDuplicateTransactionId``; both mean that
         the event has to be brought to ``draft``.
         """
+        request: Json = {}
         if is_write_key(draft.remote_id) and not etag:
             current = self._create(calendar_id, draft)
         else:
             current = self._read(calendar_id, draft.remote_id)
+            request = meeting_request(draft, current)
         if etag and current.get("@odata.etag") != etag:
             raise PreconditionFailed(reason="changed")
         changes = merged_body(draft, current)
         if "body" in changes and current.get("isOnlineMeeting"):
             changes |= self._body_beside_meeting(calendar_id, current, changes.pop("body"))
-        if changes:
-            current = self._graph.json(
-                "PATCH",
-                event_path(calendar_id, str(current["id"])),
-                body=changes,
-                match=str(current.get("@odata.etag") or "*"),
+        if changes or request:
+            path, match = event_path(calendar_id, str(current["id"])), str(current.get("@odata.etag") or "*")
+            current = _asking(
+                lambda body: self._graph.json("PATCH", path, body=body, match=match), changes, request
             )
-        return _written(current)
+        return _written(current, draft)
 
     def _body_beside_meeting(self, calendar_id: str, current: Json, body: Json) -> Json:
         """The change of the body that keeps what people join its online meeting with; none where that is not found.
@@ -260,13 +263,12 @@ class MicrosoftCalendar:
         ``transactionId`` as used. Then the next of a fixed row is taken, so that calls that race still meet in one
         event.
         """
+        path = f"{calendar_path(calendar_id)}/events"
         for number in range(_REPEATS):
-            transaction = f"{draft.key}-{number}" if number else draft.key
+            body = body_from(draft) | {"transactionId": f"{draft.key}-{number}" if number else draft.key}
             try:
-                made = self._graph.json(
-                    "POST",
-                    f"{calendar_path(calendar_id)}/events",
-                    body=body_from(draft) | {"transactionId": transaction},
+                made = _asking(
+                    lambda body: self._graph.json("POST", path, body=body), body, meeting_request(draft)
                 )
                 if self._is_new(made):
                     return made
@@ -329,7 +331,22 @@ def _owner(item: Json) -> str:
     return str((item.get("owner") or {}).get("address") or "").lower()
 
 
-def _written(item: Json) -> WrittenEvent:
+def _asking(send: Callable[[Json], Json], body: Json, request: Json) -> Json:
+    """Send ``body`` with the ``request`` for an online meeting, and without it where that is refused: the event's time
+    is what must stand. Graph may also answer 201 with an event that is no online meeting
+    (microsoftgraph/microsoft-graph-docs issue 9741)."""
+    try:
+        return send({**body, **request})
+    except InvalidRequest as error:
+        if not request or error.reason.lower() == DUPLICATE.lower():
+            raise
+    return send(body)
+
+
+def _written(item: Json, draft: EventDraft) -> WrittenEvent:
     return WrittenEvent(
-        str(item.get("id") or ""), str(item.get("@odata.etag") or ""), str(item.get("webLink") or "")
+        str(item.get("id") or ""),
+        str(item.get("@odata.etag") or ""),
+        str(item.get("webLink") or ""),
+        meeting=(meeting_from(item) or FAILED) if draft.meeting else None,
     )

@@ -20,6 +20,7 @@ from calendar_app.sandbox.google import freebusy
 from calendar_app.sandbox.google.calendar_call import Call, Handler, endpoint
 from calendar_app.sandbox.google.calendars import WRITERS, CalendarRow, Calendars
 from calendar_app.sandbox.google.channels import Channels
+from calendar_app.sandbox.google.conferences import conference_kinds
 from calendar_app.sandbox.google.error import (
     GoogleError,
     full_sync_required,
@@ -83,12 +84,17 @@ class CalendarApi:
                 "calendar.calendarList.get",
                 "GET",
                 f"{entry}/{{calendarId}}",
-                lambda call: call.calendar().entry(),
+                lambda call: call.calendar().entry(conference_kinds(self.rules)),
             ),
             ("calendar.calendarList.patch", "PATCH", f"{entry}/{{calendarId}}", self.change_entry),
             ("calendar.calendarList.update", "PUT", f"{entry}/{{calendarId}}", self.change_entry),
             ("calendar.calendars.insert", "POST", "/calendars", self.insert_calendar),
-            ("calendar.calendars.get", "GET", calendar, lambda call: call.calendar().resource()),
+            (
+                "calendar.calendars.get",
+                "GET",
+                calendar,
+                lambda call: call.calendar().resource(conference_kinds(self.rules)),
+            ),
             ("calendar.calendars.patch", "PATCH", calendar, self.change_calendar),
             ("calendar.calendars.update", "PUT", calendar, self.change_calendar),
             (
@@ -149,7 +155,7 @@ class CalendarApi:
             if since < row.sequence <= until and (sync or call.flag("showHidden") or not self._hidden(row))
         ]
         answer: Json = {"kind": "calendar#calendarList", "etag": f'"{until:016d}"'}
-        answer["items"] = [row.entry() for row in shown[offset : offset + limit]]
+        answer["items"] = [row.entry(conference_kinds(self.rules)) for row in shown[offset : offset + limit]]
         if len(shown) > offset + limit:
             answer["nextPageToken"] = encode({"p": call.account, "u": until, "o": offset + limit})
         else:
@@ -162,14 +168,16 @@ class CalendarApi:
     def change_entry(self, call: Call) -> Json:
         return self.calendars.change_entry(
             call.calendar(), call.fields(), rgb=call.flag("colorRgbFormat")
-        ).entry()
+        ).entry(conference_kinds(self.rules))
 
     def insert_calendar(self, call: Call) -> Json:
-        return self.calendars.insert(call.account, call.fields()).resource()
+        return self.calendars.insert(call.account, call.fields()).resource(conference_kinds(self.rules))
 
     def change_calendar(self, call: Call) -> Json:
         replace = call.request.method == "PUT"
-        return self.calendars.change(call.calendar(), call.fields(), replace=replace).resource()
+        return self.calendars.change(call.calendar(), call.fields(), replace=replace).resource(
+            conference_kinds(self.rules)
+        )
 
     def get_setting(self, call: Call) -> Json:
         zone = self.calendars.get(call.account, "primary").body["timeZone"]
@@ -286,19 +294,25 @@ class CalendarApi:
 
     def insert_event(self, call: Call) -> Json:
         calendar = _writable(call)
-        return self._shown(call, calendar, self.events.insert(calendar.ref, call.body))
+        return self._shown(
+            call, calendar, self.events.insert(calendar.ref, call.body, conference=_knows_conferences(call))
+        )
 
     def import_event(self, call: Call) -> Json:
         return self.events.import_(_writable(call).ref, call.body)
 
     def update_event(self, call: Call) -> Json:
         calendar = _writable(call)
-        event = self.events.update(calendar.ref, call.event_id, call.body, call.if_match)
+        event = self.events.update(
+            calendar.ref, call.event_id, call.body, call.if_match, conference=_knows_conferences(call)
+        )
         return self._shown(call, calendar, event)
 
     def patch_event(self, call: Call) -> Json:
         calendar = _writable(call)
-        event = self.events.patch(calendar.ref, call.event_id, call.body, call.if_match)
+        event = self.events.patch(
+            calendar.ref, call.event_id, call.body, call.if_match, conference=_knows_conferences(call)
+        )
         return self._shown(call, calendar, event)
 
     def delete_event(self, call: Call) -> None:
@@ -335,6 +349,11 @@ _COLORS: Json = {
     },
     "event": {name: {"background": back, "foreground": ink} for name, (back, ink) in EVENT_COLORS.items()},
 }
+
+
+def _knows_conferences(call: Call) -> bool:
+    """``conferenceDataVersion``: 0 by default, where what the body says of conferences is ignored."""
+    return call.one_of("conferenceDataVersion", "0", "1") == "1"
 
 
 def _instance_key(original: str) -> str:

@@ -8,6 +8,7 @@ account's role can be any of Google's, and ``none`` hides the calendar as if it 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,12 +72,18 @@ class CalendarRow:
     def etag(self) -> str:
         return f'"{self.sequence:016d}"'
 
-    def resource(self) -> Json:
-        """``calendar#calendar``."""
+    def resource(self, conferences: Sequence[str]) -> Json:
+        """``calendar#calendar``, on which such ``conferences`` may be made."""
         fields = {name: self.body[name] for name in _CALENDAR_FIELDS if self.body.get(name)}
-        return {"kind": "calendar#calendar", "etag": self.etag, "id": self.id, **fields, **self._common()}
+        return {
+            "kind": "calendar#calendar",
+            "etag": self.etag,
+            "id": self.id,
+            **fields,
+            **self._common(conferences),
+        }
 
-    def entry(self) -> Json:
+    def entry(self, conferences: Sequence[str]) -> Json:
         """``calendar#calendarListEntry``; only the id where the calendar is gone."""
         start = {"kind": "calendar#calendarListEntry", "etag": self.etag, "id": self.id}
         if self.deleted:
@@ -84,10 +91,10 @@ class CalendarRow:
         fields = {name: value for name, value in self.body.items() if value not in ("", None, False)}
         primary = {"primary": True} if self.primary else {}
         defaults = {"accessRole": "owner", "defaultReminders": []}
-        return {**start, **defaults, **fields, **primary, **self._common()}
+        return {**start, **defaults, **fields, **primary, **self._common(conferences)}
 
-    def _common(self) -> Json:
-        meet = {"conferenceProperties": {"allowedConferenceSolutionTypes": ["hangoutsMeet"]}}
+    def _common(self, conferences: Sequence[str]) -> Json:
+        meet = {"conferenceProperties": {"allowedConferenceSolutionTypes": list(conferences)}}
         return meet if self.primary else {**meet, "dataOwner": self.account}
 
 

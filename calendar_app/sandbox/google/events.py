@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from calendar_app.sandbox.google import conferences
 from calendar_app.sandbox.google.error import GoogleError, condition_not_met, invalid, not_found, required
 from calendar_app.sandbox.google.guests import copies
 from calendar_app.sandbox.google.recurrence import INSTANCE_ID, Series, instant_of
@@ -59,20 +60,29 @@ class Events:
 
     def __init__(self, store: Store, public_url: str, rules: Rules) -> None:
         self.store, self.public_url, self.rules = store, public_url, rules
+        self._waiting = conferences.Waiting()
 
     def get(self, calendar: CalendarRef, event_id: str) -> Json:
         """The stored event, or an instance by its rule.
 
         :raises GoogleError: 404.
         """
-        found = self._load(calendar, event_id)[0]
+        found, stored = self._load(calendar, event_id)
         if found["status"] == "cancelled" and PURGED_IDS in self.rules:
             raise not_found()
+        if conferences.is_pending(found) and self._waiting.is_over(calendar.id, event_id, self.rules):
+            with self.store.writing():
+                return self._save(
+                    calendar, conferences.finished(found, self.public_url), found, stored=stored
+                )
         return found
 
-    def insert(self, calendar: CalendarRef, body: object) -> Json:
-        """:raises GoogleError: 400, or 409 where the id was ever used on this calendar (deleted events count)."""
-        event = without_nulls(writable(body))
+    def insert(self, calendar: CalendarRef, body: object, *, conference: bool = False) -> Json:
+        """``conference``: what the body says of one counts.
+
+        :raises GoogleError: 400, or 409 where the id was ever used on this calendar (deleted events count).
+        """
+        event = self._with_conference(without_nulls(writable(body)), {}, conference)
         event_id = event.setdefault("id", new_event_id())
         if not EVENT_ID.match(event_id):
             raise invalid("Invalid resource id value.")
@@ -104,12 +114,38 @@ class Events:
             )
         return self.update(calendar, row["id"], {"status": "confirmed", **event})
 
-    def update(self, calendar: CalendarRef, event_id: str, body: object, if_match: str | None = None) -> Json:
+    def update(
+        self,
+        calendar: CalendarRef,
+        event_id: str,
+        body: object,
+        if_match: str | None = None,
+        *,
+        conference: bool = False,
+    ) -> Json:
         """Replaces every writable field. A deleted event comes back if ``status`` says so."""
-        return self._change(calendar, event_id, without_nulls(writable(body)), if_match, replace=True)
+        body = without_nulls(writable(body))
+        return self._change(calendar, event_id, body, if_match, replace=True, conference=conference)
 
-    def patch(self, calendar: CalendarRef, event_id: str, body: object, if_match: str | None = None) -> Json:
-        return self._change(calendar, event_id, writable(body), if_match, replace=False)
+    def patch(
+        self,
+        calendar: CalendarRef,
+        event_id: str,
+        body: object,
+        if_match: str | None = None,
+        *,
+        conference: bool = False,
+    ) -> Json:
+        body = writable(body)
+        return self._change(calendar, event_id, body, if_match, replace=False, conference=conference)
+
+    def _with_conference(self, body: Json, before: Json, conference: bool) -> Json:
+        """The body with the conference that the event has after the write; ``null`` takes it away."""
+        asked = body.pop("conferenceData", {}) if conference else {}
+        body.pop("conferenceData", None)
+        if asked is None:
+            return body | ({"conferenceData": None, "hangoutLink": None} if before else {})
+        return body | conferences.after_write(asked, before, self.rules, self.public_url)
 
     def delete(self, calendar: CalendarRef, event_id: str, if_match: str | None = None) -> None:
         """:raises GoogleError: 404; 410 where it is deleted already; 412."""
@@ -145,7 +181,14 @@ class Events:
         return self._save(calendar, dict(mine), {**mine, "status": "cancelled"})
 
     def _change(
-        self, calendar: CalendarRef, event_id: str, body: Json, if_match: str | None, *, replace: bool
+        self,
+        calendar: CalendarRef,
+        event_id: str,
+        body: Json,
+        if_match: str | None,
+        *,
+        replace: bool,
+        conference: bool,
     ) -> Json:
         with self.store.writing():
             before, stored = self._load(calendar, event_id)
@@ -155,6 +198,7 @@ class Events:
                 raise GoogleError(403, "forbidden", "Forbidden")
             _match(before, if_match)
             self._check_guests(calendar, body, before)
+            body = self._with_conference(body, before, conference)
             body = {name: value for name, value in body.items() if name not in ("id", "iCalUID", "eventType")}
             asked = body.get("sequence")
             if asked is not None and asked < before["sequence"]:
@@ -167,7 +211,10 @@ class Events:
                 deleted = {"status": "cancelled"} if before["status"] == "cancelled" else {}
                 event = {name: before[name] for name in kept if name in before} | deleted | body
             else:
-                event = merged(before, body)
+                beside = {
+                    name: before[name] for name in before if name not in ("conferenceData", "hangoutLink")
+                }
+                event = merged(beside, body)
             return self._save(calendar, event, before, stored=stored)
 
     def _check_guests(self, calendar: CalendarRef, body: Json, before: Json) -> None:

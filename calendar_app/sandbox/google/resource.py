@@ -1,7 +1,8 @@
 """The Event resource: what a client may write, how it is checked, and what Google adds to it.
 
 Source: https://developers.google.com/workspace/calendar/api/v3/reference/events. Unknown and read-only fields are
-ignored, as Google ignores them. Conferences and attachments are not simulated: those fields are dropped.
+ignored, as Google ignores them. Attachments are not simulated: they are dropped. What is said of
+a conference is :mod:`.conferences`'s matter.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _FLAGS = (
 )
 _OBJECTS = (
     "birthdayProperties",
+    "conferenceData",
     "end",
     "extendedProperties",
     "focusTimeProperties",

@@ -11,6 +11,11 @@ HIDDEN_CALENDARS = "hidden_calendars"
 PURGED_IDS = "purged_ids"
 NO_REVIVAL = "no_revival"
 TESTING = "testing"
+NO_MEET = "no_meet"
+MEET_LATER = "meet_later"
+MEET_NEVER = "meet_never"
+MEET_FAILS = "meet_fails"
+MEET_REFUSED = "meet_refused"
 
 RULES = {
     # The reason is what clients of Calendar and Drive look at; the push guide names none.
@@ -34,6 +39,19 @@ RULES = {
         "The application is in testing: new grants end after seven days, and every answer with tokens says when.",
         strict=False,
     ),
+    # https://developers.google.com/workspace/calendar/api/guides/create-events#conferencing: "the data is generated
+    # asynchronously"
+    MEET_LATER: Rule(
+        "A Meet conference is still being made when its event is written, and the next time it is read."
+    ),
+    MEET_NEVER: Rule("Meet conferences are never made, and nothing says so.", strict=False),
+    MEET_FAILS: Rule("Meet conferences are not made, and the event says so some time later.", strict=False),
+    # googleapis/google-api-nodejs-client issue 3234
+    MEET_REFUSED: Rule(
+        "Events that ask for a Meet conference are refused with 400, though the calendar lists Meet.",
+        strict=False,
+    ),
+    NO_MEET: Rule("Calendars can make no Meet conferences.", strict=False),
     NO_REVIVAL: Rule(
         "Deleted events cannot be brought back: changing one is refused with 403.", strict=False
     ),

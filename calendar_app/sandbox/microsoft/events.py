@@ -7,6 +7,7 @@ Source: https://learn.microsoft.com/graph/api/calendar-post-events, .../event-up
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from calendar_app.sandbox.microsoft import ids
+from calendar_app.sandbox.microsoft import ids, online_meetings
 from calendar_app.sandbox.microsoft.error import (
     GraphError,
     changed_meanwhile,
@@ -24,11 +25,11 @@ from calendar_app.sandbox.microsoft.error import (
 )
 from calendar_app.sandbox.microsoft.event import bounds, merged, writable
 from calendar_app.sandbox.microsoft.guests import copies
-from calendar_app.sandbox.microsoft.mailboxes import Calendar, Mailbox, Mailboxes
+from calendar_app.sandbox.microsoft.mailboxes import Calendar, Mailbox, Mailboxes, is_personal
 from calendar_app.sandbox.microsoft.recurrence import Occurrence, Series
 from calendar_app.sandbox.microsoft.resource import Stored, etag
-from calendar_app.sandbox.microsoft.rewriting import without_meeting
 from calendar_app.sandbox.microsoft.zones import zone_named
+from calendar_app.sandbox.rules import Rules
 from calendar_app.sandbox.store import Store
 
 Json = dict[str, Any]
@@ -39,8 +40,8 @@ _PLACING = ("start", "end", "recurrence", "isAllDay")
 class Events:
     """Use of the event table. Methods that name a mailbox see its events only."""
 
-    def __init__(self, store: Store, mailboxes: Mailboxes) -> None:
-        self.store, self.mailboxes = store, mailboxes
+    def __init__(self, store: Store, mailboxes: Mailboxes, rules: Rules) -> None:
+        self.store, self.mailboxes, self.rules = store, mailboxes, rules
 
     def insert(self, calendar: Calendar, given: object) -> Stored:
         """Makes an event; with a ``transactionId`` that an event of the mailbox has, gives that event.
@@ -74,6 +75,7 @@ class Events:
 
     def _insert(self, calendar: Calendar, mailbox: Mailbox, body: Json) -> Stored:
         now = self.store.now_ms()
+        body = self._with_meeting(mailbox.email, None, body, body)
         starts, ends = bounds(body, mailbox.zone)
         kind = "master" if body["recurrence"] is not None else "single"
         event = Stored(ids.new_id(), calendar.id, 0, kind, "live", None, None, starts, ends, now, now, body)
@@ -96,6 +98,14 @@ class Events:
             raise not_found()
         return self._whole(found)
 
+    def read(self, event: Stored) -> Stored:
+        """The event as it is after somebody has read it: its meeting may have been made by then."""
+        body = online_meetings.after_read(event.body) if event.kind in ("single", "master") else None
+        if body is None:
+            return event
+        self.touch(event, body)
+        return self._row(event.id) or event
+
     def patch(self, email: str, shown_id: str, given: object, if_match: str | None = None) -> Stored:
         """Changes an event; an occurrence becomes an exception of its series.
 
@@ -115,12 +125,23 @@ class Events:
             return self._patch_whole(email, before, change)
 
     def _patch_whole(self, email: str, before: Stored, change: Json) -> Stored:
-        body = without_meeting(before.body, merged(before.body, change))
+        body = self._with_meeting(email, before.body, merged(before.body, change), change)
         starts, ends = bounds(body, self.mailboxes.get(email).zone)
         if before.kind == "master" and any(body[name] != before.body[name] for name in _PLACING):
             self._forget_exceptions(before.id)
         kind = "master" if body["recurrence"] is not None else "single"
         return self._save(replace(before, kind=kind, starts=starts, ends=ends, body=body), "updated")
+
+    def _with_meeting(self, email: str, before: Json | None, after: Json, change: Json) -> Json:
+        """``after`` with the Teams meeting that the event has once ``change`` is written."""
+        return online_meetings.after_write(
+            before,
+            after,
+            uuid.uuid4().hex,
+            asked=bool(change.get("isOnlineMeeting")),
+            allowed=not is_personal(email),
+            rules=self.rules,
+        )
 
     def _patch_occurrence(self, email: str, before: Stored, change: Json) -> Stored:
         if change.get("recurrence") is not None:

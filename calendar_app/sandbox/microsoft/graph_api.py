@@ -196,7 +196,7 @@ class GraphApi:
 
     def event(self, call: Call) -> Answer:
         options = call.options(_EVENT, "select", "expand")
-        return self._shown(call, self._event(call), options=options)
+        return self._shown(call, self.events.read(self._event(call)), options=options)
 
     def add_event(self, call: Call) -> Answer:
         made = self.events.insert(self._calendar(call), call.body)

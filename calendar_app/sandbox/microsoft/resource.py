@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from calendar_app.sandbox.microsoft import ids
 from calendar_app.sandbox.microsoft.mailboxes import Mailbox
-from calendar_app.sandbox.microsoft.rewriting import JOIN
+from calendar_app.sandbox.microsoft.online_meetings import join_information
 from calendar_app.sandbox.microsoft.zones import instant_of, windows_name, written
 
 Json = dict[str, Any]
@@ -155,7 +155,7 @@ def resource(event: Stored, mailbox: Mailbox, wishes: Wishes, public_url: str) -
         "isDraft": False,
         "hideAttendees": body["hideAttendees"],
         "recurrence": _recurrence(body["recurrence"]) if event.kind == "master" else None,
-        "onlineMeeting": {"joinUrl": JOIN} if body["isOnlineMeeting"] else None,
+        "onlineMeeting": join_information(body),
         "responseStatus": {"response": response, "time": _NEVER},
         "body": _body(body["body"], text, wishes.text_body),
         "start": side(event, "start", wishes.zone),

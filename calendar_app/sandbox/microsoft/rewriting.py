@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 Json = dict[str, Any]
 
-JOIN = "https://teams.microsoft.com/l/meetup-join/19%3ameeting_sandbox%40thread.v2/0"
+_JOIN = "https://teams.microsoft.com/l/meetup-join/19%3ameeting_"
 _LINE = "_" * 80
 _ADDRESS = re.compile(
     r"(?P<web>https?://[^\s<>&]+(?:&amp;[^\s<>&]+)*)|(?P<mail>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
@@ -24,32 +24,41 @@ _PLACE = "Microsoft Teams Meeting"
 
 def rewritten(body: Json) -> Json:
     """The event's body with its text laid out anew and a Teams meeting in it; as it is if that was done already."""
-    content = str(body["body"].get("content") or "")
-    if JOIN in content:
+    if has_block(body["body"]):
         return body
+    meeting = {"isOnlineMeeting": True, "onlineMeetingProvider": "teamsForBusiness"}
+    return with_block(body | meeting, links=True)
+
+
+def join_link(meeting: str) -> str:
+    """Where the meeting of that name is joined."""
+    return f"{_JOIN}{meeting}%40thread.v2/0"
+
+
+def has_block(body: Json) -> bool:
+    """Whether an ``itemBody`` says how to join a meeting."""
+    return _JOIN in str(body.get("content"))
+
+
+def with_block(body: Json, *, links: bool = False) -> Json:
+    """The event's body with the block of its meeting below its text, and the meeting as its place. ``links``: addresses
+    in a text become links through Safe Links."""
+    content = str(body["body"].get("content") or "")
     if str(body["body"].get("contentType", "html")).lower() == "text":
         content = html.escape(content, quote=False).replace("\n", "<br>\r\n")
-        content = _ADDRESS.sub(_linked, content)
+        content = _ADDRESS.sub(_linked, content) if links else content
         content = f'<div class="elementToProof" style="font-size:11pt">{content}</div>'
     place = str((body["location"] or {}).get("displayName") or "")
+    if _PLACE not in place:
+        place = f"{place}; {_PLACE}" if place else _PLACE
+    block = _block(str(body.get("join") or join_link("sandbox")))
     return body | {
         "body": {
             "contentType": "html",
-            "content": f"<html><head></head><body>{content}{_block()}</body></html>",
+            "content": f"<html><head></head><body>{content}{block}</body></html>",
         },
-        "isOnlineMeeting": True,
-        "onlineMeetingProvider": "teamsForBusiness",
-        "location": (body["location"] or {}) | {"displayName": f"{place}; {_PLACE}" if place else _PLACE},
+        "location": (body["location"] or {}) | {"displayName": place},
     }
-
-
-def without_meeting(before: Json, after: Json) -> Json:
-    """A write that leaves the block out ends the meeting."""
-    if not before["isOnlineMeeting"] or JOIN not in str(before["body"].get("content")):
-        return after
-    if JOIN in str(after["body"].get("content")):
-        return after
-    return after | {"isOnlineMeeting": False, "onlineMeetingProvider": "unknown"}
 
 
 def _linked(found: re.Match[str]) -> str:
@@ -61,11 +70,11 @@ def _linked(found: re.Match[str]) -> str:
     return f'<a href="{address}" originalsrc="{shown}">{shown}</a>'
 
 
-def _block() -> str:
+def _block(link: str) -> str:
     return (
         f'<br><div style="width:100%"><span style="white-space:nowrap">{_LINE}</span></div>'
         '<div class="me-email-text" lang="en-US"><div><span>Microsoft Teams</span> '
         '<a href="https://aka.ms/JoinTeamsMeeting?omkt=en-US">Need help?</a></div>'
-        f'<div><a href="{JOIN}">Join the meeting now</a></div><div>Meeting ID: 262 000 000</div></div>'
+        f'<div><a href="{link}">Join the meeting now</a></div><div>Meeting ID: 262 000 000</div></div>'
         f'<div style="width:100%"><span style="white-space:nowrap">{_LINE}</span></div>'
     )

@@ -15,6 +15,10 @@ REWRITES = "rewrites"
 ASSIGNED = "assigned"
 CONDITIONAL_ACCESS = "conditional_access"
 MANAGED_DEVICE = "managed_device"
+TEAMS_LATER = "teams_later"
+TEAMS_NEVER = "teams_never"
+TEAMS_FAILS = "teams_fails"
+TEAMS_REFUSED = "teams_refused"
 RULES = {
     # https://learn.microsoft.com/graph/api/subscription-post-subscriptions ("duplicate subscription behavior"). It is
     # not enforced everywhere: https://learn.microsoft.com/answers/questions/5600330.
@@ -58,5 +62,14 @@ RULES = {
         "Conditional Access wants a managed device (AADSTS530003), which is found out only when tokens are asked for.",
         strict=False,
     ),
+    # https://learn.microsoft.com/graph/api/resources/event (onlineMeeting: "the default is null")
+    TEAMS_LATER: Rule(
+        "A Teams meeting is still being made when its event is written, and the next time it is read."
+    ),
+    TEAMS_NEVER: Rule("Teams meetings are never made, and nothing says so.", strict=False),
+    # microsoftgraph/microsoft-graph-docs issue 9741
+    TEAMS_FAILS: Rule("Events that ask for a Teams meeting are made without one, with 201.", strict=False),
+    # microsoftgraph/microsoft-graph-docs-contrib issue 5489
+    TEAMS_REFUSED: Rule("Events that ask for a Teams meeting are refused with 400.", strict=False),
     APPROVAL: Rule("Where an administrator has to consent, people can send a request.", strict=False),
 }

@@ -72,7 +72,7 @@ class MicrosoftStandIn(OAuthStandIn):
         self.delivery = delivery or Delivery()
         self.rules = Rules(RULES)
         self.mailboxes = Mailboxes(self.store)
-        self.events = Events(self.store, self.mailboxes)
+        self.events = Events(self.store, self.mailboxes, self.rules)
         self.grants = MicrosoftGrants(self.store, access_token_seconds)
         self.subscriptions = Subscriptions(
             self.store, self.mailboxes, self.delivery, self.events.etag_of, self.rules

@@ -1,4 +1,4 @@
-"""Google in the contract suite, against the stand-in of the sandbox."""
+"""Google in the contract suite, against the stand-in of the sandbox; exchanges are held against Google's document."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from datetime import UTC, datetime
 
 import httpx
 
+from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.providers.base import CalendarProvider
 from calendar_app.providers.google.errors import to_error
 from calendar_app.providers.google.mapping import rfc3339
 from calendar_app.providers.google.oauth import google_oauth
 from calendar_app.providers.google.provider import GoogleCalendar
-from calendar_app.providers.http import ProviderHttp
+from calendar_app.providers.http import ProviderHttp, tls
 from calendar_app.settings import Settings
-from tests.providers.suite.harness import Harness, Series
+from tests.contracts import GOOGLE_DOCUMENT, ContractTransport
+from tests.providers.suite.harness import Harness, Meetings, Series
 from tests.sandbox.server import REDIRECT_URI, Sandbox, SharedServer, running_sandbox
 from tests.support.clock import Clock
 
@@ -24,10 +26,19 @@ OWNER = "suite@example.com"
 
 class GoogleHarness(Harness):
     key = "google"
+    meetings = Meetings(
+        PlaceKind.GOOGLE_MEET,
+        later="meet_later",
+        never="meet_never",
+        fails="meet_fails",
+        refused="meet_refused",
+    )
     calendar_id = OWNER
 
     def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__()
+        super().__init__(
+            ContractTransport(httpx.HTTPTransport(verify=tls())) if GOOGLE_DOCUMENT.is_file() else None
+        )
         self.sandbox = sandbox
         self.now = sandbox.clock.now
         environment = {
@@ -76,6 +87,9 @@ class GoogleHarness(Harness):
 
     def delete(self, remote_id: str) -> None:
         self.owner.delete(f"calendars/primary/events/{remote_id}").raise_for_status()
+
+    def rule(self, name: str, *, on: bool) -> None:
+        self.sandbox.rule(name, on, provider="google")
 
     def series(self, series: Series) -> bool:
         end = series.first + series.length

@@ -19,6 +19,7 @@ from ssl import SSLContext
 import httpx
 
 from calendar_app.domain.event import CalendarEvent, EventStatus
+from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.providers.base import CalendarProvider
 from calendar_app.providers.http import tls
@@ -63,11 +64,24 @@ def plain_transport() -> SSLContext:
     return tls()
 
 
+@dataclass(frozen=True, slots=True)
+class Meetings:
+    """The kind of online meeting that a calendar makes, and the counterpart's rules under which it comes ``later``,
+    ``never``, is said to have failed, or under which events that ask for one are refused."""
+
+    kind: PlaceKind
+    later: str
+    never: str
+    fails: str
+    refused: str
+
+
 class Harness(ABC):
     """One account with one calendar. ``now`` is the counterpart's present; every time is aware, in UTC.
 
     ``oauth`` tells whether the account is opened by OAuth; then ``revoke`` ends the refresh token too. ``retry_after``
-    is what :meth:`rate_limited` tells the provider to wait, ``None`` where the counterpart cannot say.
+    is what :meth:`rate_limited` tells the provider to wait, ``None`` where the counterpart cannot say. ``meetings``:
+    which online meetings the calendar makes, ``None`` for none.
     """
 
     key: str
@@ -75,6 +89,7 @@ class Harness(ABC):
     now: datetime
     oauth = True
     retry_after: float | None = 60.0
+    meetings: Meetings | None = None
 
     def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
         self.switch = Switch(transport or httpx.HTTPTransport(verify=plain_transport()))
@@ -107,6 +122,10 @@ class Harness(ABC):
     @abstractmethod
     def renew(self) -> None:
         """Get a new access token as our code would, or open the account again with what was typed in."""
+
+    def rule(self, name: str, *, on: bool) -> None:
+        """Switch a rule of the counterpart, one of :attr:`meetings`."""
+        raise NotImplementedError
 
     def series(self, series: Series) -> bool:
         """The owner makes a weekly event and moves its second meeting; false where no event can recur."""

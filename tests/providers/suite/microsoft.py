@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 
+from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.providers.base import CalendarProvider, PushEcho, PushRequest
 from calendar_app.providers.http import ProviderHttp, tls
 from calendar_app.providers.microsoft.errors import to_error
@@ -21,7 +22,7 @@ from calendar_app.sandbox.environment import MICROSOFT_CALLBACK_PATH
 from calendar_app.sandbox.microsoft.stand_in import MicrosoftStandIn
 from calendar_app.settings import Settings
 from tests.openapi_contract import GRAPH_DOCUMENT, ContractTransport, graph_contract
-from tests.providers.suite.harness import Harness, Series
+from tests.providers.suite.harness import Harness, Meetings, Series
 from tests.sandbox.server import PUBLIC_URL, Sandbox, SharedServer, running_sandbox, serving
 from tests.support.clock import Clock
 
@@ -46,6 +47,13 @@ async def webhook(scope: Any, receive: Any, send: Any) -> None:
 
 class MicrosoftHarness(Harness):
     key = "microsoft"
+    meetings = Meetings(
+        PlaceKind.MICROSOFT_TEAMS,
+        later="teams_later",
+        never="teams_never",
+        fails="teams_fails",
+        refused="teams_refused",
+    )
 
     def __init__(self, sandbox: Sandbox, server: SharedServer) -> None:
         plain: httpx.BaseTransport = httpx.HTTPTransport(verify=tls())
@@ -105,6 +113,9 @@ class MicrosoftHarness(Harness):
 
     def delete(self, remote_id: str) -> None:
         self._owner("DELETE", f"/me/events/{remote_id}")
+
+    def rule(self, name: str, *, on: bool) -> None:
+        self.sandbox.rule(name, on, provider="microsoft")
 
     def series(self, series: Series) -> bool:
         days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from calendar_app.domain.event import Attendee, EventDraft, EventStatus, write_key
+from calendar_app.domain.meeting import FAILED, PENDING, Meeting, MeetingState
 from calendar_app.domain.timespan import Span, instant, merge
 from calendar_app.errors import (
     AuthExpired,
@@ -305,6 +306,114 @@ def test_an_event_that_its_owner_deleted_is_not_changed_but_made_again(
     assert busy(events, Span(instant(start), instant(harness.at(4, 0))), moved.summary) == spans(
         start + HALF_HOUR
     )
+
+
+def test_an_online_meeting_is_made_once_and_stays(harness: Harness, provider: CalendarProvider) -> None:
+    """Its link may come some time after the event; a repeat and a move keep it, and deleting the event ends it."""
+    meetings, calendar_id = harness.meetings, harness.calendar_id
+    if meetings is None:
+        assert makes_none(harness, provider)
+        return
+    (primary,) = [one for one in provider.list_calendars() if one.remote_id == calendar_id]
+    assert primary.meeting_kinds == (meetings.kind,)
+    start = harness.at(3, 9)
+    wanted = draft(start, meeting=meetings.kind, location="")
+    written = provider.put_event(calendar_id, wanted)
+    assert written.meeting == PENDING
+    again = provider.put_event(calendar_id, wanted)  # the answer was lost
+    assert again.remote_id == written.remote_id
+    link = _link(provider, calendar_id, written.remote_id)
+    event = provider.get_event(calendar_id, written.remote_id)
+    moved = replace(
+        wanted,
+        remote_id=written.remote_id,
+        start=start + HALF_HOUR,
+        end=start + 2 * HALF_HOUR,
+        description="Soon",
+    )
+    kept = provider.put_event(calendar_id, moved, etag=event.etag)
+    assert kept.meeting == Meeting(MeetingState.READY, link)
+    event = provider.get_event(calendar_id, written.remote_id)
+    assert (event.meeting, event.etag) == (kept.meeting, kept.etag)
+    assert provider.put_event(calendar_id, moved, etag=event.etag).etag == event.etag, (
+        "it was written once more"
+    )
+    provider.delete_event(calendar_id, written.remote_id)
+    with pytest.raises(EventNotFound):
+        provider.get_event(calendar_id, written.remote_id)
+
+
+def test_two_events_have_two_meetings(harness: Harness, provider: CalendarProvider) -> None:
+    """Nobody meets somebody else's customers; an event that does not ask for a meeting has none."""
+    meetings, calendar_id = harness.meetings, harness.calendar_id
+    if meetings is None:
+        assert makes_none(harness, provider)
+        return
+    links = set()
+    for number in range(2):
+        key = write_key("suite", f"meeting {number}")
+        start = harness.at(3 + number, 9)
+        written = provider.put_event(calendar_id, draft(start, remote_id=key, key=key, meeting=meetings.kind))
+        links.add(_link(provider, calendar_id, written.remote_id))
+    assert len(links) == 2
+    plain = provider.put_event(calendar_id, draft(harness.at(6, 9)))
+    assert plain.meeting is None
+    assert provider.get_event(calendar_id, plain.remote_id).meeting is None
+
+
+@pytest.mark.parametrize("how", ["fails", "refused"])
+def test_an_event_stands_without_the_meeting_that_was_refused(
+    harness: Harness, provider: CalendarProvider, how: str
+) -> None:
+    """Its time is what counts; the next write asks again, and an event that was written without one gets one too."""
+    meetings, calendar_id = harness.meetings, harness.calendar_id
+    if meetings is None:
+        assert makes_none(harness, provider)
+        return
+    harness.rule(getattr(meetings, how), on=True)
+    wanted = draft(harness.at(3, 9), meeting=meetings.kind)
+    written = provider.put_event(calendar_id, wanted)
+    assert written.meeting == FAILED
+    event = provider.get_event(calendar_id, written.remote_id)
+    assert event.meeting in (None, FAILED)
+    assert event.summary == wanted.summary
+    harness.rule(getattr(meetings, how), on=False)
+    wanted = replace(wanted, remote_id=written.remote_id)
+    assert provider.put_event(calendar_id, wanted, etag=event.etag).meeting == PENDING
+    assert _link(provider, calendar_id, written.remote_id)
+
+
+def test_a_meeting_that_never_comes_is_asked_for_once(harness: Harness, provider: CalendarProvider) -> None:
+    """As long as the calendar is at it, later writes ask for no second one."""
+    meetings, calendar_id = harness.meetings, harness.calendar_id
+    if meetings is None:
+        assert makes_none(harness, provider)
+        return
+    harness.rule(meetings.never, on=True)
+    wanted = draft(harness.at(3, 9), meeting=meetings.kind)
+    written = provider.put_event(calendar_id, wanted)
+    for _ in range(4):
+        event = provider.get_event(calendar_id, written.remote_id)
+        assert event.meeting == PENDING
+    again = provider.put_event(calendar_id, replace(wanted, remote_id=written.remote_id), etag=event.etag)
+    assert (again.meeting, again.etag) == (PENDING, event.etag)
+
+
+def makes_none(harness: Harness, provider: CalendarProvider) -> bool:
+    """Whether the calendar says that it makes no online meetings."""
+    calendars = {calendar.remote_id: calendar for calendar in provider.list_calendars()}
+    return calendars[harness.calendar_id].meeting_kinds == ()
+
+
+def _link(provider: CalendarProvider, calendar_id: str, remote_id: str) -> str:
+    """The link of an event's meeting, once it is there."""
+    for _ in range(5):
+        meeting = provider.get_event(calendar_id, remote_id).meeting
+        assert meeting is not None
+        if meeting.state is MeetingState.READY:
+            return meeting.link
+        assert meeting == PENDING
+    raise AssertionError("the meeting was never made")
 
 
 def test_free_busy_says_when_the_calendar_is_taken(harness: Harness, provider: CalendarProvider) -> None:

@@ -18,6 +18,7 @@ from calendar_app.sandbox.microsoft.events import Events
 from calendar_app.sandbox.microsoft.mailboxes import Mailboxes
 from calendar_app.sandbox.microsoft.resource import Wishes, resource
 from calendar_app.sandbox.microsoft.schema import SCHEMA
+from calendar_app.sandbox.rules import Rules
 from calendar_app.sandbox.store import Store
 from tests.sandbox.microsoft.client import Json, Microsoft, at, meeting, ok, refused, weekly
 
@@ -255,7 +256,7 @@ class Mirror(RuleBasedStateMachine):
         mailboxes = Mailboxes(self.store)
         self.mailbox = mailboxes.ensure("o@example.com")
         self.calendar = mailboxes.default_calendar(self.mailbox.email)
-        self.events, self.size = Events(self.store, mailboxes), size
+        self.events, self.size = Events(self.store, mailboxes, Rules({})), size
         self.delta = Delta(self.events)
         self.held: dict[str, Json] = {}
         self.token = ""
