@@ -41,7 +41,7 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, BookingHost, Calendar, CalendarWrite, EventType, Person
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.event import BOOKING_MARK
-from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes import planning as write_planning
 from tests.sandbox.server import OWNER, Sandbox
 from tests.support import databases, factories, servers
 from tests.worker.processes import Process, wait_until
@@ -127,7 +127,7 @@ class Office:
         first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=400)
         with transaction() as session:
             for number in range(bookings):
-                write_outbox.plan(session, self._booking(session, first + timedelta(hours=number)))
+                write_planning.plan(session, self._booking(session, first + timedelta(hours=number)))
         return bookings
 
     def post(self, events: int) -> int:

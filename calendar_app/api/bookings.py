@@ -156,7 +156,8 @@ class BookingPlaceOut(BaseModel):
 
 class BookingOut(BaseModel):
     """A booking. ``calendar_event_id`` (by provider) and ``sync`` (by calendar) are told to staff only. ``language``
-    is empty where nothing is known of the customer's. ``manage_url`` is empty for API tokens that may only read."""
+    is empty where nothing is known of the customer's. ``link_follows``: a calendar makes the online meeting, and its
+    link is not there yet; ``meeting_error`` tells staff why there is none. ``manage_url`` is empty for API tokens that may only read."""
 
     id: str
     status: str
@@ -174,6 +175,8 @@ class BookingOut(BaseModel):
     campaign: dict[str, str]
     location: str
     place: BookingPlaceOut
+    link_follows: bool
+    meeting_error: str
     phone: str
     guests: list[str]
     booked_by_name: str

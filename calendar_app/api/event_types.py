@@ -30,9 +30,10 @@ class EventTypeHostIn(Body):
 
 
 class MeetingPlaceIn(Body):
-    """``kind``: ``host_calls``, ``customer_calls``, ``address``, ``link`` or ``jitsi``. ``value``: the number that
-    customers call, the address or the link; nothing for the other kinds. ``label``: its name on the booking page, where
-    ``value`` is never shown. ``id``: made from the kind if left out."""
+    """``kind``: ``host_calls``, ``customer_calls``, ``address``, ``link``, ``jitsi``, ``google_meet`` or
+    ``microsoft_teams``; the last two need a calendar that receives the hosts' bookings and can make such meetings.
+    ``value``: the number that customers call, the address or the link; nothing for the other kinds. ``label``: its name
+    on the booking page, where ``value`` is never shown. ``id``: made from the kind if left out."""
 
     id: Key = ""
     kind: str

@@ -71,7 +71,7 @@ def of(visit: Visit, view: BookingView) -> Facts:
         name=view.name,
         email=view.email,
         place=places.named(view.place.kind, view.place.label, visit.language.gettext),
-        where=places.told(view.place, view.status, visit.language.gettext),
+        where=places.told(view.place, view.status, visit.language.gettext, link_follows=view.link_follows),
         link=view.place.link,
         phone=readable_phone(view.phone),
         booked_by=view.booked_by_name,

@@ -21,6 +21,8 @@ def named(kind: str, label: str, _: Translate) -> str:
         PlaceKind.ADDRESS: _("In person"),
         PlaceKind.LINK: _("Online"),
         PlaceKind.JITSI: "Jitsi Meet",
+        PlaceKind.GOOGLE_MEET: "Google Meet",
+        PlaceKind.MICROSOFT_TEAMS: "Microsoft Teams",
     }[PlaceKind(kind)]
 
 
@@ -29,10 +31,12 @@ def names(offered: Iterable[MeetingPlace], _: Translate) -> list[str]:
     return [named(place.kind, place.label, _) for place in offered]
 
 
-def told(place: PlaceView, status: str, _: Translate) -> str:
+def told(place: PlaceView, status: str, _: Translate, *, link_follows: bool = False) -> str:
     """A line about the place of a booking; empty where its kind says it all, or where it has a link to show."""
     if status == Status.PENDING and place.kind:
         return _("You learn the details once the booking is confirmed.")
+    if link_follows:
+        return _("The link follows by e-mail.")
     if not place.where:
         return ""
     match place.kind:

@@ -19,6 +19,7 @@ from calendar_app.errors import AlmanacError
 from calendar_app.providers.base import CalendarProvider
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.services.mail import outbox as mail_outbox
 from tests.faults.soak_business import Place
@@ -78,7 +79,7 @@ def _hurry() -> set[str]:
     with transaction() as session:
         parked: set[str] = set()
         for workspace in session.exec(select(Workspace.id)).all():
-            parked |= set(write_outbox.retry_workspace(session, workspace))
+            parked |= set(write_planning.retry_workspace(session, workspace))
         waiting = select(CalendarWrite).where(col(CalendarWrite.state).in_(("queued", "written")))
         for row in session.exec(waiting.with_for_update()):
             row.next_attempt_at = None

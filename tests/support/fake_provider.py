@@ -30,6 +30,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from calendar_app.domain.event import CalendarEvent, EventDraft, EventStatus, EventTime
+from calendar_app.domain.meeting import PENDING, Meeting, MeetingState
+from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.domain.timespan import Span, instant, merge
 from calendar_app.domain.unread import Unread
 from calendar_app.errors import (
@@ -113,8 +115,17 @@ class FakeAccount:
         access_role: AccessRole = AccessRole.OWNER,
         color: str = "#3366ff",
         is_primary: bool = False,
+        meeting_kinds: tuple[PlaceKind, ...] = (PlaceKind.GOOGLE_MEET,),
     ) -> FakeCalendar:
-        listed = RemoteCalendar(remote_id, name or remote_id, timezone, access_role, color, is_primary)
+        listed = RemoteCalendar(
+            remote_id,
+            name or remote_id,
+            timezone,
+            access_role,
+            color,
+            is_primary,
+            meeting_kinds=meeting_kinds,
+        )
         return self.calendars.setdefault(remote_id, FakeCalendar(listed))
 
 
@@ -139,6 +150,7 @@ class FakeProvider:
 
     ``shorter``: by how much channels end before what was asked for. With ``Capability.RENEW`` each has an id of its
     own, and a calendar may have one. Where it does not take guests (``takes_guests``), events are made without.
+    ``meetings``: how far an online meeting is that an event asks for; :meth:`make_meetings` ends what is pending.
     """
 
     def __init__(self, key: str = "fake", *, rotate: bool = True, page_size: int = 100) -> None:
@@ -149,6 +161,7 @@ class FakeProvider:
         self.grant_ends_at: datetime | None = None
         self.shorter = timedelta()
         self.takes_guests = True
+        self.meetings = MeetingState.READY
         self.capabilities = (
             Capability.READ | Capability.WRITE | Capability.FREEBUSY | Capability.DELTA | Capability.PUSH
         )
@@ -255,6 +268,18 @@ class FakeProvider:
         with self._lock:
             held = self.calendar(calendar_id)
             held.save(replace(held.events[remote_id], status=EventStatus.CANCELLED))
+
+    def make_meetings(self) -> None:
+        """What is pending of online meetings is made by now."""
+        with self._lock:
+            for account in self.accounts.values():
+                for held in account.calendars.values():
+                    for event in list(held.events.values()):
+                        if event.meeting == PENDING:
+                            held.save(replace(event, meeting=self._meeting()))
+
+    def _meeting(self) -> Meeting:
+        return Meeting(MeetingState.READY, f"https://meet.fake.example/{next(self._numbers)}")
 
     def standing(self, calendar_id: str) -> list[CalendarEvent]:
         """Events that are not deleted."""
@@ -413,11 +438,15 @@ class FakeClient:
             if etag and current is not None and current.etag != etag:
                 raise PreconditionFailed
             wanted = _event(draft, current)
+            if draft.meeting and (wanted.meeting is None or wanted.meeting.state is MeetingState.FAILED):
+                ready = self._vendor.meetings is MeetingState.READY
+                made = self._vendor._meeting() if ready else Meeting(self._vendor.meetings)
+                wanted = replace(wanted, meeting=made)
             if current is None or wanted != replace(current, etag="", updated=None):
                 current = held.save(wanted)
         self._vendor._called("after_put", calendar_id)
         link = f"https://fake.example/{current.remote_id}"
-        return WrittenEvent(current.remote_id, current.etag, link, uninvited)
+        return WrittenEvent(current.remote_id, current.etag, link, uninvited, current.meeting)
 
     def delete_event(self, calendar_id: str, remote_id: str, *, etag: str = "") -> None:
         held = self._calendar("delete_event", calendar_id)
@@ -427,7 +456,7 @@ class FakeClient:
                 return
             if etag and current.etag != etag:
                 raise PreconditionFailed
-            held.save(replace(current, status=EventStatus.CANCELLED))
+            held.save(replace(current, status=EventStatus.CANCELLED, meeting=None))
 
     def freebusy(self, calendar_ids: Sequence[str], span: Span) -> Mapping[str, BusyAnswer]:
         account = self._enter("freebusy")

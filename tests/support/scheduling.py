@@ -88,6 +88,7 @@ def host(
         "remote_id": next(iter(account.calendars)),
         "is_primary": True,
         "receives_bookings": True,
+        "meeting_kinds": ["google_meet"],
         "synced_at": datetime.now(UTC),
     }
     return member, factories.calendar(connection, **(defaults | columns))

@@ -57,8 +57,9 @@ class Booking(SQLModel, table=True):
 
     ``location`` is where it takes place: an address, a link or a phone number, as ``place_kind`` says
     (:class:`calendar_app.domain.meeting_place.PlaceKind`; empty for bookings from before there were kinds).
-    ``name`` and ``email`` are of the customer who comes, ``booked_by_name`` and ``booked_by_email`` of somebody who
-    booked for them. ``guests`` are e-mail addresses; ``phone`` is E.164.
+    Where a calendar makes the online meeting, it is empty until the link is there; ``meeting_error`` says why there is
+    none. ``name`` and ``email`` are of the customer who comes, ``booked_by_name`` and ``booked_by_email`` of somebody
+    who booked for them. ``guests`` are e-mail addresses; ``phone`` is E.164.
     """
 
     __tablename__ = "booking"
@@ -93,6 +94,7 @@ class Booking(SQLModel, table=True):
     cancelled_by: str = ""
     cancel_reason: str = text()
     campaign: dict[str, str] = json(dict)
+    meeting_error: str = text(stored="")
 
 
 class Hold(SQLModel, table=True):

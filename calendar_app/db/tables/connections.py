@@ -111,7 +111,8 @@ class Calendar(SQLModel, table=True):
     ``timezone`` is the IANA zone in which dates and floating times are read; ``timezone_source`` says where it comes
     from (:class:`calendar_app.services.connections.calendar_time_zones.ZoneSource`), empty while nobody has looked.
     ``provider_timezone`` is what the provider named last, empty for none. ``write_lost_at``: since when bookings
-    cannot be written here, for the reason in ``write_error``; ``None`` as far as they can.
+    cannot be written here, for the reason in ``write_error``; ``None`` as far as they can. ``meeting_kinds``: the
+    online meetings that it makes for events (:data:`calendar_app.domain.meeting_place.MADE_BY_CALENDARS`).
 
     ``unread`` names the first of ``unread_count`` things that could not be read, as ``{"what", "why"}``;
     ``listing_unread`` those of them that belong to no event. ``unread_told``: of which the owner was told, and when
@@ -164,6 +165,7 @@ class Calendar(SQLModel, table=True):
     unread_told: dict[str, Any] = json(dict)
     created_at: datetime = when()
     removed_at: datetime | None = when(nullable=True)
+    meeting_kinds: list[str] = json(list, stored="[]")
 
 
 _CHANNEL_SECRET = Column("secret", EncryptedText, nullable=False)

@@ -22,6 +22,9 @@ class CalendarWrite(SQLModel, table=True):
     Desired state, not a log: a worker brings ``applied_version`` up to ``desired_version``; ``present`` says whether
     the event should exist at all. ``fence`` rises with each claim; only the latest claim may record a result.
     ``state``: ``queued``, ``written``, ``verified``, ``failed`` (dead letter), ``removed``.
+
+    ``meeting``: the kind of online meeting that this calendar makes for the booking, empty for all calendars but one;
+    ``meeting_state`` is how far it is (:class:`calendar_app.domain.meeting.MeetingState`), empty without one.
     """
 
     __tablename__ = "calendar_write"
@@ -50,6 +53,8 @@ class CalendarWrite(SQLModel, table=True):
     written_at: datetime | None = when(nullable=True)
     verified_at: datetime | None = when(nullable=True)
     created_at: datetime = when()
+    meeting: str = Field(default="", max_length=24, sa_column_kwargs={"server_default": ""})
+    meeting_state: str = Field(default="", max_length=16, sa_column_kwargs={"server_default": ""})
 
 
 class Deviation(SQLModel, table=True):

@@ -33,7 +33,7 @@ def after_write(asked: Json, before: Json, rules: Rules, public_url: str) -> Jso
 
     A request with the id of the previous one is ignored. :raises GoogleError: 400.
     """
-    kept = {name: before[name] for name in ("conferenceData", "hangoutLink") if name in before}
+    kept: Json = {name: before[name] for name in ("conferenceData", "hangoutLink") if name in before}
     request = asked.get("createRequest")
     if not request:
         return kept

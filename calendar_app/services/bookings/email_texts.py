@@ -19,7 +19,9 @@ from zoneinfo import ZoneInfo
 
 from calendar_app.domain import calendar_links
 from calendar_app.domain.event import Attendee
-from calendar_app.services.event_types.meeting_places import PlaceView, place_in_words
+from calendar_app.domain.meeting_place import PlaceKind
+from calendar_app.services.event_types.meeting_places import TITLES, PlaceView, place_in_words
+from calendar_app.services.mail import follow_ups
 from calendar_app.services.mail.rendering import Block, Content, Lead, Links, Paragraph
 from calendar_app.services.mail.rendering import Facts as FactsBlock
 from calendar_app.translations import Language, formats, zones
@@ -35,6 +37,8 @@ class News(StrEnum):
     DECLINED = "declined"
     CANCELLED = "cancelled"
     REMINDER = "reminder"
+    LINK = follow_ups.LINK
+    NO_LINK = follow_ups.NO_LINK
 
 
 GONE = frozenset({News.DECLINED, News.CANCELLED})
@@ -47,7 +51,8 @@ class Facts:
 
     ``before``: the start before it was moved. ``deadline``: the customer's last moment to change it. ``by``: who
     brought the news about, ``customer``, ``staff`` or ``system``. ``again_url``: where it can be booked anew, or
-    nothing. ``answers``: questions and answers. ``place`` may have no link yet.
+    nothing. ``answers``: questions and answers. ``place`` may have no link yet: ``link_follows``
+    by another email, or ``no_link``, which hosts are told.
     """
 
     language: Language
@@ -72,6 +77,8 @@ class Facts:
     booker: Attendee | None = None
     phone: str = ""
     notes: str = ""
+    link_follows: bool = False
+    no_link: bool = False
 
     @property
     def host_names(self) -> str:
@@ -137,6 +144,8 @@ def _for_customers(news: News, facts: Facts) -> _Opening:
         case News.REMINDER:
             lead = _("This is a reminder of your booking with %(business)s.") % names
             return _Opening(_("Reminder"), lead)
+        case News.LINK | News.NO_LINK:
+            return _Opening(_("Link to join"), _("Here is the link for your booking with %(business)s.") % names)
 
 
 def for_host(news: News, facts: Facts, host: Attendee, zone: str, *, is_new: bool = False) -> Content:
@@ -154,6 +163,8 @@ def for_host(news: News, facts: Facts, host: Attendee, zone: str, *, is_new: boo
         *_opened(opening),
         _facts(facts, zone, rows + (entered(facts) if stands else []), for_host=True),
     ]
+    if facts.no_link and stands:
+        blocks.append(Paragraph(_what_to_do_without_link(facts)))
     if facts.answers and stands:
         blocks.append(
             Paragraph("\n".join(f"{question}\n  {_indented(answer)}" for question, answer in facts.answers))
@@ -189,8 +200,21 @@ def _for_hosts(news: News, facts: Facts, *, is_new: bool) -> _Opening:
         case News.CANCELLED:
             lead = _("The booking of %(customer)s was cancelled by your team.") % names
             return _Opening(_("Cancelled"), lead)
+        case News.LINK:
+            lead = _("Here is the link for the booking of %(customer)s.") % names
+            return _Opening(_("Link to join"), lead)
+        case News.NO_LINK:
+            lead = _("The booking of %(customer)s stands, but it has no link to join.") % names
+            return _Opening(_("No link to join"), lead)
         case _:
             return _Opening(_("Confirmed"), _("The booking of %(customer)s is confirmed.") % names)
+
+
+def _what_to_do_without_link(facts: Facts) -> str:
+    return facts.language.gettext(
+        "The calendar has made no link for the online meeting: the booking says why, and “Retry” there asks for one once "
+        "more. Or send the customer a link yourself."
+    )
 
 
 def for_guest(news: News, facts: Facts) -> Content:
@@ -220,6 +244,9 @@ def _for_guests(news: News, facts: Facts) -> _Opening:
         case News.DECLINED | News.CANCELLED:
             lead = _("The appointment with %(business)s does not take place.") % names
             return _Opening(_("Cancelled"), lead)
+        case News.LINK:
+            lead = _("Here is the link for the appointment with %(business)s that you are invited to.") % names
+            return _Opening(_("Link to join"), lead)
         case _:
             lead = _("You are invited to an appointment with %(business)s.") % names
             return _Opening(_("Invitation"), lead)
@@ -299,8 +326,10 @@ def _facts(facts: Facts, zone: str, more: list[tuple[str, str]], *, for_host: bo
     rows = [(_("What"), facts.title), (_("When"), _span(facts, zone))]
     if facts.before:
         rows.append((_("Before"), _moment(facts.before, facts.language, zone)))
-    if where := place_in_words(facts.place, for_host=for_host, _=_):
-        rows.append((_("Where"), where))
+    where = place_in_words(facts.place, for_host=for_host, _=_)
+    if facts.link_follows:
+        where = f"{TITLES[PlaceKind(facts.place.kind)]}\n{_('The link follows by e-mail.')}"
+    rows += [(_("Where"), where)] if where else []
     return FactsBlock((*rows, *more))
 
 

@@ -10,6 +10,9 @@ The invitation that comes with the e-mail is the one entry in a customer's calen
 that we write (docs/decisions/0015). Whoever has a calendar into which the product writes the booking, a host or a
 member who booked, gets no invitation, because two ways into one calendar make two events. Whoever was sent an
 invitation is sent its updates and its cancellation, whatever changed meanwhile.
+
+Where a calendar makes the online meeting, what tells of a booking that stands waits for the link, for :data:`LINK_WAIT`
+at most; a link that comes later is told by an e-mail of its own (:mod:`calendar_app.services.mail.follow_ups`).
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from calendar_app.db.tables import (
 from calendar_app.domain.booking import Status, change_deadline
 from calendar_app.domain.event import Attendee, EventStatus, Response
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
-from calendar_app.domain.meeting_place import PlaceKind
+from calendar_app.domain.meeting_place import MADE_BY_CALENDARS, PlaceKind
 from calendar_app.domain.phone import readable_phone
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.services.bookings import email_texts
@@ -53,6 +56,9 @@ from calendar_app.services.mail.look import look_of
 from calendar_app.services.mail.outbox import Due, Written
 from calendar_app.settings import current_settings
 from calendar_app.translations import Language
+
+LINK_WAIT = timedelta(seconds=60)
+"""How long the first e-mails wait for the link of an online meeting."""
 
 
 class Occasion(StrEnum):
@@ -129,6 +135,8 @@ def booking_changed(
         )
     if occasion is not Occasion.BOOKED:
         mail_outbox.drop_reminders(session, booking.id)
+    if _waits_for_link(booking):
+        at = max(at or now, now + LINK_WAIT)
     due = [replace(one, at=at) for one in due]
     mail_outbox.queue_due(session, [*due, *_reminders(session, booking, by, now)])
 
@@ -151,6 +159,12 @@ def _told(booking: Booking, news: News, by: str, now: datetime) -> dict[str, Any
         "now": instant(now),
         "by": by,
     }
+
+
+def _waits_for_link(booking: Booking) -> bool:
+    """Whether a calendar is about to make the booking's online meeting."""
+    stands = booking.status == Status.CONFIRMED and booking.place_kind in MADE_BY_CALENDARS
+    return stands and not booking.location and not booking.meeting_error
 
 
 def _to_others(booking: Booking, news: News, facts: dict[str, Any]) -> Iterable[Due]:
@@ -360,6 +374,8 @@ def _facts(session: Session, booking: Booking, hosts: Sequence[Person], told: di
         deadline=change_deadline(start, event_type.cancel_notice),
         manage_url=signed_links.url(booking.id),
         staff_url=f"{site}/bookings?booking={booking.id}",
+        no_link=bool(booking.meeting_error),
+        link_follows=booking.place_kind in MADE_BY_CALENDARS and _stands(told) and not booking.location,
         again_url=f"{site}/book/{workspace.slug}/{event_type.slug}" if is_offered else "",
         by=told["by"],
         reason=told.get("reason", ""),
@@ -377,8 +393,11 @@ def _language(session: Session, booking: Booking, workspace: Workspace, told: di
 
 def _place(booking: Booking, told: dict[str, Any]) -> PlaceView:
     """Where it takes place, told while the booking stands."""
-    stands = told["status"] == Status.CONFIRMED and News(told["news"]) not in email_texts.GONE
-    return place_of(booking, told=stands)
+    return place_of(booking, told=_stands(told))
+
+
+def _stands(told: dict[str, Any]) -> bool:
+    return told["status"] == Status.CONFIRMED and News(told["news"]) not in email_texts.GONE
 
 
 def _for_guests(facts: Facts) -> Facts:

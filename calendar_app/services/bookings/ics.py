@@ -80,6 +80,8 @@ def _for_customer(view: BookingView, _: Translate) -> Iterator[str]:
     yield _("Booked with %(business)s.") % {"business": view.workspace_name}
     if view.place.link:
         yield _("Join: %(link)s") % {"link": view.place.link}
+    elif view.link_follows:
+        yield _("The link follows by e-mail.")
     yield _("To move or cancel it: %(link)s") % {"link": view.manage_url}
 
 

@@ -46,8 +46,8 @@ from calendar_app.services.bookings import emails as booking_emails
 from calendar_app.services.bookings import holds, reservations, webhook_events
 from calendar_app.services.bookings.queries import BookingView, view_of_new
 from calendar_app.services.bookings.reservations import Locked
-from calendar_app.services.calendar_writes import outbox as write_outbox
-from calendar_app.services.calendar_writes.outbox import Planned
+from calendar_app.services.calendar_writes import planning as write_planning
+from calendar_app.services.calendar_writes.planning import Planned
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.event_types import links as private_links
@@ -296,7 +296,7 @@ def _book(session: Session, one: Try, locked: Locked, actor: Actor | None, now: 
     if wish.link:
         private_links.use(session, wish.link, row.id, booking.id, now)
     hosts = [locked.hosts[link.person_id] for link in links]
-    planned = write_outbox.plan_new(session, booking, chosen)
+    planned = write_planning.plan_new(session, booking, chosen)
     _record(session, booking, actor, now, hosts)
     return Placed(booking, row, one.workspace, hosts, planned)
 

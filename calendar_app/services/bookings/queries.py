@@ -31,10 +31,11 @@ from calendar_app.db.tables import (
 )
 from calendar_app.domain.booking import STANDING, Status, change_deadline
 from calendar_app.domain.calendar_write import WriteState
+from calendar_app.domain.meeting_place import MADE_BY_CALENDARS
 from calendar_app.domain.timespan import instant, utc
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.services.availability.slots import check_moment
-from calendar_app.services.calendar_writes.outbox import Planned
+from calendar_app.services.calendar_writes.planning import Planned
 from calendar_app.services.calendar_writes.receipts import ReceiptView, receipt
 from calendar_app.services.common import signed_links
 from calendar_app.services.common.permissions import Actor, Role
@@ -65,8 +66,9 @@ class BookingView:
     its time or status last changed.
 
     Where it takes place is told to customers while the booking stands, to the business always: ``place`` with its kind,
-    ``location`` the bare address, link or number. ``name`` and ``email`` are of whoever comes, ``booked_by_name`` and
-    ``booked_by_email`` of somebody who booked for them.
+    ``location`` the bare address, link or number. ``link_follows``: a calendar is to make the online meeting, and its
+    link is not there yet; ``meeting_error``: why there is none, for the business. ``name`` and ``email`` are of whoever
+    comes, ``booked_by_name`` and ``booked_by_email`` of somebody who booked for them.
     """
 
     id: str
@@ -89,6 +91,8 @@ class BookingView:
     answers_in_words: tuple[tuple[str, str], ...]
     location: str
     place: PlaceView
+    link_follows: bool
+    meeting_error: str
     phone: str
     guests: tuple[str, ...]
     booked_by_name: str
@@ -256,7 +260,8 @@ def _hosted_by(person_id: str) -> ColumnElement[bool]:
 
 def _given_up(now: datetime) -> ColumnElement[bool]:
     parked = select(CalendarWrite.booking_id).where(CalendarWrite.state == WriteState.FAILED)
-    return and_(col(Booking.end_at) > now, col(Booking.id).in_(parked))
+    without_link = and_(col(Booking.meeting_error) != "", col(Booking.status) == Status.CONFIRMED)
+    return and_(col(Booking.end_at) > now, or_(col(Booking.id).in_(parked), without_link))
 
 
 def _like(word: str) -> str:
@@ -388,6 +393,8 @@ def _view(
         answers_in_words=tuple(event_type_answers.answers_in_words(row, event_type)),
         location=row.location if place.where else "",
         place=place,
+        link_follows=place.kind in MADE_BY_CALENDARS and row.status == Status.CONFIRMED and not row.location,
+        meeting_error=row.meeting_error if full else "",
         phone=row.phone,
         guests=tuple(row.guests),
         booked_by_name=row.booked_by_name,

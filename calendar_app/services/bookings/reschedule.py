@@ -49,7 +49,7 @@ from calendar_app.services.bookings.transitions import (
     who_of,
 )
 from calendar_app.services.calendar_mirror import mirror
-from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.common import audit_log, change_events, rate_limits, signed_links
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.event_types.validation import rules_of
@@ -320,7 +320,7 @@ class _Move:
             session.flush()
             mirror.booking_changed(session, row.id)
             later = self.now + self.terms.wait if self.terms.wait else None
-            write_outbox.plan(session, row, at=later)
+            write_planning.plan(session, row, at=later, before=before, now=self.now)
             audit_log.record(
                 session,
                 row.workspace_id,

@@ -25,7 +25,7 @@ from calendar_app.services.bookings import emails as booking_emails
 from calendar_app.services.bookings import reservations, webhook_events
 from calendar_app.services.bookings.queries import BookingView, owned, view
 from calendar_app.services.calendar_mirror import mirror
-from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.common import audit_log, change_events, signed_links
 from calendar_app.services.common.permissions import Actor, Role
 
@@ -162,11 +162,13 @@ def complete_past(now: datetime | None = None) -> int:
 
 
 def retry_sync(actor: Actor, booking_id: str) -> BookingView:
-    """Take the booking's failed calendar writes up again. :raises NotFound: not the actor's to see."""
+    """Take the booking's failed calendar writes up again, and where it has no link to its online meeting, look for a
+    calendar that makes one. :raises NotFound: not the actor's to see."""
     actor.require(Role.STAFF)
     with transaction() as session:
-        row = owned(session, actor, booking_id)
-        again = write_outbox.retry(session, row.id)
+        row = locked(session, owned(session, actor, booking_id).id)
+        lacks_link = bool(row.meeting_error) and row.status in STANDING
+        again = write_planning.plan(session, row) if lacks_link else write_planning.retry(session, row.id)
         audit_log.record(
             session, row.workspace_id, actor, "booking.sync_retried", "booking", row.id, writes=len(again)
         )
@@ -239,7 +241,7 @@ def _enter(session: Session, row: Booking, target: Status, who: Who, now: dateti
         release(session, row)
     mirror.booking_changed(session, row.id)
     if "version" in changes:
-        write_outbox.plan(session, row)
+        write_planning.plan(session, row, now=now)
     detail = {"by": who.by, "from": before, "reason": reason}
     audit_log.record(
         session, row.workspace_id, who.actor_or_party, f"booking.{target.value}", "booking", row.id, **detail

@@ -29,7 +29,7 @@ from calendar_app.errors import CalendarNotFound, NotFound, PermissionDenied, Pr
 from calendar_app.providers import registry
 from calendar_app.providers.base import AccessRole, Capability, RemoteCalendar
 from calendar_app.services.calendar_sync import requests as sync_requests
-from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.calendar_writes import write_access
 from calendar_app.services.common import change_events
 from calendar_app.services.connections import budget, calendars
@@ -95,8 +95,8 @@ def record_listing(
             missing.append(row.id)
         elif row.write_lost_at is not None:
             if row.write_error_code == CalendarNotFound.code:
-                write_outbox.remove_again(session, row.id, now)
-            if not write_outbox.take_up_refused(session, row.id):
+                write_planning.remove_again(session, row.id, now)
+            if not write_planning.take_up_refused(session, row.id):
                 write_access.record_return(session, row)  # else the write that succeeds says so
     _postpone(session, connection_id, now, again=bool(missing or unread))
     return missing, unread + _add_new(session, connection_id, {row.remote_id for row in rows}, listing, now)

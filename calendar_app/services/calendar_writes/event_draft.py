@@ -18,6 +18,7 @@ from calendar_app.db.tables import (
 from calendar_app.domain.colors import booking_color
 from calendar_app.domain.event import BOOKING_MARK, ORIGIN_MARK, EventDraft, write_key
 from calendar_app.domain.event_texts import TEXTS_MARK, texts_mark
+from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.domain.phone import readable_phone
 from calendar_app.services.common import installation
 from calendar_app.services.event_types.answers import answers_in_words
@@ -29,7 +30,8 @@ def draft(session: Session, row: CalendarWrite) -> EventDraft:
     """What must stand in the calendar of ``row``: the booking as its host needs to see it, shown in the host's zone.
 
     The customer is named in the description and is no attendee: providers would put a second entry beside that of our
-    e-mail into the customer's calendar (docs/decisions/0015).
+    e-mail into the customer's calendar (docs/decisions/0015). The calendar that makes the online meeting shows it by
+    itself, the others have its link as their place.
     """
     booking = session.get_one(Booking, row.booking_id)
     event_type = session.get_one(EventType, booking.event_type_id)
@@ -54,10 +56,11 @@ def draft(session: Session, row: CalendarWrite) -> EventDraft:
         end=booking.end_at,
         zone=owner.timezone,
         description=_description(booking, event_type, others),
-        location=place_in_words(place_of(booking, told=True), for_host=True),
+        location="" if row.meeting else place_in_words(place_of(booking, told=True), for_host=True),
         color=booking_color(chosen=booking.color or event_type.color).value,
         sequence=booking.sequence,
         private={BOOKING_MARK: booking.id, ORIGIN_MARK: installation.mark(session, booking)},
+        meeting=PlaceKind(row.meeting) if row.meeting else None,
     )
     return replace(wanted, private={**wanted.private, TEXTS_MARK: texts_mark(wanted)})
 

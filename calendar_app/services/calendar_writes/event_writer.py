@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventDraft
 from calendar_app.domain.event_texts import TEXTS, edited
+from calendar_app.domain.meeting import Meeting
 from calendar_app.domain.recurrence import wallclock
 from calendar_app.errors import EventNotFound, NotFound, PreconditionFailed, ProviderError
 from calendar_app.providers.base import CalendarProvider, WrittenEvent
@@ -80,16 +81,19 @@ def merged(draft: EventDraft, current: CalendarEvent, etag: str) -> EventDraft:
     return replace(draft, **kept, private={**current.private, **draft.private})
 
 
-def read_back(connection_id: str, calendar: str, remote_id: str, draft: EventDraft) -> Seen:
-    """What the provider shows of the event now; trouble in reading is no news about what was written."""
+def read_back(
+    connection_id: str, calendar: str, remote_id: str, draft: EventDraft
+) -> tuple[Seen, Meeting | None]:
+    """What the provider shows of the event now, and of its online meeting; trouble in reading is no news about what was
+    written."""
     try:
         event = connection_tokens.call(connection_id, lambda api: api.get_event(calendar, remote_id))
     except EventNotFound:
-        return Seen.MISSING
+        return Seen.MISSING, None
     except (ProviderError, NotFound):
-        return Seen.UNREAD
+        return Seen.UNREAD, None
     times = wallclock.event_instant(event.start, draft.zone), wallclock.event_instant(event.end, draft.zone)
     same = (
         times == (draft.start, draft.end) and event.private.get(BOOKING_MARK) == draft.private[BOOKING_MARK]
     )
-    return Seen.SAME if same else Seen.OTHER
+    return Seen.SAME if same else Seen.OTHER, event.meeting

@@ -1,11 +1,10 @@
-"""Bookings in people's calendars, kept as desired state: what should stand where, and how far a calendar has come.
+"""Bookings in people's calendars, kept as desired state: how a calendar is brought to what it should hold.
 
-:func:`plan` runs in the transaction that makes or changes a booking and says what each calendar should hold.
-:func:`apply` brings one calendar up to that, as often as it is called and by whomever: the event's key is computed,
-so repeats meet the same event; a claim with a fence and a lease keeps two workers from recording over each other;
-and a worker that comes back after its claim was taken over records nothing, but has the calendar written once more,
-because its late call may have undone a newer state. :func:`sweep` finds what is behind, so a lost queue costs time
-and no event.
+:mod:`.planning` says what that is. :func:`apply` brings one calendar up to that, as often as it is called and by
+whomever: the event's key is computed, so repeats meet the same event; a claim with a fence and a lease keeps two
+workers from recording over each other; and a worker that comes back after its claim was taken over records nothing, but
+has the calendar written once more, because its late call may have undone a newer state. :func:`sweep` finds what is
+behind, so a lost queue costs time and no event.
 
 =====================  ==============================================================================================
 error                  what follows
@@ -25,32 +24,23 @@ any other              parked with the reason; staff see it and may retry
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-from sqlalchemy import and_, or_
-from sqlmodel import Session, SQLModel, col, select
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlalchemy import ColumnElement, and_, or_
+from sqlmodel import Session, col, select
 
 from calendar_app import queues
 from calendar_app.clock import jitter
 from calendar_app.db.due import due, free, is_due, is_free
 from calendar_app.db.locks import locked
 from calendar_app.db.session import after_commit, clock, reading, transaction
-from calendar_app.db.tables import (
-    Booking,
-    BookingHost,
-    Calendar,
-    CalendarWrite,
-    Connection,
-)
-from calendar_app.domain.booking import STANDING
+from calendar_app.db.tables import Booking, Calendar, CalendarWrite, Connection
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.event import EventDraft, write_key
 from calendar_app.domain.external_change import ChangeResolution
+from calendar_app.domain.meeting import FAILED, Meeting, MeetingState
 from calendar_app.errors import (
     EventNotFound,
     GrantRevoked,
@@ -59,12 +49,13 @@ from calendar_app.errors import (
     ProviderError,
     UsageLimited,
 )
-from calendar_app.providers import registry
-from calendar_app.providers.base import Capability, WrittenEvent
+from calendar_app.providers.base import WrittenEvent
 from calendar_app.services.calendar_mirror import mirror, mismatches
 from calendar_app.services.calendar_mirror.own_events import Sighting
-from calendar_app.services.calendar_writes import event_draft, receipts, write_access
+from calendar_app.services.calendar_writes import event_draft, meetings, receipts, write_access
 from calendar_app.services.calendar_writes.event_writer import Seen, put, read_back, remove
+from calendar_app.services.calendar_writes.planning import take_up_refused
+from calendar_app.services.calendar_writes.rows import enqueue
 from calendar_app.services.common import change_events
 from calendar_app.services.connections import tokens as connection_tokens
 
@@ -100,163 +91,12 @@ class _Claim:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What came of a claim: an event as written, what was read back of it, or an error."""
+    """What came of a claim: an event as written, what was read back of it and of its online meeting, or an error."""
 
     written: WrittenEvent | None = None
     seen: Seen = Seen.UNREAD
+    meeting: Meeting | None = None
     error: ProviderError | None = None
-
-
-def plan(session: Session, booking: Booking, *, at: datetime | None = None) -> list[str]:
-    """Say what every calendar must hold of ``booking`` as it is now; ids of the rows that have to be carried out.
-
-    Calendars: those of the booking's hosts, in its workspace, that receive bookings, unless the workspace or the
-    person has switched that off. One that cannot be written now is planned all the same, and one that is not there at
-    its provider where the host has no other: they may be back when the write is due, and it shows if not. A calendar
-    that holds the event already is kept in step as long as its owner is a host. Call it in the transaction that changes
-    the booking, after ``version`` was raised. ``at``: not before this (aware), ``None`` means now.
-    """
-    hosts = session.exec(select(BookingHost.person_id).where(BookingHost.booking_id == booking.id)).all()
-    rows = {row.calendar_id: row for row in session.exec(_rows_of(booking.id).with_for_update())}
-    stands = booking.status in STANDING
-    wanted = {target.calendar_id for target in _targets(session, booking, hosts)} if stands else set()
-    if stands and rows:
-        owners = select(Calendar.id).join(Connection, col(Connection.id) == col(Calendar.connection_id))
-        held = [calendar_id for calendar_id, row in rows.items() if row.present]
-        mine = owners.where(col(Calendar.id).in_(held), col(Connection.person_id).in_(hosts))
-        wanted |= set(session.exec(mine))
-    changed: list[str] = []
-    for calendar_id in sorted(wanted | set(rows)):
-        row = rows.get(calendar_id)
-        if row is None:
-            row = CalendarWrite(
-                booking_id=booking.id, calendar_id=calendar_id, remote_id=write_key(booking.id, calendar_id)
-            )
-        elif not row.present and calendar_id not in wanted:
-            continue
-        row.present = calendar_id in wanted
-        row.desired_version = max(booking.version, row.desired_version + 1 if calendar_id in rows else 1)
-        _requeue(row)
-        row.next_attempt_at, row.tried_at = at, None
-        session.add(row)
-        changed.append(row.id)
-    session.flush()
-    after_commit(session, lambda: _enqueue(*changed, at=at))
-    return changed
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A calendar that a new booking is to be written to."""
-
-    row: CalendarWrite
-    target: Target
-
-
-def plan_new(session: Session, booking: Booking, hosts: Collection[str]) -> list[Planned]:
-    """As :func:`plan`, for a booking that is only just being made: there is nothing to look up but its calendars."""
-    if booking.status not in STANDING:
-        return []
-    planned = [
-        Planned(
-            CalendarWrite(
-                booking_id=booking.id,
-                calendar_id=target.calendar_id,
-                remote_id=write_key(booking.id, target.calendar_id),
-                desired_version=booking.version,
-            ),
-            target,
-        )
-        for target in _targets(session, booking, hosts)
-    ]
-    ids = [one.row.id for one in planned]
-    session.add_all(one.row for one in planned)
-    after_commit(session, lambda: _enqueue(*ids))
-    return planned
-
-
-def retry(session: Session, booking_id: str) -> list[str]:
-    """Take up the booking's parked writes again, from the first try; ids of those rows."""
-    return _take_up(session, _rows_of(booking_id))
-
-
-def retry_writes(session: Session, workspace_id: str, write_ids: Collection[str]) -> list[str]:
-    """Take up single parked writes of a workspace again, others of the same booking left alone; ids of those rows."""
-    return _take_up(session, _rows_in(workspace_id).where(col(CalendarWrite.id).in_(write_ids)))
-
-
-def retry_workspace(session: Session, workspace_id: str) -> list[str]:
-    """Take up every parked write of a workspace again; ids of those rows."""
-    return _take_up(session, _rows_in(workspace_id))
-
-
-def take_up_refused(session: Session, calendar_id: str) -> list[str]:
-    """Try the calendar's writes again that were parked because it could not be written; ids of those rows.
-
-    Their tries go on to count, so that a provider which says that we may and then refuses is not asked for ever.
-    """
-    query = select(CalendarWrite).where(
-        CalendarWrite.calendar_id == calendar_id,
-        CalendarWrite.state == WriteState.FAILED,
-        col(CalendarWrite.last_error_code).in_(write_access.LOST),
-    )
-    rows = session.exec(query.order_by(col(CalendarWrite.id)).with_for_update()).all()
-    for row in rows:
-        row.state, row.next_attempt_at = WriteState.QUEUED, None
-        session.add(row)
-    ids = [row.id for row in rows]
-    after_commit(session, lambda: _enqueue(*ids))
-    return ids
-
-
-def remove_again(session: Session, calendar_id: str, now: datetime) -> None:
-    """The calendar was not to be found for a while: events to come that were removed meanwhile may still stand."""
-    query = (
-        select(CalendarWrite)
-        .join(Booking, col(Booking.id) == col(CalendarWrite.booking_id))
-        .where(
-            CalendarWrite.calendar_id == calendar_id,
-            CalendarWrite.state == WriteState.REMOVED,
-            Booking.end_at > now,
-        )
-    )
-    rows = session.exec(query.order_by(col(CalendarWrite.id)).with_for_update()).all()
-    for row in rows:
-        row.desired_version += 1
-        _requeue(row)
-        session.add(row)
-    ids = [row.id for row in rows]
-    after_commit(session, lambda: _enqueue(*ids))
-
-
-def rewrite(session: Session, booking_id: str, calendar_id: str) -> bool:
-    """Have the booking's event in one calendar written again as it should be; false if none has to stand there."""
-    row = session.exec(
-        _rows_of(booking_id).where(CalendarWrite.calendar_id == calendar_id).with_for_update()
-    ).first()
-    if row is None or not row.present:
-        return False
-    row.desired_version += 1
-    _requeue(row)
-    session.add(row)
-    write_id = row.id
-    after_commit(session, lambda: _enqueue(write_id))
-    return True
-
-
-def adopt(session: Session, booking_id: str, calendar_id: str, etag: str, now: datetime) -> None:
-    """The calendar already holds what the booking has come to be, at version ``etag``: nothing is to be written.
-
-    Call it in the transaction that planned the write. One that is under way is left to end.
-    """
-    row = session.exec(
-        _rows_of(booking_id).where(CalendarWrite.calendar_id == calendar_id).with_for_update()
-    ).first()
-    if row is None or not row.present or (row.lease_until is not None and row.lease_until > now):
-        return
-    row.applied_version, row.etag = row.desired_version, etag
-    row.state, row.attempts, row.next_attempt_at, row.verified_at = WriteState.VERIFIED, 0, None, now
-    session.add(row)
 
 
 def apply(write_id: str, *, now: datetime | None = None) -> str:
@@ -272,7 +112,7 @@ def apply(write_id: str, *, now: datetime | None = None) -> str:
         if claim.draft is not None and outcome.error is None and not claim.verify_only:
             if not _record(claim, outcome, now or clock(), keep=True):
                 continue
-            outcome = replace(outcome, seen=_read_back(claim, outcome.written))
+            outcome = _read_back(claim, outcome.written)
         _record(claim, outcome, now or clock())
         if outcome.error is not None:
             return _state(write_id)
@@ -299,7 +139,7 @@ def sweep(now: datetime | None = None) -> int:
         select(write.id, write.desired_version)
         .join(Calendar, col(Calendar.id) == col(write.calendar_id))
         .join(Connection, col(Connection.id) == col(Calendar.connection_id))
-        .where(or_(behind, unverified, reconnected))
+        .where(or_(behind, unverified, reconnected, _without_link()))
         .where(due(col(write.next_attempt_at), col(write.tried_at), now))
         .where(free(col(write.lease_until), LEASE, now))
         .order_by(col(write.created_at))
@@ -312,82 +152,21 @@ def sweep(now: datetime | None = None) -> int:
     return len(found)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A calendar that receives a person's bookings."""
-
-    calendar_id: str
-    calendar: str
-    removed_at: datetime | None
-    provider: str
-    account: str
-    person_id: str
-
-
-# Core tables, and a statement that is put together once: a customer waits for it.
-_C, _K, _P, _S = (
-    SQLModel.metadata.tables[name].c for name in ("calendar", "connection", "person", "workspace")
-)
-_TARGETS = (
-    sa.select(_C.id, _C.name, _C.removed_at, _K.provider, _K.account_email, _K.person_id)
-    .join(_K.id.table, _K.id == _C.connection_id)
-    .join(_P.id.table, _P.id == _K.person_id)
-    .join(_S.id.table, _S.id == _C.workspace_id)
-    .where(_C.workspace_id == sa.bindparam("workspace"), _C.receives_bookings)
-    .where(
-        _K.person_id.in_(sa.bindparam("people", expanding=True)), _K.status != ConnectionStatus.DISCONNECTED
-    )
-    .where(_S.auto_sync_bookings, _P.calendar_sync_enabled)
-    .order_by(_C.id)
-)
-
-
-def _targets(session: Session, booking: Booking, hosts: Collection[str]) -> list[Target]:
-    asked = {"workspace": booking.workspace_id, "people": list(hosts)}
-    writable = {kind.key for kind in registry.kinds() if Capability.WRITE in kind.capabilities}
-    found = [Target(*row) for row in session.execute(_TARGETS, asked)]
-    found = [target for target in found if target.provider in writable]
-    served = {target.person_id for target in found if target.removed_at is None}
-    return [one for one in found if one.removed_at is None or one.person_id not in served]
-
-
-def _rows_of(booking_id: str) -> SelectOfScalar[CalendarWrite]:
-    return select(CalendarWrite).where(CalendarWrite.booking_id == booking_id).order_by(col(CalendarWrite.id))
-
-
-def _rows_in(workspace_id: str) -> SelectOfScalar[CalendarWrite]:
-    bookings = select(Booking.id).where(Booking.workspace_id == workspace_id)
-    return (
-        select(CalendarWrite)
-        .where(col(CalendarWrite.booking_id).in_(bookings))
-        .order_by(col(CalendarWrite.booking_id), col(CalendarWrite.id))
+def _without_link() -> ColumnElement[bool]:
+    """The condition on rows whose event is written and whose online meeting is still being made."""
+    return and_(
+        col(CalendarWrite.meeting_state) == MeetingState.PENDING,
+        col(CalendarWrite.present).is_(True),
+        col(CalendarWrite.state).in_((WriteState.WRITTEN, WriteState.VERIFIED)),
     )
 
 
-def _take_up(session: Session, rows: SelectOfScalar[CalendarWrite]) -> list[str]:
-    """Queue those of the rows that are parked; ids of them."""
-    parked = session.exec(rows.where(CalendarWrite.state == WriteState.FAILED).with_for_update()).all()
-    for row in parked:
-        _requeue(row)
-        session.add(row)
-    ids = [row.id for row in parked]
-    after_commit(session, lambda: _enqueue(*ids))
-    return ids
-
-
-def _requeue(row: CalendarWrite) -> None:
-    row.state, row.attempts, row.next_attempt_at = WriteState.QUEUED, 0, None
-    row.last_error_code, row.last_error, row.verified_at = "", "", None
-    row.applied_version = min(row.applied_version, row.desired_version - 1)
-
-
-def _enqueue(*write_ids: str, at: datetime | None = None) -> None:
-    for write_id in write_ids:
-        queues.enqueue(queues.WRITES, "apply_write", write_id, at=at)
-
-
-def _locked(session: Session, write_id: str) -> CalendarWrite | None:
-    return locked(session, CalendarWrite, write_id)
+def _locked(session: Session, write_id: str) -> tuple[CalendarWrite | None, list[Booking]]:
+    """The row, locked; before it, where its calendar makes an online meeting, the bookings that have this meeting."""
+    query = select(CalendarWrite.booking_id).where(CalendarWrite.id == write_id, CalendarWrite.meeting != "")
+    booking_id = session.exec(query).first()
+    group = meetings.bookings_of(session, booking_id) if booking_id else []
+    return locked(session, CalendarWrite, write_id), group
 
 
 def _state(write_id: str) -> str:
@@ -398,11 +177,12 @@ def _state(write_id: str) -> str:
 def _claim(write_id: str, now: datetime) -> _Claim | str:
     """The claim, or the state of a row that needs nothing now or is somebody else's at the moment."""
     with transaction() as session:
-        row = _locked(session, write_id)
+        row, group = _locked(session, write_id)
         if row is None:
             return ""
         behind = row.applied_version < row.desired_version
-        if not behind and not (row.state == WriteState.WRITTEN and row.last_error_code != DIFFERS):
+        unread = row.state == WriteState.WRITTEN and row.last_error_code != DIFFERS
+        if not behind and not unread and row.meeting_state != MeetingState.PENDING:
             return row.state
         if not is_free(row.lease_until, LEASE, now) or not is_due(row.next_attempt_at, row.tried_at, now):
             return row.state
@@ -414,8 +194,9 @@ def _claim(write_id: str, now: datetime) -> _Claim | str:
         if row.attempts >= _most_attempts(
             row.last_error_code
         ):  # workers died on it: nobody was left to record an error
-            before = row.state
-            _park(row, "given_up", "Writing this event was tried many times and never came to an end.")
+            before, reason = row.state, "Writing this event was tried many times and never came to an end."
+            _park(row, "given_up", reason)
+            meetings.give_up(session, row, group, reason, now)
             session.add(row)
             receipts.tell(session, row, calendar, before)
             change_events.announce(session, calendar.workspace_id, "bookings")
@@ -453,7 +234,7 @@ def _carry_out(claim: _Claim) -> _Outcome:
             )
             return _Outcome()
         if claim.verify_only:
-            return _Outcome(seen=_read_back(claim, None))
+            return _read_back(claim, None)
         draft = claim.draft
         return _Outcome(
             connection_tokens.call(
@@ -468,10 +249,13 @@ def _carry_out(claim: _Claim) -> _Outcome:
         return _Outcome(error=GrantRevoked(error.detail))
 
 
-def _read_back(claim: _Claim, written: WrittenEvent | None) -> Seen:
+def _read_back(claim: _Claim, written: WrittenEvent | None) -> _Outcome:
     assert claim.draft is not None
     remote_id = written.remote_id if written else claim.remote_id
-    return read_back(claim.connection_id, claim.calendar, remote_id, claim.draft)
+    seen, meeting = read_back(claim.connection_id, claim.calendar, remote_id, claim.draft)
+    if seen is Seen.UNREAD and written is not None:
+        meeting = written.meeting
+    return _Outcome(written, seen, meeting)
 
 
 def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = False) -> bool:
@@ -480,7 +264,7 @@ def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = Fal
     A claim that was taken over records nothing, and has the row carried out once more.
     """
     with transaction() as session:
-        row = _locked(session, claim.write_id)
+        row, group = _locked(session, claim.write_id)
         if row is None:
             return False
         if row.fence != claim.fence:
@@ -489,7 +273,7 @@ def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = Fal
             if row.state != WriteState.FAILED:
                 row.state = WriteState.QUEUED
             session.add(row)
-            after_commit(session, lambda: _enqueue(claim.write_id))
+            enqueue(session, [claim.write_id])
             return False
         calendar, _ = _place(session, row)
         before = row.state
@@ -497,11 +281,15 @@ def _record(claim: _Claim, outcome: _Outcome, now: datetime, *, keep: bool = Fal
             row.lease_until = None
         if outcome.error is not None:
             _failed(row, outcome.error, now)
+            if row.state == WriteState.FAILED:
+                meetings.give_up(session, row, group, outcome.error.detail, now)
             if outcome.error.code in write_access.LOST:
                 write_access.record_loss(session, calendar, outcome.error, now)
         else:
             _succeeded(row, claim, outcome, now)
             _agree(session, row, calendar, claim.etag, now)
+            if not keep:
+                _record_meeting(session, row, group, outcome, now)
             if outcome.written is not None and calendar.write_lost_at is not None:
                 write_access.record_return(session, calendar)
                 take_up_refused(session, calendar.id)
@@ -534,6 +322,25 @@ def _succeeded(row: CalendarWrite, claim: _Claim, outcome: _Outcome, now: dateti
         row.last_error = "The event was changed in the calendar since it was written."
     else:
         row.state, row.tried_at, row.next_attempt_at = WriteState.WRITTEN, now, now + _VERIFY_AGAIN
+
+
+def _record_meeting(
+    session: Session, row: CalendarWrite, group: list[Booking], outcome: _Outcome, now: datetime
+) -> None:
+    """Keep what was read of the online meeting, and look again soon where it is still being made."""
+    if row.applied_version < row.desired_version or row.state not in (
+        WriteState.WRITTEN,
+        WriteState.VERIFIED,
+    ):
+        return
+    was_read = outcome.seen in (Seen.SAME, Seen.OTHER)
+    meetings.record(session, row, group, outcome.meeting or (FAILED if was_read else None), now)
+    if row.meeting_state == MeetingState.PENDING:
+        write_id, at = row.id, row.next_attempt_at
+        job_id = f"meeting-{write_id}"
+        after_commit(
+            session, lambda: queues.enqueue(queues.WRITES, "apply_write", write_id, job_id=job_id, at=at)
+        )
 
 
 def _agree(session: Session, row: CalendarWrite, calendar: Calendar, before: str, now: datetime) -> None:

@@ -39,6 +39,7 @@ from calendar_app.providers.base import SignIn
 from calendar_app.services.bookings import transitions
 from calendar_app.services.calendar_sync import calendar_use, push_channels
 from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections.calendars import is_used
@@ -272,7 +273,7 @@ def _prepare_move(work: _Work) -> None:
 def _move(session: Session, row: Disconnection, work: _Work, booking_id: str) -> None:
     """The other calendar gets the event, this one loses it: one transaction."""
     booking = locked_one(session, Booking, booking_id)
-    write_outbox.plan(session, booking)
+    write_planning.plan(session, booking, leaving=work.connection_id)
     writes = (
         select(CalendarWrite)
         .join(Calendar, col(Calendar.id) == col(CalendarWrite.calendar_id))

@@ -201,6 +201,7 @@ def follow(session: Session, row: Calendar, remote: RemoteCalendar, now: datetim
     if told != (row.name, row.color, row.access_role, row.is_primary):
         workspace_id = row.workspace_id
         change_events.announce(session, workspace_id, "connections")
+    row.meeting_kinds = [kind.value for kind in remote.meeting_kinds]
     calendar_time_zones.take_named(session, row, remote.timezone, now)
     session.add(row)
 

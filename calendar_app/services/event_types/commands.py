@@ -18,9 +18,12 @@ from calendar_app.db.ids import new_id
 from calendar_app.db.session import clock, transaction
 from calendar_app.db.tables import Booking, EventType, EventTypeHost, Membership, OrderLine, Schedule
 from calendar_app.domain.hosting import Hosting
+from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.errors import Conflict, InvalidInput
 from calendar_app.services.common import audit_log
 from calendar_app.services.common.permissions import Actor, Role
+from calendar_app.services.event_types import meeting_calendars
+from calendar_app.services.event_types.meeting_places import places_of
 from calendar_app.services.event_types.queries import (
     EventTypeView,
     HostView,
@@ -66,6 +69,7 @@ def create_event_type(actor: Actor, fields: Mapping[str, Any]) -> EventTypeView:
         session.add(row)
         session.flush()
         _set_hosts(session, actor, row, fields.get("hosts") or [{"person_id": actor.person_id}])
+        meeting_calendars.check_places(session, row, ())
         audit_log.record(
             session, actor.workspace_id, actor, "event_type.created", "event_type", row.id, title=row.title
         )
@@ -81,6 +85,7 @@ def update_event_type(actor: Actor, event_type_id: str, changes: Mapping[str, An
     with transaction() as session:
         row = owned(session, actor, event_type_id)
         check_editor(session, actor, row)
+        offered = _met_at(session, row)
         assign(row, changes)
         _check_slug_free(session, row)
         session.add(row)
@@ -89,6 +94,8 @@ def update_event_type(actor: Actor, event_type_id: str, changes: Mapping[str, An
             _set_hosts(session, actor, row, changes["hosts"])
         else:
             _check_hosting(row, len(hosts_of(session, [row.id]).get(row.id, [])))
+        same = offered[1:] == _met_at(session, row)[1:]
+        meeting_calendars.check_places(session, row, offered[0] if same else ())
         audit_log.record(
             session,
             actor.workspace_id,
@@ -99,6 +106,12 @@ def update_event_type(actor: Actor, event_type_id: str, changes: Mapping[str, An
             changed=sorted(changes),
         )
         return view_of(session, row)
+
+
+def _met_at(session: Session, row: EventType) -> tuple[set[PlaceKind], str, set[str]]:
+    """The kinds of places that are offered, and whose calendars they depend on."""
+    hosts = {host.person_id for host in hosts_of(session, [row.id]).get(row.id, [])}
+    return {place.kind for place in places_of(row)}, row.hosting, hosts
 
 
 def delete_event_type(actor: Actor, event_type_id: str) -> None:

@@ -29,6 +29,8 @@ TITLES = {
     PlaceKind.ADDRESS: "In person",
     PlaceKind.LINK: "Online",
     PlaceKind.JITSI: "Jitsi Meet",
+    PlaceKind.GOOGLE_MEET: "Google Meet",
+    PlaceKind.MICROSOFT_TEAMS: "Microsoft Teams",
 }
 """What staff read of each kind, in English."""
 

@@ -29,7 +29,7 @@ from calendar_app.services.bookings import transitions
 from calendar_app.services.bookings.transitions import Outside
 from calendar_app.services.calendar_mirror import mismatches
 from calendar_app.services.calendar_writes import event_writer
-from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.connections import tokens as connection_tokens
@@ -136,7 +136,7 @@ def follow(case: Case, found: EventState, actor: Actor | None, now: datetime) ->
             raise InvalidInput("The event is an all-day event now: choose a time for the booking yourself.")
 
         def adopt(session: Session) -> None:
-            write_outbox.adopt(session, booking_id, calendar_id, found.version, now)
+            write_planning.adopt(session, booking_id, calendar_id, found.version, now)
             end(session, deviation_id, ChangeResolution.FOLLOWED, now)
 
         booking_reschedule.move_as_outside(
@@ -157,7 +157,7 @@ def restore(case: Case, actor: Actor | None, now: datetime) -> str:
     """The calendar becomes what the booking says: a write like any other."""
     assert case.booking is not None
     with transaction() as session:
-        if not write_outbox.rewrite(session, case.booking.id, case.calendar.id):
+        if not write_planning.rewrite(session, case.booking.id, case.calendar.id):
             raise StateChanged("This calendar no longer takes the booking.")
         end(session, case.row.id, ChangeResolution.RESTORED, now)
         audit_log.record(

@@ -191,6 +191,12 @@ def _message_id(dedupe: str) -> str:
     return f"<{digest}@{urlsplit(current_settings().public_url).hostname or 'localhost'}>"
 
 
+def send_soon(session: Session, mail_ids: Sequence[str]) -> None:
+    """Queue jobs for letters that are due by now, once the caller's transaction has ended well."""
+    for mail_id in mail_ids:
+        after_commit(session, partial(_enqueue, mail_id))
+
+
 def drop_reminders(session: Session, booking_id: str) -> None:
     """The booking was cancelled or moved: reminders that have not gone out will not."""
     waiting = update(Mail).where(

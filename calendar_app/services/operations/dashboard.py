@@ -35,7 +35,7 @@ from calendar_app.domain.connection import USABLE, ConnectionStatus
 from calendar_app.errors import InvalidInput, ProviderUnavailable
 from calendar_app.queues import QueueState, WorkerState
 from calendar_app.services.accounts import operators
-from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.common import audit_log, change_events
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.connections import queries as connection_queries
@@ -259,9 +259,9 @@ def retry(actor: Actor, ids: Sequence[str] | None = None) -> Retried:
             chosen[kind].append(key)
     with transaction() as session:
         if ids is None:  # also those that are too many to be shown
-            chosen[WRITE] = write_outbox.retry_workspace(session, actor.workspace_id)
+            chosen[WRITE] = write_planning.retry_workspace(session, actor.workspace_id)
         else:
-            write_outbox.retry_writes(session, actor.workspace_id, chosen[WRITE])
+            write_planning.retry_writes(session, actor.workspace_id, chosen[WRITE])
         mail_outbox.retry(session, chosen[LETTER])
         if any(chosen.values()):
             audit_log.record(

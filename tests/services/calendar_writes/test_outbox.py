@@ -27,6 +27,7 @@ from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import reschedule as booking_reschedule
 from calendar_app.services.bookings import transitions
 from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.connections import tokens as connection_tokens
 from tests.support import factories
 from tests.support.databases import Database
@@ -329,11 +330,11 @@ def test_one_parked_write_is_taken_up_alone(fake: FakeProvider) -> None:
     first, second = writes(made.id)
     assert (first.state, second.state) == ("failed", "failed")
     with transaction() as session:
-        assert write_outbox.retry_writes(session, place.workspace.id, [second.id]) == [second.id]
+        assert write_planning.retry_writes(session, place.workspace.id, [second.id]) == [second.id]
     assert [row.state for row in writes(made.id)] == ["failed", "queued"]
     assert write_outbox.apply(second.id) == "verified"
     with transaction() as session:
-        assert write_outbox.retry_workspace(session, place.workspace.id) == [first.id]
+        assert write_planning.retry_workspace(session, place.workspace.id) == [first.id]
     assert write_outbox.apply(first.id) == "verified"
 
 
@@ -344,8 +345,8 @@ def test_parked_writes_are_taken_up_in_their_own_workspace_only(fake: FakeProvid
     carry_out()
     elsewhere = factories.workspace()
     with transaction() as session:
-        assert write_outbox.retry_writes(session, elsewhere.id, [_write(made.id).id]) == []
-        assert write_outbox.retry_workspace(session, elsewhere.id) == []
+        assert write_planning.retry_writes(session, elsewhere.id, [_write(made.id).id]) == []
+        assert write_planning.retry_workspace(session, elsewhere.id) == []
     assert _write(made.id).state == "failed"
 
 
@@ -548,7 +549,7 @@ def test_a_rolled_back_booking_queues_nothing(
 
     def planned_and_rolled_back() -> None:
         with transaction() as session:
-            assert write_outbox.plan(session, session.get_one(Booking, row.id))
+            assert write_planning.plan(session, session.get_one(Booking, row.id))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

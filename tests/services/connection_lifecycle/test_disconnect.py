@@ -17,6 +17,7 @@ from calendar_app.domain.event import EventStatus
 from calendar_app.errors import InvalidInput, InvalidRequest, ProviderUnavailable
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_writes import outbox as write_outbox
+from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.connection_lifecycle import check as connection_check
 from calendar_app.services.connection_lifecycle import disconnect as connection_disconnect
@@ -76,7 +77,7 @@ def scene(database: Database) -> Iterator[Scene]:
         past = factories.booking(kind, person, tomorrow - timedelta(days=7))
         for booking in (future, past):
             with transaction() as session:
-                writes = write_outbox.plan(session, session.get_one(Booking, booking.id))
+                writes = write_planning.plan(session, session.get_one(Booking, booking.id))
             for write in writes:
                 write_outbox.apply(write)
         yield Scene(fake, actor, first, second, *accounts, future, past)
@@ -198,7 +199,7 @@ def test_bookings_move_to_another_calendar(scene: Scene) -> None:
     with transaction() as session:
         booking = session.get_one(Booking, scene.future.id)
         booking.version += 1
-        planned = write_outbox.plan(session, booking)
+        planned = write_planning.plan(session, booking)
     assert planned == [write.id]
 
 

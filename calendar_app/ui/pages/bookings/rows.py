@@ -100,7 +100,7 @@ def worst(states: list[str]) -> str:
 def as_row(view: BookingView, zone: str, hour12: bool, now: datetime, *, differs: bool = False) -> BookingRow:
     day = view.start.astimezone(ZoneInfo(zone)).date()
     today = now.astimezone(ZoneInfo(zone)).date()
-    state = worst([receipt.state for receipt in view.sync])
+    state = worst([receipt.state for receipt in view.sync] + ["failed"] * bool(view.meeting_error))
     return BookingRow(
         id=view.id,
         title=view.title,
@@ -172,7 +172,7 @@ def as_detail(
         can_move=holds,
         can_cancel=holds,
         can_miss=view.status in ("confirmed", "completed") and now >= view.start,
-        can_retry=any(receipt.state == "failed" for receipt in receipts),
+        can_retry=bool(view.meeting_error) or any(receipt.state == "failed" for receipt in receipts),
         manage_url=view.manage_url,
         facts=facts,
         answers=[Fact(question, answer) for question, answer in view.answers_in_words],
@@ -187,8 +187,11 @@ def _entered(view: BookingView) -> list[Fact]:
     where = place_in_words(view.place, for_host=True)
     if view.place.kind and view.place.link:
         where = f"{TITLES[PlaceKind(view.place.kind)]}: {where}"
+    if view.link_follows and not view.meeting_error:
+        where = f"{TITLES[PlaceKind(view.place.kind)]}: the link is on its way"
     lines = [
         ("Location", where),
+        ("No link to join", view.meeting_error),
         ("Phone", readable_phone(view.phone)),
         ("Booked by", f"{view.booked_by_name} <{view.booked_by_email}>" if view.booked_by_email else ""),
         ("Guests", ", ".join(view.guests)),

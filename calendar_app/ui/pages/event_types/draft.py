@@ -12,6 +12,7 @@ from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.intake import QuestionType
 from calendar_app.domain.meeting_place import WITH_VALUE, MeetingPlace, PlaceKind
 from calendar_app.errors import InvalidInput
+from calendar_app.services.event_types.meeting_places import TITLES
 from calendar_app.services.event_types.queries import EventTypeView, HostView
 from calendar_app.services.workspaces.members import ColleagueView
 from calendar_app.ui import formats
@@ -63,6 +64,15 @@ class PlaceDraft:
     kind: str = PlaceKind.ADDRESS.value
     value: str = ""
     label: str = ""
+
+
+@dataclass
+class PlaceKindChoice:
+    """A kind of meeting place to choose; ``missing`` says what it needs where it cannot be offered."""
+
+    kind: str
+    title: str
+    missing: str = ""
 
 
 @dataclass
@@ -151,6 +161,11 @@ def question_drafts(documents: Sequence[Mapping[str, Any]]) -> list[QuestionDraf
 def place_drafts(places: Sequence[MeetingPlace]) -> list[PlaceDraft]:
     """Stored places as the editor shows them."""
     return [PlaceDraft(place.id, place.kind.value, place.value, place.label) for place in places]
+
+
+def place_kinds(missing: Mapping[PlaceKind, str]) -> list[PlaceKindChoice]:
+    """Every kind of place, with what those need that cannot be offered."""
+    return [PlaceKindChoice(kind.value, words, missing.get(kind, "")) for kind, words in TITLES.items()]
 
 
 def read_places(form: Mapping[str, Any], drafts: Sequence[PlaceDraft]) -> list[dict[str, str]]:

@@ -11,10 +11,16 @@ from calendar_app.domain.colors import CATEGORY_COLORS, Color, Priority
 from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.intake import QuestionType
 from calendar_app.domain.meeting_place import WITH_VALUE
-from calendar_app.services.event_types.meeting_places import TITLES
 from calendar_app.ui.components.feedback import error_callout
 from calendar_app.ui.components.forms import field, number_input, text_input, unbound
-from calendar_app.ui.pages.event_types.draft import NAMES, UNITS, Choice, PlaceDraft, QuestionDraft
+from calendar_app.ui.pages.event_types.draft import (
+    NAMES,
+    UNITS,
+    Choice,
+    PlaceDraft,
+    PlaceKindChoice,
+    QuestionDraft,
+)
 from calendar_app.ui.pages.event_types.state import EventTypesState
 from calendar_app.ui.theme import space
 
@@ -98,6 +104,7 @@ def _basics() -> rx.Component:
         _group(
             "Where to meet",
             rx.el.ol(rx.foreach(EventTypesState.places, _place), class_name="plain stack"),
+            rx.foreach(EventTypesState.place_kinds, _missing_kind),
             rx.box(
                 rx.button(
                     rx.icon("plus", size=14, aria_hidden="true"),
@@ -120,7 +127,7 @@ def _place(row: PlaceDraft) -> rx.Component:
             field(
                 "Kind",
                 rx.el.select(
-                    *(rx.el.option(words, value=str(kind)) for kind, words in TITLES.items()),
+                    rx.foreach(EventTypesState.place_kinds, lambda choice: _kind(choice, row)),
                     id=part + "kind",
                     value=row.kind,
                     on_change=lambda kind: EventTypesState.set_place_kind(row.id, kind),
@@ -165,6 +172,17 @@ def _place(row: PlaceDraft) -> rx.Component:
         key=row.id,
         class_name="card-row",
     )
+
+
+def _kind(choice: PlaceKindChoice, row: PlaceDraft) -> rx.Component:
+    """One kind to choose; what cannot be offered is shown and cannot be chosen, unless it was chosen before."""
+    return rx.el.option(
+        choice.title, value=choice.kind, disabled=(choice.missing != "") & (choice.kind != row.kind)
+    )
+
+
+def _missing_kind(choice: PlaceKindChoice) -> rx.Component:
+    return rx.cond(choice.missing != "", rx.text(choice.missing, size="1", color_scheme="gray", as_="p"))
 
 
 def _has_value(row: PlaceDraft) -> Any:

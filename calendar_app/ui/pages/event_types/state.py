@@ -14,6 +14,7 @@ from calendar_app.domain.meeting_place import MOST as MOST_PLACES
 from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.errors import AlmanacError
 from calendar_app.services.event_types import commands as event_type_commands
+from calendar_app.services.event_types import meeting_calendars
 from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.services.event_types.queries import EventTypeView
 from calendar_app.services.workspaces import members
@@ -21,9 +22,11 @@ from calendar_app.ui import notices
 from calendar_app.ui.pages.event_types.draft import (
     EventTypeDraft,
     PlaceDraft,
+    PlaceKindChoice,
     QuestionDraft,
     as_draft,
     place_drafts,
+    place_kinds,
     question_drafts,
     read_form,
     read_hosts,
@@ -69,6 +72,7 @@ class EventTypesState(rx.State):
     draft: EventTypeDraft = EventTypeDraft()
     questions: list[QuestionDraft] = []  # noqa: RUF012
     places: list[PlaceDraft] = []  # noqa: RUF012
+    place_kinds: list[PlaceKindChoice] = []  # noqa: RUF012
     error: str = ""
     used_ids: list[str] = []  # noqa: RUF012
 
@@ -99,6 +103,8 @@ class EventTypesState(rx.State):
         documents = view.questions if view else ()
         self.questions = question_drafts(documents)
         self.places = place_drafts(view.meeting_places if view else ())
+        missing = await asyncio.to_thread(meeting_calendars.cannot_offer, actor, view.id if view else "")
+        self.place_kinds = place_kinds(missing)
         self.used_ids = [str(document["id"]) for document in documents]
         self.editing = event_type_id
 
@@ -198,4 +204,4 @@ class EventTypesState(rx.State):
         return notices.success("Deleted.")
 
 
-keep(EventTypesState, "editing", "draft", "questions", "places", "used_ids")
+keep(EventTypesState, "editing", "draft", "questions", "places", "place_kinds", "used_ids")
