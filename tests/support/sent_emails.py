@@ -12,12 +12,16 @@ from calendar_app.services.bookings.emails import BookingWriter
 from calendar_app.services.mail import outbox as mail_outbox
 
 
-def send_due() -> None:
-    """Write what is due and count it as sent, in the order in which it was queued; reminders are written and wait."""
+def send_due(*, now: datetime | None = None) -> None:
+    """Write what is queued and count it as sent, in the order in which it was queued; with ``now`` only what is due by
+    then. Reminders are written and wait."""
     writer = BookingWriter()
     with transaction() as session:
         query = select(Mail).where(Mail.state == mail_outbox.DUE, Mail.body == "")
         for row in session.exec(query.order_by(col(Mail.id))).all():
+            later = row.next_attempt_at is not None and now is not None and row.next_attempt_at > now
+            if later and row.kind != mail_outbox.REMINDER:
+                continue
             method = writer.choose(session, row)
             if method is None:
                 row.state = mail_outbox.DROPPED

@@ -81,7 +81,7 @@ def _facts(row: Mail) -> dict[str, object]:
 def _about(row: Mail, booking: Booking, news: str, now: datetime, *, told: bool = False) -> Due:
     """The same recipient and facts, and other news. Hosts, whose calendar has it, are ``told`` on demand only."""
     facts = {**_facts(row), "news": news, "now": instant(now)}
-    facts |= {"told": told} if "host" in facts else {}
+    facts |= {"told": told, "is_new": False} if "host" in facts else {}
     return Due(
         workspace_id=row.workspace_id,
         booking_id=booking.id,
