@@ -157,7 +157,8 @@ class BookingPlaceOut(BaseModel):
 class BookingOut(BaseModel):
     """A booking. ``calendar_event_id`` (by provider) and ``sync`` (by calendar) are told to staff only. ``language``
     is empty where nothing is known of the customer's. ``link_follows``: a calendar makes the online meeting, and its
-    link is not there yet; ``meeting_error`` tells staff why there is none. ``manage_url`` is empty for API tokens that may only read."""
+    link is not there yet; ``meeting_error`` tells staff why there is none. ``manage_url`` is empty for API tokens that
+    may only read."""
 
     id: str
     status: str

@@ -145,7 +145,9 @@ def _for_customers(news: News, facts: Facts) -> _Opening:
             lead = _("This is a reminder of your booking with %(business)s.") % names
             return _Opening(_("Reminder"), lead)
         case News.LINK | News.NO_LINK:
-            return _Opening(_("Link to join"), _("Here is the link for your booking with %(business)s.") % names)
+            return _Opening(
+                _("Link to join"), _("Your booking with %(business)s has its link to join now.") % names
+            )
 
 
 def for_host(news: News, facts: Facts, host: Attendee, zone: str, *, is_new: bool = False) -> Content:
@@ -212,8 +214,8 @@ def _for_hosts(news: News, facts: Facts, *, is_new: bool) -> _Opening:
 
 def _what_to_do_without_link(facts: Facts) -> str:
     return facts.language.gettext(
-        "The calendar has made no link for the online meeting: the booking says why, and “Retry” there asks for one once "
-        "more. Or send the customer a link yourself."
+        "No link could be made for the online meeting: the booking says why, and “Retry” there asks for one once more. "
+        "Or send the customer a link yourself."
     )
 
 
@@ -245,7 +247,9 @@ def _for_guests(news: News, facts: Facts) -> _Opening:
             lead = _("The appointment with %(business)s does not take place.") % names
             return _Opening(_("Cancelled"), lead)
         case News.LINK:
-            lead = _("Here is the link for the appointment with %(business)s that you are invited to.") % names
+            lead = (
+                _("Here is the link for the appointment with %(business)s that you are invited to.") % names
+            )
             return _Opening(_("Link to join"), lead)
         case _:
             lead = _("You are invited to an appointment with %(business)s.") % names

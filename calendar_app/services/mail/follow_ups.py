@@ -83,7 +83,7 @@ def _about(row: Mail, booking: Booking, news: str, now: datetime, *, told: bool 
     facts = {**_facts(row), "news": news, "now": instant(now)}
     facts |= {"told": told, "is_new": False} if "host" in facts else {}
     return Due(
-        workspace_id=row.workspace_id,
+        workspace_id=booking.workspace_id,
         booking_id=booking.id,
         kind=f"{row.kind.partition('_')[0]}_{news}",
         recipient=row.recipient,
