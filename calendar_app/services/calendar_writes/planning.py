@@ -42,8 +42,9 @@ def plan(
     person has switched that off. One that cannot be written now is planned all the same, and one that is not there at
     its provider where the host has no other: they may be back when the write is due, and it shows if not. A calendar
     that holds the event already is kept in step as long as its owner is a host. Call it in the transaction that changes
-    the booking, after ``version`` was raised. ``at``: not before this (aware), ``None`` means now. ``before``: the start that a moved booking had. ``leaving``: an account
-    whose calendars take no more bookings. Which of the calendars makes the online meeting is said here, too.
+    the booking, after ``version`` was raised. ``at``: not before this (aware), ``None`` means now. ``before``: the
+    start that a moved booking had. ``leaving``: an account whose calendars take no more bookings. Which of the
+    calendars makes the online meeting is said here, too.
     """
     hosts = session.exec(select(BookingHost.person_id).where(BookingHost.booking_id == booking.id)).all()
     rows = {row.calendar_id: row for row in session.exec(rows_of(booking.id).with_for_update())}
