@@ -32,7 +32,7 @@ from calendar_app.settings import Settings
 
 TIMEOUT = 15.0
 """Seconds that one exchange with the server may take; a letter needs about a dozen."""
-_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _UTF8_LOCAL = re.compile(r"[^\s\"(),.:;<>@\[\\\]]+(\.[^\s\"(),.:;<>@\[\\\]]+)*")
 """A dot-atom with characters outside ASCII (RFC 6532 §3.2, RFC 5322 §3.2.3)."""
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -106,6 +106,11 @@ def test_letter(recipient: str, settings: Settings) -> Letter:
         subject="A test of Almanac's e-mail",
         body=f"This e-mail was sent by the installation at {settings.public_url} as a test. E-mail works.\n",
     )
+
+
+def check_sender(sender: str) -> None:
+    """:raises ProviderNotConfigured: no message can come from this address."""
+    compose(Letter("<check@localhost>", "somebody@example.com", "", ""), sender)
 
 
 def compose(letter: Letter, sender: str) -> EmailMessage:
@@ -235,7 +240,7 @@ def _address(settings: Settings) -> tuple[SplitResult, int]:
         raise ProviderNotConfigured("E-mail is not configured: an operator has to set SMTP_URL.")
     try:
         address = urlsplit(url)
-        usual = _PORTS[address.scheme]
+        usual = PORTS[address.scheme]
         port = address.port or usual
     except (ValueError, KeyError):
         raise ProviderNotConfigured(
@@ -243,14 +248,15 @@ def _address(settings: Settings) -> tuple[SplitResult, int]:
         ) from None
     if not address.hostname:
         raise ProviderNotConfigured("SMTP_URL names no host.")
-    if address.scheme == "smtp" and address.username and not _is_loopback(address.hostname):
+    if address.scheme == "smtp" and address.username and not is_loopback(address.hostname):
         raise ProviderNotConfigured(
             "SMTP_URL would send the password unencrypted: use smtp+starttls:// or smtps://."
         )
     return address, port
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, so that nobody in between could read a password."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

@@ -21,6 +21,7 @@ from calendar_app.db.tables import (
     Calendar,
     Channel,
     Connection,
+    EnteredSetting,
     Installation,
     WebhookDelivery,
     WebhookSubscription,
@@ -91,7 +92,8 @@ def after_restore(*, as_copy: bool = False, now: datetime | None = None) -> int:
         row = own(session) or Installation()
         if as_copy:
             session.execute(delete(Installation))
-            row = Installation(id=new_id())
+            session.execute(delete(EnteredSetting))  # its address, its clients at providers, its mail server
+            row = Installation(id=new_id(), set_up_at=row.set_up_at, owner_id=row.owner_id)
             _give_up_accounts(session)
             _stop_webhooks(session)
         row.restored_at = now

@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
+from calendar_app.providers import registry
 from calendar_app.services.accounts import operators
+from calendar_app.services.common import rate_limits
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.doctor import machine, processes, reachability, secrets
 from calendar_app.services.doctor.findings import Finding, error
@@ -14,6 +16,7 @@ from calendar_app.services.doctor.findings import Finding, error
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 45.0
+TEST_MAILS = "10/hour"
 Part = Callable[[], list[Finding]]
 
 
@@ -57,7 +60,27 @@ def examine(chosen: dict[str, Part] | None = None, *, patience_s: float = PATIEN
     return found
 
 
-def examine_for(actor: Actor, *, send_mail_to: str = "") -> Sequence[Finding]:
-    """As :func:`examine`. :raises Forbidden: the person is no operator."""
+def examine_for(actor: Actor) -> Sequence[Finding]:
+    """As :func:`examine`, and nothing is sent. :raises Forbidden: the person is no operator."""
     operators.require(actor)
-    return examine(parts(send_mail_to))
+    return examine()
+
+
+def examine_provider(actor: Actor, key: str) -> Finding:
+    """Whether a provider takes our client id and secret, as :func:`secrets.provider`.
+
+    :raises Forbidden: the person is no operator. :raises NotFound: no such provider.
+    """
+    operators.require(actor)
+    return secrets.provider(registry.kind(key))
+
+
+def send_test_mail(actor: Actor) -> Finding:
+    """Send an e-mail to the person who asks.
+
+    :raises Forbidden: they are no operator. :raises TooManyRequests: they did so often.
+    """
+    operators.require(actor)
+    rate_limits.check("test-mail", actor.person_id, TEST_MAILS)
+    (found,) = secrets.mail(actor.email)
+    return found

@@ -261,6 +261,12 @@ def retry(session: Session, mail_ids: Sequence[str]) -> list[str]:
     return ids
 
 
+def take_up_again(session: Session) -> None:
+    """Have what was put off tried with the next sweep, in the caller's transaction: another mail server may take it."""
+    put_off = update(Mail).where(col(Mail.state).in_(WAITING), col(Mail.tried_at).is_not(None))
+    session.execute(put_off.values(next_attempt_at=None))
+
+
 def sweep(*, now: datetime | None = None, limit: int = 500) -> int:
     """Queue a job for every letter that is due and not being sent; how many. May run at any time."""
     now = now or clock()

@@ -77,6 +77,10 @@ def admin() -> rx.Component:
         on_ready=AdminState.load,
         on_change=AdminState.refresh,
         kept=(AdminState,),
+        actions=rx.cond(
+            AdminState.operator,
+            rx.link("Installation", href="/admin/installation", underline="always", size="2"),
+        ),
         lead="What runs, what is late, what failed, and who did what.",
     )
 

@@ -52,7 +52,7 @@ class AdminState(rx.State):
     async def load(self, zone: str, hour12: bool) -> None:
         """Show the tab that the address names, then follow the workspace."""
         actor = await enter(self, zone, hour12)
-        self.operator = operators.is_operator(actor)
+        self.operator = await asyncio.to_thread(operators.is_operator, actor)
         self.allowed = actor.role >= Role.MANAGER
         self.tab = _tab(self.router.url.query_parameters.get("tab"))
         self.shown = ""
