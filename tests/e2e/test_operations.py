@@ -34,6 +34,19 @@ def test_operations_show_what_runs(visitors: Visitors, phone: bool, dark: bool) 
         assert overflow(page) <= 0
 
 
+@pytest.mark.parametrize(("phone", "dark"), [(False, False), (True, True)])
+def test_the_installation_says_how_it_is(visitors: Visitors, phone: bool, dark: bool) -> None:
+    """Operators see every finding, and what the environment has already said of providers and mail."""
+    page = visitors.owner(phone=phone, dark=dark)
+    page.goto("/admin")
+    page.get_by_role("link", name="Installation").click()
+    expect(page.get_by_text("takes the client id and secret.").first).to_be_visible()
+    expect(page.get_by_text("Set by the environment").first).to_be_visible()
+    expect(page.get_by_text("SMTP_URL in the environment of this installation wins").first).to_be_visible()
+    assert violations(page) == []
+    assert overflow(page) <= 0
+
+
 def test_an_api_token_is_made_shown_once_and_revoked(product: Product, visitors: Visitors) -> None:
     """The secret works, is gone after a reload, and stops working when it is revoked."""
     page = visitors.owner()

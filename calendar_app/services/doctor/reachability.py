@@ -42,7 +42,7 @@ def reachability(look: Looker = outside, now: Callable[[], datetime] = utc_now) 
             warning(
                 "address",
                 f"{settings.public_url} is this machine only: nobody else can follow a link that is sent.",
-                "Set BASE_URL to the address that people use, once there is one.",
+                "Once there is an address that people use, set BASE_URL to it, or enter it under Operations → Installation.",
             ),
             _push(settings),
         ]
@@ -118,5 +118,5 @@ def _push(settings: Settings) -> Finding:
         "push",
         f"Providers push to public https addresses only, and this is {settings.public_url}: changes are polled "
         f"every {settings.poll_minutes} minutes.",
-        "Put a proxy with TLS in front, and set BASE_URL to its https address.",
+        "Put a proxy with TLS in front, and set BASE_URL to its https address, or enter that.",
     )

@@ -137,7 +137,13 @@ def _secret(item: ProviderRow, name: str, label: str, there: rx.Var[bool]) -> rx
     id_ = item.key + f"-{name}"
     return rx.flex(
         rx.el.label(label, html_for=id_, class_name="rt-Text rt-r-size-2 rt-r-weight-medium"),
-        text_input(id_, name=name, type="password", auto_complete="new-password"),
+        text_input(
+            id_,
+            name=name,
+            type="password",
+            auto_complete="new-password",
+            key=id_ + InstallationState.saves.to_string(),
+        ),
         rx.cond(there, rx.text(_KEEP, size="1", color_scheme="gray")),
         direction="column",
         spacing="1",
@@ -186,6 +192,43 @@ def _answer(text: Any, level: Any) -> rx.Component:
             ("warning", callout(text, "triangle-alert", "amber")),
             callout(text, "circle-alert", "red", role="alert"),
         ),
+    )
+
+
+def address() -> rx.Component:
+    """Where people reach the installation."""
+    state = InstallationState
+    return rx.flex(
+        rx.cond(
+            state.address_fixed,
+            grey("BASE_URL in the environment of this installation wins: ", state.address),
+            rx.form(
+                rx.flex(
+                    field(
+                        "Address",
+                        text_input(
+                            "public-address",
+                            default_value=state.address,
+                            key=state.address,
+                            required=True,
+                            input_mode="url",
+                            auto_complete="off",
+                        ),
+                        for_="public-address",
+                        hint="Links in e-mails lead here, and providers send people back here.",
+                    ),
+                    rx.box(rx.button("Save", type="submit", aria_label="Save the address")),
+                    direction="column",
+                    spacing="4",
+                ),
+                on_submit=state.save_address,
+                reset_on_submit=False,
+            ),
+        ),
+        error_callout(state.address_error),
+        direction="column",
+        spacing="4",
+        max_width="36rem",
     )
 
 
@@ -271,7 +314,12 @@ def _mail_form() -> rx.Component:
             ),
             field(
                 "Password",
-                text_input("mail-password", type="password", auto_complete="new-password"),
+                text_input(
+                    "mail-password",
+                    type="password",
+                    auto_complete="new-password",
+                    key=state.saves.to_string(),
+                ),
                 for_="mail-password",
                 hint="Kept encrypted. With the same host and user, an empty one keeps the password that is there.",
             ),

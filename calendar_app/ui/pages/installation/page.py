@@ -1,4 +1,4 @@
-"""Three sections: what the doctor finds, providers' credentials, and the mail server."""
+"""Four sections: what the doctor finds, the public address, providers' credentials, and the mail server."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import reflex as rx
 from calendar_app.ui.components.feedback import empty_state, loading
 from calendar_app.ui.layout import page
 from calendar_app.ui.pages.admin.parts import grey, line, section, state_badge, texts
-from calendar_app.ui.pages.installation.forms import mail, provider
+from calendar_app.ui.pages.installation.forms import address, mail, provider
 from calendar_app.ui.pages.installation.state import FindingRow, InstallationState
 from calendar_app.ui.theme import space
 
 PATH = "/admin/installation"
-_LEVELS = {"ok": ("Works", "green"), "warning": ("Look at this", "amber")}
+_LEVELS = {"ok": ("OK", "green"), "warning": ("Look at this", "amber")}
 
 
 def installation() -> rx.Component:
@@ -24,6 +24,7 @@ def installation() -> rx.Component:
                 InstallationState.operator,
                 rx.fragment(
                     section("How it is", _findings()),
+                    section("Where people find you", address()),
                     section(
                         "Calendar providers",
                         rx.el.ul(
@@ -56,9 +57,7 @@ def _findings() -> rx.Component:
                 rx.text("Looking at everything …", size="2", color_scheme="gray", role="status"),
                 rx.cond(
                     InstallationState.troubles > 0,
-                    rx.text(
-                        InstallationState.troubles, " of the findings need a hand.", size="2", role="status"
-                    ),
+                    rx.text(InstallationState.troubles, " to look at.", size="2", role="status"),
                     rx.text("All is well.", size="2", role="status"),
                 ),
             ),

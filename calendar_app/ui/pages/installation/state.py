@@ -14,8 +14,8 @@ from calendar_app.errors import AlmanacError
 from calendar_app.services.accounts import operators
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.doctor import examination
-from calendar_app.services.doctor.findings import Finding
-from calendar_app.services.installation import mail_settings, provider_credentials
+from calendar_app.services.doctor.findings import Finding, ok, warning
+from calendar_app.services.installation import mail_settings, provider_credentials, public_address
 from calendar_app.services.installation.mail_settings import MailSettings
 from calendar_app.services.installation.provider_credentials import ProviderCredentials
 from calendar_app.ui import notices
@@ -53,6 +53,26 @@ class ProviderRow:
     level: str = ""
 
 
+_ORDER = ("error", "warning", "ok")
+
+
+def finding_rows(found: Sequence[Finding], browser: Finding | None = None) -> list[FindingRow]:
+    """What needs attention first. ``browser``: what the browser itself shows."""
+    rows = [finding_row(one) for one in (*found, *([browser] if browser else []))]
+    return sorted(rows, key=lambda row: _ORDER.index(row.level))
+
+
+def as_browsers_see_it(origin: str, known: str) -> Finding:
+    """Whether the browser, which has this page open over a websocket, came by the address that links lead to."""
+    if origin.lower() == known:
+        return ok("browser", f"Your browser reaches this installation at {known}, and live updates reach it.")
+    return warning(
+        "browser",
+        f"Your browser uses {origin or 'an address that it does not tell'}; links lead to {known}.",
+        "If people use the first one, enter it as the address below, or set BASE_URL to it.",
+    )
+
+
 def finding_row(one: Finding) -> FindingRow:
     """As the page shows it."""
     return FindingRow(one.name[:1].upper() + one.name[1:], one.level.value, one.detail, one.advice)
@@ -83,7 +103,8 @@ def _changed(row: ProviderRow, changes: dict[str, str]) -> ProviderRow:
 
 
 class InstallationState(rx.State):
-    """The forms as they are stored, and what the last examination found. ``examining`` while one runs."""
+    """The forms as they are stored, and what the last examination found. ``examining`` while one runs; ``saves`` counts
+    what was kept, after which fields with secrets are empty again."""
 
     loaded: bool = False
     operator: bool = False
@@ -103,7 +124,10 @@ class InstallationState(rx.State):
     mail_error: str = ""
     mail_answer: str = ""
     mail_level: str = ""
-    server_address: str = ""
+    address: str = ""
+    address_fixed: bool = False
+    address_error: str = ""
+    saves: int = 0
 
     @rx.event
     async def load(self, zone: str, hour12: bool) -> Any:
@@ -114,7 +138,7 @@ class InstallationState(rx.State):
         if self.operator:
             found = await asyncio.to_thread(provider_credentials.list_all, actor)
             self.providers = [provider_row(one) for one in found]
-            self.server_address = found[0].redirect_uri.partition("/api/")[0]
+            self._show_address(await asyncio.to_thread(public_address.get, actor))
             self._show_mail(await asyncio.to_thread(mail_settings.get, actor))
         self.loaded = True
         return InstallationState.examine if self.operator else None
@@ -127,8 +151,9 @@ class InstallationState(rx.State):
         yield
         try:
             found: Sequence[Finding] = await asyncio.to_thread(examination.examine_for, actor)
-            self.findings = [finding_row(one) for one in found]
-            self.troubles = sum(one.level != "ok" for one in found)
+            browser = as_browsers_see_it(self.router.headers.origin, self.address)
+            self.findings = finding_rows(found, browser)
+            self.troubles = sum(one.level != "ok" for one in self.findings)
             self.examined = True
         finally:
             self.examining = False
@@ -168,6 +193,21 @@ class InstallationState(rx.State):
         return None
 
     @rx.event
+    async def save_address(self, form: dict[str, Any]) -> Any:
+        """Keep the public address."""
+        actor = await acting(self)
+        self.address_error = ""
+        try:
+            typed = str(form.get("public-address", ""))
+            self._show_address(await asyncio.to_thread(public_address.save, actor, typed))
+            found = await asyncio.to_thread(provider_credentials.list_all, actor)
+        except AlmanacError as error:
+            self.address_error = error.detail
+            return None
+        self.providers = [provider_row(one) for one in found]
+        return notices.success("Saved. Register the new redirect URIs at the providers.")
+
+    @rx.event
     async def save_mail(self, form: dict[str, Any]) -> Any:
         """Keep the mail server."""
         actor = await acting(self)
@@ -201,6 +241,7 @@ class InstallationState(rx.State):
         except AlmanacError as error:
             self._put(key, error=error.detail, answer="", level="")
             return None
+        self.saves += 1
         row = provider_row(view)
         if found is not None:
             row.answer, row.level = f"{found.detail} {found.advice}".strip(), found.level.value
@@ -217,7 +258,11 @@ class InstallationState(rx.State):
         except AlmanacError as error:
             self.mail_error = error.detail
             return None
+        self.saves += 1
         return notices.success(said)
+
+    def _show_address(self, view: public_address.PublicAddress) -> None:
+        self.address, self.address_fixed = view.url, view.fixed
 
     def _show_mail(self, view: MailSettings) -> None:
         self.mail_fixed, self.mail_configured = view.fixed, view.configured
