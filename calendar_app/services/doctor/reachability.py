@@ -42,7 +42,7 @@ def reachability(look: Looker = outside, now: Callable[[], datetime] = utc_now) 
             warning(
                 "address",
                 f"{settings.public_url} is this machine only: nobody else can follow a link that is sent.",
-                "Once there is an address that people use, set BASE_URL to it, or enter it under Operations → Installation.",
+                "Set BASE_URL to the address that people use, or enter it under Operations → Installation.",
             ),
             _push(settings),
         ]

@@ -116,7 +116,7 @@ def set_up(code: str, answers: Answers, *, user_agent: str = "", client: str = "
             person.id,
             email=kept.email,
         )
-        if kept.address and kept.address != get_settings().public_url:
+        if kept.address and kept.address != current_settings().public_url:
             entry.keep(session, Group.SITE, {"base_url": kept.address}, kept.email)
         _end(session, person.id)
 

@@ -16,7 +16,7 @@ from calendar_app.db.tables import Membership, Person, WebhookSubscription, Work
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.mail.outbox import Draft
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 from calendar_app.translations import Language, formats, zones
 
 Texts = Callable[[Callable[[str], str]], tuple[str, ...]]
@@ -83,7 +83,7 @@ def _to_owners(
         values = {"since": _moment(at, owner, language), "url": row.url, "reason": reason}
         subject, *paragraphs = texts(language.gettext)
         greeting = language.gettext("Hello %(name)s,") % {"name": owner.name}
-        page = f"{get_settings().public_url}/settings/webhooks"
+        page = f"{current_settings().public_url}/settings/webhooks"
         last = language.gettext("Deliveries, answers and what to do:") + f"\n{page}"
         mail_outbox.queue(
             session,
