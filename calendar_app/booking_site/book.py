@@ -8,23 +8,20 @@ lost, ends in one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from calendar_app.booking_site import answers, details_form, facts, forms, times, words
+from calendar_app.booking_site import answers, details_form, facts, forms, hold_form, words
 from calendar_app.booking_site.choose import closed
 from calendar_app.booking_site.forms import Posted
+from calendar_app.booking_site.hold_form import HoldForm
 from calendar_app.booking_site.visit import Visit, path_of
-from calendar_app.domain.intake import clean_answers, clean_email, clean_name, parse_questions
 from calendar_app.errors import AlmanacError, InvalidInput, NotFound, SlotUnavailable, TooManyRequests
-from calendar_app.services.availability import slots as available_slots
 from calendar_app.services.bookings import create as booking_create
 from calendar_app.services.bookings import holds
 from calendar_app.services.bookings import queries as booking_queries
@@ -32,29 +29,8 @@ from calendar_app.services.bookings.queries import BookingView
 from calendar_app.services.common import signed_links
 from calendar_app.services.event_types import links as private_links
 from calendar_app.services.event_types.queries import PublicEventType
-from calendar_app.translations import formats, zones
 
 router = APIRouter(include_in_schema=False)
-
-_OTHERS = 12
-"""Other times that are offered in the form when its own has been taken."""
-
-
-@dataclass
-class _Form:
-    """The form of one hold: what was typed, what is wrong, and what else is to be said."""
-
-    visit: Visit
-    offer: PublicEventType
-    token: str
-    hold_id: str
-    state: holds.HoldState
-    zone: str
-    typed: Mapping[str, str] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
-    trouble: str = ""
-    others: list[times.Time] = field(default_factory=list)
-    asks_approval: bool = False
 
 
 @router.post("/book/{workspace}/{kind}/hold")
@@ -121,8 +97,8 @@ def details(request: Request, workspace: str, kind: str, token: str) -> Response
             return _after(visit, path_of(workspace, kind), view)
         return _used(form)
     form.typed = visit.prefill
-    form.asks_approval = _asks_approval(form)
-    return _shown(form)
+    form.asks_approval = hold_form.asks_approval(form)
+    return hold_form.shown(form)
 
 
 @router.post("/book/{workspace}/{kind}/hold/{token}/again")
@@ -143,12 +119,12 @@ def keep_again(request: Request, workspace: str, kind: str, token: str, posted: 
     except holds.AlreadyUsed:
         return answers.see_other(visit, visit.link(visit.request.url.path.removesuffix("/again")))
     except SlotUnavailable as error:
-        return _taken(form, error)
+        return hold_form.taken(form, error)
     except TooManyRequests as error:
         form.trouble = words.of_error(visit, error)
-        return _shown(form, 429)
-    form.asks_approval = _asks_approval(form)
-    return _shown(form)
+        return hold_form.shown(form, 429)
+    form.asks_approval = hold_form.asks_approval(form)
+    return hold_form.shown(form)
 
 
 @router.post("/book/{workspace}/{kind}/hold/{token}")
@@ -161,22 +137,22 @@ def confirm(request: Request, workspace: str, kind: str, token: str, posted: Pos
     form.typed = posted
     if form.state.booking_id:
         return _again(form)
-    _find_errors(form)
+    hold_form.find_errors(form)
     if form.errors:
-        return _shown(form, 422)
+        return hold_form.shown(form, 422)
     if not posted.get("approval"):
-        form.asks_approval = _asks_approval(form)
+        form.asks_approval = hold_form.asks_approval(form)
         if form.asks_approval:
-            return _shown(form, 409)
+            return hold_form.shown(form, 409)
     try:
         view = _book(form)
     except SlotUnavailable as error:
-        return _taken(form, error)
+        return hold_form.taken(form, error)
     except InvalidInput as error:
-        return _wrong(form, error)
+        return hold_form.wrong(form, error)
     except AlmanacError as error:
         form.trouble = words.of_error(visit, error)
-        return _shown(form, error.status)
+        return hold_form.shown(form, error.status)
     path = path_of(form.offer.workspace_slug, form.offer.slug)
     visit.remember_hold(token, path)
     return _after(visit, path, view)
@@ -205,7 +181,7 @@ def booked(request: Request, workspace: str, kind: str, token: str) -> Response:
 
 def _opened(
     visit: Visit, workspace: str, kind: str, token: str, posted: Mapping[str, str] | None = None
-) -> _Form | Response:
+) -> HoldForm | Response:
     """The form of a hold, or the page that stands in its place.
 
     A hold that ended long ago is made anew out of what the form says, so that what was typed can still be sent.
@@ -219,11 +195,11 @@ def _opened(
     except NotFound:
         if not posted or not posted.get("start"):
             back = visit.link(path_of(offer.workspace_slug, offer.slug))
-            return _page(visit, "ended.html", 410, offer=offer, back=back)
+            return hold_form.page(visit, "ended.html", 410, offer=offer, back=back)
         hold_id, state = _made_anew(visit, offer, token, posted)
     if state.event_type_id != offer.id:
         raise NotFound("This link does not lead to a booking.")
-    return _Form(visit, offer, token, hold_id, state, visit.zone(offer.timezone))
+    return HoldForm(visit, offer, token, hold_id, state, visit.zone(offer.timezone))
 
 
 def _made_anew(
@@ -249,7 +225,7 @@ def _made_anew(
     return held.id, holds.state(held.id)
 
 
-def _book(form: _Form) -> BookingView:
+def _book(form: HoldForm) -> BookingView:
     typed, visit, offer = form.typed, form.visit, form.offer
     minutes = int((form.state.end - form.state.start) / timedelta(minutes=1))
     return booking_create.create_booking(
@@ -275,7 +251,7 @@ def _after(visit: Visit, path: str, view: BookingView) -> Response:
     return answers.see_other(visit, visit.link(f"{path}/booked/{view.manage_token}", duration="", link=""))
 
 
-def _again(form: _Form) -> Response:
+def _again(form: HoldForm) -> Response:
     """The form came again after its booking was made: whoever sent it knows whom it is for."""
     view = booking_queries.by_token(signed_links.token(form.state.booking_id or ""))
     if form.typed.get("email", "").strip().casefold() == view.email.casefold():
@@ -283,127 +259,9 @@ def _again(form: _Form) -> Response:
     return _used(form)
 
 
-def _used(form: _Form) -> Response:
+def _used(form: HoldForm) -> Response:
     back = form.visit.link(path_of(form.offer.workspace_slug, form.offer.slug))
-    return _page(form.visit, "used.html", 409, offer=form.offer, back=back)
-
-
-def _page(visit: Visit, template: str, status: int, **context: Any) -> Response:
-    return answers.page(visit, template, status=status, embeddable=True, secret=True, **context)
-
-
-def _wrong(form: _Form, error: InvalidInput) -> Response:
-    """Say what a booking was refused for, beside its field if it has one."""
-    name, sentence = words.of_field(form.visit, error, parse_questions(form.offer.questions))
-    if name:
-        form.errors[name] = sentence
-    else:
-        form.trouble = sentence
-    return _shown(form, 422)
-
-
-def _find_errors(form: _Form) -> None:
-    """Everything that is wrong with what was typed, at once, before anything is asked of a calendar."""
-    questions, given = parse_questions(form.offer.questions), forms.answers(form.typed)
-    checks: list[Callable[[], object]] = [
-        partial(clean_name, form.typed.get("name", "")),
-        partial(clean_email, form.typed.get("email", "")),
-        *(partial(clean_answers, (each,), {each.id: given.get(each.id)}) for each in questions),
-        *details_form.checks(form.offer, form.typed),
-    ]
-    for check in checks:
-        try:
-            check()
-        except InvalidInput as error:
-            name, sentence = words.of_field(form.visit, error, questions)
-            form.errors.setdefault(name, sentence)
-
-
-def _taken(form: _Form, error: SlotUnavailable) -> Response:
-    """The time is somebody else's by now: the form stays, with the other times of that day to choose from."""
-    form.trouble = words.of_error(form.visit, error)
-    form.others = _others(form)
-    return _shown(form, 409)
-
-
-def _others(form: _Form) -> list[times.Time]:
-    """Free times near the one that was wanted: of its day, or else the next ones."""
-    minutes = int((form.state.end - form.state.start) / timedelta(minutes=1))
-    local = form.state.start.astimezone(ZoneInfo(form.zone))
-    begin = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    locale, hour12 = form.visit.language.locale, form.visit.hour12
-    view = available_slots.slots(
-        form.offer.id,
-        begin,
-        begin + timedelta(days=8),
-        zone=form.zone,
-        duration=minutes if minutes in form.offer.durations else None,
-        own_holds=[signed_links.hold_row_id(form.token)],
-        link=form.visit.private_link,
-    )
-    same = [slot for slot in view.slots if slot.start.date() == local.date() and slot.start != local]
-    found = []
-    for slot in (same or [slot for slot in view.slots if slot.start != local])[:_OTHERS]:
-        label = formats.clock(slot.start, form.zone, locale, hour12)
-        if not same:
-            label = f"{formats.full_date(slot.start.date(), locale)}, {label}"
-        found.append(times.Time(times.rfc3339(slot.start), label))
-    return found
-
-
-def _asks_approval(form: _Form) -> bool:
-    """Whether the booking would wait for approval because a calendar could not be read: the customer is told first."""
-    if form.offer.requires_approval:
-        return False
-    here = form.state.start
-    view = available_slots.slots(
-        form.offer.id, here, here + timedelta(minutes=1), zone=form.zone, link=form.visit.private_link
-    )
-    return view.freshness.needs_approval
-
-
-def _shown(form: _Form, status: int = 200) -> Response:
-    visit, state = form.visit, form.state
-    _ = visit.language.gettext
-    locale = visit.language.locale
-    path = path_of(form.offer.workspace_slug, form.offer.slug)
-    local = state.start.astimezone(ZoneInfo(form.zone))
-    end = max(state.end, state.start)
-    labels = {"name": _("Name"), "email": _("Email")}
-    return answers.page(
-        visit,
-        "details.html",
-        status=status,
-        embeddable=True,
-        secret=True,
-        offer=form.offer,
-        fields=forms.fields(
-            labels,
-            parse_questions(form.offer.questions),
-            details_form.fields(visit, form.offer, form.zone),
-            form.typed,
-            form.errors,
-        ),
-        booker=details_form.BOOKER,
-        trouble=form.trouble,
-        errors=form.errors,
-        others=form.others,
-        asks_approval=form.asks_approval or bool(form.typed.get("approval")),
-        kept=state.kept,
-        keeps=form.offer.seats == 1,
-        seconds=state.seconds,
-        until=formats.clock(visit.now + timedelta(seconds=state.seconds), form.zone, locale, visit.hour12),
-        start=times.rfc3339(state.start),
-        day=formats.full_date(local.date(), locale),
-        time=formats.span(state.start, end, form.zone, locale, visit.hour12),
-        zone=zones.described(form.zone, state.start, locale),
-        minutes=int((end - state.start) / timedelta(minutes=1)),
-        action=visit.link(f"{path}/hold/{form.token}"),
-        again=visit.link(f"{path}/hold/{form.token}/again"),
-        back=visit.link(path, day=local.date().isoformat(), hold=form.token),
-        path=path,
-        typed_key=f"{path}#{answers.digest(repr(visit.prefill))}" if visit.prefill else path,
-    )
+    return hold_form.page(form.visit, "used.html", 409, offer=form.offer, back=back)
 
 
 def _moment(text: str) -> datetime:

@@ -32,6 +32,7 @@ PRIVATE = {
     "/settings/availability": "Availability",
     "/settings/profile": "Profile",
     "/settings/calendars": "Calendars",
+    "/settings/workspace": "Workspace",
 }
 LOOKS = [
     pytest.param({"dark": False, "phone": False}, id="light"),
