@@ -9,6 +9,8 @@ import pytest
 from babel import Locale
 
 from calendar_app.domain.zones import is_zone
+from calendar_app.services.orders import commands as order_commands
+from calendar_app.services.orders.commands import NewLine
 from calendar_app.translations import formats, zones
 from tests.support.pages import visit
 from tests.support.scheduling import Place
@@ -102,3 +104,15 @@ def test_right_to_left(site: httpx.Client, place: Place) -> None:
     assert "Other times" not in page.text
     assert "[" in page.text
     assert plain
+
+
+def test_times_keep_their_order_from_right_to_left(site: httpx.Client, place: Place) -> None:
+    """On every page that has one on a line of its own: a span of times would else be read from its end."""
+    made = place.book(place.at(10))
+    line = NewLine(place.event_type.id, place.at(11))
+    token = order_commands.create([line], "Europe/Berlin", "Grace Hopper", "grace@example.org").token
+    move = f"/manage/{made.manage_token}/move"
+    for path in (f"/manage/{made.manage_token}", move, f"/manage/order/{token}"):
+        page = visit(site, f"{path}?lang=ar-XB")
+        assert '<bdi class="tabular">' in page.html, path
+        assert '<span class="tabular">' not in page.html, path
