@@ -5,6 +5,7 @@ SETUP := $(VENV)/.setup-requirements
 RUN := $(VENV)/.run-requirements
 DEV := $(VENV)/.dev-requirements
 BROWSER := $(VENV)/.browser
+BUILD := $(VENV)/build
 EMULATE := tests/providers/emulate/node_modules/.installed
 RECEIVER := tests/receivers/node_modules/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Else every process that is started compiles the product anew, and every run of pytest all tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-clocks lint check-setup faults soak bench lock clean
+.PHONY: help run wheel release test test-clocks lint check-setup check-wheel faults soak bench lock clean
 
 help:
 	@echo "make run    start everything and open http://localhost:3000 (PORT=, DATA_DIR=, LOGS=1)"
@@ -22,6 +23,9 @@ help:
 	@echo "make test-clocks  the tests at month ends, when clocks change, at the weekend (needs libfaketime)"
 	@echo "make lint   formatting, lint, types"
 	@echo "make check-setup  a first set-up, with pip and with uv, where every package has a newer release"
+	@echo "make wheel  the product as one file for pip and uv, in dist/"
+	@echo "make check-wheel  build it, install it with pip and with uv, start it, sign in"
+	@echo "make release  the wheel, the list of its parts (CycloneDX) and checksums, in dist/"
 	@echo "make faults every fault and attack, brought about, in a table"
 	@echo "make soak   half an hour of bookings while everything fails (SOAK_MINUTES=)"
 	@echo "make bench  the measurements"
@@ -71,6 +75,20 @@ $(BROWSER): $(DEV)
 run: $(RUN)
 	@ALMANAC_STOP_WITH_PARENT=1 exec $(BIN)/python -m calendar_app.launcher $(if $(LOGS),--logs)
 
+# An environment of its own: what lists a release's parts would change how the tests' packages check formats.
+$(BUILD)/.requirements: requirements-build.txt $(SETUP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BUILD)
+	@$(INSTALL) --python $(BUILD)/bin/python requirements-build.txt
+	@touch $@
+
+# Node is needed here for the last time: the wheel carries the pages built.
+wheel: $(RUN) $(BUILD)/.requirements
+	@$(BIN)/python -m calendar_app.launcher.frontend
+	@rm -rf dist && PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" $(BUILD)/bin/python -m hatchling build -t wheel
+
+release: wheel
+	@$(BIN)/python -m tests.release
+
 # Two halves, then a few tests that count on today, under another clock. Four runners for two processors, as tests also
 # wait. In the second half the serial tests run one after the other beside the browser tests; only files with such
 # tests are read.
@@ -98,6 +116,10 @@ lint: $(DEV)
 check-setup: $(RUN)
 	@$(BIN)/python -m tests.setup
 
+# PYTHONS="python3.12 python3.13" tries others besides.
+check-wheel: wheel
+	@$(BIN)/python -m tests.setup.wheel $(PYTHONS)
+
 faults: $(BROWSER)
 	@$(BIN)/python -m tests.faults
 
@@ -111,8 +133,9 @@ lock: $(SETUP)
 	$(COMPILE) requirements-setup.in -o requirements-setup.txt
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-sandbox.in -o requirements-sandbox.txt
+	$(COMPILE) requirements-build.in -o requirements-build.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 
 clean:
-	rm -rf $(VENV) .web .states build test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .web .states build dist test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,5 @@
-"""``python -m calendar_app.cli``: what an operator does from a shell, beside the running product.
+"""``almanac COMMAND``, in a checkout ``python -m calendar_app.cli COMMAND``: what an operator does from a shell, beside
+the running product.
 
 It reads the same environment as the other processes. ``docs/operations.md`` says when to use which command.
 """
@@ -21,6 +22,8 @@ from calendar_app import logs
 from calendar_app.db import failures
 from calendar_app.db.session import require_whole_file
 from calendar_app.errors import AlmanacError
+from calendar_app.launcher import programs
+from calendar_app.places import PACKED
 from calendar_app.services.accounts import owners
 from calendar_app.services.common import installation
 from calendar_app.services.doctor import examination, findings
@@ -59,6 +62,12 @@ def rotate_keys(arguments: argparse.Namespace) -> int:
     else:
         say("Every value is under the newest key: older keys may be taken out of ENCRYPTION_KEYS.")
     return 0
+
+
+def keys(arguments: argparse.Namespace) -> int:
+    """How many stored secrets are under the newest key and how many under older ones; --rotate re-encrypts those."""
+    arguments.dry_run = not arguments.rotate
+    return rotate_keys(arguments)
 
 
 def check(_arguments: argparse.Namespace) -> int:
@@ -180,7 +189,9 @@ def _password() -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    root = argparse.ArgumentParser(prog="python -m calendar_app.cli", description=__doc__)
+    root = argparse.ArgumentParser(
+        prog="almanac" if PACKED else "python -m calendar_app", description=__doc__
+    )
     commands = root.add_subparsers(required=True, metavar="command")
 
     def command(name: str, work: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -188,6 +199,11 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(work=work)
         return made
 
+    for name, one in programs.PROGRAMS.items():
+        commands.add_parser(name, help=one.about, description=one.about)
+    counting = command("keys", keys)
+    counting.add_argument("--batch", type=int, default=key_rotation.BATCH, help="rows in one transaction")
+    counting.add_argument("--rotate", action="store_true", help="what `rotate-keys` does")
     rotation = command("rotate-keys", rotate_keys)
     rotation.add_argument("--batch", type=int, default=key_rotation.BATCH, help="rows in one transaction")
     rotation.add_argument("--dry-run", action="store_true", help="only count")

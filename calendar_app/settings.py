@@ -18,6 +18,8 @@ from cryptography.fernet import Fernet
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from calendar_app.places import default_data_dir, sandbox_comes_along
+
 _ENTRA = "https://login.microsoftonline.com"
 
 
@@ -43,7 +45,7 @@ class Settings(BaseSettings):
 
     environment: Literal["development", "production"] = Field("development", alias="ALMANAC_ENV")
     port: int = Field(3000, alias="PORT")
-    data_dir: Path = Field(Path(".data"), alias="DATA_DIR")
+    data_dir: Path = Field(default_factory=default_data_dir, alias="DATA_DIR")
     base_url: str = Field("", alias="BASE_URL")
     forwarded_allow_ips: str = Field("", alias="FORWARDED_ALLOW_IPS")
     database_url: str = Field("", alias="DATABASE_URL")
@@ -214,8 +216,9 @@ class Settings(BaseSettings):
         """The local stand-ins run when asked for, or when no provider has credentials; never in production."""
         if self.production or self.sandbox_choice == "off":
             return False
-        return self.sandbox_choice == "on" or not (
-            self.google_configured or self.microsoft_configured or self.calendly_configured
+        return self.sandbox_choice == "on" or (
+            sandbox_comes_along()
+            and not (self.google_configured or self.microsoft_configured or self.calendly_configured)
         )
 
     @property

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
+from calendar_app.places import COMMAND
 from calendar_app.settings import get_settings
 
 REMEMBERED_S = 60.0
@@ -126,7 +127,7 @@ def sentence(error: BaseException) -> str:
 def _of_a_file(failure: Failure, path: str) -> str:
     return {
         Failure.DAMAGED: f"The database file {path} is damaged or no SQLite database: stop everything and restore a "
-        'backup with `python -m calendar_app.cli restore FILE` (docs/operations.md, "Backup and restore").',
+        f'backup with `{COMMAND} restore FILE` (docs/operations.md, "Backup and restore").',
         Failure.FULL: f"The disk that holds the database file {path} is full: make room there. "
         "What was acknowledged stands.",
         Failure.READ_ONLY: f"The database file {path} cannot be written: give this user the right to write it "

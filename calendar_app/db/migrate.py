@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
 
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from alembic import command
-
-ROOT = Path(__file__).resolve().parents[2]
+from calendar_app.places import ROOT
+from calendar_app.settings import SettingsError
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -22,3 +23,11 @@ def alembic_config(connection: Connection | None = None) -> Config:
 def upgrade(connection: Connection | None = None) -> None:
     """Run every migration that is missing; does nothing on an up-to-date database."""
     command.upgrade(alembic_config(connection), "head")
+
+
+def main() -> None:
+    """``almanac migrate``."""
+    try:
+        upgrade()
+    except (CommandError, SettingsError) as error:
+        sys.exit(str(error))

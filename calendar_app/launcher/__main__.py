@@ -1,4 +1,4 @@
-"""``python -m calendar_app.launcher [--logs]``: check, prepare, start, watch, stop."""
+"""``almanac run [--logs]``, in a checkout also ``python -m calendar_app.launcher`` (``make run``)."""
 
 from __future__ import annotations
 
@@ -6,29 +6,20 @@ import argparse
 import os
 import signal
 import sys
-import threading
-import time
-import uuid
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from types import FrameType
 
+<<<<<<< HEAD
 from honcho.environ import parse_procfile
 from redis import Redis
 
 from calendar_app.launcher import checks, first_steps, frontend, health
 from calendar_app.launcher.environment import prepare
+=======
+from calendar_app.launcher import marks
+>>>>>>> 6cf17be (launcher: Fork the processes from one that has imported the product)
 from calendar_app.launcher.errors import LaunchError
-from calendar_app.launcher.processes import MARK, Supervisor, belongs, end_marked
-from calendar_app.launcher.watcher import watched
-from calendar_app.settings import Settings, SettingsError, get_settings, load_settings
-
-PROCFILE = frontend.ROOT / "Procfile.dev"
-READY_WITHIN_S = 90.0
-TICK_S = 0.1
 
 
+<<<<<<< HEAD
 class Stopped(Exception):
     """Somebody asked the launcher to stop."""
 
@@ -200,20 +191,31 @@ def say(text: str) -> None:
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m calendar_app.launcher", description=__doc__)
+=======
+def main() -> int:
+    """Parse the command line and run; 0 where it was asked to stop."""
+    parser = argparse.ArgumentParser(description="Run everything on this machine until Ctrl-C.")
+>>>>>>> 6cf17be (launcher: Fork the processes from one that has imported the product)
     parser.add_argument(
         "--logs", action="store_true", help="show the processes' output, not only keep it in DATA_DIR"
     )
     arguments = parser.parse_args()
+    run = marks.carry()
+    # Not above: the process starts itself anew first, to carry the mark.
+    from calendar_app.launcher.launch import Launcher
+    from calendar_app.settings import SettingsError, load_settings
+
     os.umask(0o077)
     try:
-        launcher = Launcher(load_settings(), logs=arguments.logs)
+        launcher = Launcher(load_settings(), run, logs=arguments.logs)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, launcher.request_stop)
         launcher.run()
     except (LaunchError, SettingsError) as error:
         print(error, file=sys.stderr)
-        sys.exit(1)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

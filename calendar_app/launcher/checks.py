@@ -16,11 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from calendar_app.launcher.errors import LaunchError
+from calendar_app.places import PACKED, SANDBOX, SANDBOX_EXTRA
 
 _OURS = range(20_000, 32_768)
-TOOLS = ("node", "npm", "reflex", "uvicorn", "rq")
-SANDBOX = ("calendar_app.sandbox", "aiosmtpd", "radicale")
-"""What the sandbox's processes import that production does not have."""
+INSTALLS = f"run `pip install '{SANDBOX_EXTRA}'`" if PACKED else "run `make run`"
+TOOLS = ("node", "npm", "reflex")
 
 
 def programs_path(given: Mapping[str, str]) -> str:
@@ -29,7 +29,7 @@ def programs_path(given: Mapping[str, str]) -> str:
 
 
 def require_tools(path: str) -> None:
-    """Every program that the Procfile's lines call is on ``path``.
+    """Every program that builds the pages is on ``path``.
 
     :raises LaunchError: naming the missing ones.
     """
@@ -49,7 +49,7 @@ def require_sandbox(modules: Iterable[str] = SANDBOX) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise LaunchError(
-            f"The sandbox is on, and {' and '.join(missing)} cannot be found: run `make run`, which installs "
+            f"The sandbox is on, and {' and '.join(missing)} cannot be found: {INSTALLS}, which installs "
             "them, or start without it: ALMANAC_SANDBOX=off, or the credentials of a provider."
         )
 

@@ -24,7 +24,7 @@ def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
     data_dir = settings.data_dir.absolute()
     made = {
         "PATH": programs_path(given),
-        "DATA_DIR": str(data_dir),
+        **anywhere(settings, given),
         "PORT": str(settings.port),
         "SECRET_KEY": settings.secret_key.get_secret_value(),
         "ENCRYPTION_KEYS": ",".join(key.get_secret_value() for key in settings.encryption_keys),
@@ -41,6 +41,17 @@ def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
     if settings.sandbox:
         made |= _for_sandbox(settings, given)
     return {**defaults, **{name: value for name, value in given.items() if value}, **made}
+
+
+def anywhere(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
+    """What names files relative to this process's working directory, for processes whose directory is another."""
+    data_dir = settings.data_dir.absolute()
+    made = {"DATA_DIR": str(data_dir), "REFLEX_STATES_WORKDIR": str(data_dir / "states")}
+    made["REFLEX_UPLOADED_FILES_DIR"] = str(data_dir / "uploads")
+    scheme, slashes, path = given.get("DATABASE_URL", "").partition(":///")
+    if scheme.startswith("sqlite") and path and path != ":memory:" and not path.startswith("file:"):
+        made["DATABASE_URL"] = f"{scheme}{slashes}{Path(path).absolute()}"
+    return made
 
 
 def _for_sandbox(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from calendar_app.launcher.checks import programs_path
 from calendar_app.launcher.errors import LaunchError
+from calendar_app.places import PACKED, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(".web/build")
 STAMP = BUILD / "almanac.stamp"
 
@@ -86,11 +86,13 @@ def ensure_built(
 ) -> bool:
     """Build unless the build is current; true if it built. Concurrent callers wait for each other.
 
+    A wheel carries its pages, and nothing to build others with.
+
     ``cancelled`` is asked a few times a second; the build is then ended and an unfinished one leaves no stamp.
 
     :raises LaunchError: if the build fails.
     """
-    if is_current(root):  # also where the files belong to somebody else
+    if PACKED or is_current(root):  # also where the files belong to somebody else
         return False
     (root / "build").mkdir(exist_ok=True)
     with (root / "build" / "frontend.lock").open("w") as lock:

@@ -1,4 +1,4 @@
-"""Installs locked requirements: ``python -m calendar_app.launcher.install requirements.txt``.
+"""Installs locked requirements: ``python -m calendar_app.launcher.install [--python OTHER] requirements.txt``.
 
 uv does the work: it is the same program on every machine, whatever pip Python brings. It knows nothing of pip's
 configuration, where people name their mirror, proxy and certificates, so that is handed on to it. Only the standard
@@ -62,12 +62,15 @@ def settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Install every file that is named on the command line into the environment of this Python."""
+    """Install every file that is named on the command line into the environment of this Python, or of another one."""
+    python, files = sys.executable, sys.argv[1:]
+    if files[0] == "--python":
+        _, python, *files = files
     uv = str(Path(sys.executable).parent / "uv")
     command = [uv, "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode"]
     # Every file is named by its hash, so it does not matter which index has it.
-    command += ["--index-strategy", "unsafe-best-match", "--python", sys.executable]
-    for file in sys.argv[1:]:
+    command += ["--index-strategy", "unsafe-best-match", "--python", python]
+    for file in files:
         command += ["--requirement", file]
     os.execve(uv, command, settings(os.environ))  # noqa: S606  # installed from requirements-setup.txt
 

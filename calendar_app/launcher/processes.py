@@ -1,18 +1,18 @@
-"""Keeps the Procfile's processes running, and leaves none behind.
+"""Keeps processes running, and leaves none behind.
 
-Every process starts a session of its own, so that Ctrl-C reaches the launcher alone and each process is asked to stop
-in order. Descendants are found by a mark in their environment, which survives forks, new process groups and the death
-of a parent. What a killed launcher leaves running is found in the same way, by :mod:`calendar_app.launcher.watcher` or,
-should that have been killed as well, by the next start (:func:`end_marked`).
+A process is a shell line, or a function that is done in a process forked from this one
+(:mod:`calendar_app.launcher.forks`). Each has a session of its own, so that Ctrl-C reaches the launcher alone and each
+process is asked to stop in order. What leaves its group is found by its mark (:mod:`calendar_app.launcher.marks`).
+There are no threads here: output is read in :meth:`Supervisor.tick`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import selectors
 import signal
 import subprocess
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -22,118 +22,76 @@ from pathlib import Path
 import psutil
 
 from calendar_app.launcher.errors import LaunchError
+from calendar_app.launcher.forks import Fork, fork
+from calendar_app.launcher.marks import MARK, descends, end_marked, marked
 
-MARK = "ALMANAC_RUN"
-NAME = "ALMANAC_PROCESS"
 DEATHS, WITHIN_S = 5, 60.0
 LONGEST_PAUSE_S = 8.0
 LOG_BYTES = 5_000_000
 LAST_LINES = 12
+_READ = 65_536
 
 Announce = Callable[[str], None]
-
-
-def marked(run: str) -> list[psutil.Process]:
-    """The living processes of this user that carry the run's mark, this one aside."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and process.environ().get(MARK) == run:
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
-def belongs(pid: int, run: str, name: str) -> bool:
-    """Whether ``pid`` is a living process of the run's process ``name``, or one of its descendants."""
-    try:
-        environment = psutil.Process(pid).environ()
-    except (psutil.Error, OSError):
-        return False
-    return environment.get(MARK) == run and environment.get(NAME) == name
-
-
-def end_marked(run: str) -> int:
-    """Kill whatever of the run is still alive; returns how many processes that were."""
-    ended = 0
-    while leftovers := marked(run):
-        for process in leftovers:
-            try:
-                process.kill()
-                ended += 1
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(leftovers, timeout=2)
-    return ended
-
-
-def stop_marked(run: str, grace_s: float = 3.0) -> None:
-    """Ask whatever of the run is still alive to stop, and kill what has not stopped in time."""
-    processes = marked(run)
-    for process in processes:
-        try:
-            process.terminate()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(processes, timeout=grace_s)
-    end_marked(run)
+Work = str | Callable[[], object]
+"""A shell line, or what a forked process does."""
 
 
 class Managed:
-    """One line of the Procfile: its present process, its log file and its recent deaths."""
+    """One name: its present process, its log file and its recent deaths."""
 
-    def __init__(self, name: str, command: str, log: Path, echo: Announce | None) -> None:
-        self.name, self.command, self.log_path = name, command, log
-        self.popen: subprocess.Popen[str] | None = None
+    def __init__(self, name: str, work: Work, log: Path, echo: Announce | None) -> None:
+        self.name, self.work, self.log_path = name, work, log
+        self.process: subprocess.Popen[bytes] | Fork | None = None
         self.deaths: deque[float] = deque(maxlen=DEATHS)
         self.restart_at = 0.0
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self._echo = echo
         log.parent.mkdir(mode=0o700, exist_ok=True)
         self._file = RotatingFileHandler(log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
-        self._reader: threading.Thread | None = None
 
-    def start(self, root: Path, environment: Mapping[str, str]) -> None:
-        self.popen = subprocess.Popen(
-            ["/bin/sh", "-c", self.command],
-            cwd=root,
-            env={**environment, NAME: self.name},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            bufsize=1,
-            start_new_session=True,
-        )
-        self._reader = threading.Thread(target=self._copy, args=(self.popen,), daemon=True)
-        self._reader.start()
+    def start(self, root: Path, environment: Mapping[str, str]) -> int:
+        """Start it; returns the descriptor at which its output can be read."""
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        try:
+            if callable(self.work):
+                self.process = fork(self.name, self.work, environment, writing)
+            else:
+                self.process = subprocess.Popen(
+                    ["/bin/sh", "-c", self.work],
+                    cwd=root,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=writing,
+                    stderr=writing,
+                    start_new_session=True,
+                )
+        finally:
+            os.close(writing)
+        return reading
 
-    def _copy(self, popen: subprocess.Popen[str]) -> None:
-        assert popen.stdout is not None
-        with popen.stdout:
-            for line in popen.stdout:
-                text = line.rstrip("\n")
-                self.last_lines.append(text)
-                self._file.emit(logging.makeLogRecord({"msg": text}))
-                if self._echo:
-                    self._echo(f"{self.name:8} | {text}")
+    def keep(self, line: str) -> None:
+        """A line that the process wrote."""
+        self.last_lines.append(line)
+        self._file.emit(logging.makeLogRecord({"msg": line}))
+        if self._echo:
+            self._echo(f"{self.name:8} | {line}")
 
     @property
     def running(self) -> bool:
-        return self.popen is not None and self.popen.poll() is None
+        return self.process is not None and self.process.poll() is None
 
     def signal_group(self, number: int) -> None:
-        if self.popen is not None:
-            try:
-                os.killpg(self.popen.pid, number)
-            except (ProcessLookupError, PermissionError):
-                pass  # it ended by itself, and macOS says "not permitted" of a group of zombies
+        if self.process is None:
+            return
+        try:
+            os.killpg(self.process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            # It ended by itself (macOS says "not permitted" of a group of zombies), or has no group of its own yet.
+            if self.running:
+                os.kill(self.process.pid, number)
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.join(timeout=1)
         self._file.close()
 
 
@@ -159,22 +117,36 @@ class Supervisor:
         self._environment = {**environment, MARK: run}
         self._announce, self._echo, self._clock = announce, echo, clock
         self._processes: dict[str, Managed] = {}
+        self._outputs = selectors.DefaultSelector()
+        self._unfinished: dict[int, bytes] = {}
 
     @property
     def names(self) -> list[str]:
         return list(self._processes)
 
-    def start(self, name: str, command: str) -> None:
-        """Start ``command`` (a shell line) under ``name``; its output goes to ``logs/name.log``."""
-        process = Managed(name, command, self._logs / f"{name}.log", self._echo)
+    def start(self, name: str, work: Work) -> None:
+        """Start ``work`` under ``name``; its output goes to ``logs/name.log``."""
+        process = Managed(name, work, self._logs / f"{name}.log", self._echo)
         self._processes[name] = process
-        process.start(self._root, self._environment)
+        self._begin(process)
 
-    def tick(self) -> None:
-        """Start again what has died; call it several times a second.
+    def _begin(self, process: Managed) -> None:
+        output = process.start(self._root, self._environment)
+        self._unfinished[output] = b""
+        self._outputs.register(output, selectors.EVENT_READ, process)
+
+    def owns(self, name: str, pid: int) -> bool:
+        """Whether ``pid`` is the living process ``name`` or one that it started."""
+        process = self._processes[name].process
+        return process is not None and descends(pid, process.pid)
+
+    def tick(self, wait_s: float = 0.0) -> None:
+        """Keep what was written, waiting up to ``wait_s`` for it, and start again what has died; call it several times
+        a second.
 
         :raises LaunchError: if a process keeps dying.
         """
+        self.copy_output(wait_s)
         now = self._clock()
         for process in self._processes.values():
             if process.running:
@@ -182,13 +154,32 @@ class Supervisor:
             if process.restart_at:
                 if now >= process.restart_at:
                     process.restart_at = 0.0
-                    process.start(self._root, self._environment)
+                    self._begin(process)
                 continue
             self._died(process, now)
 
+    def copy_output(self, wait_s: float = 0.0) -> None:
+        """Keep what the processes have written."""
+        for key, _ in self._outputs.select(wait_s):
+            process: Managed = key.data
+            read = os.read(key.fd, _READ)
+            *lines, rest = (self._unfinished[key.fd] + read).split(b"\n")
+            if rest and (not read or len(rest) > _READ):
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                process.keep(line.decode(errors="replace").rstrip("\r"))
+            self._unfinished[key.fd] = rest
+            if not read:
+                self._close(key.fd)
+
+    def _close(self, output: int) -> None:
+        self._outputs.unregister(output)
+        del self._unfinished[output]
+        os.close(output)
+
     def _died(self, process: Managed, now: float) -> None:
         process.deaths.append(now)
-        code = process.popen.returncode if process.popen else None
+        code = process.process.returncode if process.process else None
         if len(process.deaths) == DEATHS and now - process.deaths[0] <= WITHIN_S:
             raise LaunchError(
                 f"{process.name} stopped {DEATHS} times within a minute (the last time with exit code {code}), "
@@ -212,7 +203,7 @@ class Supervisor:
                 process.signal_group(signal.SIGTERM)
             deadline = time.monotonic() + (grace_s if group else 0)
             while time.monotonic() < deadline and any(process.running for process in group):
-                time.sleep(0.05)
+                self.copy_output(0.05)
             for process in group:
                 process.signal_group(signal.SIGKILL)
             if names == late:
@@ -220,8 +211,12 @@ class Supervisor:
             self._end_strays(late)
         end_marked(self.run)
         for process in self._processes.values():
-            if process.popen is not None:
-                process.popen.wait()
+            if process.process is not None:
+                process.process.wait()
+        self.copy_output()
+        for output in list(self._unfinished):
+            self._close(output)
+        for process in self._processes.values():
             process.close()
         self._processes.clear()
 
@@ -229,15 +224,12 @@ class Supervisor:
         """Kill what left its process group (RQ's work horses do), but not the processes that stop last."""
         kept: set[int] = set()
         for name in spared & set(self._processes):
-            popen = self._processes[name].popen
-            if popen is not None and popen.poll() is None:
-                kept |= {
-                    popen.pid,
-                    *(child.pid for child in psutil.Process(popen.pid).children(recursive=True)),
-                }
-        for process in marked(self.run):
-            if process.pid not in kept:
-                try:
-                    process.kill()
-                except psutil.NoSuchProcess:
-                    continue
+            process = self._processes[name].process
+            if process is not None and process.poll() is None:
+                children = psutil.Process(process.pid).children(recursive=True)
+                kept |= {process.pid, *(child.pid for child in children)}
+        for stray in marked(self.run, frozenset(kept)):
+            try:
+                stray.kill()
+            except psutil.NoSuchProcess:
+                continue

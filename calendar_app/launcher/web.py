@@ -1,4 +1,4 @@
-"""The web processes with pages that are built beforehand: the ``web`` line of ``Procfile.dev`` and of ``deploy/``.
+"""The web processes with pages that are built beforehand: ``almanac web``.
 
 It serves what ``reflex run --env prod --single-port`` serves, by the same server and in the same way, but builds only
 when something changed, so that a start takes seconds. As there, the application is imported once and the processes
@@ -24,17 +24,26 @@ from granian.server.mp import MPServer
 
 from calendar_app.launcher import first_steps, frontend
 from calendar_app.launcher.checks import programs_path
+from calendar_app.launcher.environment import anywhere
 from calendar_app.launcher.errors import LaunchError
+<<<<<<< HEAD
 from calendar_app.launcher.processes import MARK
 from calendar_app.services.operations import health
 from calendar_app.settings import Settings, SettingsError, get_settings
+=======
+from calendar_app.places import ROOT
+from calendar_app.services.operations import health, warm_up
+from calendar_app.settings import Settings, SettingsError, get_settings, load_settings
+>>>>>>> 6cf17be (launcher: Fork the processes from one that has imported the product)
 
 PRODUCT, WITH_SANDBOX = "calendar_app.calendar_app", "calendar_app.sandbox.web"
 """The modules whose ``app`` is served, the second while the sandbox is on. Neither is imported before it is chosen."""
 STOP_S = 20
 """Seconds that requests under way get when the server is asked to stop; it ends with the last of them."""
 SERVED_BY_REFLEX = {
-    # The three switches that `reflex run --env prod --single-port` hands to its own server processes.
+    # The three switches that `reflex run --env prod --single-port` hands to its own server processes, and one by which
+    # it does not link the components' scripts into `assets/`, which the build needs and whoever serves must not write.
+    "REFLEX_BACKEND_ONLY": "true",
     "REFLEX_ENV_MODE": "prod",
     "__REFLEX_SKIP_COMPILE": "true",
     "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "true",
@@ -85,29 +94,36 @@ def server(environment: Mapping[str, str], module: str = PRODUCT) -> DrainingSer
     return made
 
 
-def preload(module: str = PRODUCT) -> None:
-    """Import the application for the processes to be forked, where forking is the platform's way and safe."""
+def preload(*modules: str) -> bool:
+    """Import what the processes to be forked need, where forking is the platform's way and safe; false elsewhere."""
     if multiprocessing.get_start_method() != "fork":
-        return
-    import_module(module)
+        return False
+    for module in modules or (PRODUCT,):
+        import_module(module)
+    warm_up.database()
     if threading.active_count() > 1:
         multiprocessing.set_start_method("spawn", force=True)
-        return
+        return False
     # Without this, the garbage collectors of the processes would write to every shared page and so copy it.
     gc.collect()
     gc.freeze()
+    return True
 
 
 def main() -> None:
     """Build if needed, then serve until asked to stop."""
-    environment = {**os.environ, "PATH": programs_path(os.environ)}
-    os.environ.update(environment | SERVED_BY_REFLEX)
     try:
+        environment = {
+            **os.environ,
+            "PATH": programs_path(os.environ),
+            **anywhere(load_settings(), os.environ),
+        }
+        os.environ.update(environment | SERVED_BY_REFLEX)
         module = application(get_settings())
         frontend.ensure_built(environment)
     except (LaunchError, SettingsError) as error:
         sys.exit(str(error))
-    os.chdir(frontend.ROOT)
+    os.chdir(ROOT)
     with tempfile.TemporaryDirectory(prefix="almanac-web-") as folder:
         os.environ[health.STOPPING] = str(Path(folder) / "stopping")
         preload(module)

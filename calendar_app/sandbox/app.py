@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
@@ -162,6 +163,15 @@ def create_app(
 def _to_caldav(_request: Request) -> RedirectResponse:
     """Where RFC 6764 §5 has a client look."""
     return RedirectResponse(f"{CALDAV}/", 301)
+
+
+def main() -> None:
+    """Serve it on the loopback interface until asked to stop."""
+    port = int(os.environ.get("SANDBOX_PORT") or 4100)
+    # One process: WEB_CONCURRENCY is the product's.
+    uvicorn.run(
+        __getattr__("app"), host="127.0.0.1", port=port, workers=1, access_log=False, log_level="warning"
+    )
 
 
 def __getattr__(name: str) -> Starlette:

@@ -1,6 +1,7 @@
 """The worker class of the Procfile: RQ's own, whose jobs are named in the logs, counted, and fail without secrets.
 
-``rq worker --worker-class calendar_app.worker.runner.Worker``. RQ forks a process for each job, so that one that eats
+``rq worker --worker-class calendar_app.worker.runner.Worker``, with more options the Procfile's lines, which
+:func:`work` and :func:`write` are. RQ forks a process for each job, so that one that eats
 up the memory or dies takes nobody along. Such a process starts with cold caches and without a connection, which costs
 several times what a short job does; so :data:`QUICK` jobs, which handle one row and an answer or two, and readings of
 what changed since the last one, are done in the worker itself. They are watched as forked ones are: heartbeats go on,
@@ -19,12 +20,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import rq
+from rq.cli.cli import main as rq_command
 from rq.job import Job
 from rq.queue import Queue
 from rq.worker import WorkerStatus
 
 from calendar_app import logs, metering
-from calendar_app.queues import JOBS, REQUEST
+from calendar_app.queues import JOBS, REQUEST, WRITES
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.operations import metrics
 
@@ -42,6 +44,9 @@ QUICK = frozenset(
     )
 )
 """What is done without a process of its own."""
+ARGUMENTS = ["worker", "--quiet", "--worker-class", "calendar_app.worker.runner.Worker", "--worker-ttl", "90"]
+WRITER = [*ARGUMENTS, "--config", "calendar_app.worker.config", WRITES]
+WORKER = [*ARGUMENTS, "--with-scheduler", "--config", "calendar_app.worker.config"]
 _SYNC = f"{JOBS}.sync_calendar"
 _GRACE_S = 60
 """For how long a job may go on after its time-out has interrupted it, before the process ends."""
@@ -105,6 +110,16 @@ class Worker(rq.Worker):
         finally:
             over.set()
             watcher.join()
+
+
+def write() -> None:
+    """The Procfile's `writer`: only what brings bookings into calendars."""
+    rq_command(WRITER, prog_name="rq")
+
+
+def work() -> None:
+    """The Procfile's `worker`: every queue."""
+    rq_command(WORKER, prog_name="rq")
 
 
 def _is_quick(job: Job) -> bool:

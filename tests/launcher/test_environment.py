@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from calendar_app.launcher.environment import prepare
+from calendar_app.launcher.environment import anywhere, prepare
 from calendar_app.launcher.web import application, server
 from calendar_app.settings import Settings, load_settings
 
@@ -51,6 +51,19 @@ def test_what_the_operator_gave_is_used(settings: Settings) -> None:
     assert environment["SANDBOX_URL"] == "http://127.0.0.1:4999"
     web = server(environment)
     assert (web.bind_addr, web.bind_port, web.workers) == ("0.0.0.0", 4321, 4)
+
+
+def test_files_stay_where_they_are_when_the_directory_changes(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes work in the product's own folder, so a relative DATA_DIR or SQLite file is named in full to them."""
+    monkeypatch.chdir(tmp_path)
+    relative = settings.model_copy(update={"data_dir": Path("data")})
+    made = anywhere(relative, {"DATABASE_URL": "sqlite:///a.db"})
+    assert made["DATABASE_URL"] == f"sqlite:///{tmp_path}/a.db"
+    assert made["DATA_DIR"] == str(tmp_path / "data")
+    for kept in ("sqlite:////var/a.db", "postgresql://host/name", "sqlite:///:memory:", "sqlite://", ""):
+        assert anywhere(relative, {"DATABASE_URL": kept}).get("DATABASE_URL", kept) == kept
 
 
 def test_production_has_no_sandbox(tmp_path: Path) -> None:

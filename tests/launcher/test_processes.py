@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from calendar_app.launcher.errors import LaunchError
-from calendar_app.launcher.processes import MARK, NAME, Supervisor, belongs, end_marked, marked
+from calendar_app.launcher.marks import MARK, descends, end_marked, marked
+from calendar_app.launcher.processes import Supervisor
 
 SLEEP = "import time; time.sleep(300)"
 ON_TERM = "import os, signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: {}) \n"
@@ -41,7 +42,7 @@ class Bench:
             assert time.monotonic() < deadline, self.said
             if tick:
                 self.supervisor.tick()
-            time.sleep(0.01)
+            self.supervisor.copy_output(0.01)
 
     def program(self, name: str, code: str) -> str:
         """A shell line that runs ``code``."""
@@ -145,13 +146,10 @@ def test_the_last_ones_are_stopped_last(bench: Bench) -> None:
 def test_what_a_killed_run_left_is_found_and_ended(tmp_path: Path) -> None:
     """Processes whose launcher was killed are known by their mark, whoever their parent is now."""
     run = uuid.uuid4().hex
-    subprocess.run(
-        [sys.executable, "-c", DETACHED], env={**os.environ, MARK: run, NAME: "worker"}, check=True
-    )
+    subprocess.run([sys.executable, "-c", DETACHED], env={**os.environ, MARK: run}, check=True)
     (orphan,) = marked(run)
-    assert belongs(orphan.pid, run, "worker")
-    assert not belongs(orphan.pid, run, "writer")
-    assert not belongs(orphan.pid, "another", "worker")
+    assert not descends(orphan.pid, os.getpid())
+    assert marked("another") == marked(run, frozenset({orphan.pid})) == []
     assert end_marked(run) == 1
     assert not psutil.pid_exists(orphan.pid) or psutil.Process(orphan.pid).status() == psutil.STATUS_ZOMBIE
     assert end_marked(run) == 0

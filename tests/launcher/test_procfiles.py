@@ -1,11 +1,16 @@
-"""The Procfiles say what operators are told: the same processes on one machine and on many."""
+"""The Procfile and the commands are the same processes."""
 
 from __future__ import annotations
 
+import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from honcho.environ import parse_procfile
+
+from calendar_app.launcher import programs
+from calendar_app.worker import runner
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -14,13 +19,21 @@ def lines(name: str) -> dict[str, str]:
     return dict(parse_procfile((ROOT / name).read_text()).processes)
 
 
-def test_production_and_development_run_the_same_workers() -> None:
-    """All lines but ``web`` are equal in both files; development adds three servers, and its web keeps its build."""
-    production, development = lines("Procfile"), lines("Procfile.dev")
-    assert {"release", "web", "worker", "cron"} <= set(production)
-    assert set(development) == set(production) | {"valkey", "sandbox", "caldav"}
-    for name in set(production) - {"web"}:
-        assert production[name] == development[name]
+def test_the_commands_are_the_procfile() -> None:
+    """``almanac writer`` and the others are what the Procfile's lines are; ``web`` serves pages that are built."""
+    procfile = lines("Procfile")
+    assert set(procfile) - {"release"} | {"migrate", "run"} == set(programs.PROGRAMS)
+    assert shlex.split(procfile["writer"]) == ["rq", *runner.WRITER]
+    assert shlex.split(procfile["worker"]) == ["rq", *runner.WORKER]
+    assert procfile["cron"] == f"python -m {programs.PROGRAMS['cron'].function.removesuffix(':main')}"
+    assert procfile["release"] == "alembic upgrade head"
+
+
+@pytest.mark.parametrize("name", [*programs.PROGRAMS, *programs.SANDBOX])
+def test_every_program_is_found(name: str) -> None:
+    """Each name of the table leads to a function, and what is to be imported beforehand exists."""
+    assert callable(programs.function(name))
+    assert all(find_spec(module) for module in programs.preloads([name]))
 
 
 @pytest.mark.parametrize(

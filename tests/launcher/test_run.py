@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from calendar_app.launcher.checks import free_port
-from calendar_app.launcher.processes import marked
+from calendar_app.launcher.marks import marked
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_START_S = 420
@@ -120,6 +120,27 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
+def processes(run: Run, name: str) -> list[psutil.Process]:
+    """What the launcher itself runs under that name."""
+    return [
+        child
+        for child in psutil.Process(run.popen.pid).children()
+        if Path(f"/proc/{child.pid}/comm").read_text() == f"almanac:{name}\n"
+    ]
+
+
+def within(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if condition():
+                return
+        except (OSError, psutil.Error, http.client.HTTPException):
+            pass
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
 def get(port: int, path: str) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("GET", path)
@@ -134,7 +155,7 @@ def test_a_second_start_is_quick_and_serves_everything(run: Run, port: int) -> N
 
     Processor time, of all processes together, is what a start costs however busy the machine is.
     """
-    started = [psutil.Process(run.popen.pid), *marked(run.mark())]
+    started = marked(run.mark())
     assert sum(sum(process.cpu_times()[:2]) for process in started) < 2 * 15
     assert f"Ready: http://localhost:{port}" in run.lines
     assert not [line for line in run.lines if "building" in line]
@@ -145,17 +166,41 @@ def test_a_second_start_is_quick_and_serves_everything(run: Run, port: int) -> N
     assert get(port, "/nothing-here").status == 404
 
 
-def test_a_dead_worker_is_replaced(run: Run) -> None:
-    """A worker that is killed is started again while everything else goes on."""
-    (shell,) = [
-        child
-        for child in psutil.Process(run.popen.pid).children()
-        if "--with-scheduler" in " ".join(child.cmdline())
-    ]
-    for process in (*shell.children(recursive=True), shell):
+@pytest.mark.parametrize("name", ["writer", "worker", "cron", "web"])
+def test_a_dead_process_is_replaced(run: Run, port: int, name: str) -> None:
+    """Each process that is killed, with all that it started, is there again while everything else goes on."""
+    (killed,) = processes(run, name)
+    for process in (*killed.children(recursive=True), killed):
         process.kill()
     assert run.popen.stdout is not None
-    assert run.popen.stdout.readline().startswith("worker stopped with exit code")
+    assert run.popen.stdout.readline() == f"{name} stopped with exit code -9; starting it again in 1 s\n"
+    within(lambda: [each.pid for each in processes(run, name)] not in ([], [killed.pid]))
+    within(lambda: get(port, "/health").status == 200)
+
+
+def test_a_dead_web_process_is_replaced(run: Run, port: int) -> None:
+    """One of the processes that serve is killed: another takes its place, and the launcher has nothing to do."""
+    (web,) = processes(run, "web")
+    before = web.children()
+    before[0].kill()
+    within(lambda: before[0] not in web.children() and len(web.children()) == len(before))
+    assert get(port, "/health").status == 200
+    assert processes(run, "web") == [web]
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="only Linux says what processes share"
+)
+def test_processes_share_what_they_import(run: Run) -> None:
+    """Every process of the product is forked from the launcher: what several hold in memory is counted once.
+
+    ``make check-wheel`` measures how much it is; here, that no process has imported the product for itself.
+    """
+    own = {name: processes(run, name) for name in ("web", "writer", "worker", "cron", "sandbox")}
+    assert all(own.values())
+    for name, (process,) in own.items():
+        memory = process.memory_full_info()
+        assert memory.uss < memory.rss / 2, name
 
 
 def test_a_second_launcher_on_the_same_data_is_refused(run: Run, data_dir: Path) -> None:

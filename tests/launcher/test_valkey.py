@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +21,7 @@ from calendar_app.launcher import health, valkey
 @contextmanager
 def running(data_dir: Path, url: str) -> Iterator[Redis]:
     environment = {**os.environ, "DATA_DIR": str(data_dir)}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "calendar_app.launcher.valkey"], env=environment, stdout=subprocess.DEVNULL
-    )
+    server = subprocess.Popen(valkey.command(data_dir), env=environment, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 15
         while not health.redis_answers(url)():

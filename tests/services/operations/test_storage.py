@@ -12,12 +12,12 @@ import pytest
 
 from calendar_app import cli
 from calendar_app.db.session import get_engine, use_engine
-from calendar_app.launcher.__main__ import Launcher
 from calendar_app.launcher.errors import LaunchError
+from calendar_app.launcher.launch import Launcher
 from calendar_app.settings import Settings
 
 PAGE = 4096
-TODO = "restore a backup with `python -m calendar_app.cli restore FILE`"
+TODO = "restore a backup with `python -m calendar_app restore FILE`"
 
 
 def written_over(file: Path) -> None:
@@ -71,7 +71,7 @@ def test_commands_say_what_to_do(damaged: Settings, capsys: pytest.CaptureFixtur
 def test_a_launcher_does_not_start(damaged: Settings) -> None:
     """Before anything is served from a damaged file, its pages are read through."""
     with pytest.raises(LaunchError, match="restore a backup"):
-        Launcher(damaged)._prepare_data()
+        Launcher(damaged, "a-run")._prepare_data()
 
 
 def test_a_release_says_what_to_do(configure: Callable[..., Settings], tmp_path: Path) -> None:
