@@ -59,7 +59,7 @@ def running() -> Iterator[Product]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="almanac-bench-") as data:
-        environment = {**os.environ, "PORT": str(port), "DATA_DIR": data}
+        environment = {"WEB_CONCURRENCY": "2", **os.environ, "PORT": str(port), "DATA_DIR": data}
         log = Path(data) / "launcher.log"
         with log.open("w") as output:
             process = subprocess.Popen(

@@ -199,8 +199,8 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(work=work)
         return made
 
-    for name, one in programs.PROGRAMS.items():
-        commands.add_parser(name, help=one.about, description=one.about)
+    for name, program in programs.PROGRAMS.items():
+        commands.add_parser(name, help=program.about, description=program.about)
     counting = command("keys", keys)
     counting.add_argument("--batch", type=int, default=key_rotation.BATCH, help="rows in one transaction")
     counting.add_argument("--rotate", action="store_true", help="what `rotate-keys` does")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,8 @@ from calendar_app.launcher import valkey
 from calendar_app.launcher.checks import free_port, is_free, programs_path, require_sandbox
 from calendar_app.settings import Settings
 
+SMALL_MACHINE = 2
+"""Processors, at most."""
 REFLEX_DATABASE = 1
 """Reflex keeps open pages' states in a database of its own, so that they can be forgotten without touching jobs."""
 
@@ -30,7 +33,7 @@ def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
         "ENCRYPTION_KEYS": ",".join(key.get_secret_value() for key in settings.encryption_keys),
         "PYTHONUNBUFFERED": "1",
     }
-    defaults = {"WEB_HOST": "127.0.0.1", "WEB_CONCURRENCY": "2"}
+    defaults = {"WEB_HOST": "127.0.0.1", "WEB_CONCURRENCY": str(web_processes(os.cpu_count() or 1))}
     if not given.get("REDIS_URL"):
         made["REDIS_URL"] = valkey.prepare(data_dir)
         defaults["REFLEX_REDIS_URL"] = valkey.numbered(made["REDIS_URL"], REFLEX_DATABASE)
@@ -41,6 +44,11 @@ def prepare(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
     if settings.sandbox:
         made |= _for_sandbox(settings, given)
     return {**defaults, **{name: value for name, value in given.items() if value}, **made}
+
+
+def web_processes(processors: int) -> int:
+    """How many serve where the operator does not say: beside all others, one is enough on a small machine."""
+    return 2 if processors > SMALL_MACHINE else 1
 
 
 def anywhere(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,8 @@ are forked from it: importing is most of a start, and forks share its memory.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -14,6 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from typing import Any
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer
+from starlette.types import ASGIApp, Message, Scope
 
 from calendar_app.launcher import first_steps, frontend
 from calendar_app.launcher.checks import programs_path
@@ -40,6 +44,8 @@ PRODUCT, WITH_SANDBOX = "calendar_app.calendar_app", "calendar_app.sandbox.web"
 """The modules whose ``app`` is served, the second while the sandbox is on. Neither is imported before it is chosen."""
 STOP_S = 20
 """Seconds that requests under way get when the server is asked to stop; it ends with the last of them."""
+FIRST_REQUEST_S = 20
+_made: dict[str, ASGIApp] = {}
 SERVED_BY_REFLEX = {
     # The three switches that `reflex run --env prod --single-port` hands to its own server processes, and one by which
     # it does not link the components' scripts into `assets/`, which the build needs and whoever serves must not write.
@@ -58,6 +64,11 @@ class DrainingServer(MPServer):
     """
 
     drain_s = 0.0
+    module = PRODUCT
+
+    def serve(self, *_: Any, **__: Any) -> None:
+        """Until asked to stop."""
+        super().serve(target_loader=partial(_application, self.module), wrap_loader=False)
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """SIGTERM or SIGINT."""
@@ -90,17 +101,28 @@ def server(environment: Mapping[str, str], module: str = PRODUCT) -> DrainingSer
         workers_kill_timeout=STOP_S,
         log_level=LogLevels.warning,
     )
+    made.module = module
     made.drain_s = float(environment.get("WEB_DRAIN_SECONDS") or 0)
     return made
 
 
-def preload(*modules: str) -> bool:
-    """Import what the processes to be forked need, where forking is the platform's way and safe; false elsewhere."""
+def preload(module: str = PRODUCT, *others: str) -> bool:
+    """Make the application that ``module`` has, and import ``others``, for the processes to be forked.
+
+    Only where forking is the platform's way, and safe; false elsewhere. What a first request makes is made, too: the
+    API's routes alone are ten megabytes that each process would otherwise have to itself.
+    """
+    if module in _made:
+        return True  # this process was forked from one that had it
     if multiprocessing.get_start_method() != "fork":
         return False
-    for module in modules or (PRODUCT,):
-        import_module(module)
+    for other in others:
+        import_module(other)
     warm_up.database()
+    _made[module] = import_module(module).app()
+    asyncio.run(_first_request(_made[module]))
+    for thread in set(threading.enumerate()) - {threading.current_thread()}:
+        thread.join(1)  # one that read the page from the disk, and has nothing more to do
     if threading.active_count() > 1:
         multiprocessing.set_start_method("spawn", force=True)
         return False
@@ -108,6 +130,45 @@ def preload(*modules: str) -> bool:
     gc.collect()
     gc.freeze()
     return True
+
+
+async def _first_request(application: ASGIApp) -> None:
+    """``GET`` of a page that there is not, which asks neither the database nor Redis."""
+
+    came: list[Message] = [
+        {"type": "http.disconnect"},
+        {"type": "http.request", "body": b"", "more_body": False},
+    ]
+
+    async def receive() -> Message:
+        return came.pop() if len(came) > 1 else came[0]
+
+    async def send(_message: Message) -> None:
+        """Nobody reads it."""
+
+    scope: Scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/nothing-here",
+        "raw_path": b"/nothing-here",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost"), (b"accept", b"text/html")],
+        "client": ("127.0.0.1", 0),
+        "server": ("127.0.0.1", 0),
+    }
+    with contextlib.suppress(TimeoutError):  # it saves memory, and must not cost the start
+        async with asyncio.timeout(FIRST_REQUEST_S):
+            await application(scope, receive, send)
+
+
+def _application(module: str) -> ASGIApp:
+    """What a web process serves: made before it was forked, or made now."""
+    made: ASGIApp = _made[module] if module in _made else import_module(module).app()
+    return made
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from calendar_app.launcher.environment import anywhere, prepare
+from calendar_app.launcher.environment import anywhere, prepare, web_processes
 from calendar_app.launcher.web import application, server
 from calendar_app.settings import Settings, load_settings
 
@@ -64,6 +64,12 @@ def test_files_stay_where_they_are_when_the_directory_changes(
     assert made["DATA_DIR"] == str(tmp_path / "data")
     for kept in ("sqlite:////var/a.db", "postgresql://host/name", "sqlite:///:memory:", "sqlite://", ""):
         assert anywhere(relative, {"DATABASE_URL": kept}).get("DATABASE_URL", kept) == kept
+
+
+@pytest.mark.parametrize(("processors", "processes"), [(1, 1), (2, 1), (3, 2), (64, 2)])
+def test_a_small_machine_has_one_web_process(processors: int, processes: int) -> None:
+    """Another one would hold memory, and no more be served."""
+    assert web_processes(processors) == processes
 
 
 def test_production_has_no_sandbox(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -152,11 +153,17 @@ def _database() -> Answer:
     return status, detail
 
 
-def _schema(current: set[str]) -> Answer:
+@cache
+def revisions() -> tuple[frozenset[str], frozenset[str]]:
+    """The newest revision of this version's schema, and all that lead to it; read from the files once."""
     script = ScriptDirectory.from_config(alembic_config())
-    if current == set(script.get_heads()):
+    return frozenset(script.get_heads()), frozenset(one.revision for one in script.walk_revisions())
+
+
+def _schema(current: set[str]) -> Answer:
+    newest, known = revisions()
+    if current == newest:
         return Status.OK, "It answers, at this version’s schema."
-    known = {revision.revision for revision in script.walk_revisions()}
     if current - known:
         return Status.WARNING, "The database is at a newer version’s schema: finish the upgrade."
     return Status.FAILED, "The database is not at this version’s schema: run `alembic upgrade head`."
