@@ -13,7 +13,7 @@ from types import FrameType
 
 from redis import Redis
 
-from calendar_app.launcher import checks, frontend, health, programs, valkey, web
+from calendar_app.launcher import checks, first_steps, frontend, health, programs, valkey, web
 from calendar_app.launcher.environment import prepare
 from calendar_app.launcher.errors import LaunchError
 from calendar_app.launcher.forks import Answer
@@ -153,7 +153,7 @@ class Launcher:
         except (SQLAlchemyError, CommandError, ModuleNotFoundError) as error:
             raise LaunchError(failures.sentence(error.__cause__ or error)) from error
         if not self.settings.sandbox:
-            return [f"sign in: {self.settings.public_url}/login (the first account is made at /signup)"]
+            return first_steps.lines()
         account = ensure_demo(self.data_dir)
         return [f"sign in: {account.email}", f"password: {account.password}"]
 

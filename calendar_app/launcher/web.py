@@ -26,19 +26,15 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 from starlette.types import ASGIApp, Message, Scope
 
+from calendar_app.db.session import get_engine
 from calendar_app.launcher import first_steps, frontend
 from calendar_app.launcher.checks import programs_path
 from calendar_app.launcher.environment import anywhere
 from calendar_app.launcher.errors import LaunchError
-<<<<<<< HEAD
-from calendar_app.launcher.processes import MARK
-from calendar_app.services.operations import health
-from calendar_app.settings import Settings, SettingsError, get_settings
-=======
+from calendar_app.launcher.marks import MARK
 from calendar_app.places import ROOT
 from calendar_app.services.operations import health, warm_up
 from calendar_app.settings import Settings, SettingsError, get_settings, load_settings
->>>>>>> 6cf17be (launcher: Fork the processes from one that has imported the product)
 
 PRODUCT, WITH_SANDBOX = "calendar_app.calendar_app", "calendar_app.sandbox.web"
 """The modules whose ``app`` is served, the second while the sandbox is on. Neither is imported before it is chosen."""
@@ -121,6 +117,7 @@ def preload(module: str = PRODUCT, *others: str) -> bool:
     warm_up.database()
     _made[module] = import_module(module).app()
     asyncio.run(_first_request(_made[module]))
+    get_engine().dispose()  # the processes that are forked from here open their own connections
     for thread in set(threading.enumerate()) - {threading.current_thread()}:
         thread.join(1)  # one that read the page from the disk, and has nothing more to do
     if threading.active_count() > 1:

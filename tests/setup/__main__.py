@@ -258,7 +258,7 @@ def check(place: Place, registries: Registries) -> None:
     product = locked(place.code / "requirements.txt")
     require_locked("pip with requirements.txt alone", place.installed(other), product)
     alone = {"PORT": str(port), "DATA_DIR": str(place.code / ".data-alone"), "ALMANAC_SANDBOX": "off"}
-    with place.started(*launcher, port=port, variables=alone, last_line="sign in: "):
+    with place.started(*launcher, port=port, variables=alone, last_line="code: "):
         require_answers(port, ("/health", "/login"))
 
     say("the same as make run, with pip")

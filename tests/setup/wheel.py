@@ -210,7 +210,7 @@ class Place:
             assert process.stdout is not None
             for line in process.stdout:
                 lines.append(line)
-                if line.startswith("password: " if self.installer.extra else "sign in: "):
+                if line.startswith("password: " if self.installer.extra else "code: "):
                     break
             say(f"  {time.monotonic() - begun:5.1f} s  from `almanac run` to ready")
             if f"Ready: http://localhost:{self.port}\n" not in lines:
