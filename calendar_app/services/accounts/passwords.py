@@ -11,7 +11,6 @@ from functools import lru_cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn import zxcvbn
 
 from calendar_app.errors import InvalidInput
 
@@ -54,6 +53,9 @@ def checked(password: str, *known: str) -> str:
     words = [
         part for text in known for part in (text, *text.replace("@", " ").replace(".", " ").split()) if part
     ]
+    # Its word lists take 12 MB, and most processes judge no password.
+    from zxcvbn import zxcvbn
+
     if zxcvbn(password[:_JUDGED], user_inputs=words[:50])["score"] < _WEAKEST:
         raise InvalidInput(
             "This password is among the first that are guessed: choose another, such as a few unrelated words.",
