@@ -86,7 +86,15 @@ class SecondFactorRequired(Forbidden):
 
 
 class NotFound(AlmanacError):
+    """``field`` names the part of the request that leads nowhere, where it is not the address itself."""
+
     code, status, title = "not_found", 404, "Not found"
+
+    def __init__(
+        self, detail: str | None = None, *, field: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(detail, code=code)
+        self.field = field
 
 
 class Conflict(AlmanacError):

@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     calendly_per_account: int = Field(500, alias="CALENDLY_REQUESTS_PER_ACCOUNT", ge=1)
     jitsi_url: str = Field("https://meet.jit.si", alias="JITSI_URL")
     bookings_allowed: int = Field(0, alias="BOOKINGS_PER_MINUTE", ge=0)
+    api_requests_per_minute: int = Field(6000, alias="API_REQUESTS_PER_MINUTE", ge=1)
     keep_emails_days: int = Field(90, alias="KEEP_EMAILS_DAYS", ge=0)
     keep_audit_days: int = Field(400, alias="KEEP_AUDIT_DAYS", ge=0)
     keep_receipts_days: int = Field(400, alias="KEEP_RECEIPTS_DAYS", ge=0)

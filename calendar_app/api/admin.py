@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Body, Flag, Key, Words
-from calendar_app.api.paging import After, Limit, at, cut
+from calendar_app.api.paging import After, IdAfter, Limit, at, cut
 from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.services.common import audit_log
@@ -142,7 +142,7 @@ def list_audit(
     subject_id: Annotated[Key, Query()] = "",
     person: Annotated[Words, Query(description="An e-mail address")] = "",
     limit: Annotated[int, Query(ge=1, le=audit_log.MOST)] = 50,
-    after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
+    after: IdAfter = None,
 ) -> AuditPage:
     """Who did what, latest first; admins and owners."""
     return audit_log.list_entries(

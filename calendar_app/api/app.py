@@ -14,7 +14,16 @@ from fastapi.routing import APIRoute
 
 from calendar_app.api import auth, docs, document, health, problems, second_factors
 from calendar_app.api.cors import Cors
-from calendar_app.api.middleware import STALL_S, BodyLimit, HeadAsGet, Meter, NoStore, RequestId, StalledBody
+from calendar_app.api.middleware import (
+    STALL_S,
+    BodyLimit,
+    HeadAsGet,
+    Meter,
+    NoStore,
+    RequestId,
+    StalledBody,
+    TellsLimits,
+)
 
 PREFIX = "/api/v1"
 _ROUTERS = (
@@ -78,6 +87,7 @@ def create_v1() -> FastAPI:
 
     v1.add_middleware(HeadAsGet)
     v1.add_middleware(NoStore)
+    v1.add_middleware(TellsLimits)
     v1.add_middleware(Cors)
     return v1
 

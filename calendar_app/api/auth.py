@@ -28,6 +28,7 @@ from calendar_app.services.accounts import (
 )
 from calendar_app.services.accounts.authentication import SESSION_COOKIE, SESSION_LIFE, SignedIn
 from calendar_app.services.accounts.email_proof import Wish
+from calendar_app.services.common.permissions import Role
 from calendar_app.services.connection_lifecycle.oauth import local_path
 from calendar_app.services.installation import first_owner
 from calendar_app.services.mail import outbox as mail_outbox
@@ -64,7 +65,7 @@ class WorkspaceOut(BaseModel):
     slug: str
     name: str
     timezone: str
-    role: str
+    role: Role
 
 
 class ProfileChange(Body):

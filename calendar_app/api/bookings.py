@@ -20,7 +20,9 @@ from calendar_app.api.idempotency import Idempotent, Keep
 from calendar_app.api.paging import After, Limit, at, cut
 from calendar_app.api.problem_codes import BOOKING, TRANSITION, fails
 from calendar_app.api.routing import CALENDAR_FILE, Router
+from calendar_app.domain.booking import Status as BookingStatus
 from calendar_app.domain.booking_form import GivenDetails
+from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.intake import CAMPAIGN_LENGTH
 from calendar_app.errors import NotFound, NotSignedIn
 from calendar_app.services.bookings import create as booking_create
@@ -136,7 +138,7 @@ class ReceiptOut(BaseModel):
     calendar_id: str
     provider: str
     account: str
-    state: str
+    state: WriteState
     attempts: int
     last_error: str
     next_attempt_at: datetime | None
@@ -161,7 +163,7 @@ class BookingOut(BaseModel):
     may only read."""
 
     id: str
-    status: str
+    status: BookingStatus
     event_type_id: str
     event_type_slug: str
     workspace_slug: str
@@ -191,6 +193,7 @@ class BookingOut(BaseModel):
     version: int
     sequence: int
     created_at: datetime
+    updated_at: datetime
     cancelled_at: datetime | None
     cancelled_by: str
     cancel_reason: str
@@ -199,7 +202,7 @@ class BookingOut(BaseModel):
     @classmethod
     def of(cls, view: BookingView, *, links: bool = True) -> Self:
         """The service's view without what only pages need; ``links``: with what lets its reader change the booking."""
-        found = cls.model_validate(asdict(view))
+        found = cls.model_validate(asdict(view) | {"updated_at": view.changed_at})
         return found if links else found.model_copy(update={"manage_url": ""})
 
 
@@ -281,12 +284,15 @@ def create_booking(
 def list_bookings(
     actor: CurrentActor,
     links: MayChange,
-    status: Annotated[list[str] | None, Query()] = None,
+    status: Annotated[list[BookingStatus] | None, Query()] = None,
     start: Annotated[Instant | None, Query(description="Bookings that start at or after this")] = None,
     end: Annotated[Instant | None, Query(description="Bookings that start before this")] = None,
     event_type_id: Key | None = None,
     host_id: Key | None = None,
     q: Annotated[Words, Query(description="Part of the customer's name or address")] = "",
+    updated_since: Annotated[
+        Instant | None, Query(description="Bookings made or changed then or later, the oldest change first")
+    ] = None,
     newest_first: bool = False,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
@@ -300,6 +306,7 @@ def list_bookings(
         event_type_id=event_type_id,
         host_id=host_id,
         search=q,
+        updated_since=updated_since,
         newest_first=newest_first,
         limit=limit,
         after=after,

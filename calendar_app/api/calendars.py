@@ -15,6 +15,9 @@ from calendar_app.api.idempotency import Idempotent
 from calendar_app.api.paging import After, Limit, cut
 from calendar_app.api.problem_codes import AT_PROVIDER, fails
 from calendar_app.api.routing import Router
+from calendar_app.domain.connection import ConnectionStatus
+from calendar_app.domain.freebusy import StalePolicy
+from calendar_app.providers.base import AccessRole
 from calendar_app.services.calendar_sync import calendar_use, ics_import
 from calendar_app.services.connections import calendars
 from calendar_app.services.connections.calendar_time_zones import ZoneSource
@@ -57,7 +60,7 @@ class CalendarOut(BaseModel):
 
     id: str
     connection_id: str
-    connection_status: str
+    connection_status: ConnectionStatus
     provider: str
     provider_details: ProviderDetails
     name: str
@@ -65,13 +68,13 @@ class CalendarOut(BaseModel):
     timezone: str
     timezone_source: ZoneSource
     provider_timezone: str
-    access_role: str
+    access_role: AccessRole
     is_primary: bool
     checks_conflicts: bool
     receives_bookings: bool
     shown_on_dashboard: bool
     used: bool
-    stale_policy: str
+    stale_policy: StalePolicy
     synced_at: datetime | None
     syncing: bool
     sync_progress: int

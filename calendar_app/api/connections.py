@@ -7,6 +7,8 @@ that got it, and any session or token of the same person will do as well.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Literal, Self
 from urllib.parse import urlencode
 
@@ -21,7 +23,7 @@ from calendar_app.api.fields import Body, Key
 from calendar_app.api.paging import After, Limit, at, cut
 from calendar_app.api.problem_codes import AT_PROVIDER, CONSENT, TYPED_ADDRESS, fails
 from calendar_app.api.routing import Router
-from calendar_app.errors import AlmanacError
+from calendar_app.errors import AlmanacError, InvalidInput
 from calendar_app.services.connection_lifecycle import administrator_consent, own_addresses
 from calendar_app.services.connection_lifecycle import check as connection_check
 from calendar_app.services.connection_lifecycle import credentials as connection_credentials
@@ -131,14 +133,16 @@ def connect_caldav(body: CalDavIn, actor: CurrentActor, response: Response) -> C
 
     The server is found and the password proven before anything is stored. A wrong one is `credentials_rejected`.
     """
-    result = connection_credentials.connect(
-        actor,
-        "caldav",
-        address=body.url or body.email,
-        username=body.username or body.email,
-        password=body.password.get_secret_value(),
-        connection_id=body.connection_id,
-    )
+    names = {"address": "url" if body.url else "email", "username": "username" if body.username else "email"}
+    with _own_names(names):
+        result = connection_credentials.connect(
+            actor,
+            "caldav",
+            address=body.url or body.email,
+            username=body.username or body.email,
+            password=body.password.get_secret_value(),
+            connection_id=body.connection_id,
+        )
     response.headers["Cache-Control"] = "no-store"
     return _connected(result)
 
@@ -166,9 +170,10 @@ class LinkIn(Body):
 )
 def connect_ics(body: LinkIn, actor: CurrentActor, response: Response) -> ConnectedOut:
     """Follow a calendar by its link: read-only, looked at every few minutes. The address is tried first."""
-    result = connection_credentials.connect(
-        actor, "ics", address=body.url, username=body.name, connection_id=body.connection_id
-    )
+    with _own_names({"address": "url", "username": "name"}):
+        result = connection_credentials.connect(
+            actor, "ics", address=body.url, username=body.name, connection_id=body.connection_id
+        )
     response.headers["Cache-Control"] = "no-store"
     return _connected(result)
 
@@ -330,6 +335,16 @@ def disconnect(
     """End the connection, here and at the provider. Where many bookings move or are cancelled, `state` is `running`:
     a worker goes on with it, and `/disconnection` says how far it is."""
     return connection_disconnect.disconnect(actor, connection_id, bookings=bookings, move_to=move_to)
+
+
+@contextmanager
+def _own_names(names: Mapping[str, str]) -> Iterator[None]:
+    """Errors name the fields of this request, not those of the service behind it."""
+    try:
+        yield
+    except InvalidInput as error:
+        error.field = names.get(error.field or "", error.field)
+        raise
 
 
 def _connected(result: ConnectResult) -> ConnectedOut:

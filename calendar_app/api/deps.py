@@ -26,7 +26,7 @@ from calendar_app.services.accounts.authentication import Identity
 from calendar_app.services.bookings import customers
 from calendar_app.services.common import rate_limits
 from calendar_app.services.common.permissions import Actor
-from calendar_app.settings import current_settings
+from calendar_app.settings import current_settings, get_settings
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -96,7 +96,29 @@ def optional_caller(
     cookie: Annotated[str | None, Depends(_cookie)],
     customer: Annotated[str | None, Depends(_customer)],
 ) -> Caller | None:
-    """Whoever calls, if they say so. :raises NotSignedIn: with credentials that are worth nothing."""
+    """Whoever calls, if they say so. :raises NotSignedIn: with credentials that are worth nothing.
+
+    :raises TooManyRequests: this person, or for visitors this address, asks too often.
+    """
+    try:
+        caller = _identified(request, bearer, cookie, customer)
+    except NotSignedIn:
+        _count_request(client_address(request))
+        raise
+    _count_request(caller.identity.session_id if caller else client_address(request))
+    return caller
+
+
+def _count_request(who: str) -> None:
+    rate_limits.check("requests", who, f"{get_settings().api_requests_per_minute}/minute")
+
+
+def _identified(
+    request: Request,
+    bearer: HTTPAuthorizationCredentials | None,
+    cookie: str | None,
+    customer: str | None,
+) -> Caller | None:
     if bearer is not None or "authorization" in request.headers:
         identity = authentication.identify_bearer(bearer.credentials) if bearer else None
         if identity is None:

@@ -12,6 +12,7 @@ from calendar_app.api.fields import Body, Key
 from calendar_app.api.paging import After, Limit, at, cut
 from calendar_app.api.problem_codes import AT_PROVIDER, TRANSITION, fails
 from calendar_app.api.routing import Router
+from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.external_changes import drift_report as drift
 from calendar_app.services.external_changes import queries as external_change_queries
 from calendar_app.services.external_changes import resolve as external_change_resolve
@@ -65,8 +66,8 @@ class RuleBody(Body):
 class RuleOut(BaseModel):
     """The workspace's rule."""
 
-    outside_moves: str
-    outside_deletes: str
+    outside_moves: Literal["flag", "reschedule", "restore"]
+    outside_deletes: Literal["flag", "cancel", "restore"]
 
 
 @router.get("/deviations")
@@ -75,6 +76,7 @@ def list_deviations(
 ) -> DeviationList:
     """Bookings and calendars that do not say the same: of your bookings, for managers all."""
     if booking_id is not None:
+        booking_queries.require(actor, booking_id, field="booking_id")
         found = external_change_queries.of_booking(actor, booking_id)
     else:
         found = external_change_queries.listed(actor)
@@ -124,14 +126,14 @@ def resolve_drift(deviation_id: Key, body: ResolveIn, actor: CurrentActor) -> De
 def get_workspace_rule(actor: CurrentActor) -> RuleOut:
     """The workspace's rule for changes at providers."""
     found = external_change_resolve.policy(actor)
-    return RuleOut(outside_moves=found.moves, outside_deletes=found.deletes)
+    return RuleOut.model_validate({"outside_moves": found.moves, "outside_deletes": found.deletes})
 
 
 @router.patch("/workspace")
 def update_workspace_rule(body: RuleBody, actor: CurrentActor) -> RuleOut:
     """Change it; what is left out stays. For admins and the owner."""
     found = external_change_resolve.set_policy(actor, moves=body.outside_moves, deletes=body.outside_deletes)
-    return RuleOut(outside_moves=found.moves, outside_deletes=found.deletes)
+    return RuleOut.model_validate({"outside_moves": found.moves, "outside_deletes": found.deletes})
 
 
 def _place(one: DeviationView) -> tuple[int, str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from calendar_app.api.deps import CurrentActor
 from calendar_app.api.fields import Body, Flag, Key, Whole
@@ -15,10 +15,35 @@ from calendar_app.api.idempotency import Idempotent
 from calendar_app.api.paging import After, Limit, cut
 from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
+from calendar_app.domain.booking_form import Asked, FormPart
+from calendar_app.domain.colors import CATEGORY_COLORS, Color, Priority
+from calendar_app.domain.hosting import Hosting
+from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.services.event_types import commands as event_type_commands
 from calendar_app.services.event_types import queries as event_type_queries
 
 router = Router(tags=["scheduling"])
+
+_HUES = (
+    "tomato red, pink, orange, yellow, teal, green, cyan, blue, violet, purple, gray; each is the CSS colour keyword of "
+    "that name and stands for the nearest colour that the provider has"
+)
+ColorName = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "enum": ["", *Color], "description": f"Empty: by category. {_HUES}"}),
+]
+CategoryName = Annotated[str, WithJsonSchema({"type": "string", "enum": ["", *CATEGORY_COLORS]})]
+PriorityName = Annotated[str, WithJsonSchema({"type": "string", "enum": ["", *Priority]})]
+FormParts = Annotated[
+    dict[str, str],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"enum": [*FormPart]},
+            "additionalProperties": {"type": "string", "enum": [*Asked]},
+        }
+    ),
+]
 
 
 class EventTypeHostIn(Body):
@@ -36,7 +61,7 @@ class MeetingPlaceIn(Body):
     on the booking page, where ``value`` is never shown. ``id``: made from the kind if left out."""
 
     id: Key = ""
-    kind: str
+    kind: PlaceKind
     value: str = ""
     label: str = ""
 
@@ -56,10 +81,10 @@ class EventTypeChange(Body):
     description: str = ""
     location: str = ""
     meeting_places: list[MeetingPlaceIn] = Field(default=[])
-    form_parts: dict[str, str] = Field(default={})
-    color: str = ""
-    category: str = ""
-    priority: str = ""
+    form_parts: FormParts = Field(default={})
+    color: ColorName = ""
+    category: CategoryName = ""
+    priority: PriorityName = ""
     reminders: list[Whole] = Field(default=[])
     durations: list[Whole] = Field(default=[30])
     buffer_before: Whole = 0
@@ -71,7 +96,7 @@ class EventTypeChange(Body):
     weekly_cap: Whole = 0
     seats: Whole = 1
     requires_approval: Flag = False
-    hosting: str = "single"
+    hosting: Hosting = Hosting.SINGLE
     questions: list[dict[str, Any]] = Field(default=[])
     cancel_notice: Whole = 0
     is_public: Flag = True
@@ -94,7 +119,7 @@ class EventTypeHostOut(BaseModel):
 
 class MeetingPlaceOut(BaseModel):
     id: str
-    kind: str
+    kind: PlaceKind
     value: str
     label: str
 
@@ -106,10 +131,10 @@ class EventTypeOut(BaseModel):
     description: str
     location: str
     meeting_places: list[MeetingPlaceOut]
-    form_parts: dict[str, str]
-    color: str
-    category: str
-    priority: str
+    form_parts: FormParts
+    color: ColorName
+    category: CategoryName
+    priority: PriorityName
     reminders: list[int]
     durations: list[int]
     buffer_before: int
@@ -121,7 +146,7 @@ class EventTypeOut(BaseModel):
     weekly_cap: int
     seats: int
     requires_approval: bool
-    hosting: str
+    hosting: Hosting
     questions: list[dict[str, Any]]
     cancel_notice: int
     is_public: bool

@@ -13,6 +13,7 @@ from calendar_app.api.fields import Instant, Key
 from calendar_app.api.paging import After
 from calendar_app.api.routing import Router
 from calendar_app.clock import utc_now
+from calendar_app.domain.event import EventStatus, ShowAs
 from calendar_app.services.events import queries as event_queries
 
 router = Router(prefix="/events", tags=["events"])
@@ -47,8 +48,8 @@ class EventOut(BaseModel):
     location: str
     html_link: str
     busy: bool
-    show_as: str
-    status: str
+    show_as: ShowAs
+    status: EventStatus
     response: str
     recurring: bool
     booking_id: str | None

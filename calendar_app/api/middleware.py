@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calendar_app import metering
 from calendar_app.logs import request_id, sane_id
+from calendar_app.services.common import rate_limits
 
 MAX_BODY = 1_000_000
 """Bytes. The longest honest request, a schedule with every override, stays far below."""
@@ -107,6 +108,34 @@ class HeadAsGet:
             await send(message)
 
         await self.app({**scope, "method": "GET"}, receive, send_without_content)
+
+
+class TellsLimits:
+    """Tells callers how the limits stand that their request counted against: ``RateLimit-Policy`` and ``RateLimit``
+    (draft-ietf-httpapi-ratelimit-headers-10, structured fields of RFC 9651)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        with rate_limits.observed() as found:
+
+            async def send_with_limits(message: Message) -> None:
+                if message["type"] == "http.response.start" and found:
+                    headers = MutableHeaders(scope=message)
+                    told = list(found.values())
+                    headers["RateLimit-Policy"] = ", ".join(
+                        f'"{one.bucket}";q={one.quota};w={one.window}' for one in told
+                    )
+                    headers["RateLimit"] = ", ".join(
+                        f'"{one.bucket}";r={one.remaining};t={one.reset}' for one in told
+                    )
+                await send(message)
+
+            await self.app(scope, receive, send_with_limits)
 
 
 class NoStore:

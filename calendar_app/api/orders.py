@@ -17,6 +17,7 @@ from calendar_app.api.bookings import BookingOut, DetailsIn, ReasonIn
 from calendar_app.api.deps import CurrentActor, MayChange, OptionalActor, client_address
 from calendar_app.api.fields import Body, Instant, Key, Whole
 from calendar_app.api.idempotency import Idempotent, Keep
+from calendar_app.api.paging import IdAfter
 from calendar_app.api.problem_codes import BOOKING, TRANSITION, fails
 from calendar_app.api.routing import Router
 from calendar_app.errors import NotFound, NotSignedIn
@@ -24,7 +25,7 @@ from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.orders import commands as order_commands
 from calendar_app.services.orders import queries as order_queries
 from calendar_app.services.orders.commands import NewLine
-from calendar_app.services.orders.queries import OrderView
+from calendar_app.services.orders.queries import OrderStatus, OrderView
 
 router = Router(prefix="/orders", tags=["orders"])
 
@@ -74,7 +75,7 @@ class OrderOut(BaseModel):
 
     id: str
     workspace_slug: str
-    status: str
+    status: OrderStatus
     name: str
     email: str
     timezone: str
@@ -88,7 +89,8 @@ class OrderOut(BaseModel):
     @classmethod
     def of(cls, view: OrderView, *, links: bool = True) -> Self:
         """The service's view without what only pages need; ``links``: with what lets its reader change the order."""
-        found = cls.model_validate(asdict(view))
+        made = [BookingOut.of(one) for one in view.bookings]
+        found = cls.model_validate(asdict(view) | {"bookings": made})
         if links:
             return found
         made = [BookingOut.of(one, links=False) for one in view.bookings]
@@ -126,9 +128,9 @@ def create_order(request: Request, actor: OptionalActor, body: OrderIn, idempote
 def list_orders(
     actor: CurrentActor,
     links: MayChange,
-    status: Annotated[list[str] | None, Query()] = None,
+    status: Annotated[list[OrderStatus] | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=order_queries.MOST)] = 50,
-    after: Annotated[Key | None, Query(description="`next` of the page before")] = None,
+    after: IdAfter = None,
 ) -> OrderList:
     """Orders, newest first: all for managers, their own for staff and customers."""
     found = order_queries.list_orders(actor, status=status or (), limit=limit, after=after)

@@ -27,6 +27,12 @@ Limit = Annotated[int, Query(ge=1, le=MOST, description="Items on a page, at mos
 After = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
 
 
+IdAfter = Annotated[
+    str | None, Query(pattern=r"^[0-9a-z]{26}$", max_length=26, description="`next` of the page before")
+]
+"""The cursor of lists that are ordered by their ids."""
+
+
 def cut(
     items: Iterable[Item],
     limit: int,

@@ -87,6 +87,11 @@ _BY_STATUS: Mapping[int, Mapping[str, str]] = {
         "calendar_read_only": "events cannot be written into the calendar",
         "calendar_too_large": "the calendar has too many events",
         "credentials_rejected": "the server refused the user name or password",
+        "dns": "no server of that name can be found",
+        "certificate": "the server's certificate is not valid",
+        "redirects": "the server sends us round in circles",
+        "bad_body": "the server's answer cannot be read",
+        "not_dav": "the server at the address is no CalDAV server",
         "idempotency_key_reused": "this Idempotency-Key came with another body before",
         "invalid_email": "that is no e-mail address",
         "logo_refused": "the picture cannot be used",
@@ -157,7 +162,17 @@ AT_PROVIDER = (
 """What may come of asking a provider while the caller waits."""
 
 
-TYPED_ADDRESS = ("address_refused", "redirect_refused", "invalid_email")
+TYPED_ADDRESS = (
+    "address_refused",
+    "redirect_refused",
+    "invalid_email",
+    "dns",
+    "certificate",
+    "redirects",
+    "bad_body",
+    "not_dav",
+    "calendar_too_large",
+)
 """What may come of an address that somebody typed in."""
 
 BOOKING = (

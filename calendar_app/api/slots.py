@@ -20,6 +20,8 @@ from calendar_app.api.deps import CurrentActor, OptionalActor
 from calendar_app.api.fields import ClockTime, Day, Instant, Key, rfc3339
 from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
+from calendar_app.domain.freebusy import StalePolicy
+from calendar_app.domain.slots import Rule
 from calendar_app.domain.timespan import Span
 from calendar_app.services.availability import slots as available_slots
 from calendar_app.services.availability.slots import FreshnessView, SlotsView
@@ -52,7 +54,7 @@ class CalendarAgeOut(BaseModel):
     age_seconds: int | None
     stale: bool
     trouble: str
-    policy: str
+    policy: StalePolicy
 
 
 class FreshnessOut(BaseModel):
@@ -78,7 +80,7 @@ class SlotsOut(BaseModel):
 
 
 class ReasonOut(BaseModel):
-    rule: str
+    rule: Rule
     text: str
     source_kind: str
     source: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from calendar_app.api.deps import CurrentActor
@@ -13,6 +15,9 @@ from calendar_app.services.workspaces import team
 from calendar_app.services.workspaces.team import InvitationView, MemberView
 
 router = Router(prefix="/team", tags=["people"])
+
+
+MemberRole = Literal["staff", "manager", "admin", "owner"]
 
 
 class MemberList(BaseModel):
@@ -29,13 +34,13 @@ class InvitationIn(Body):
     """Whom to ask, and for which role: `staff`, `manager`, `admin` or `owner`."""
 
     email: str = Field(max_length=320)
-    role: str = Field(default="staff", max_length=16)
+    role: MemberRole = "staff"
 
 
 class RoleIn(Body):
     """A member's new role."""
 
-    role: str = Field(max_length=16)
+    role: MemberRole
 
 
 @router.get("")

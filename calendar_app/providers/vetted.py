@@ -81,6 +81,11 @@ def check_address(host: str, address: str) -> None:
         raise refused(f"{host} is an address inside a private network, which may not be called from here.")
 
 
+def code_of(reason: str) -> str:
+    """The public code of a server's trouble that comes of an address which somebody typed."""
+    return "calendar_too_large" if reason == "too_large" else reason
+
+
 def resolve(host: str, port: int) -> list[str]:
     """The addresses of a name, by the system's resolver. :raises ProviderUnavailable: it has none."""
     try:

@@ -29,6 +29,7 @@ from calendar_app.providers.caldav import servers, xml
 from calendar_app.providers.caldav.account import BASIC, DIGEST, Secret
 from calendar_app.providers.caldav.dav import MAX_BYTES, Dav
 from calendar_app.providers.guard import GuardedClient, guarded_client
+from calendar_app.providers.vetted import code_of
 from calendar_app.settings import Settings
 
 WELL_KNOWN = "/.well-known/caldav"
@@ -121,7 +122,7 @@ class CalDavSignIn:
             raise InvalidInput(error.detail, field="address", code=error.reason or None) from None
         except ProviderUnavailable as error:
             if error.reason in _TYPED_WRONG:
-                raise InvalidInput(error.detail, field="address", code=error.reason) from None
+                raise InvalidInput(error.detail, field="address", code=code_of(error.reason)) from None
             raise
 
     def _candidates(self, address: str) -> Iterator[str]:

@@ -43,6 +43,7 @@ from calendar_app.providers.base import (
 from calendar_app.providers.guard import GuardedClient, guarded_client
 from calendar_app.providers.http import retry_after
 from calendar_app.providers.ics.mapping import MAX_BYTES, Link, Validators, max_age, read_file
+from calendar_app.providers.vetted import code_of
 from calendar_app.settings import Settings
 
 CAPABILITIES = Capability.READ
@@ -58,6 +59,10 @@ _ACCEPT = {"accept": "text/calendar, */*;q=0.5"}
 def http(settings: Settings, *, transport: httpx.BaseTransport | None = None) -> GuardedClient:
     """The client for calendar addresses; ``transport`` is a seam for tests."""
     return guarded_client(settings, timeout=settings.http_timeout, max_bytes=MAX_BYTES, transport=transport)
+
+
+_TYPED_WRONG = ("not_a_calendar", "dns", "certificate", "bad_body", "redirects", "too_large")
+"""Reasons of a silence that mean another address than the one that was meant."""
 
 
 class IcsOpener:
@@ -80,11 +85,11 @@ class IcsOpener:
         except CalendarNotFound as error:
             raise InvalidInput(error.detail, field="address", code=error.code) from None
         except InvalidRequest as error:
-            raise InvalidInput(error.detail, field="address", code=error.reason) from None
+            raise InvalidInput(error.detail, field="address", code=code_of(error.reason)) from None
         except ProviderUnavailable as error:
-            if error.reason != "not_a_calendar":
+            if error.reason not in _TYPED_WRONG:
                 raise
-            raise InvalidInput(error.detail, field="address", code=error.reason) from None
+            raise InvalidInput(error.detail, field="address", code=code_of(error.reason)) from None
         name = link.name or file.name or link.host
         return Opened(Account(link.account_id, f"{name} ({link.host})", name), link.secret)
 

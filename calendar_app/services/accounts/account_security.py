@@ -32,7 +32,8 @@ PASSWORD_TRIES = "10 per 15 minutes"  # noqa: S105  # a limit, not a password
 
 @dataclass(frozen=True, slots=True)
 class TokenView:
-    """An API token as its owner sees it; its secret was shown once. ``expires_at`` ``None``: it does not end."""
+    """An API token as its owner sees it; its secret was shown once. ``expires_at`` ``None``: it does not end. One that
+    is not ``named`` was had for the password and lasts for an hour."""
 
     id: str
     name: str
@@ -41,6 +42,7 @@ class TokenView:
     expires_at: datetime | None
     last_used_at: datetime | None
     current: bool
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def create_token(
         raise InvalidInput(f"Scopes are some of {', '.join(SCOPES)}.", field="scopes")
     if days is not None and not 1 <= days <= LONGEST_DAYS:
         raise InvalidInput(f"A token lives from 1 to {LONGEST_DAYS} days, or without end.", field="days")
-    if len(list_tokens(identity, now=now)) >= MOST_TOKENS:
+    if sum(1 for token in list_tokens(identity, now=now) if token.named) >= MOST_TOKENS:
         raise InvalidInput("There are too many tokens: revoke some first.", code="too_many_tokens")
     secret = API_TOKEN_PREFIX + secrets.token_urlsafe(32)
     with transaction() as session:
@@ -189,4 +191,5 @@ def _view(row: ApiToken, identity: Identity) -> TokenView:
         row.expires_at,
         row.last_used_at,
         row.id == identity.session_id,
+        bool(row.name),
     )

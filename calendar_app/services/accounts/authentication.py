@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select
 
 from calendar_app.clock import utc_now
+from calendar_app.db.locks import locked_one
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import ApiToken, AuthSession, Membership, Person, SecondFactor, Workspace
 from calendar_app.domain.intake import clean_text
@@ -34,7 +35,10 @@ __all__ = ["SESSION_COOKIE", "Actor", "Identity", "Role", "SessionView", "Signed
 
 SESSION_COOKIE = "almanac_session"
 SESSION_LIFE = timedelta(days=30)
-API_TOKEN_LIFE = timedelta(days=30)
+API_TOKEN_LIFE = timedelta(hours=1)
+"""Of a token that is had for the password; programs that run for longer are given one by name."""
+PASSWORD_TOKENS = 10
+"""Living ones that a person may have; the next one ends the oldest."""
 UNNAMED = "made with the password"
 """What a token without a name is called in the audit trail: ``/auth/token`` makes such."""
 API_TOKEN_PREFIX = "alm_"  # noqa: S105  # a mark by which secret scanners know our tokens, not a token
@@ -327,19 +331,33 @@ def revoke_session(identity: Identity, session_id: str) -> None:
         )
 
 
-def issue_api_token(email: str, password: str, *, client: str = "", name: str = "") -> tuple[str, int]:
-    """A bearer token for the HTTP API and its life in seconds; errors as in :func:`sign_in`."""
+def issue_api_token(email: str, password: str, *, client: str = "") -> tuple[str, int]:
+    """A short-lived bearer token for the HTTP API and its life in seconds; errors as in :func:`sign_in`.
+
+    Tokens of this kind have no name. They are listed, and replaced rather than piled up: those that have ended go, and
+    of the living the oldest, so that no more than :data:`PASSWORD_TOKENS` stand.
+    """
     person = _authenticate(email, password, client)
     token = API_TOKEN_PREFIX + secrets.token_urlsafe(32)
+    now = utc_now()
     with transaction() as session:
         if has_second_factor(session, person.id):
             raise SecondFactorRequired(person.id)
+        locked_one(session, Person, person.id)
+        unnamed = session.exec(
+            select(ApiToken)
+            .where(ApiToken.person_id == person.id, ApiToken.name == "")
+            .order_by(col(ApiToken.id).desc())
+        ).all()
+        living = [row for row in unnamed if row.expires_at is not None and row.expires_at > now]
+        for row in unnamed:
+            if row not in living[: PASSWORD_TOKENS - 1]:
+                session.delete(row)
         row = ApiToken(
             person_id=person.id,
-            name=name[:100],
             token_hash=digest(token),
             scopes=["*"],
-            expires_at=utc_now() + API_TOKEN_LIFE,
+            expires_at=now + API_TOKEN_LIFE,
         )
         session.add(row)
         actors = _identity(session, person, row.id).actors()

@@ -170,6 +170,7 @@ def slots(
         check_active(row)
         without = _claims_of(session, own_holds)
         snapshot = slot_snapshot.load(session, row, window, now, duration=duration or 0, without=without)
+    staff = actor is not None and actor.role >= Role.STAFF and actor.workspace_id == row.workspace_id
     found = engine.find_slots(window, snapshot.rules, snapshot.hosts, instant(now), snapshot.hosting)
     if any(not was_read_lately(calendar, now) for calendar in snapshot.calendars):
         viewers.looking_at(Seen.EVENT_TYPE, row.id)
@@ -177,7 +178,7 @@ def slots(
         found,
         _nobody_free(snapshot.hosts, snapshot.hosting, window),
         window,
-        freshness_of(snapshot.calendars, now),
+        freshness_of(snapshot.calendars, now, names=staff),
         zone,
         row.workspace_id,
         _seats(found, snapshot),

@@ -41,9 +41,18 @@ class ScheduleView:
 
 
 def list_schedules(actor: Actor, *, person_id: str | None = None) -> list[ScheduleView]:
-    """The actor's own schedules, or of a manager's whole workspace; the default first, then by name."""
+    """The actor's own schedules, or of a manager's whole workspace; the default first, then by name.
+
+    :raises NotFound: ``person_id`` is nobody whose schedules the actor may see.
+    """
     actor.require(Role.STAFF)
     with reading() as session:
+        if person_id is not None:
+            own = person_id == actor.person_id
+            if not own and (
+                actor.role < Role.MANAGER or not _is_member(session, person_id, actor.workspace_id)
+            ):
+                raise NotFound("There is no such person in the workspace.", field="person_id")
         query = select(Schedule, Person).join(Person, col(Person.id) == col(Schedule.person_id))
         query = query.where(Schedule.workspace_id == actor.workspace_id)
         if actor.role < Role.MANAGER:
@@ -76,7 +85,7 @@ def create_schedule(
     :raises InvalidInput: naming the part that means nothing.
     """
     actor.require(Role.STAFF)
-    owner = person_id or actor.person_id
+    owner = actor.person_id if person_id is None else person_id
     if owner != actor.person_id:
         actor.require(Role.MANAGER)
     read = working.Schedule.from_json({"weekly": weekly, "overrides": overrides or {}}, timezone)

@@ -10,10 +10,10 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, or_
+from sqlalchemy import ColumnElement, and_, false, func, or_, type_coerce
 from sqlmodel import Session, col, select
 
 from calendar_app.clock import utc_now
@@ -26,13 +26,15 @@ from calendar_app.db.tables import (
     CalendarWrite,
     Connection,
     EventType,
+    Membership,
     Person,
     Workspace,
 )
+from calendar_app.db.types import UtcDateTime
 from calendar_app.domain.booking import STANDING, Status, change_deadline
 from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.meeting_place import MADE_BY_CALENDARS
-from calendar_app.domain.timespan import instant, utc
+from calendar_app.domain.timespan import utc
 from calendar_app.errors import InvalidInput, NotFound
 from calendar_app.services.availability.slots import check_moment
 from calendar_app.services.calendar_writes.planning import Planned
@@ -44,7 +46,7 @@ from calendar_app.services.event_types.meeting_places import PlaceView, place_of
 
 MOST = 200
 """The longest page of a list."""
-_CURSOR = re.compile(r"(-?\d{1,12})\.([0-9a-z]{26})", re.ASCII)
+_CURSOR = re.compile(r"(-?\d{1,17})\.([0-9a-z]{26})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ def list_bookings(
     host_id: str | None = None,
     given_up: bool = False,
     search: str = "",
+    updated_since: datetime | None = None,
     newest_first: bool = False,
     limit: int = 50,
     after: str | None = None,
@@ -151,8 +154,10 @@ def list_bookings(
     """The actor's bookings by start. ``[start, end)`` bounds their starts; ``search`` is a part of the name or
     address; ``given_up``: only those that a calendar does not take, see :func:`count_given_up`.
 
+    With ``updated_since``: those that were made or changed then or later, by that instant, the oldest change first.
+
     ``after`` is the ``next`` of the page before. :raises InvalidInput: an unknown status, a cursor that is none, or a
-    time that is too far away.
+    time that is too far away. :raises NotFound: an event type or a host that the workspace does not have.
     """
     if unknown := set(status) - set(Status):
         raise InvalidInput(f"{min(unknown)[:32]!r} is not a status of bookings.", field="status")
@@ -163,6 +168,7 @@ def list_bookings(
         query = query.where(col(Booking.start_at) >= check_moment(start, "start"))
     if end is not None:
         query = query.where(col(Booking.start_at) < check_moment(end, "end"))
+    _check_filters(actor, event_type_id, host_id)
     if event_type_id is not None:
         query = query.where(Booking.event_type_id == event_type_id)
     if host_id is not None:
@@ -174,14 +180,21 @@ def list_bookings(
         query = query.where(
             or_(col(Booking.name).ilike(part, escape="\\"), col(Booking.email).ilike(part, escape="\\"))
         )
+    by: ColumnElement[datetime] = type_coerce(col(Booking.start_at), UtcDateTime)
+    if updated_since is not None:
+        by = _UPDATED
+        query = query.where(by >= check_moment(updated_since, "updated_since"))
     if after is not None:
-        query = query.where(_beyond(after, newest_first=newest_first))
-    keys = (col(Booking.start_at), col(Booking.id))
+        query = query.where(_beyond(by, after, newest_first=newest_first))
+    keys = (by, col(Booking.id))
     order = [key.desc() for key in keys] if newest_first else list(keys)
     limit = max(1, min(limit, MOST))
     with reading() as session:
         rows = session.exec(query.order_by(*order).limit(limit + 1)).all()
-        more = f"{instant(rows[limit - 1].start_at)}.{rows[limit - 1].id}" if len(rows) > limit else None
+        last = rows[limit - 1] if len(rows) > limit else None
+        more = None
+        if last is not None:
+            more = _cursor(_updated(last) if updated_since is not None else last.start_at, last.id)
         return BookingPage(tuple(views(session, rows[:limit], full=actor.role >= Role.STAFF)), more)
 
 
@@ -206,6 +219,15 @@ def get(actor: Actor, booking_id: str) -> BookingView:
     """:raises NotFound: no such booking, or not the actor's to see."""
     with reading() as session:
         return view(session, owned(session, actor, booking_id), full=actor.role >= Role.STAFF)
+
+
+def require(actor: Actor, booking_id: str, *, field: str) -> None:
+    """:raises NotFound: no such booking, or not the actor's to see; ``field`` is what the caller calls it."""
+    with reading() as session:
+        try:
+            owned(session, actor, booking_id)
+        except NotFound as error:
+            raise NotFound(error.detail, field=field) from None
 
 
 def by_token(token: str) -> BookingView:
@@ -269,14 +291,49 @@ def _like(word: str) -> str:
     return f"%{escaped}%"
 
 
-def _beyond(cursor: str, *, newest_first: bool) -> ColumnElement[bool]:
+def _check_filters(actor: Actor, event_type_id: str | None, host_id: str | None) -> None:
+    """:raises NotFound: the workspace has no such event type, or nobody with this id ever hosted or works there."""
+    with reading() as session:
+        if event_type_id is not None:
+            row = session.get(EventType, event_type_id)
+            if row is None or row.workspace_id != actor.workspace_id:
+                raise NotFound("There is no such event type.", field="event_type_id")
+        if host_id is not None:
+            works_here = select(Membership.id).where(
+                Membership.person_id == host_id, Membership.workspace_id == actor.workspace_id
+            )
+            hosted_here = select(Booking.id).where(
+                Booking.workspace_id == actor.workspace_id, _hosted_by(host_id)
+            )
+            if (
+                session.exec(works_here).first() is None
+                and session.exec(hosted_here.limit(1)).first() is None
+            ):
+                raise NotFound("There is no such host.", field="host_id")
+
+
+def _updated(row: Booking) -> datetime:
+    return row.changed_at or row.cancelled_at or row.created_at
+
+
+_UPDATED: ColumnElement[datetime] = func.coalesce(
+    col(Booking.changed_at), col(Booking.cancelled_at), col(Booking.created_at)
+)
+"""As :func:`_updated`, in SQL."""
+
+
+def _cursor(moment: datetime, booking_id: str) -> str:
+    return f"{round(moment.timestamp() * 1_000_000)}.{booking_id}"
+
+
+def _beyond(by: ColumnElement[datetime], cursor: str, *, newest_first: bool) -> ColumnElement[bool]:
     match = _CURSOR.fullmatch(cursor)
     if match is None:
         raise InvalidInput("This cursor is not one of ours.", field="after")
-    at, last = utc(int(match[1])), match[2]
+    at, last = utc(0) + timedelta(microseconds=int(match[1])), match[2]
     if newest_first:
-        return or_(col(Booking.start_at) < at, and_(col(Booking.start_at) == at, col(Booking.id) < last))
-    return or_(col(Booking.start_at) > at, and_(col(Booking.start_at) == at, col(Booking.id) > last))
+        return or_(by < at, and_(by == at, col(Booking.id) < last))
+    return or_(by > at, and_(by == at, col(Booking.id) > last))
 
 
 def view(session: Session, row: Booking, *, full: bool) -> BookingView:

@@ -9,6 +9,10 @@ import ipaddress
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache
 
 from limits import RateLimitItem, parse
@@ -23,6 +27,21 @@ from calendar_app.queues import redis
 from calendar_app.settings import get_settings
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one limit stands after a try: ``quota`` tries in ``window`` seconds, of which ``remaining`` are left;
+    ``reset`` seconds until all are."""
+
+    bucket: str
+    quota: int
+    window: int
+    remaining: int
+    reset: int
+
+
+_observed: ContextVar[dict[str, Standing] | None] = ContextVar("observed_limits", default=None)
 
 _local = SlidingWindowCounterRateLimiter(MemoryStorage())
 
@@ -55,6 +74,17 @@ def count(bucket: str, key: str, rule: str) -> None:
         check(bucket, key, rule)
     except TooManyRequests:
         return
+
+
+@contextmanager
+def observed() -> Iterator[dict[str, Standing]]:
+    """Collects how the limits stand that are counted inside, by bucket, so that a caller can be told."""
+    found: dict[str, Standing] = {}
+    token = _observed.set(found)
+    try:
+        yield found
+    finally:
+        _observed.reset(token)
 
 
 def network(address: str) -> str:
@@ -95,7 +125,14 @@ def _refused(
     limiter: SlidingWindowCounterRateLimiter, item: RateLimitItem, key: tuple[str, str], *, count: bool
 ) -> float | None:
     allowed = limiter.hit(item, *key) if count else limiter.test(item, *key)
-    return None if allowed else limiter.get_window_stats(item, *key).reset_time
+    found = _observed.get()
+    if allowed and (found is None or not count):
+        return None
+    stats = limiter.get_window_stats(item, *key)
+    if found is not None:
+        wait = max(0, math.ceil(stats.reset_time - time.time()))
+        found[key[0]] = Standing(key[0], item.amount, item.get_expiry(), max(0, stats.remaining), wait)
+    return None if allowed else stats.reset_time
 
 
 def _in_words(seconds: int) -> str:

@@ -102,6 +102,14 @@ def list_calendars(
     if actor.role < Role.MANAGER:
         query = query.where(Connection.person_id == actor.person_id)
     if connection_id is not None:
+        with reading() as session:
+            connection = session.get(Connection, connection_id)
+        if (
+            connection is None
+            or connection.workspace_id != actor.workspace_id
+            or (actor.role < Role.MANAGER and connection.person_id != actor.person_id)
+        ):
+            raise NotFound("There is no such connection.", field="connection_id")
         query = query.where(Calendar.connection_id == connection_id)
     with reading() as session:
         return [view(calendar, connection, now) for calendar, connection in session.exec(query)]

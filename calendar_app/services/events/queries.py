@@ -76,7 +76,7 @@ def between(
     with reading() as session:
         known = occurrences.homes(session, actor, calendar_id)
         if calendar_id and not known:
-            raise NotFound("There is no such calendar.")
+            raise NotFound("There is no such calendar.", field="calendar_id")
         shown = {key: home for key, home in known.items() if hidden or home.calendar.shown_on_dashboard}
         events = occurrences.mirrored(session, actor, shown, span, after_event, limit + 1)
         bookings = booking_entries.booked(
