@@ -34,6 +34,7 @@ _ROUTERS = (
     "calendars",
     "sync",
     "events",
+    "calendar_events",
     "appointments",
     "hooks",
     "feeds",

@@ -6,14 +6,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from fastapi import File, Form, Query, Response, UploadFile
+from fastapi import File, Form, Query, UploadFile
 from pydantic import BaseModel, Field
 
 from calendar_app.api.deps import CurrentActor
-from calendar_app.api.fields import Body, Flag, Instant, Key
-from calendar_app.api.idempotency import Idempotent
+from calendar_app.api.fields import Body, Flag, Key
 from calendar_app.api.paging import After, Limit, cut
-from calendar_app.api.problem_codes import AT_PROVIDER, fails
+from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.freebusy import StalePolicy
@@ -23,7 +22,6 @@ from calendar_app.services.connections import calendars
 from calendar_app.services.connections.calendar_time_zones import ZoneSource
 from calendar_app.services.connections.calendars import CalendarView
 from calendar_app.services.connections.queries import title
-from calendar_app.services.events import commands as event_commands
 
 router = Router(prefix="/calendars", tags=["calendars"])
 
@@ -133,51 +131,6 @@ class CalendarIn(Body):
     timezone_source: ZoneSource | None = None
 
 
-class AttendeeIn(Body):
-    """A guest; an address alone will do in place of this object."""
-
-    email: str
-    name: str = ""
-
-
-class EventIn(Body):
-    """A new event. ``timezone`` is the zone it is shown in, the calendar's by default; nobody is sent an invitation."""
-
-    summary: str
-    start: Instant
-    end: Instant
-    description: str = ""
-    location: str = ""
-    timezone: str | None = None
-    attendees: list[AttendeeIn | str] = Field(default=[])
-
-
-class AttendeeOut(BaseModel):
-    """A guest of an event."""
-
-    email: str
-    name: str
-
-
-class CreatedEventOut(BaseModel):
-    """The event as it was made at its provider, whose `id` it has. `attendees` are those whom the provider took; where
-    some are missing, `note` says so."""
-
-    id: str
-    calendar_id: str
-    provider: str
-    html_link: str
-    etag: str
-    summary: str
-    description: str
-    location: str
-    start: datetime
-    end: datetime
-    timezone: str
-    attendees: list[AttendeeOut]
-    note: str
-
-
 @router.get("")
 def list_calendars(
     actor: CurrentActor,
@@ -254,39 +207,3 @@ def update_calendar(calendar_id: Key, actor: CurrentActor, body: CalendarIn) -> 
             timezone_source=body.timezone_source,
         )
     )
-
-
-@router.post(
-    "/{calendar_id}/events",
-    status_code=201,
-    response_model=CreatedEventOut,
-    responses=fails(
-        *AT_PROVIDER, "calendar_read_only", "unknown_timezone", "slot_unavailable", "invalid_email"
-    ),
-)
-def create_event(
-    calendar_id: Key,
-    actor: CurrentActor,
-    body: EventIn,
-    idempotent: Idempotent,
-    check: Annotated[bool, Query(description="Refuse if the calendar's owner is busy then")] = False,
-) -> Response:
-    """Make an event at the provider. With an ``Idempotency-Key`` a repeated request makes one event, also when the
-    first one got no answer."""
-    guests = [
-        {"email": guest} if isinstance(guest, str) else {"email": guest.email, "name": guest.name}
-        for guest in body.attendees
-    ]
-
-    def work() -> CreatedEventOut:
-        made = event_commands.create_event(
-            actor,
-            calendar_id,
-            **body.model_dump(exclude={"attendees"}),
-            attendees=guests,
-            key=idempotent.fingerprint,
-            check=check,
-        )
-        return CreatedEventOut.model_validate(asdict(made))
-
-    return idempotent.run(201, work)

@@ -25,8 +25,8 @@ from calendar_app.services.event_types import queries as event_type_queries
 router = Router(tags=["scheduling"])
 
 _HUES = (
-    "tomato red, pink, orange, yellow, teal, green, cyan, blue, violet, purple, gray; each is the CSS colour keyword of "
-    "that name and stands for the nearest colour that the provider has"
+    "tomato red, pink, orange, yellow, teal, green, cyan, blue, violet, purple, gray; each is the CSS colour keyword "
+    "of that name and stands for the nearest colour that the provider has"
 )
 ColorName = Annotated[
     str,

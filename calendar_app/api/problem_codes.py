@@ -66,6 +66,8 @@ _BY_STATUS: Mapping[int, Mapping[str, str]] = {
         "already_member": "the person is in the workspace already",
         "calendar_not_used": "the calendar is used for nothing",
         "default_schedule": "it is the person's default schedule",
+        "event_of_booking": "it is the event of a booking: move or cancel the booking",
+        "event_not_changeable": "series, whole days and read-only calendars are changed where they were made",
         "has_bookings": "it was booked: make it inactive instead",
         "has_connections": "the person still has connected accounts here",
         "hosts_bookings": "the person still has bookings here",
@@ -204,6 +206,10 @@ CONSENT = (
     "provider_misconfigured",
 )
 """What may come back from a provider's consent page."""
+
+
+EVENT_CHANGE = (*AT_PROVIDER, "event_of_booking", "event_not_changeable", "unknown_timezone", "invalid_email")
+"""What may come of changing an event."""
 
 
 def fails(*codes: str) -> dict[int | str, dict[str, Any]]:

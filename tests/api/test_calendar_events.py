@@ -46,7 +46,10 @@ def test_an_event_is_made_and_mirrored(api: httpx.Client, fake: FakeProvider, pl
     assert response.status_code == 201, response.text
     made = response.json()
     (event,) = fake.standing(calendar.remote_id)
-    assert (made["id"], made["html_link"]) == (event.remote_id, f"https://fake.example/{event.remote_id}")
+    assert (made["remote_id"], made["html_link"]) == (
+        event.remote_id,
+        f"https://fake.example/{event.remote_id}",
+    )
     assert (event.summary, event.description, event.location) == ("Team lunch", "Bring\nappetite", "Canteen")
     assert event.start is not None
     assert (event.start.value, event.start.zone) == (place.at(10).replace(tzinfo=None), calendar.timezone)

@@ -128,6 +128,7 @@ def victim(fake: FakeProvider) -> Victim:
         "workspace_slug": place.workspace.slug,
         "provider": "google",
         "secret": "made-up-secret",
+        "own_id": "made-up",
     }
     return Victim(place, ids)
 

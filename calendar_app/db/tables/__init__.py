@@ -25,7 +25,7 @@ from calendar_app.db.tables.bookkeeping import (
     SetupCode,
 )
 from calendar_app.db.tables.connections import Calendar, Channel, Connection, OAuthAttempt
-from calendar_app.db.tables.mirror import Event, Occurrence
+from calendar_app.db.tables.mirror import Event, Occurrence, PlacedEvent
 from calendar_app.db.tables.outbound import CalendarWrite, Deviation, Disconnection, Mail
 from calendar_app.db.tables.people import (
     ApiToken,
@@ -75,6 +75,7 @@ __all__ = [
     "Occurrence",
     "OrderLine",
     "Person",
+    "PlacedEvent",
     "RecoveryCode",
     "Schedule",
     "SecondFactor",

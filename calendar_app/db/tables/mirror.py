@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from calendar_app.db.tables.columns import BIG_KEY, json, ref, text
+from calendar_app.db.tables.columns import BIG_KEY, json, ref, row_id, text, when
 from calendar_app.db.types import NullableJson
 
 
@@ -35,6 +36,22 @@ class Event(SQLModel, table=True):
     etag: str = ""
     payload: dict[str, Any] = json(dict)
     unread: list[str] | None = Field(default=None, sa_column=Column(NullableJson, nullable=True))
+
+
+class PlacedEvent(SQLModel, table=True):
+    """An event that somebody put into a calendar through us, so that it is found again by the id that it was given.
+
+    ``id`` follows from the calendar and from what tells the request from others, so that a repetition has the same.
+    ``own_id`` is the caller's own name of the event, empty for none; ``remote_id`` the provider's.
+    """
+
+    __tablename__ = "placed_event"
+    __table_args__ = (Index("ix_placed_event_remote", "calendar_id", "remote_id"),)
+    id: str = row_id()
+    calendar_id: str = ref("calendar.id", index=False)
+    own_id: str = ""
+    remote_id: str
+    created_at: datetime = when()
 
 
 class Occurrence(SQLModel, table=True):

@@ -54,5 +54,6 @@ def booking_changed(
 def as_told(found: BookingView) -> dict[str, Any]:
     """A booking as the API answers it to the business."""
     told = {name: value for name, value in asdict(found).items() if name not in _ONLY_FOR_PAGES}
+    told["updated_at"] = found.changed_at
     told["hosts"] = [{"id": host.id, "name": host.name} for host in found.hosts]
     return told
