@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, urlsplit
@@ -176,9 +177,24 @@ def test_a_token_is_had_for_credentials(api: httpx.Client, database: Database) -
     user()
     body = api.post("/api/v1/auth/token", json={"email": "ada@example.com", "password": PASSWORD}).json()
     assert body["token_type"] == "Bearer"
-    assert body["expires_in"] == 30 * 86_400
+    assert body["expires_in"] == 3600
     headers = {"Authorization": f"Bearer {body['access_token']}"}
     assert api.get("/api/v1/me", headers=headers).json()["email"] == "ada@example.com"
+
+
+def test_tokens_for_the_password_are_replaced(api: httpx.Client, database: Database) -> None:
+    """They are listed and do not pile up: the newest ten work, however many were asked for, and the named ones stay."""
+    ada = user()
+    named = api.post("/api/v1/tokens", headers=ada.bearer, json={"name": "Script", "days": None}).json()
+    credentials = {"email": "ada@example.com", "password": PASSWORD}
+    made = [authentication.issue_api_token(**credentials)[0] for _ in range(15)]
+    works = [authentication.identify_bearer(token) is not None for token in made]
+    assert works == [False] * 5 + [True] * 10
+    headers = {"Authorization": f"Bearer {made[-1]}"}
+    listed = api.get("/api/v1/tokens", headers=headers).json()["items"]
+    assert Counter(one["named"] for one in listed) == {False: 10, True: 1}
+    assert authentication.identify_bearer(named["access_token"]) is not None
+    assert api.post("/api/v1/tokens", headers=headers, json={"name": "Another"}).status_code == 201
 
 
 def test_wrong_credentials_are_401(api: httpx.Client, database: Database) -> None:
