@@ -14,6 +14,7 @@ from calendar_app.api.fields import Body, Flag, Key
 from calendar_app.api.paging import After, Limit, cut
 from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
+from calendar_app.api.versions import IfMatch, Tag, Tagger, etag
 from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.freebusy import StalePolicy
 from calendar_app.providers.base import AccessRole
@@ -147,9 +148,9 @@ def list_calendars(
 
 
 @router.get("/{calendar_id}")
-def get_calendar(calendar_id: Key, actor: CurrentActor) -> CalendarOut:
-    """One calendar."""
-    return CalendarOut.of(calendars.get_calendar(actor, calendar_id))
+def get_calendar(calendar_id: Key, actor: CurrentActor, tag: Tag) -> CalendarOut:
+    """One calendar. Its `ETag` is of what people set of it, not of what readings find."""
+    return _tagged(tag, calendars.get_calendar(actor, calendar_id))
 
 
 @router.post(
@@ -190,12 +191,15 @@ def delete_calendar(calendar_id: Key, actor: CurrentActor) -> None:
         "calendar_read_only", "unknown_timezone", "zone_contradicts", "zone_not_named", "conflict"
     ),
 )
-def update_calendar(calendar_id: Key, actor: CurrentActor, body: CalendarIn) -> CalendarOut:
+def update_calendar(
+    calendar_id: Key, actor: CurrentActor, body: CalendarIn, unless_changed: IfMatch, tag: Tag
+) -> CalendarOut:
     """Say whether the calendar blocks time, whether bookings are written into it, whether its events are shown, what it
     does to slots while it cannot be read, and in which zone its dates and times without a zone are read. A calendar
     that is used again is read at once, and counts as busy until then."""
     reset = "timezone" in body.model_fields_set and body.timezone is None and body.timezone_source is None
-    return CalendarOut.of(
+    return _tagged(
+        tag,
         calendar_use.update_calendar(
             actor,
             calendar_id,
@@ -205,5 +209,11 @@ def update_calendar(calendar_id: Key, actor: CurrentActor, body: CalendarIn) -> 
             stale_policy=body.stale_policy,
             timezone="" if reset else body.timezone,
             timezone_source=body.timezone_source,
-        )
+            check=unless_changed.check_for(lambda settings: settings),
+        ),
     )
+
+
+def _tagged(tag: Tagger, view: CalendarView) -> CalendarOut:
+    tag.response.headers["ETag"] = etag({name: getattr(view, name) for name in calendar_use.SETTABLE})
+    return CalendarOut.of(view)

@@ -15,12 +15,14 @@ from calendar_app.api.idempotency import Idempotent
 from calendar_app.api.paging import After, Limit, cut
 from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
+from calendar_app.api.versions import IfMatch, Tag
 from calendar_app.domain.booking_form import Asked, FormPart
 from calendar_app.domain.colors import CATEGORY_COLORS, Color, Priority
 from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.services.event_types import commands as event_type_commands
 from calendar_app.services.event_types import queries as event_type_queries
+from calendar_app.services.event_types.queries import EventTypeView
 
 router = Router(tags=["scheduling"])
 
@@ -178,18 +180,25 @@ def create_event_type(actor: CurrentActor, body: EventTypeIn, idempotent: Idempo
 
 
 @router.get("/event-types/{event_type_id}")
-def get_event_type(event_type_id: Key, actor: CurrentActor) -> EventTypeOut:
+def get_event_type(event_type_id: Key, actor: CurrentActor, tag: Tag) -> EventTypeOut:
     """One event type."""
-    return EventTypeOut(**asdict(event_type_queries.get_event_type(actor, event_type_id)))
+    return tag(_shown(event_type_queries.get_event_type(actor, event_type_id)))
 
 
 @router.patch("/event-types/{event_type_id}", responses=fails("slug_taken"))
-def update_event_type(event_type_id: Key, actor: CurrentActor, body: EventTypeChange) -> EventTypeOut:
+def update_event_type(
+    event_type_id: Key, actor: CurrentActor, body: EventTypeChange, unless_changed: IfMatch, tag: Tag
+) -> EventTypeOut:
     """Change what is sent; lists are replaced as a whole. Bookings stay as they are."""
-    return EventTypeOut(**asdict(event_type_commands.update_event_type(actor, event_type_id, body.given())))
+    check = unless_changed.check_for(_shown)
+    return tag(_shown(event_type_commands.update_event_type(actor, event_type_id, body.given(), check=check)))
 
 
 @router.delete("/event-types/{event_type_id}", status_code=204, responses=fails("has_bookings"))
-def delete_event_type(event_type_id: Key, actor: CurrentActor) -> None:
+def delete_event_type(event_type_id: Key, actor: CurrentActor, unless_changed: IfMatch) -> None:
     """Delete one that was never booked; 409 ``has_bookings`` otherwise."""
-    event_type_commands.delete_event_type(actor, event_type_id)
+    event_type_commands.delete_event_type(actor, event_type_id, check=unless_changed.check_for(_shown))
+
+
+def _shown(view: EventTypeView) -> EventTypeOut:
+    return EventTypeOut(**asdict(view))

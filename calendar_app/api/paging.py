@@ -48,6 +48,8 @@ def cut(
     ordered = sorted(items, key=place, reverse=newest_first)
     if after is not None:
         last = _read(after)
+        if ordered and len(last) != len(place(ordered[0])):
+            raise _not_ours()
         try:
             ordered = [one for one in ordered if (place(one) < last if newest_first else place(one) > last)]
         except TypeError:

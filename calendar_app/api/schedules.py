@@ -15,7 +15,9 @@ from calendar_app.api.idempotency import Idempotent
 from calendar_app.api.paging import After, Limit, cut
 from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
+from calendar_app.api.versions import IfMatch, Tag
 from calendar_app.services.availability import working_hours
+from calendar_app.services.availability.working_hours import ScheduleView
 
 router = Router(tags=["scheduling"])
 
@@ -107,21 +109,24 @@ def create_schedule(actor: CurrentActor, body: ScheduleIn, idempotent: Idempoten
 
 
 @router.get("/schedules/{schedule_id}")
-def get_schedule(schedule_id: Key, actor: CurrentActor) -> ScheduleOut:
+def get_schedule(schedule_id: Key, actor: CurrentActor, tag: Tag) -> ScheduleOut:
     """One schedule."""
-    return ScheduleOut(**asdict(working_hours.get_schedule(actor, schedule_id)))
+    return tag(_shown(working_hours.get_schedule(actor, schedule_id)))
 
 
 @router.patch("/schedules/{schedule_id}", responses=fails("unknown_timezone", "default_schedule"))
-def update_schedule(schedule_id: Key, actor: CurrentActor, body: ScheduleChange) -> ScheduleOut:
+def update_schedule(
+    schedule_id: Key, actor: CurrentActor, body: ScheduleChange, unless_changed: IfMatch, tag: Tag
+) -> ScheduleOut:
     """Change what is sent."""
-    return ScheduleOut(**asdict(working_hours.update_schedule(actor, schedule_id, body.given())))
+    check = unless_changed.check_for(_shown)
+    return tag(_shown(working_hours.update_schedule(actor, schedule_id, body.given(), check=check)))
 
 
 @router.delete("/schedules/{schedule_id}", status_code=204, responses=fails("default_schedule"))
-def delete_schedule(schedule_id: Key, actor: CurrentActor) -> None:
+def delete_schedule(schedule_id: Key, actor: CurrentActor, unless_changed: IfMatch) -> None:
     """Delete one that is not the default."""
-    working_hours.delete_schedule(actor, schedule_id)
+    working_hours.delete_schedule(actor, schedule_id, check=unless_changed.check_for(_shown))
 
 
 @router.get("/schedules/{schedule_id}/clock-changes")
@@ -146,3 +151,7 @@ def list_clock_changes(
         for change in changes
     ]
     return ClockChangeList(items=items, next=more)
+
+
+def _shown(view: ScheduleView) -> ScheduleOut:
+    return ScheduleOut(**asdict(view))

@@ -11,7 +11,7 @@ row locked, so that of two requests with the same version one wins::
 
     @router.patch("/schedules/{schedule_id}")
     def update_schedule(..., unless_changed: IfMatch, tag: Tag) -> ScheduleOut:
-        return tag(update(..., check=unless_changed.check_for(ScheduleOut.of)))
+        return tag(shown(update(..., check=unless_changed.check_for(shown))))
 
 Without the header nothing is checked.
 """
@@ -30,32 +30,15 @@ from pydantic import BaseModel
 from calendar_app.errors import InvalidInput, VersionMismatch
 
 View = TypeVar("View")
-VOLATILE = frozenset(
-    {
-        "sync_progress",
-        "syncing",
-        "synced_at",
-        "last_sync_at",
-        "next_sync_at",
-        "last_error",
-        "status",
-        "unread",
-        "unread_count",
-        "connection_status",
-        "next",
-    }
-)
-"""Fields that change by themselves: what a reading found out is not what somebody set."""
 
 
-def etag(shown: Any, *, without: frozenset[str] = frozenset()) -> str:
+def etag(shown: Any) -> str:
     """The version of what is shown, as an entity tag."""
     if isinstance(shown, BaseModel):
         content = shown.model_dump(mode="json")
     else:
         content = asdict(shown) if is_dataclass(shown) and not isinstance(shown, type) else shown
-    kept = {name: value for name, value in content.items() if name not in without}
-    written = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS, default=str)
+    written = orjson.dumps(content, option=orjson.OPT_SORT_KEYS, default=str)
     return f'"{hashlib.sha256(written).hexdigest()[:32]}"'
 
 
@@ -65,8 +48,8 @@ class Tagger:
 
     response: Response
 
-    def __call__(self, shown: View, *, without: frozenset[str] = frozenset()) -> View:
-        self.response.headers["ETag"] = etag(shown, without=without)
+    def __call__(self, shown: View) -> View:
+        self.response.headers["ETag"] = etag(shown)
         return shown
 
 
@@ -76,18 +59,16 @@ class Condition:
 
     versions: tuple[str, ...] | None
 
-    def check(self, shown: Any, *, without: frozenset[str] = frozenset()) -> None:
+    def check(self, shown: Any) -> None:
         """:raises VersionMismatch: the object as it stands is none of the versions."""
-        if self.versions is not None and etag(shown, without=without) not in self.versions:
+        if self.versions is not None and etag(shown) not in self.versions:
             raise VersionMismatch("Read it again: its version is another one now.")
 
-    def check_for(
-        self, show: Callable[[Any], Any], *, without: frozenset[str] = frozenset()
-    ) -> Callable[[Any], None] | None:
+    def check_for(self, show: Callable[[Any], Any]) -> Callable[[Any], None] | None:
         """What a service calls, inside its transaction, with its view of the object as it stands."""
         if self.versions is None:
             return None
-        return lambda view: self.check(show(view), without=without)
+        return lambda view: self.check(show(view))
 
 
 def tag(response: Response) -> Tagger:

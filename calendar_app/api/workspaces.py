@@ -10,6 +10,7 @@ from calendar_app.api.deps import CurrentIdentity
 from calendar_app.api.fields import Body, Flag, Key
 from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
+from calendar_app.api.versions import IfMatch, Tag
 from calendar_app.services.workspaces import settings
 from calendar_app.services.workspaces.settings import WorkspaceView
 
@@ -37,15 +38,18 @@ class WorkspaceChange(Body):
 
 
 @router.get("/{workspace_id}")
-def get_workspace(identity: CurrentIdentity, workspace_id: Key) -> WorkspaceView:
+def get_workspace(identity: CurrentIdentity, workspace_id: Key, tag: Tag) -> WorkspaceView:
     """A workspace that you work in, by id or slug."""
-    return settings.get(identity.actor(workspace_id))
+    return tag(settings.get(identity.actor(workspace_id)))
 
 
 @router.patch("/{workspace_id}", responses=fails("unknown_timezone"))
-def update_workspace(identity: CurrentIdentity, workspace_id: Key, body: WorkspaceChange) -> WorkspaceView:
+def update_workspace(
+    identity: CurrentIdentity, workspace_id: Key, body: WorkspaceChange, unless_changed: IfMatch, tag: Tag
+) -> WorkspaceView:
     """Change what is named; for admins and owners."""
-    return settings.update(identity.actor(workspace_id), body.model_dump(exclude_unset=True))
+    check = unless_changed.check_for(lambda view: view)
+    return tag(settings.update(identity.actor(workspace_id), body.given(), check=check))
 
 
 @router.put(

@@ -6,7 +6,7 @@ exactly one default there: event types fall back on it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -110,13 +110,20 @@ def create_schedule(
         return _view(row, session.get_one(Person, owner))
 
 
-def update_schedule(actor: Actor, schedule_id: str, changes: Mapping[str, Any]) -> ScheduleView:
+def update_schedule(
+    actor: Actor,
+    schedule_id: str,
+    changes: Mapping[str, Any],
+    *,
+    check: Callable[[ScheduleView], None] | None = None,
+) -> ScheduleView:
     """Change any of ``name``, ``timezone``, ``weekly``, ``overrides`` (each as a whole) and ``is_default`` (to true).
 
     :raises InvalidInput: naming the part that means nothing. :raises NotFound: missing, or somebody else's.
     """
     with transaction() as session:
         row = _owned(session, actor, schedule_id)
+        _ask(session, row, check)
         document = {
             "weekly": changes.get("weekly", row.weekly),
             "overrides": changes.get("overrides", row.overrides),
@@ -146,13 +153,16 @@ def update_schedule(actor: Actor, schedule_id: str, changes: Mapping[str, Any]) 
         return _view(row, session.get_one(Person, row.person_id))
 
 
-def delete_schedule(actor: Actor, schedule_id: str) -> None:
+def delete_schedule(
+    actor: Actor, schedule_id: str, *, check: Callable[[ScheduleView], None] | None = None
+) -> None:
     """Event types that used it fall back on the person's default, which cannot be deleted.
 
     :raises Conflict: it is the default. :raises NotFound: missing, or somebody else's.
     """
     with transaction() as session:
         row = _owned(session, actor, schedule_id)
+        _ask(session, row, check)
         if row.is_default:
             raise Conflict(
                 "This is the default schedule: make another one the default first.", code="default_schedule"
@@ -161,6 +171,13 @@ def delete_schedule(actor: Actor, schedule_id: str) -> None:
         audit_log.record(
             session, actor.workspace_id, actor, "schedule.deleted", "schedule", row.id, name=row.name
         )
+
+
+def _ask(session: Session, row: Schedule, check: Callable[[ScheduleView], None] | None) -> None:
+    """Let ``check`` judge the schedule as it stands, with its row locked."""
+    if check is not None:
+        session.refresh(row, with_for_update=True)
+        check(_view(row, session.get_one(Person, row.person_id)))
 
 
 def dst_preview(actor: Actor, schedule_id: str, *, now: datetime | None = None) -> list[working.DstChange]:

@@ -7,8 +7,10 @@ chosen again it counts as never read, and so as busy throughout, until it has be
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from sqlmodel import Session
 
@@ -27,6 +29,16 @@ from calendar_app.services.common.permissions import Actor
 from calendar_app.services.connections import calendar_time_zones, calendars
 from calendar_app.services.connections.calendars import CalendarView
 
+SETTABLE = (
+    "checks_conflicts",
+    "receives_bookings",
+    "shown_on_dashboard",
+    "stale_policy",
+    "timezone",
+    "timezone_source",
+)
+"""What people set of a calendar; all else of it its provider and its readings say."""
+
 
 def update_calendar(
     actor: Actor,
@@ -38,11 +50,14 @@ def update_calendar(
     stale_policy: str | None = None,
     timezone: str | None = None,
     timezone_source: str | None = None,
+    check: Callable[[Mapping[str, Any]], None] | None = None,
     now: datetime | None = None,
 ) -> CalendarView:
     """Say what a calendar is used for, what it does to slots while it cannot be read
     (:class:`calendar_app.domain.freebusy.StalePolicy`), and in which zone its dates and floating times are read
     (:func:`calendar_app.services.connections.calendar_time_zones.choose`).
+
+    ``check`` is asked about what stands of :data:`SETTABLE`.
 
     :raises NotFound: not there, or not the actor's. :raises InvalidInput: bookings into a read-only calendar, an
         unknown policy or zone.
@@ -51,6 +66,8 @@ def update_calendar(
     with transaction() as session:
         calendar, connection = calendars.owned_calendar(session, actor, calendar_id)
         session.refresh(calendar, with_for_update=True)  # a reading may be about to commit
+        if check is not None:
+            check({name: getattr(calendar, name) for name in SETTABLE})
         if receives_bookings and not AccessRole(calendar.access_role).can_write:
             raise InvalidInput(
                 f"“{calendar.name}” is read-only: bookings cannot be written there.",

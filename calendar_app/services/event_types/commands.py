@@ -7,7 +7,7 @@ Staff make event types for themselves; managers for anybody, with several hosts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete
@@ -76,7 +76,13 @@ def create_event_type(actor: Actor, fields: Mapping[str, Any]) -> EventTypeView:
         return view_of(session, row)
 
 
-def update_event_type(actor: Actor, event_type_id: str, changes: Mapping[str, Any]) -> EventTypeView:
+def update_event_type(
+    actor: Actor,
+    event_type_id: str,
+    changes: Mapping[str, Any],
+    *,
+    check: Callable[[EventTypeView], None] | None = None,
+) -> EventTypeView:
     """Change the named fields; ``hosts``, ``durations`` and ``questions`` are replaced as a whole. Bookings stay as
     they are.
 
@@ -85,6 +91,7 @@ def update_event_type(actor: Actor, event_type_id: str, changes: Mapping[str, An
     with transaction() as session:
         row = owned(session, actor, event_type_id)
         check_editor(session, actor, row)
+        _ask(session, row, check)
         offered = _met_at(session, row)
         assign(row, changes)
         _check_slug_free(session, row)
@@ -114,11 +121,14 @@ def _met_at(session: Session, row: EventType) -> tuple[set[PlaceKind], str, set[
     return {place.kind for place in places_of(row)}, row.hosting, hosts
 
 
-def delete_event_type(actor: Actor, event_type_id: str) -> None:
+def delete_event_type(
+    actor: Actor, event_type_id: str, *, check: Callable[[EventTypeView], None] | None = None
+) -> None:
     """Delete one that was never booked or ordered. :raises Conflict: it was, so it can only be switched off."""
     with transaction() as session:
         row = owned(session, actor, event_type_id)
         check_editor(session, actor, row)
+        _ask(session, row, check)
         booked = select(Booking.id).where(Booking.event_type_id == row.id)
         ordered = select(OrderLine.id).where(OrderLine.event_type_id == row.id)
         if any(session.exec(query.limit(1)).first() for query in (booked, ordered)):
@@ -130,6 +140,13 @@ def delete_event_type(actor: Actor, event_type_id: str) -> None:
         audit_log.record(
             session, actor.workspace_id, actor, "event_type.deleted", "event_type", row.id, title=row.title
         )
+
+
+def _ask(session: Session, row: EventType, check: Callable[[EventTypeView], None] | None) -> None:
+    """Let ``check`` judge the event type as it stands, with its row locked."""
+    if check is not None:
+        session.refresh(row, with_for_update=True)
+        check(view_of(session, row))
 
 
 def _check_slug_free(session: Session, row: EventType) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,8 +76,11 @@ def get(actor: Actor) -> WorkspaceView:
         return _view(session.get_one(Workspace, actor.workspace_id))
 
 
-def update(actor: Actor, changes: Mapping[str, Any]) -> WorkspaceView:
-    """Change what is named of :data:`FIELDS`; lists are replaced as a whole.
+def update(
+    actor: Actor, changes: Mapping[str, Any], *, check: Callable[[WorkspaceView], None] | None = None
+) -> WorkspaceView:
+    """Change what is named of :data:`FIELDS`; lists are replaced as a whole. ``check`` is asked, with the row locked,
+    about the workspace as it stands.
 
     :raises Forbidden: below admin. :raises InvalidInput: naming the field.
     """
@@ -85,6 +88,8 @@ def update(actor: Actor, changes: Mapping[str, Any]) -> WorkspaceView:
     values = _checked(changes)
     with transaction() as session:
         row = _locked(session, actor)
+        if check is not None:
+            check(_view(row))
         changed = sorted(name for name, value in values.items() if getattr(row, name) != value)
         for name in changed:
             setattr(row, name, values[name])
