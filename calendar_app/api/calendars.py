@@ -17,7 +17,6 @@ from calendar_app.api.routing import Router
 from calendar_app.api.versions import IfMatch, Tag, Tagger, etag
 from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.freebusy import StalePolicy
-from calendar_app.providers.base import AccessRole
 from calendar_app.services.calendar_sync import calendar_use, ics_import
 from calendar_app.services.connections import calendars
 from calendar_app.services.connections.calendar_time_zones import ZoneSource
@@ -67,7 +66,7 @@ class CalendarOut(BaseModel):
     timezone: str
     timezone_source: ZoneSource
     provider_timezone: str
-    access_role: AccessRole
+    access_role: Literal["freebusy", "reader", "writer", "owner"]
     is_primary: bool
     checks_conflicts: bool
     receives_bookings: bool
