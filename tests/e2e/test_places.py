@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Product, Visitors
+from tests.e2e.conftest import Product, Visitors, within
 from tests.e2e.test_access import overflow, violations
 from tests.e2e.test_scheduling import pick
 
@@ -64,3 +64,58 @@ def test_a_place_is_set_chosen_and_told(product: Product, visitors: Visitors) ->
     expect(staff.get_by_text("Ada Lovelace <ada@example.org>")).to_be_visible()
     expect(staff.get_by_text("guest@example.org")).to_be_visible()
     expect(staff.get_by_text(ROOM).first).to_be_visible()
+
+
+def test_a_meeting_is_made_by_the_hosts_calendar(
+    product: Product, visitors: Visitors, connected: Page
+) -> None:
+    """The editor offers what a calendar makes; a customer books, and learns the link as soon as it is there."""
+    staff = connected
+    staff.goto("/settings/event-types")
+    staff.get_by_role("button", name="New event type").click()
+    staff.get_by_label("Title").fill("By video")
+    staff.get_by_role("button", name="Add a meeting place").click()
+    expect(staff.locator("#p-place-1-kind option[value=microsoft_teams]")).to_be_disabled()
+    expect(staff.get_by_text("Microsoft Teams needs a Microsoft 365 calendar")).to_be_visible()
+    expect(staff.get_by_text("Google Meet needs a Google calendar")).to_have_count(0)
+    staff.locator("#p-place-1-kind").select_option("google_meet")
+    assert violations(staff) == []
+    staff.get_by_role("button", name="Save").click()
+    expect(staff.get_by_text("By video").first).to_be_visible()
+
+    page = visitors.new(phone=True, dark=True)
+    with product.google as sandbox:
+        sandbox.put("google/rules/meet_never", json={"on": True}).raise_for_status()
+    try:
+        pick(page, "/book/demo/by-video", 9)
+        expect(page.get_by_text("Google Meet").first).to_be_visible()
+        page.locator("#name").fill("Grace Hopper")
+        page.locator("#email").fill("grace.meet@example.org")
+        page.get_by_role("button", name="Confirm booking").last.click()
+        expect(page.get_by_role("heading", name="You are booked")).to_be_visible()
+        expect(page.get_by_text("The link follows by e-mail.")).to_be_visible()
+        assert violations(page) == []
+        assert overflow(page) <= 0
+            staff.goto("/bookings")
+        staff.get_by_text("Grace Hopper").first.click()
+        expect(staff.get_by_text("the link is on its way")).to_be_visible()
+    finally:
+        with product.google as sandbox:
+            sandbox.put("google/rules/meet_never", json={"on": False}).raise_for_status()
+    link = page.locator("a[href*='/sandbox?meet=']")
+    with within(60) as waiting:
+        while waiting() and not link.is_visible():
+            page.reload()
+    expect(link).to_be_visible()
+    with product.google as sandbox, within(60) as waiting:
+        address = str(link.get_attribute("href"))
+        found: list[str] = []
+        while waiting() and not found:
+            items = sandbox.get("mail", params={"to": "grace.meet@example.org"}).json()["items"]
+            found = [item["text"] for item in items if address in item["text"]]
+    assert found, "no e-mail has the link"
+    staff.goto("/bookings")
+    staff.get_by_text("Grace Hopper").first.click()
+    expect(staff.get_by_text("sandbox?meet=").first).to_be_visible()
+    assert violations(staff) == []
+
