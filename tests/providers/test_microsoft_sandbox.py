@@ -51,6 +51,7 @@ from calendar_app.services.connection_lifecycle import check as connection_check
 from calendar_app.services.connection_lifecycle import disconnect as connection_disconnect
 from calendar_app.services.connection_lifecycle.oauth import ConnectResult, finish, start
 from calendar_app.services.connections import tokens as connection_tokens
+from calendar_app.services.event_types import commands as event_type_commands
 from calendar_app.services.external_changes import resolve as external_change_resolve
 from calendar_app.settings import Settings
 from tests.sandbox.microsoft.client import Json, Microsoft, ok, running_microsoft
@@ -276,6 +277,76 @@ def test_what_exchange_rewrites_is_no_persons_edit(office: Office) -> None:
     (event,) = office.standing("Grace!")
     assert event["body"]["content"] == content
     assert write_of(booking.id).state == "verified"
+
+
+def _look_until_ready(booking_id: str) -> CalendarWrite:
+    """Carry the booking's write out, and look for its meeting as often as it takes."""
+    carry_out()
+    for _ in range(6):
+        row = write_of(booking_id)
+        if row.meeting_state != "pending":
+            break
+        write_outbox.apply(row.id, now=row.next_attempt_at)
+    return write_of(booking_id)
+
+
+def test_a_teams_meeting_from_booking_to_cancellation(office: Office) -> None:
+    """Made once although the first answer was lost, kept by a move that changes the text, through
+    what Exchange does to the event, and ended with the booking. A second booking has a meeting of its own."""
+    rules = office.microsoft.stand_in.rules
+    rules.switch("teams_later", on=True)
+    office.main_calendar()
+    places = {"meeting_places": [{"kind": "microsoft_teams"}]}
+    event_type_commands.update_event_type(office.actor, office.event_type.id, places)
+    booking = office.book(10)
+    claim = write_outbox._claim(write_of(booking.id).id, datetime.now(UTC))
+    assert isinstance(claim, write_outbox._Claim)
+    write_outbox._carry_out(claim)  # and nobody recorded it
+    with transaction() as session:
+        session.get_one(CalendarWrite, write_of(booking.id).id).lease_until = None
+    assert _look_until_ready(booking.id).meeting_state == "ready"
+    link = booking_queries.get(office.actor, booking.id).place.link
+    assert link.startswith("https://teams.microsoft.com/l/meetup-join/")
+    (event,) = office.standing()
+    assert event["onlineMeeting"]["joinUrl"] == link
+    rules.switch("rewrites", on=True)
+    with transaction() as session:
+        row = session.get_one(Booking, booking.id)
+        row.notes = "Bring the plans"
+        session.add(row)
+    booking_reschedule.reschedule(office.actor, booking.id, booking.start + timedelta(hours=2))
+    assert _look_until_ready(booking.id).meeting_state == "ready"
+    (event,) = office.standing()
+    assert (
+        event["onlineMeeting"]["joinUrl"] == link == booking_queries.get(office.actor, booking.id).place.link
+    )
+    assert "Bring the plans" in event["body"]["content"]
+    assert event["body"]["content"].count("Join the meeting now") == 1
+    other = office.book(15)
+    assert _look_until_ready(other.id).meeting_state == "ready"
+    assert booking_queries.get(office.actor, other.id).place.link not in ("", link)
+    for one in (booking, other):
+        transitions.cancel(office.actor, one.id)
+    carry_out()
+    assert office.standing() == []
+
+
+@pytest.mark.parametrize("rule", ["teams_fails", "teams_refused"])
+def test_a_booking_stands_without_the_teams_meeting_that_is_refused(office: Office, rule: str) -> None:
+    """Staff read why; Retry gets the link once Teams makes meetings again."""
+    office.main_calendar()
+    places = {"meeting_places": [{"kind": "microsoft_teams"}]}
+    event_type_commands.update_event_type(office.actor, office.event_type.id, places)
+    office.microsoft.stand_in.rules.switch(rule, on=True)
+    booking = office.book(10)
+    row = _look_until_ready(booking.id)
+    assert (row.state, row.meeting_state) == ("verified", "failed")
+    assert "Microsoft Teams" in booking_queries.get(office.actor, booking.id).meeting_error
+    office.microsoft.stand_in.rules.switch(rule, on=False)
+    transitions.retry_sync(office.actor, booking.id)
+    assert _look_until_ready(booking.id).meeting_state == "ready"
+    assert booking_queries.get(office.actor, booking.id).place.link
+    assert len(office.standing()) == 1
 
 
 def test_entity_tags_that_change_by_themselves_are_no_change(office: Office) -> None:
