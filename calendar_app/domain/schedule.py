@@ -29,6 +29,13 @@ from calendar_app.domain.zones import (
 from calendar_app.errors import InvalidInput
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_NAMES = dict(
+    zip(
+        WEEKDAYS,
+        ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+        strict=True,
+    )
+)
 _MIDNIGHT = 24 * 60
 _CLOCK = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])", re.ASCII)
 _MAX_OVERRIDES = 5_000
@@ -136,6 +143,12 @@ def _shown(value: object) -> str:
     return repr(value)[:64]
 
 
+def _day_named(part: str) -> str:
+    """``Monday`` for ``weekly.mon[0]``, ``2026-12-24`` for ``overrides.2026-12-24``."""
+    key = part.partition(".")[2].partition("[")[0]
+    return _DAY_NAMES.get(key, key or part)
+
+
 def _mapping(value: object, part: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ScheduleError(f"{part} must be an object.", field=part)
@@ -172,7 +185,9 @@ def _ranges(value: object, part: str) -> tuple[Range, ...]:
             raise ScheduleError(f"{place} must be a pair [from, to].", field=place)
         range_ = Range(_minutes(pair[0], place), _minutes(pair[1], place))
         if range_.start >= range_.end:
-            raise ScheduleError(f"{place} ends at {clock(range_.end)}, not after its start.", field=place)
+            raise ScheduleError(
+                f"{_day_named(place)}: {clock(range_.end)} is not after {clock(range_.start)}.", field=place
+            )
         found.append(range_)
     return tuple(found)
 
@@ -182,9 +197,9 @@ def _ordered(ranges: Iterable[Range], part: str) -> tuple[Range, ...]:
     previous: Range | None = None
     for range_ in ordered:
         if not 0 <= range_.start < range_.end <= _MIDNIGHT:
-            raise ScheduleError(f"{part} has a range that does not lie within one day.", field=part)
+            raise ScheduleError(f"{_day_named(part)}: hours must lie within one day.", field=part)
         if previous is not None and range_.start < previous.end:
-            raise ScheduleError(f"{part} has overlapping ranges {previous} and {range_}.", field=part)
+            raise ScheduleError(f"{_day_named(part)}: {previous} and {range_} overlap.", field=part)
         previous = range_
     return tuple(ordered)
 

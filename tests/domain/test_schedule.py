@@ -109,7 +109,7 @@ def test_ranges_given_in_code_are_checked_as_well() -> None:
         Schedule("UTC", ((Range(0, 1441),), *[()] * 6))
     with pytest.raises(ScheduleError, match="seven days"):
         Schedule("UTC", ((),) * 6)
-    with pytest.raises(ScheduleError, match="overlapping"):
+    with pytest.raises(ScheduleError, match=r"2026-01-01: .* overlap"):
         Schedule("UTC", ((),) * 7, {date(2026, 1, 1): (Range(0, 60), Range(59, 61))})
 
 
@@ -141,3 +141,18 @@ def test_any_json_is_a_schedule_or_a_schedule_error(document: object, zone: str)
         part = "none"
         assert Schedule.from_json(schedule.to_json(), zone) == schedule
     assert part
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"weekly": {"mon": [["18:00", "17:00"]]}}, "Monday: 17:00 is not after 18:00."),
+        ({"weekly": {"sun": [["09:00", "09:00"]]}}, "Sunday: 09:00 is not after 09:00."),
+        ({"overrides": {"2026-12-24": [["10:00", "09:00"]]}}, "2026-12-24: 09:00 is not after 10:00."),
+    ],
+)
+def test_refused_hours_are_named_for_people(document: dict[str, object], said: str) -> None:
+    """The sentence names day and times, and no part of the document."""
+    with pytest.raises(ScheduleError) as caught:
+        Schedule.from_json(document, "UTC")
+    assert caught.value.detail == said

@@ -75,7 +75,7 @@ const STEPS = {
   ArrowRight: { days: 1 },
 };
 
-export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick, onMove }) {
+export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick, onMove, onNew }) {
   const clock = { hour: "numeric", minute: "2-digit", meridiem: hour12 ? "short" : false, hour12 };
   const calendar = useRef(null);
   const says = useRef(null);
@@ -162,6 +162,12 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
     eventAllow: ({ start, end, allDay }, event) => {
       if (event && !allDay) told(event, start, end);
       return !allDay;
+    },
+    selectable: true,
+    select: ({ startStr, endStr, allDay, view }) => {
+      view.calendar.unselect();
+      const [start, end] = allDay ? [`${startStr}T09:00:00`, `${startStr}T09:30:00`] : [startStr, endStr];
+      onNew?.(start, end);
     },
     eventDrop: ask,
     eventResize: ask,

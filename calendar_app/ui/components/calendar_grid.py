@@ -35,7 +35,7 @@ class CalendarGrid(NoSSRComponent):
     ``on_range(start, end)`` is called with RFC 3339 bounds whenever another stretch of time is shown, and at first;
     ``on_pick(id)`` when an event is chosen; ``on_move(booking, start, end)`` when somebody wants to move a booking, by
     drag, resize or the arrow keys: the calendar shows it where it was until it is moved. What is in the way is said
-    meanwhile.
+    meanwhile. ``on_new(start, end)`` when somebody marks a stretch of time.
     """
 
     library = _SOURCE.importable_path
@@ -48,6 +48,7 @@ class CalendarGrid(NoSSRComponent):
     on_range: rx.EventHandler[_range]
     on_pick: rx.EventHandler[_id]
     on_move: rx.EventHandler[_move]
+    on_new: rx.EventHandler[_range]
 
 
 calendar_grid = CalendarGrid.create

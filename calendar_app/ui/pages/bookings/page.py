@@ -10,6 +10,7 @@ from calendar_app.ui.layout import page, times_in
 from calendar_app.ui.pages.bookings.by_hand import MoveByHand, move_dialog
 from calendar_app.ui.pages.bookings.details import details
 from calendar_app.ui.pages.bookings.moving import MoveState
+from calendar_app.ui.pages.bookings.new_entry import NewEntry, new_button, new_dialog
 from calendar_app.ui.pages.bookings.opened import OpenBooking
 from calendar_app.ui.pages.bookings.rows import BookingRow
 from calendar_app.ui.pages.bookings.state import BookingsState
@@ -25,6 +26,7 @@ def bookings() -> rx.Component:
         "Bookings",
         error_callout(BookingsState.error),
         move_dialog(BookingsState.refresh),
+        new_dialog(BookingsState.refresh, events=False),
         _given_up(),
         _filters(),
         rx.cond(
@@ -43,10 +45,16 @@ def bookings() -> rx.Component:
         path=PATH,
         on_ready=BookingsState.load,
         on_change=[BookingsState.refresh, OpenBooking.refresh],
-        kept=(BookingsState, OpenBooking, MoveState, MoveByHand),
-        actions=rx.cond(
-            BookingsState.has_orders,
-            rx.button(rx.el.a("Orders", href="/orders"), as_child=True, variant="soft", color_scheme="gray"),
+        kept=(BookingsState, OpenBooking, MoveState, MoveByHand, NewEntry),
+        actions=rx.flex(
+            rx.cond(
+                BookingsState.has_orders,
+                rx.button(
+                    rx.el.a("Orders", href="/orders"), as_child=True, variant="soft", color_scheme="gray"
+                ),
+            ),
+            new_button("New booking"),
+            spacing="3",
         ),
         lead=times_in(),
     )

@@ -17,6 +17,7 @@ from calendar_app.ui.layout import page, times_in
 from calendar_app.ui.oauth import Reconnect
 from calendar_app.ui.pages.bookings.by_hand import MoveByHand, move_dialog
 from calendar_app.ui.pages.bookings.moving import MoveState
+from calendar_app.ui.pages.bookings.new_entry import NewEntry, new_button, new_dialog
 from calendar_app.ui.pages.bookings.opened import OpenBooking
 from calendar_app.ui.pages.dashboard.parts import agenda, booking_dialog, event_dialog, legend, next_booking
 from calendar_app.ui.pages.dashboard.state import PATH, DashboardState
@@ -93,6 +94,7 @@ def _calendar() -> rx.Component:
                 on_range=DashboardState.show_range,
                 on_pick=DashboardState.pick,
                 on_move=MoveByHand.propose,
+                on_new=lambda start, end: NewEntry.begin("booking", start, end),
             ),
             rx.box(legend(), _accounts(), padding_top=space(2)),
             min_width="0",
@@ -127,21 +129,26 @@ def dashboard() -> rx.Component:
                 event_dialog(),
                 booking_dialog(),
                 move_dialog(DashboardState.refresh),
+                new_dialog(DashboardState.refresh, events=True),
             ),
             loading(),
         ),
         path=PATH,
         on_ready=DashboardState.load,
         on_change=[DashboardState.refresh, OpenBooking.refresh],
-        kept=(DashboardState, OpenBooking, MoveState, MoveByHand),
+        kept=(DashboardState, OpenBooking, MoveState, MoveByHand, NewEntry),
         lead=times_in(),
-        actions=rx.cond(
-            DashboardState.connections.length() > 0,
-            rx.button(
-                rx.icon("refresh-cw", size=16, aria_hidden="true"),
-                "Sync now",
-                variant="soft",
-                on_click=DashboardState.sync_now,
+        actions=rx.flex(
+            rx.cond(
+                DashboardState.connections.length() > 0,
+                rx.button(
+                    rx.icon("refresh-cw", size=16, aria_hidden="true"),
+                    "Sync now",
+                    variant="soft",
+                    on_click=DashboardState.sync_now,
+                ),
             ),
+            new_button("New"),
+            spacing="3",
         ),
     )
