@@ -16,7 +16,9 @@ from calendar_app.api.routing import Router
 from calendar_app.services.common import audit_log
 from calendar_app.services.common.audit_log import AuditPage
 from calendar_app.services.operations import dashboard as operations_dashboard
-from calendar_app.services.operations.dashboard import ChannelState, ConnectionState, FailedItem, Retried
+from calendar_app.services.operations import failed_items
+from calendar_app.services.operations.dashboard import ChannelState, ConnectionState
+from calendar_app.services.operations.failed_items import FailedItem, Retried
 
 router = Router(tags=["operations"])
 
@@ -124,7 +126,7 @@ def get_jobs(actor: CurrentActor) -> JobsOut:
 @router.get("/admin/dead-letters")
 def list_dead_letters(actor: CurrentActor, limit: Limit = 100, after: After = None) -> DeadLetters:
     """Calendar writes and letters that gave up, and for operators failed jobs; admins and owners."""
-    found = operations_dashboard.failed_items(actor)
+    found = failed_items.failed_items(actor)
     items, more = cut(found, limit, after, lambda one: (at(one.at), one.id), newest_first=True)
     return DeadLetters(items=items, next=more)
 
@@ -132,7 +134,7 @@ def list_dead_letters(actor: CurrentActor, limit: Limit = 100, after: After = No
 @router.post("/admin/dead-letters/retry")
 def retry_dead_letters(actor: CurrentActor, body: RetryIn) -> Retried:
     """Take them up again from the first try: those named, or with `{"all": true}` all of them."""
-    return operations_dashboard.retry(actor, None if body.all else body.ids or [])
+    return failed_items.retry(actor, None if body.all else body.ids or [])
 
 
 @router.get("/audit")

@@ -18,7 +18,7 @@ from calendar_app.db.tables.connections import WITH_SECRET, WITH_TOKENS
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.connections import queries as connection_queries
 from calendar_app.services.connections import tokens as connection_tokens
-from calendar_app.services.operations import dashboard
+from calendar_app.services.operations import failed_items
 from tests.support import factories
 from tests.support.scheduling import Place, bearer
 
@@ -102,7 +102,7 @@ def test_no_page_decrypts(place: Place, decrypted: Decryptions) -> None:
     """What the pages of bookings, accounts and operations read."""
     booking_queries.list_bookings(place.owner)
     connection_queries.list_connections(place.owner)
-    dashboard.failed_items(place.owner)
+    failed_items.failed_items(place.owner)
     assert decrypted.new() == 0
 
 

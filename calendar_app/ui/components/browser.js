@@ -37,6 +37,35 @@ function useTyped() {
   return typed.current;
 }
 
+const ASK = "What you changed here is not saved. Leave without saving?";
+
+/* Asks before a page goes with something that was typed into a form and not sent, or that says of itself that it is not
+   saved (`data-unsaved`). */
+function useUnsaved(typed) {
+  useEffect(() => {
+    const waits = ([key, { sent }]) => !sent && fieldOf(key)?.form && fieldOf(key).type !== "search";
+    const unsaved = () => Boolean(document.querySelector("[data-unsaved]")) || [...typed].some(waits);
+    const leave = (event) => unsaved() && event.preventDefault();
+    const follow = (event) => {
+      const link = event.target.closest?.("a[href]");
+      if (!link || link.target === "_blank" || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      if (link.origin !== window.location.origin || link.pathname === window.location.pathname) return;
+      if (!unsaved() || window.confirm(ASK)) {
+        typed.clear();
+        return;
+      }
+      event.preventDefault();
+      event.stopPropagation();
+    };
+    window.addEventListener("beforeunload", leave);
+    document.addEventListener("click", follow, true);
+    return () => {
+      window.removeEventListener("beforeunload", leave);
+      document.removeEventListener("click", follow, true);
+    };
+  }, []);
+}
+
 /* Puts back what was typed where the field stands again and holds something else; dialogs take a moment to open. */
 function refill(typed, tries = 10) {
   for (const [key, { value, checked, sent }] of [...typed]) {
@@ -57,6 +86,7 @@ function refill(typed, tries = 10) {
 /* Loads a page again whose stored state is gone, once per loss, and hands in what it held; see ui/reloading.py. */
 function useReload({ load, owner, kept, restored, onReady, onRestore }) {
   const typed = useTyped();
+  useUnsaved(typed);
   const held = useRef(null);
   const seen = useRef("");
   const lost = useRef(false);

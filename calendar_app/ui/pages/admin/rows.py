@@ -13,7 +13,8 @@ from calendar_app.queues import QueueState, WorkerState
 from calendar_app.services.common.audit_log import AuditView
 from calendar_app.services.external_changes.drift_report import UnreadAccount
 from calendar_app.services.external_changes.queries import DeviationView
-from calendar_app.services.operations.dashboard import ChannelState, ConnectionState, FailedItem
+from calendar_app.services.operations.dashboard import ChannelState, ConnectionState
+from calendar_app.services.operations.failed_items import FailedItem
 from calendar_app.services.operations.health import Check
 from calendar_app.ui import formats
 

@@ -15,7 +15,7 @@ from calendar_app.services.common import audit_log
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.external_changes import drift_report
 from calendar_app.services.operations import dashboard as operations_dashboard
-from calendar_app.services.operations import health
+from calendar_app.services.operations import failed_items, health
 from calendar_app.ui import formats, live, notices
 from calendar_app.ui.pages.admin import rows
 from calendar_app.ui.reloading import keep
@@ -121,7 +121,7 @@ class AdminState(rx.State):
     async def _retried(self, ids: list[str] | None) -> Any:
         actor = await acting(self)
         try:
-            done = await asyncio.to_thread(operations_dashboard.retry, actor, ids)
+            done = await asyncio.to_thread(failed_items.retry, actor, ids)
         except AlmanacError as error:
             return notices.error(error.detail)
         await self._read(actor)
@@ -178,7 +178,7 @@ def _jobs(actor: Actor, _zone: str, _hour12: bool) -> Found:
 
 
 def _letters(actor: Actor, _zone: str, _hour12: bool) -> Found:
-    found = [rows.letter_item(one) for one in operations_dashboard.failed_items(actor)]
+    found = [rows.letter_item(one) for one in failed_items.failed_items(actor)]
     return {"letters": found}
 
 

@@ -196,7 +196,10 @@ def _which() -> rx.Component:
 
 def _save_bar() -> rx.Component:
     return rx.flex(
-        rx.cond(AvailabilityState.dirty, rx.text("Not saved yet", size="2", color_scheme="gray")),
+        rx.cond(
+            AvailabilityState.dirty,
+            rx.text("Not saved yet", size="2", color_scheme="gray", custom_attrs={"data-unsaved": "true"}),
+        ),
         rx.button("Save", size="3", on_click=AvailabilityState.save, disabled=~AvailabilityState.dirty),
         spacing="4",
         align="center",

@@ -31,6 +31,7 @@ def _dialog(trigger: rx.Component, title: str, key: Any) -> rx.Component:
             ),
             editor(),
             max_width="44rem",
+            on_interact_outside=rx.prevent_default,  # a stray press beside it must not throw away what was typed
         ),
         open=EventTypesState.editing == key,
         on_open_change=lambda is_open: EventTypesState.toggle_dialog(key, is_open),
