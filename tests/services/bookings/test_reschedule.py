@@ -9,7 +9,7 @@ from sqlmodel import select
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Mail
-from calendar_app.errors import InvalidInput, NotFound, SlotUnavailable, StateChanged
+from calendar_app.errors import InvalidInput, NotFound, ProviderUnavailable, SlotUnavailable, StateChanged
 from calendar_app.services.bookings import emails as booking_emails
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import reschedule as booking_reschedule
@@ -217,3 +217,19 @@ def test_the_bookings_own_event_is_not_in_its_way(fake: FakeProvider) -> None:
     fake.add_event(calendar.remote_id, place.at(14), place.at(15))
     sync_requests.sync_calendar(calendar.id)
     assert booking_reschedule.conflict(place.owner, mine.id, place.at(14), place.at(15)) != ""
+
+
+def test_a_move_while_the_provider_is_away_is_kept(fake: FakeProvider) -> None:
+    """A provider that does not answer loses nothing: the booking is at its new time, and its calendar is written once
+    the provider is back."""
+    place = bookable(fake)
+    mine = place.book(place.at(10))
+    write = writes(mine.id)[0]
+    write_outbox.apply(write.id)
+    now = datetime.now(UTC)
+    fake.fail("freebusy", ProviderUnavailable("away"))
+    fake.fail("put_event", ProviderUnavailable("away"))
+    moved(place, mine, now)
+    assert booking_queries.get(place.owner, mine.id).start == place.at(11)
+    assert write_outbox.apply(write.id, now=now + WAIT) == "queued"
+    assert write_outbox.apply(write.id, now=now + timedelta(hours=1)) == "verified"
