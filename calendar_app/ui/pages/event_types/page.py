@@ -71,37 +71,42 @@ def _row(row: EventTypeRow) -> rx.Component:
             flex_grow="1",
             min_width="0",
         ),
-        rx.flex(
-            rx.switch(
-                checked=row.is_active,
-                on_change=lambda value: EventTypesState.set_active(row.id, value),
-                aria_label="Offer " + row.title,
-            ),
-            links_dialog(row.id, row.title),
-            why_dialog(row.id, row.title),
-            _dialog(
-                rx.button("Edit", variant="soft", size="2", aria_label="Edit " + row.title),
-                "Edit event type",
-                row.id,
-            ),
-            confirm(
-                rx.icon_button(
-                    rx.icon("trash-2", size=16, aria_hidden="true"),
-                    variant="ghost",
-                    color_scheme="gray",
-                    aria_label="Delete " + row.title,
-                ),
-                title="Delete this event type?",
-                text="Its public link stops working. One that has been booked can only be switched off.",
-                action="Delete",
-                on_confirm=EventTypesState.delete(row.id),
-            ),
-            spacing="4",
-            align="center",
-            wrap="wrap",
-        ),
+        rx.cond(row.may_change, _changes(row), why_dialog(row.id, row.title)),
         class_name="row",
         style={"flexWrap": "wrap"},
+    )
+
+
+def _changes(row: EventTypeRow) -> rx.Component:
+    """What managers may do with every event type, and staff with what only they host."""
+    return rx.flex(
+        rx.switch(
+            checked=row.is_active,
+            on_change=lambda value: EventTypesState.set_active(row.id, value),
+            aria_label="Offer " + row.title,
+        ),
+        links_dialog(row.id, row.title),
+        why_dialog(row.id, row.title),
+        _dialog(
+            rx.button("Edit", variant="soft", size="2", aria_label="Edit " + row.title),
+            "Edit event type",
+            row.id,
+        ),
+        confirm(
+            rx.icon_button(
+                rx.icon("trash-2", size=16, aria_hidden="true"),
+                variant="ghost",
+                color_scheme="gray",
+                aria_label="Delete " + row.title,
+            ),
+            title="Delete this event type?",
+            text="Its public link stops working. One that has been booked can only be switched off.",
+            action="Delete",
+            on_confirm=EventTypesState.delete(row.id),
+        ),
+        spacing="4",
+        align="center",
+        wrap="wrap",
     )
 
 

@@ -13,6 +13,7 @@ from calendar_app.domain.intake import QuestionType
 from calendar_app.domain.meeting_place import MOST as MOST_PLACES
 from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.errors import AlmanacError
+from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.event_types import commands as event_type_commands
 from calendar_app.services.event_types import meeting_calendars
 from calendar_app.services.event_types import queries as event_type_queries
@@ -53,12 +54,22 @@ class EventTypeRow:
     color: str
     is_active: bool
     is_public: bool
+    may_change: bool = True
 
 
-def as_row(view: EventTypeView) -> EventTypeRow:
+def as_row(view: EventTypeView, viewer: Actor) -> EventTypeRow:
     path = view.url[view.url.index("/book/") :]
     return EventTypeRow(
-        view.id, view.title, summary(view), path, view.url, view.color, view.is_active, view.is_public
+        view.id,
+        view.title,
+        summary(view),
+        path,
+        view.url,
+        view.color,
+        view.is_active,
+        view.is_public,
+        may_change=viewer.role >= Role.MANAGER
+        or [host.person_id for host in view.hosts] == [viewer.person_id],
     )
 
 
@@ -84,8 +95,9 @@ class EventTypesState(rx.State):
         await self._read()
 
     async def _read(self) -> None:
-        found = await asyncio.to_thread(event_type_queries.list_event_types, await acting(self))
-        self.rows, self.loaded = [as_row(view) for view in found], True
+        actor = await acting(self)
+        found = await asyncio.to_thread(event_type_queries.list_event_types, actor)
+        self.rows, self.loaded = [as_row(view, actor) for view in found], True
 
     @rx.event
     async def toggle_dialog(self, event_type_id: str, is_open: bool) -> None:
