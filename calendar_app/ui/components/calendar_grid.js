@@ -143,7 +143,7 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
     firstDay: firstDay(),
     height: narrow() ? 560 : 720,
     initialView: narrow() ? "timeGridDay" : "timeGridWeek",
-    scrollTime: "08:00:00",
+    scrollTime: "06:45:00", // FullCalendar scrolls by the height of its own heads too far: eight o’clock is on top
     nowIndicator: true,
     navLinks: false,
     dayMaxEvents: 4,

@@ -220,18 +220,8 @@ def booking_dialog() -> rx.Component:
     return rx.dialog.root(
         rx.dialog.content(
             rx.dialog.title(OpenBooking.detail.title),
-            rx.dialog.description(
-                rx.flex(
-                    rx.text(OpenBooking.detail.when, size="2", class_name="tabular", as_="span"),
-                    status_badge(OpenBooking.detail.status),
-                    spacing="3",
-                    align="center",
-                    wrap="wrap",
-                    as_child=True,
-                ),
-                size="2",
-                as_child=True,
-            ),
+            rx.dialog.description(OpenBooking.detail.when, size="2", class_name="tabular"),
+            rx.box(status_badge(OpenBooking.detail.status), margin_top=space(2)),
             details(DashboardState.refresh),
             rx.flex(
                 rx.dialog.close(rx.button("Close", variant="soft", color_scheme="gray")),
