@@ -184,7 +184,9 @@ def _sentence(visit: Visit, name: str, code: str) -> str:
         ),
         "name": _("Please enter your name, in at most 200 characters."),
         "email": _("Please enter an e-mail address like name@example.com."),
-        "password": _("This password is too easy to guess. Use at least %(number)s characters.")
+        "password": _(
+            "This password is too easy to guess. Use at least %(number)s characters, such as a few unrelated words."
+        )
         % {"number": passwords.SHORTEST},
         "business": _("Please enter the name of your business, in at most 100 characters."),
         "slug": _("Use small letters, digits and hyphens only, or leave it empty."),

@@ -104,6 +104,7 @@ def set_up(code: str, answers: Answers, *, user_agent: str = "", client: str = "
         row = locked_one(session, Installation, _row(session).id)
         if row.set_up_at is not None:
             raise NotFound("This installation is set up.")
+        person.email_proven_at = None  # nothing was sent to it
         slug = kept.slug or None
         workspace = new_workspace.new_workspace(session, person, kept.business, slug=slug)
         workspace.language = kept.language
@@ -129,6 +130,8 @@ def set_up(code: str, answers: Answers, *, user_agent: str = "", client: str = "
         user_agent=user_agent,
         client=client,
         place=place,
+        proven=True,  # the installation is theirs, whomever OPERATORS names
+        language=kept.language,
     )
 
 
@@ -190,7 +193,7 @@ def _checked(given: Answers) -> Answers:
 
     read("name", lambda text: _text(text, "name", 120))
     read("email", authentication.normal_email)
-    read("password", passwords.checked)
+    read("password", lambda text: passwords.checked(text, given.name, given.email))
     read("business", lambda text: _text(text, "business", 100))
     read("slug", _slug)
     read("language", _language)

@@ -63,6 +63,16 @@ def test_the_first_owner_is_an_operator_where_nobody_is_named(
     assert not operators.is_operator(user("eve@example.org").identity.actor())
 
 
+def test_an_operators_address_is_welcome(database: Database, configure: Callable[..., Settings]) -> None:
+    """Whoever knows the code may be whom OPERATORS names, which nobody can sign up as; the address is not proven."""
+    configure(OPERATORS="ada@example.com")
+    made = first_owner.set_up(first_owner.make_code(), GIVEN)
+    assert operators.is_operator(made.identity.actor())
+    with reading() as session:
+        person = session.exec(select(Person)).one()
+    assert (person.email_proven_at, person.language) == (None, "de")
+
+
 def test_every_start_has_a_code(database: Database) -> None:
     """Codes of several web processes hold side by side, the oldest give way, and none is kept in clear."""
     codes = [first_owner.make_code() for _ in range(first_owner.MOST_CODES + 1)]
@@ -123,6 +133,8 @@ def test_the_page_is_gone_for_ever(database: Database) -> None:
         ("name", " ", "invalid_input"),
         ("email", "nobody", "invalid_email"),
         ("password", "short", "weak_password"),
+        ("password", "passwordpassword", "weak_password"),
+        ("password", "Ada@Example.com", "weak_password"),
         ("business", "", "invalid_input"),
         ("slug", "No blanks", "invalid_input"),
         ("slug", "-x", "invalid_input"),
