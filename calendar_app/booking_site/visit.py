@@ -205,7 +205,7 @@ class Visit:
 
     def set_cookies(self, response: Response) -> Response:
         """The response, with what is to be remembered."""
-        secure = current_settings().public_url.startswith("https://")
+        secure = bool(self.cookies) and current_settings().public_url.startswith("https://")
         for name, value, options in self.cookies:
             response.set_cookie(name, value, secure=secure, samesite="lax", **options)  # type: ignore[arg-type]
         return response

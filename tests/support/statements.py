@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import event
 
 from calendar_app.db.session import get_engine
+from calendar_app.settings import current_settings
 
 
 @dataclass
@@ -35,7 +36,8 @@ class Seen:
 
 @contextmanager
 def counted() -> Iterator[Seen]:
-    """Count until the end of the block."""
+    """Count until the end of the block. What operators entered was just read, as it is every few seconds."""
+    current_settings()
     seen, engine = Seen(), get_engine()
 
     def begin(connection: Any) -> None:
