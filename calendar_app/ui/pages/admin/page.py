@@ -79,7 +79,9 @@ def admin() -> rx.Component:
         kept=(AdminState,),
         actions=rx.cond(
             AdminState.operator,
-            rx.link("Installation", href="/admin/installation", underline="always", size="2"),
+            rx.link(
+                "Installation", href="/admin/installation", underline="always", size="2", high_contrast=True
+            ),
         ),
         lead="What runs, what is late, what failed, and who did what.",
     )

@@ -44,7 +44,7 @@ def installation() -> rx.Component:
         ),
         path="/admin",
         on_ready=InstallationState.load,
-        actions=rx.link("Operations", href="/admin", underline="always", size="2"),
+        actions=rx.link("Operations", href="/admin", underline="always", size="2", high_contrast=True),
         lead="How the installation is, and what is entered for all of it.",
     )
 
