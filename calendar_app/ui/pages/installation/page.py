@@ -44,7 +44,7 @@ def installation() -> rx.Component:
         ),
         path="/admin",
         on_ready=InstallationState.load,
-        actions=rx.link("Operations", href="/admin", underline="always", size="2", high_contrast=True),
+        actions=rx.link("Operations", href="/admin", underline="always", size="2"),
         lead="How the installation is, and what is entered for all of it.",
     )
 
@@ -57,7 +57,7 @@ def _findings() -> rx.Component:
                 rx.text("Looking at everything …", size="2", color_scheme="gray", role="status"),
                 rx.cond(
                     InstallationState.troubles > 0,
-                    rx.text(InstallationState.troubles, " to look at.", size="2", role="status"),
+                    rx.text("To look at: ", InstallationState.troubles, size="2", role="status"),
                     rx.text("All is well.", size="2", role="status"),
                 ),
             ),
