@@ -16,6 +16,7 @@ from calendar_app.api.paging import After, Limit, cut
 from calendar_app.api.problem_codes import fails
 from calendar_app.api.routing import Router
 from calendar_app.api.versions import IfMatch, Tag
+from calendar_app.services.availability import holidays as public_holidays
 from calendar_app.services.availability import working_hours
 from calendar_app.services.availability.working_hours import ScheduleView
 
@@ -24,8 +25,17 @@ router = Router(tags=["scheduling"])
 Ranges = list[tuple[str, str]]
 
 
+class Away(Body):
+    """Days on which the person is away, the last one included."""
+
+    first: date
+    last: date
+    note: str = Field(default="", max_length=public_holidays.LONGEST_NOTE)
+
+
 class ScheduleIn(Body):
-    """``weekly``: ``{"mon": [["09:00", "17:00"]], …}``; ``overrides``: ``{"2026-12-24": []}``."""
+    """``weekly``: ``{"mon": [["09:00", "17:00"]], …}``; ``overrides``: ``{"2026-12-24": []}``; ``holidays``: the region
+    whose public holidays are closed (ISO 3166, ``DE`` or ``DE-BY``)."""
 
     timezone: str
     weekly: dict[str, Ranges] = Field(examples=[{"mon": [["09:00", "12:00"], ["13:00", "17:00"]]}])
@@ -33,16 +43,20 @@ class ScheduleIn(Body):
     name: str = "Working hours"
     is_default: Flag = False
     person_id: Key | None = None
+    holidays: str = Field(default="", max_length=16, examples=["DE-BY"])
+    away: list[Away] = Field(default=[], max_length=public_holidays.MOST_SPANS)
 
 
 class ScheduleChange(Body):
-    """What to change; ``weekly`` and ``overrides`` are replaced as a whole."""
+    """What to change; ``weekly``, ``overrides`` and ``away`` are replaced as a whole."""
 
     timezone: str = ""
     weekly: dict[str, Ranges] = Field(default={})
     overrides: dict[str, Ranges] = Field(default={})
     name: str = ""
     is_default: Flag = True
+    holidays: str = Field(default="", max_length=16)
+    away: list[Away] = Field(default=[], max_length=public_holidays.MOST_SPANS)
 
 
 class ScheduleOut(BaseModel):
@@ -53,6 +67,8 @@ class ScheduleOut(BaseModel):
     timezone: str
     weekly: dict[str, Any]
     overrides: dict[str, Any]
+    holidays: str
+    away: list[Away]
     is_default: bool
     created_at: datetime
 

@@ -12,7 +12,11 @@ from calendar_app.db.tables.columns import json, ref, row_id, text, when
 
 
 class Schedule(SQLModel, table=True):
-    """Working hours of a person: ``weekly`` and ``overrides`` as in :mod:`calendar_app.domain.schedule`."""
+    """Working hours of a person: ``weekly`` and ``overrides`` as in :mod:`calendar_app.domain.schedule`.
+
+    ``holidays``: the region whose public holidays are closed (ISO 3166: ``DE``, ``DE-BY``), empty for none. ``away``:
+    spans of days on which the person is away, ``[{"first": "2026-12-24", "last": "2027-01-02", "note": ""}]``.
+    """
 
     __tablename__ = "schedule"
     id: str = row_id()
@@ -22,6 +26,8 @@ class Schedule(SQLModel, table=True):
     timezone: str = "UTC"
     weekly: dict[str, Any] = json(dict)
     overrides: dict[str, Any] = json(dict)
+    holidays: str = Field(default="", max_length=16, sa_column_kwargs={"server_default": ""})
+    away: list[dict[str, str]] = json(list, stored="[]")
     is_default: bool = True
     created_at: datetime = when()
 

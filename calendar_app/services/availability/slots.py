@@ -403,5 +403,9 @@ def _myself(session: Session, actor: Actor) -> HostPerson:
         col(Schedule.is_default).is_(True),
     )
     found = session.exec(query).first()
-    hours = (found.timezone, found.weekly, found.overrides) if found else (None, None, None)
-    return HostPerson(actor.person_id, actor.name, slot_snapshot.working_hours(*hours))
+    if found is None:
+        hours = slot_snapshot.working_hours(None, None, None, None, None)
+    else:
+        stored = found.timezone, found.weekly, found.overrides, found.holidays, found.away
+        hours = slot_snapshot.working_hours(*stored)
+    return HostPerson(actor.person_id, actor.name, hours)

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from sqlalchemy import and_, bindparam, or_, select
 from sqlmodel import Session, SQLModel
 
+from calendar_app.clock import utc_now
 from calendar_app.db.busy import spans_by_calendar
 from calendar_app.db.tables import EventType
 from calendar_app.domain.freebusy import BusySource, SourceKind, counts, stale_source
@@ -25,6 +26,7 @@ from calendar_app.domain.schedule import Schedule as WorkingHours
 from calendar_app.domain.timespan import Span, merge
 from calendar_app.domain.zones import MINUTE
 from calendar_app.errors import NotFound
+from calendar_app.services.availability import holidays
 from calendar_app.services.availability.conflict_calendars import CalendarState, calendars_of, policy
 from calendar_app.services.availability.reserved_time import claims_by_host, groups_by_host, with_history
 from calendar_app.services.calendar_mirror.expansion import window_at
@@ -41,7 +43,7 @@ _EXTENDED_EVERY = timedelta(days=2)
 _P, _H, _S = (SQLModel.metadata.tables[name].c for name in ("person", "event_type_host", "schedule"))
 
 _HOSTS = (
-    select(_P.id, _P.name, _H.weight, _S.timezone, _S.weekly, _S.overrides)
+    select(_P.id, _P.name, _H.weight, _S.timezone, _S.weekly, _S.overrides, _S.holidays, _S.away)
     .join(_H.id.table, _H.person_id == _P.id)
     .outerjoin(
         _S.id.table,
@@ -158,16 +160,22 @@ def hosts_of(session: Session, row: EventType) -> list[HostPerson]:
     time."""
     found = session.execute(_HOSTS, {"event_type": row.id, "workspace": row.workspace_id})
     return [
-        HostPerson(person_id, name, working_hours(zone, weekly, overrides), weight)
-        for person_id, name, weight, zone, weekly, overrides in found
+        HostPerson(person_id, name, working_hours(*stored), weight)
+        for person_id, name, weight, *stored in found
     ]
 
 
-def working_hours(zone: str | None, weekly: object, overrides: object) -> WorkingHours:
+def working_hours(
+    zone: str | None,
+    weekly: object,
+    overrides: object,
+    region: str | None,
+    away: Sequence[Mapping[str, str]] | None,
+) -> WorkingHours:
     """A stored schedule as the engine reads it; ``zone`` ``None``: there is none, and so no working time."""
     if zone is None:
         return WorkingHours.from_json({}, "UTC")
-    return WorkingHours.from_json({"weekly": weekly, "overrides": overrides}, zone)
+    return holidays.as_schedule(zone, weekly, overrides, region or "", away or (), utc_now().year)
 
 
 def states(

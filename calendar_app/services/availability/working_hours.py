@@ -6,7 +6,7 @@ exactly one default there: event types fall back on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,13 +21,15 @@ from calendar_app.domain import schedule as working
 from calendar_app.domain.intake import clean_text
 from calendar_app.domain.timespan import Span, instant
 from calendar_app.errors import Conflict, InvalidInput, NotFound
+from calendar_app.services.availability import holidays as public_holidays
 from calendar_app.services.common import audit_log
 from calendar_app.services.common.permissions import Actor, Role
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
-    """``weekly`` and ``overrides`` are JSON as in :meth:`calendar_app.domain.schedule.Schedule.from_json`."""
+    """``weekly`` and ``overrides`` are JSON as in :meth:`calendar_app.domain.schedule.Schedule.from_json`; ``holidays``
+    and ``away`` as in the table."""
 
     id: str
     person_id: str
@@ -36,6 +38,8 @@ class ScheduleView:
     timezone: str
     weekly: dict[str, Any]
     overrides: dict[str, Any]
+    holidays: str
+    away: list[dict[str, str]]
     is_default: bool
     created_at: datetime
 
@@ -79,6 +83,8 @@ def create_schedule(
     name: str = "Working hours",
     is_default: bool = False,
     person_id: str | None = None,
+    holidays: str = "",
+    away: Sequence[Mapping[str, str]] = (),
 ) -> ScheduleView:
     """A new schedule, for the actor or (managers) another member; the first one of a person is the default.
 
@@ -97,6 +103,8 @@ def create_schedule(
             workspace_id=actor.workspace_id,
             person_id=owner,
             name=_name(name),
+            holidays=public_holidays.checked_region(holidays),
+            away=public_holidays.checked_away(away),
             timezone=timezone,
             is_default=first or is_default,
             **read.to_json(),
@@ -117,7 +125,8 @@ def update_schedule(
     *,
     check: Callable[[ScheduleView], None] | None = None,
 ) -> ScheduleView:
-    """Change any of ``name``, ``timezone``, ``weekly``, ``overrides`` (each as a whole) and ``is_default`` (to true).
+    """Change any of ``name``, ``timezone``, ``weekly``, ``overrides``, ``away`` (each as a whole), ``holidays`` and
+    ``is_default`` (to true).
 
     :raises InvalidInput: naming the part that means nothing. :raises NotFound: missing, or somebody else's.
     """
@@ -137,6 +146,10 @@ def update_schedule(
             read.to_json()["weekly"],
             read.to_json()["overrides"],
         )
+        if "holidays" in changes:
+            row.holidays = public_holidays.checked_region(changes["holidays"])
+        if "away" in changes:
+            row.away = public_holidays.checked_away(changes["away"])
         if changes.get("is_default"):
             _demote(session, row)
             row.is_default = True
@@ -191,7 +204,9 @@ def dst_preview(actor: Actor, schedule_id: str, *, now: datetime | None = None) 
 
 def as_domain(row: Schedule) -> working.Schedule:
     """A stored schedule as the engine reads it."""
-    return working.Schedule.from_json({"weekly": row.weekly, "overrides": row.overrides}, row.timezone)
+    return public_holidays.as_schedule(
+        row.timezone, row.weekly, row.overrides, row.holidays, row.away, utc_now().year
+    )
 
 
 def _name(value: object) -> str:
@@ -242,6 +257,8 @@ def _view(row: Schedule, person: Person) -> ScheduleView:
         timezone=row.timezone,
         weekly=row.weekly,
         overrides=row.overrides,
+        holidays=row.holidays,
+        away=row.away,
         is_default=row.is_default,
         created_at=row.created_at,
     )

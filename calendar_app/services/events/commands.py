@@ -226,7 +226,7 @@ def _attendees(given: Sequence[Mapping[str, str]]) -> tuple[Attendee, ...]:
 
 def _check_free(person_id: str, actor: Actor, span: Span, now: datetime) -> None:
     """:raises SlotUnavailable: the person is busy at some moment of the span, by the mirror or at a provider."""
-    anybody = HostPerson(person_id, "", slot_snapshot.working_hours(None, None, None))
+    anybody = HostPerson(person_id, "", slot_snapshot.working_hours(None, None, None, None, None))
     with reading() as session:
         (host,), calendars = slot_snapshot.states(
             session, [anybody], span, now, EventRules(), None, actor.workspace_id, detailed=True

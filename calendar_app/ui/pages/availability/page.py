@@ -1,4 +1,4 @@
-"""The page: the week, its exceptions, coming clock changes."""
+"""The page: the week, public holidays, days away, exceptions, coming clock changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from calendar_app.ui.components.browser import zone_select
 from calendar_app.ui.components.feedback import callout, error_callout, loading
 from calendar_app.ui.components.forms import field as labelled
 from calendar_app.ui.layout import page
-from calendar_app.ui.pages.availability.rows import DayRow, HoursRow
+from calendar_app.ui.pages.availability.rows import AwayRow, Choice, DayRow, HoursRow
 from calendar_app.ui.pages.availability.state import PATH, AvailabilityState
 from calendar_app.ui.theme import space
 
@@ -128,7 +128,7 @@ def _section(title: str, text: str, *content: rx.Component) -> rx.Component:
 def _exceptions() -> rx.Component:
     return _section(
         "Exceptions",
-        "Dates on which the week does not count: holidays, or other hours than usual.",
+        "Single dates with other hours than usual, or none.",
         rx.cond(
             AvailabilityState.overrides.length() > 0,
             rx.el.div(rx.foreach(AvailabilityState.overrides, _override_row), class_name="list"),
@@ -150,6 +150,121 @@ def _exceptions() -> rx.Component:
             spacing="3",
             align="center",
             margin_top=space(3),
+        ),
+    )
+
+
+def _holidays() -> rx.Component:
+    return _section(
+        "Public holidays",
+        "They are closed. To work on one, add an exception for that day.",
+        rx.flex(
+            _region_select(
+                "holiday-country",
+                "Country",
+                AvailabilityState.country,
+                rx.el.option("None", value=""),
+                AvailabilityState.countries,
+            ),
+            rx.cond(
+                AvailabilityState.parts.length() > 0,
+                _region_select(
+                    "holiday-region",
+                    "Region",
+                    AvailabilityState.region,
+                    rx.el.option("Holidays of the whole country", value=AvailabilityState.country),
+                    AvailabilityState.parts,
+                ),
+            ),
+            spacing="3",
+            wrap="wrap",
+        ),
+        rx.cond(
+            AvailabilityState.coming.length() > 0,
+            rx.el.ul(
+                rx.foreach(
+                    AvailabilityState.coming,
+                    lambda line: rx.el.li(rx.text(line, size="2", color_scheme="gray")),
+                ),
+                class_name="plain",
+                aria_label="The next public holidays",
+            ),
+        ),
+    )
+
+
+def _region_select(
+    id_: str, label: str, value: rx.Var[str], first: rx.Component, choices: rx.Var[list[Choice]]
+) -> rx.Component:
+    return labelled(
+        label,
+        rx.el.select(
+            first,
+            rx.foreach(choices, lambda one: rx.el.option(one.name, value=one.id)),
+            id=id_,
+            value=value,
+            on_change=AvailabilityState.set_region,
+            class_name="select",
+        ),
+        for_=id_,
+    )
+
+
+def _away_row(row: AwayRow, index: rx.Var[int]) -> rx.Component:
+    return rx.el.div(
+        rx.icon("plane", size=16, aria_hidden="true"),
+        rx.box(
+            rx.text(row.when, size="2", weight="medium"),
+            rx.cond(
+                row.note != "", rx.text(row.note, size="2", color_scheme="gray", class_name="wrap-anywhere")
+            ),
+            flex_grow="1",
+            min_width="0",
+        ),
+        rx.icon_button(
+            rx.icon("trash-2", size=16, aria_hidden="true"),
+            variant="ghost",
+            color_scheme="gray",
+            aria_label="Remove the days away, " + row.when,
+            on_click=AvailabilityState.remove_away(index),
+        ),
+        class_name="row",
+    )
+
+
+def _away_day(name: str, label: str, *, required: bool = False) -> rx.Component:
+    return labelled(
+        label,
+        rx.el.input(type="date", id=name, name=name, class_name="input-native", required=required),
+        for_=name,
+    )
+
+
+def _away() -> rx.Component:
+    return _section(
+        "Days away",
+        "Nobody can book you from the first day to the last.",
+        rx.cond(
+            AvailabilityState.away.length() > 0,
+            rx.el.div(rx.foreach(AvailabilityState.away, _away_row), class_name="list"),
+        ),
+        rx.el.form(
+            rx.flex(
+                _away_day("away_first", "First day", required=True),
+                _away_day("away_last", "Last day"),
+                labelled(
+                    "Note, for you and your team",
+                    rx.input(id="away_note", name="away_note", max_length=200, size="2"),
+                    for_="away_note",
+                ),
+                rx.button(rx.icon("plus", size=16, aria_hidden="true"), "Add days away", variant="soft"),
+                spacing="3",
+                align="end",
+                wrap="wrap",
+                margin_top=space(3),
+            ),
+            on_submit=AvailabilityState.add_away,
+            reset_on_submit=True,
         ),
     )
 
@@ -230,6 +345,8 @@ def availability() -> rx.Component:
                     "When you can be booked, unless a calendar says that you are busy.",
                     rx.el.div(rx.foreach(AvailabilityState.week, _week_row), class_name="list"),
                 ),
+                _holidays(),
+                _away(),
                 _exceptions(),
                 _clock_changes(),
                 rx.cond(

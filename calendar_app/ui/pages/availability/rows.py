@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,24 @@ class DayRow:
 
 
 @dataclass
+class AwayRow:
+    """Days away: ``first`` and ``last`` as ISO dates, ``when`` in words."""
+
+    first: str
+    last: str
+    note: str
+    when: str
+
+
+@dataclass
+class Choice:
+    """Something to choose from a list by its name."""
+
+    id: str
+    name: str
+
+
+@dataclass
 class ClockChange:
     """A coming clock change in words."""
 
@@ -54,6 +72,17 @@ def override_rows(overrides: Mapping[str, Any]) -> list[DayRow]:
         DayRow(key, formats.day(datetime.fromisoformat(key).date()), [HoursRow(*pair) for pair in pairs])
         for key, pairs in sorted(overrides.items())
     ]
+
+
+def away_rows(away: Sequence[Mapping[str, str]]) -> list[AwayRow]:
+    """Stored days away as rows, by their first day."""
+    return [away_row(span["first"], span["last"], span.get("note", "")) for span in away]
+
+
+def away_row(first: str, last: str, note: str) -> AwayRow:
+    """One span of days away."""
+    days = [formats.day(datetime.fromisoformat(day).date()) for day in dict.fromkeys((first, last))]
+    return AwayRow(first, last, note, " to ".join(days))
 
 
 def as_json(rows: list[DayRow]) -> dict[str, list[list[str]]]:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import reflex as rx
 
+from calendar_app.clock import utc_now
 from calendar_app.domain.schedule import WEEKDAYS
 from calendar_app.errors import AlmanacError
-from calendar_app.services.availability import working_hours
+from calendar_app.services.availability import holidays, working_hours
 from calendar_app.services.availability.working_hours import ScheduleView
 from calendar_app.ui import formats, notices
 from calendar_app.ui.pages.availability.rows import (
+    AwayRow,
+    Choice,
     ClockChange,
     DayRow,
     HoursRow,
     as_json,
+    away_row,
+    away_rows,
     clock_change,
     override_rows,
     week_rows,
@@ -28,14 +33,6 @@ from calendar_app.ui.session import acting, enter
 
 PATH = "/settings/availability"
 OFFICE_HOURS = ("09:00", "17:00")
-
-
-@dataclass
-class Choice:
-    """One of the person's schedules."""
-
-    id: str
-    name: str
 
 
 def choice_name(view: ScheduleView) -> str:
@@ -56,6 +53,12 @@ class AvailabilityState(rx.State):
     overrides: list[DayRow] = []  # noqa: RUF012
     changes: list[ClockChange] = []  # noqa: RUF012
     new_date: str = ""
+    region: str = ""
+    country: str = ""
+    countries: list[Choice] = []  # noqa: RUF012
+    parts: list[Choice] = []  # noqa: RUF012
+    coming: list[str] = []  # noqa: RUF012
+    away: list[AwayRow] = []  # noqa: RUF012
 
     @rx.event
     async def load(self, zone: str, hour12: bool) -> None:
@@ -67,6 +70,9 @@ class AvailabilityState(rx.State):
             found = [
                 await asyncio.to_thread(working_hours.create_schedule, actor, timezone=zone, weekly=weekly)
             ]
+        if not self.countries:
+            regions = await asyncio.to_thread(holidays.countries)
+            self.countries = [Choice(one.code, one.name) for one in regions]
         self.schedules = [Choice(view.id, choice_name(view)) for view in found]
         await self._open(next((view for view in found if view.id == self.schedule_id), found[0]))
 
@@ -79,6 +85,7 @@ class AvailabilityState(rx.State):
 
     async def _open(self, view: ScheduleView) -> None:
         self._show(view)
+        await self._look_up_holidays()
         self.changes = await self._clock_changes(view)
 
     async def _clock_changes(self, view: ScheduleView) -> list[ClockChange]:
@@ -89,7 +96,17 @@ class AvailabilityState(rx.State):
     def _show(self, view: ScheduleView) -> None:
         self.schedule_id, self.zone = view.id, view.timezone
         self.week, self.overrides = week_rows(view.weekly), override_rows(view.overrides)
+        self.region, self.away = view.holidays, away_rows(view.away)
         self.loaded, self.dirty, self.error = True, False, ""
+
+    async def _look_up_holidays(self) -> None:
+        self.country = self.region.partition("-")[0]
+        today = utc_now().date()
+        parts, found = await asyncio.to_thread(
+            lambda: (holidays.subdivisions(self.country), holidays.coming(self.region, today))
+        )
+        self.parts = [Choice(one.code, one.name) for one in parts]
+        self.coming = [f"{formats.day(one.day)}: {one.name}" for one in found[:5]]
 
     def _edit(self, key: str, ranges: list[HoursRow]) -> None:
         self.week = [replace(row, ranges=ranges) if row.key == key else row for row in self.week]
@@ -175,10 +192,43 @@ class AvailabilityState(rx.State):
         self.dirty = True
 
     @rx.event
+    async def set_region(self, region: str) -> None:
+        """Close the public holidays of a country, or of a part of it; of none."""
+        self.region, self.dirty = region[:16], True
+        await self._look_up_holidays()
+
+    @rx.event
+    def add_away(self, form: dict[str, Any]) -> None:
+        """Close the days from one to another."""
+        first = str(form.get("away_first", ""))
+        span = {"first": first, "last": str(form.get("away_last", "")) or first}
+        note = str(form.get("away_note", ""))
+        try:
+            (checked,) = holidays.checked_away([span | {"note": note}])
+        except AlmanacError as error:
+            self.error = error.detail
+            return
+        row = away_row(checked["first"], checked["last"], checked["note"])
+        self.away = sorted([*self.away, row], key=lambda one: one.first)
+        self.dirty, self.error = True, ""
+
+    @rx.event
+    def remove_away(self, index: int) -> None:
+        """Let the days count again."""
+        self.away = [row for at, row in enumerate(self.away) if at != index]
+        self.dirty = True
+
+    @rx.event
     async def save(self) -> Any:
         """Keep the draft, if it means something."""
         actor = await acting(self)
-        draft = {"timezone": self.zone, "weekly": as_json(self.week), "overrides": as_json(self.overrides)}
+        draft = {
+            "timezone": self.zone,
+            "weekly": as_json(self.week),
+            "overrides": as_json(self.overrides),
+            "holidays": self.region,
+            "away": [{"first": one.first, "last": one.last, "note": one.note} for one in self.away],
+        }
         try:
             view = await asyncio.to_thread(working_hours.update_schedule, actor, self.schedule_id, draft)
         except AlmanacError as error:
@@ -189,4 +239,4 @@ class AvailabilityState(rx.State):
         return notices.success("Your hours are saved. Free times follow them from now on.")
 
 
-keep(AvailabilityState, "schedule_id", "dirty", "zone", "week", "overrides", "new_date")
+keep(AvailabilityState, "schedule_id", "dirty", "zone", "week", "overrides", "new_date", "region", "away")
