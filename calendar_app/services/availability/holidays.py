@@ -13,8 +13,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
-from babel import Locale
-
+from calendar_app import translations
 from calendar_app.domain.intake import clean_text
 from calendar_app.domain.schedule import Schedule as WorkingHours
 from calendar_app.errors import InvalidInput
@@ -41,8 +40,8 @@ class Holiday:
 
 
 def countries(language: str = "en") -> list[Region]:
-    """Every country whose holidays are known, by name."""
-    named = Locale(language).territories
+    """Every country whose holidays are known, by name; ``language`` is a tag."""
+    named = translations.of_tag(language).locale.territories
     found = [Region(code, named[code]) for code in _supported() if len(code) == 2 and code in named]
     return sorted(found, key=lambda region: region.name)
 
