@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from calendar_app.domain.sites import allows
 from calendar_app.errors import Forbidden
 from calendar_app.services.workspaces import settings
-from calendar_app.settings import get_settings
+from calendar_app.settings import current_settings
 
 _OPEN = (
     ("GET", re.compile(r"/event-types/[^/]+/slots")),
@@ -98,4 +98,4 @@ def _check(request: Request, sites: Callable[[], tuple[str, ...]]) -> None:
 
 def _is_own(request: Request, origin: str) -> bool:
     host = origin.partition("://")[2]
-    return host in (request.headers.get("host", ""), urlsplit(get_settings().public_url).netloc)
+    return host in (request.headers.get("host", ""), urlsplit(current_settings().public_url).netloc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,3 +69,18 @@ def test_every_group_is_of_settings(group: Group) -> None:
     """Each name is a field, with the variable of the same name."""
     for name in (*GROUPS[group].leading, *GROUPS[group].others):
         assert Settings.model_fields[name].alias == name.upper()
+
+
+def test_what_can_be_entered_is_never_asked_of_the_environment_alone() -> None:
+    """Nobody writes ``get_settings().public_url``: that would miss what an operator entered."""
+    enterable = {name for fields in GROUPS.values() for name in (*fields.leading, *fields.others)}
+    asked = re.compile(rf"get_settings\(\)\.({'|'.join(sorted(enterable | {'public_url'}))})\b")
+    root = Path(entered.__file__).parents[1]
+    allowed = {"installation/first_owner.py", "installation/public_address.py"}  # they compare with it
+    wrong = [
+        f"{path.relative_to(root)}: {found[0]}"
+        for path in sorted(root.rglob("*.py"))
+        if "sandbox" not in path.parts and not any(str(path).endswith(one) for one in allowed)
+        for found in asked.finditer(re.sub(r"current_settings\(\)", "", path.read_text(encoding="utf-8")))
+    ]
+    assert wrong == []

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from calendar_app.clock import utc_now
 from calendar_app.db import entered
-from calendar_app.errors import AlmanacError
+from calendar_app.errors import AlmanacError, InvalidInput
 from calendar_app.providers.outside import Outside
 from calendar_app.services.doctor.findings import Finding, error, ok, warning
 from calendar_app.settings import Settings, current_settings, get_settings
@@ -47,7 +47,10 @@ def reachability(look: Looker = outside, now: Callable[[], datetime] = utc_now) 
             _push(settings),
         ]
     there = look(settings)
-    found = [_address(there, settings)]
+    try:
+        found = [_address(there, settings)]
+    except InvalidInput as refusal:
+        return [_not_called(settings, refusal), _push(settings)]
     if settings.public_url.startswith("https://"):
         found.append(_certificate(there, now()))
     return [*found, _websocket(there), _push(settings)]
@@ -63,6 +66,8 @@ def _address(there: Outside, settings: Settings) -> Finding:
     url = settings.public_url
     try:
         seen = there.reach()
+    except InvalidInput:
+        raise
     except AlmanacError as trouble:
         return error("address", f"{url} cannot be reached from here: {trouble.detail}", _PROXY)
     if seen.installation != installation_mark():
@@ -78,6 +83,16 @@ def _address(there: Outside, settings: Settings) -> Finding:
             f"Set BASE_URL to {seen.origin}, where people end up.",
         )
     return ok("address", f"{url} leads here.")
+
+
+def _not_called(settings: Settings, refusal: InvalidInput) -> Finding:
+    """An address that was entered in a page is private: whoever entered it shall not have this machine call there."""
+    host = urlsplit(settings.public_url).netloc
+    return warning(
+        "address",
+        f"{settings.public_url} was entered in a page and is not called from here: {refusal.detail}",
+        f"If it is right, set BASE_URL to it in the environment, or name {host} in ALLOWED_PRIVATE_HOSTS.",
+    )
 
 
 def _certificate(there: Outside, now: datetime) -> Finding:

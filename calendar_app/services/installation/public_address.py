@@ -37,7 +37,9 @@ def save(actor: Actor, address: str) -> PublicAddress:
     entry.require_enterable(Group.SITE)
     url = entry.checked_address(address)
     with transaction() as session:
-        entry.keep(session, Group.SITE, {"base_url": url}, actor.email)
+        entry.keep(
+            session, Group.SITE, {"base_url": "" if url == get_settings().public_url else url}, actor.email
+        )
         audit_log.record(
             session, actor.workspace_id, actor, "installation.address_entered", "address", "base_url", url=url
         )

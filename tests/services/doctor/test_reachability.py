@@ -15,11 +15,14 @@ from typing import Any
 import httpx
 import pytest
 
+from calendar_app.db import entered
+from calendar_app.db.tables import EnteredSetting
 from calendar_app.errors import InvalidInput, ProviderUnavailable
 from calendar_app.providers.outside import Outside, Reached
 from calendar_app.services.doctor import reachability
 from calendar_app.services.doctor.findings import Finding, Level
 from calendar_app.settings import Settings, current_settings
+from tests.support import factories
 from tests.support.databases import Database
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -139,6 +142,17 @@ def test_an_entered_address_is_called_as_a_typed_one(configure: Callable[..., Se
     secure = settings.model_copy(update={"base_url": "https://127.0.0.1:9"})
     with pytest.raises(InvalidInput):
         Outside(secure, trusted=False).certificate_ends()
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "https://192.168.1.5", "http://cal.example.com"])
+def test_an_entered_private_address_is_not_called(database: Database, address: str) -> None:
+    """That is said with what to do, and is no error: inside of a network it may well be right."""
+    factories.save(EnteredSetting(name="BASE_URL", value=address))
+    entered.forget()
+    found = {one.name: one for one in reachability.reachability()}
+    assert found["address"].level is Level.WARNING
+    assert "ALLOWED_PRIVATE_HOSTS" in found["address"].advice
+    assert "websocket" not in found
 
 
 class Fake(Outside):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlmodel import select
 
+from calendar_app.db.session import reading
+from calendar_app.db.tables import EnteredSetting
 from calendar_app.errors import Conflict, Forbidden, InvalidInput
 from calendar_app.services.common import signed_links
 from calendar_app.services.common.permissions import Role
@@ -23,6 +26,9 @@ def test_links_lead_to_what_was_entered(database: Database) -> None:
     assert signed_links.url("b" * 26).startswith("https://cal.example.com/manage/")
     with pytest.raises(InvalidInput):
         public_address.save(operator, "ftp://cal.example.com")
+    assert public_address.save(operator, "http://localhost:3000").url == "http://localhost:3000"
+    with reading() as session:
+        assert session.exec(select(EnteredSetting.name)).all() == []
 
 
 def test_the_environment_wins(database: Database, configure: Callable[..., Settings]) -> None:
