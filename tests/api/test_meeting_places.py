@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.scheduling import Place, bearer
+from tests.support.scheduling import Place, bearer, carry_out
 
 V1 = "/api/v1"
 LINK = "https://meet.example.org/secret"
@@ -107,3 +107,27 @@ def test_a_booking_keeps_its_customer_s_language(api: httpx.Client, place: Place
     refused = _book(api, place, start=place.at(12).isoformat(), language="fr", **ok)
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["field"] == "language"
+
+
+def test_a_meeting_that_a_calendar_makes(api: httpx.Client, place: Place) -> None:
+    """Offered where a host's calendar makes it, else refused with what to do; its link is told once it is there."""
+    me = bearer(place.people[0])
+    refused = _set(api, place, meeting_places=[{"kind": "microsoft_teams"}])
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "meeting_places"
+    assert "Microsoft Teams needs a Microsoft 365 calendar" in refused.text
+    assert api.get(f"{V1}/event-types/{place.event_type.id}", headers=me).json()["meeting_places"] == []
+    wrong = _set(api, place, meeting_places=[{"kind": "google_meet", "value": "https://meet.example.org/mine"}])
+    assert wrong.json()["errors"][0]["field"] == "meeting_places[0].value"
+    meet = [{"kind": "google_meet", "value": ""}]
+    assert _set(api, place, meeting_places=meet, form_parts={}).status_code == 200
+    made = _book(api, place, meeting_place="", notes="").json()
+    assert (made["place"]["kind"], made["location"], made["link_follows"]) == ("google_meet", "", True)
+    carry_out()
+    token = made["manage_url"].rpartition("/")[2]
+    seen = api.get(f"{V1}/bookings/{made['id']}", params={"token": token}).json()
+    assert seen["place"]["where"] == seen["location"]
+    assert seen["location"].startswith("https://meet.fake.example/")
+    assert (seen["link_follows"], seen["meeting_error"]) == (False, "")
+    offer = api.get(f"{V1}/public/{place.workspace.slug}/{place.event_type.slug}")
+    assert seen["location"] not in offer.text
