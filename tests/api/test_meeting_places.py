@@ -117,7 +117,9 @@ def test_a_meeting_that_a_calendar_makes(api: httpx.Client, place: Place) -> Non
     assert refused.json()["errors"][0]["field"] == "meeting_places"
     assert "Microsoft Teams needs a Microsoft 365 calendar" in refused.text
     assert api.get(f"{V1}/event-types/{place.event_type.id}", headers=me).json()["meeting_places"] == []
-    wrong = _set(api, place, meeting_places=[{"kind": "google_meet", "value": "https://meet.example.org/mine"}])
+    wrong = _set(
+        api, place, meeting_places=[{"kind": "google_meet", "value": "https://meet.example.org/mine"}]
+    )
     assert wrong.json()["errors"][0]["field"] == "meeting_places[0].value"
     meet = [{"kind": "google_meet", "value": ""}]
     assert _set(api, place, meeting_places=meet, form_parts={}).status_code == 200

@@ -116,7 +116,7 @@ def _assign(
     if maker is None:
         for booking in group:
             _end(session, booking, _without_calendar(kind))
-            if booking.id != planned:
+            if booking.id != planned and booking.end_at > now:
                 follow_ups.tell_hosts(session, booking, follow_ups.NO_LINK, now)
         return
     is_new = not maker.meeting
@@ -188,7 +188,8 @@ def give_up(
     for booking in group:
         if booking.meeting_error != reason:
             _end(session, booking, reason)
-            follow_ups.tell_hosts(session, booking, follow_ups.NO_LINK, now)
+            if booking.end_at > now:
+                follow_ups.tell_hosts(session, booking, follow_ups.NO_LINK, now)
 
 
 def _begin(session: Session, booking: Booking, row: CalendarWrite, link: str, now: datetime) -> None:
@@ -196,7 +197,8 @@ def _begin(session: Session, booking: Booking, row: CalendarWrite, link: str, no
     booking.location, booking.meeting_error, booking.changed_at = link, "", now
     session.add(booking)
     _rewrite_others(session, booking)
-    follow_ups.tell_everybody(session, booking, follow_ups.LINK, now)
+    if booking.end_at > now:
+        follow_ups.tell_everybody(session, booking, follow_ups.LINK, now)
     change_events.announce(session, booking.workspace_id, "bookings")
 
 

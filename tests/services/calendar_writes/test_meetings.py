@@ -435,3 +435,18 @@ def test_a_link_that_changes_is_told(fake: FakeProvider) -> None:
     new = told(made).place.link
     assert new not in ("", old)
     assert new in emails(GRACE)[-1].body
+
+
+def test_nobody_is_told_of_a_meeting_that_is_over(fake: FakeProvider) -> None:
+    """A link that comes, or fails to come, after the booking's end is kept, and no e-mail goes out."""
+    place = meeting_at(bookable(fake))
+    fake.meetings = MeetingState.PENDING
+    made = place.book(place.at(10))
+    after = place.at(10) + timedelta(minutes=31)
+    carry_out(now=after)
+    sent = len(emails(GRACE, now=after))
+    fake.meetings = MeetingState.READY
+    fake.make_meetings()
+    look_again(after + timedelta(minutes=1))
+    assert told(made).place.link
+    assert len(emails(GRACE, now=after + timedelta(minutes=2))) == sent == 1

@@ -6,6 +6,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -156,12 +157,14 @@ class Machine(RuleBasedStateMachine):
         assert "" not in links
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_every_group_has_one_meeting(database: Database) -> None:
     """Whatever was booked, moved and cancelled in which order, and whatever the calendars did meanwhile."""
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Machine,
         settings=settings(
-            max_examples=150 if LONG else 6,
+            max_examples=60 if LONG else 5,
             stateful_step_count=25 if LONG else 12,
             deadline=None,
             suppress_health_check=list(HealthCheck),

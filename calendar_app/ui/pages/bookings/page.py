@@ -104,8 +104,9 @@ def _given_up() -> rx.Component:
             warning_callout(
                 rx.cond(
                     BookingsState.given_up == 1,
-                    "1 booking is missing or out of date in a calendar.",
-                    f"{BookingsState.given_up} bookings are missing or out of date in a calendar.",
+                    "1 booking is missing or out of date in a calendar, or has no link to join.",
+                    f"{BookingsState.given_up} bookings are missing or out of date in a calendar, or have no "
+                    "link to join.",
                 ),
                 rx.button(
                     "Show",
