@@ -20,11 +20,11 @@ from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.services.workspaces import settings
 from calendar_app.services.workspaces.settings import WorkspaceView
 from calendar_app.ui import notices
+from calendar_app.ui.components.dropzone import dropzone
 from calendar_app.ui.components.feedback import empty_state, error_callout, loading, warning_callout
 from calendar_app.ui.components.forms import field, text_input
 from calendar_app.ui.layout import page
 from calendar_app.ui.session import acting, enter
-from calendar_app.ui.theme import space
 
 PATH = "/settings/workspace"
 LOGO = "logo-file"
@@ -259,7 +259,6 @@ def _form() -> rx.Component:
 
 
 def _logo() -> rx.Component:
-    files = rx.selected_files(LOGO)
     return rx.flex(
         rx.heading("Logo", as_="h2", size="3"),
         rx.cond(
@@ -271,26 +270,12 @@ def _logo() -> rx.Component:
             ),
             rx.text("None yet.", size="2", color_scheme="gray"),
         ),
-        rx.upload.root(
-            rx.flex(
-                rx.icon("image-up", size=20, aria_hidden="true"),
-                rx.cond(
-                    files.length() > 0,
-                    rx.text(files.join(", "), size="2", class_name="wrap-anywhere"),
-                    rx.text("Choose a PNG, JPEG or WebP file of at most 900 KB, or drop it here", size="2"),
-                ),
-                direction="column",
-                align="center",
-                spacing="2",
-                padding=space(4),
-            ),
-            id=LOGO,
+        dropzone(
+            LOGO,
+            label="Choose a picture",
+            hint="Choose a PNG, JPEG or WebP file of at most 900 KB, or drop it here",
+            icon="image-up",
             accept={"image/png": [".png"], "image/jpeg": [".jpg", ".jpeg"], "image/webp": [".webp"]},
-            max_files=1,
-            multiple=False,
-            class_name="dropzone",
-            role="button",
-            aria_label="Choose a picture",
         ),
         error_callout(WorkspaceState.logo_error),
         rx.flex(

@@ -14,6 +14,7 @@ from calendar_app.services.connection_lifecycle import credentials as connection
 from calendar_app.ui import formats, notices
 from calendar_app.ui.components.badges import provider_tile
 from calendar_app.ui.components.connections import ConnectionRow, ProviderRow
+from calendar_app.ui.components.dropzone import dropzone
 from calendar_app.ui.components.feedback import error_callout, success_callout
 from calendar_app.ui.components.forms import field, text_input, unbound
 from calendar_app.ui.pages.calendars.state import CalendarsState
@@ -207,7 +208,6 @@ def _address_form(provider: rx.Var[str], connection_id: Any, hint: str = _LINK_H
 
 
 def _file_form() -> rx.Component:
-    files = rx.selected_files(UPLOAD)
     return rx.box(
         rx.text(
             "Events of the file are shown and count as busy. Importing makes a copy: later changes of the file do "
@@ -215,26 +215,12 @@ def _file_form() -> rx.Component:
             size="2",
             color_scheme="gray",
         ),
-        rx.upload.root(
-            rx.flex(
-                rx.icon("file-up", size=20, aria_hidden="true"),
-                rx.cond(
-                    files.length() > 0,
-                    rx.text(files.join(", "), size="2", class_name="wrap-anywhere"),
-                    rx.text("Choose an .ics file, or drop it here", size="2"),
-                ),
-                direction="column",
-                align="center",
-                spacing="2",
-                padding=space(5),
-            ),
-            id=UPLOAD,
+        dropzone(
+            UPLOAD,
+            label="Choose an .ics file",
+            hint="Choose an .ics file, or drop it here",
+            icon="file-up",
             accept={"text/calendar": [".ics", ".ical", ".ifb"]},
-            max_files=1,
-            multiple=False,
-            class_name="dropzone",
-            role="button",
-            aria_label="Choose an .ics file",
         ),
         error_callout(ConnectState.error),
         success_callout(ConnectState.imported),
