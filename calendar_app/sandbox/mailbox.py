@@ -11,12 +11,14 @@ GET      ``/sandbox/api``    ``mail/calendar``: ``?to=`` one recipient; what the
 DELETE   ``/sandbox/api``    ``mail``: throws all of them away
 =======  ==================  ==========================================================================================
 
-A letter is ``{"id", "received_at", "sender", "recipients", "subject", "message_id", "reply_to", "text", "method",
-"ics"}``; ``method`` and ``ics`` are empty where it carries no invitation.
+A letter is ``{"id", "received_at", "sender", "recipients", "subject", "message_id", "reply_to", "text", "html",
+"method", "ics"}``; ``method`` and ``ics`` are empty where it carries no invitation. Pictures that came with the HTML
+stand in it as ``data:`` addresses.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -28,7 +30,7 @@ import icalendar
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from calendar_app.sandbox.filed import Entry, entries
@@ -36,6 +38,10 @@ from calendar_app.sandbox.pages import Pages, refuse_cross_site
 from calendar_app.sandbox.store import Store
 
 MOST_KEPT = 1_000
+_LETTER_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; sandbox allow-popups"
+)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS mail (
   id INTEGER PRIMARY KEY AUTOINCREMENT, received INTEGER NOT NULL, sender TEXT NOT NULL, recipients TEXT NOT NULL,
@@ -67,6 +73,7 @@ class KeptLetter:
     message_id: str
     reply_to: str
     text: str
+    html: str
     method: str
     ics: str
 
@@ -121,6 +128,7 @@ class Mailbox:
         return [
             Route("/mail", self._list, methods=["GET"]),
             Route("/mail/{letter:int}", self._show, methods=["GET"]),
+            Route("/mail/{letter:int}/html", self._show_html, methods=["GET"]),
         ]
 
     def api_routes(self) -> list[Route]:
@@ -140,6 +148,13 @@ class Mailbox:
     async def _show(self, request: Request) -> Response:
         letter = self.find(request.path_params["letter"])
         return self.pages.render(request, "letter.html", letter=letter, appointment=letter.appointment())
+
+    async def _show_html(self, request: Request) -> Response:
+        """As mail programs show it: without scripts, and without loading anything."""
+        letter = self.find(request.path_params["letter"])
+        if not letter.html:
+            raise HTTPException(404, "This letter has no HTML.")
+        return HTMLResponse(letter.html, headers={"Content-Security-Policy": _LETTER_POLICY})
 
     async def _api_list(self, request: Request) -> Response:
         limit = request.query_params.get("limit", "")
@@ -175,6 +190,7 @@ def _letter(row: Any) -> KeptLetter:
     assert isinstance(message, EmailMessage)
     calendars = [part for part in message.walk() if part.get_content_type() == "text/calendar"]
     plain = [part for part in message.walk() if part.get_content_type() == "text/plain"]
+    html = [part for part in message.walk() if part.get_content_type() == "text/html"]
     return KeptLetter(
         id=row["id"],
         received_at=datetime.fromtimestamp(row["received"] / 1000, UTC),
@@ -184,9 +200,21 @@ def _letter(row: Any) -> KeptLetter:
         message_id=str(message.get("Message-ID", "")),
         reply_to=str(message.get("Reply-To", "")),
         text=_content(plain[0]).replace("\r\n", "\n") if plain else "",
+        html=_with_pictures(_content(html[0]).replace("\r\n", "\n"), message) if html else "",
         method=str(calendars[0].get_param("method") or "") if calendars else "",
         ics=_content(calendars[0]) if calendars else "",
     )
+
+
+def _with_pictures(html: str, message: EmailMessage) -> str:
+    """The HTML with the pictures that its ``cid:`` addresses (RFC 2392) name."""
+    for part in message.walk():
+        name = str(part["Content-ID"] or "").strip("<>")
+        if name and part.get_content_type() == "image/png":
+            picture: bytes = part.get_content()
+            data = b64encode(picture).decode()
+            html = html.replace(f"cid:{name}", f"data:image/png;base64,{data}")
+    return html
 
 
 def _content(part: Any) -> str:

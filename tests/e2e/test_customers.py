@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from calendar_app.sandbox.google.seed import workday
-from tests.e2e.conftest import NARROW, SHOTS, Product, Visitors, new_context
+from tests.e2e.conftest import NARROW, SHOTS, Product, Visitors, new_context, within
 from tests.e2e.test_access import overflow, violations
 from tests.e2e.test_story import DAYS, TODAY, fill_in, open_day, slots
 
@@ -290,3 +291,42 @@ def test_where_a_frame_keeps_no_cookies(browser: Browser, product: Product) -> N
     fill_in(page, "Frida Frame", "frida@example.org")
     expect(page.get_by_role("heading", name="You are booked")).to_be_visible()
     context.close()
+
+
+def test_the_email_moves_and_cancels(product: Product, visitors: Visitors) -> None:
+    """A booking made in German on a phone: its email, in German, has buttons that move and cancel it, and its HTML
+    shows in the sandbox's mailbox without a barrier."""
+    page, address = visitors.new(phone=True), "tour@example.org"
+    day = workday(TODAY, 34)
+    page.goto(f"/book/demo/intro?month={day:%Y-%m}&day={day}&lang=de")
+    slots(page).nth(1).click()
+    page.get_by_label("Name").fill("Thea Tour")
+    page.get_by_label("E-Mail").fill(address)
+    page.get_by_role("button", name="Verbindlich buchen").click()
+    expect(page.get_by_role("heading", name="Ihr Termin steht")).to_be_visible()
+    letter = _letter_to(product, address, "Bestätigt")
+    assert "Guten Tag Thea Tour," in letter["text"]
+    page.goto(f"/sandbox/mail/{letter['id']}")
+    page.get_by_role("link", name="As mail programs show it").click()
+    expect(page.get_by_role("heading", name="Ihre Buchung bei Demo ist bestätigt.")).to_be_visible()
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / "email-in-sandbox.png", full_page=True)
+    page.goto(page.get_by_role("link", name="Verlegen").get_attribute("href") or "")
+    expect(page.get_by_role("heading", name="Neue Zeit wählen")).to_be_visible()
+    slots(page).last.click()
+    page.get_by_role("button", name="Neue Zeit bestätigen").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    moved = _letter_to(product, address, "Neue Zeit")
+    page.goto(re.search(r"^Absagen: (\S+)", moved["text"], re.M)[1])  # type: ignore[index]
+    page.get_by_role("button", name="Buchung absagen").click()
+    expect(page.get_by_text("Abgesagt", exact=True)).to_be_visible()
+    assert "wie gewünscht abgesagt" in _letter_to(product, address, "Abgesagt")["text"]
+
+
+def _letter_to(product: Product, address: str, subject: str) -> dict[str, Any]:
+    with product.google as sandbox, within(60) as waiting:
+        while waiting():
+            for item in sandbox.get("mail", params={"to": address}).json()["items"]:
+                if item["subject"].startswith(subject):
+                    return dict(item)
+    pytest.fail(f"no email {subject!r} came for {address}")

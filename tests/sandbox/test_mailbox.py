@@ -12,7 +12,7 @@ import pytest
 from calendar_app.domain.event import Attendee, EventStatus
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
 from calendar_app.providers import mail
-from calendar_app.providers.mail import Letter
+from calendar_app.providers.mail import Image, Letter
 from calendar_app.sandbox.environment import MAIL_FROM, sandbox_environment
 from calendar_app.settings import Settings
 from tests.sandbox.server import Sandbox, running_sandbox
@@ -56,6 +56,7 @@ def test_what_is_sent_can_be_read(sandbox: Sandbox) -> None:
         "message_id": "<1@x>",
         "reply_to": "",
         "text": "Hello Grüße\n",
+        "html": "",
         "method": "",
         "ics": "",
     }
@@ -92,6 +93,22 @@ def test_the_pages_show_letters_as_text(sandbox: Sandbox) -> None:
         assert value in shown.text
     assert sandbox.client.get("/sandbox/mail/2").status_code == 404
     assert 'href="/sandbox/mail"' in sandbox.client.get("/sandbox").text
+
+
+def test_a_letter_is_shown_as_mail_programs_do(sandbox: Sandbox) -> None:
+    """Its HTML with the picture that came along, on a page that runs and loads nothing; none where it has no HTML."""
+    html = '<p>Hi</p><img src="cid:logo.png" alt="Logo"><script>alert(1)</script>'
+    _send(
+        sandbox,
+        Letter("<1@x>", "grace@example.org", "S", "Hi\n", html=html, logo=Image("logo.png", b"\x89PNG")),
+    )
+    _send(sandbox, Letter("<2@x>", "grace@example.org", "S", "Hi\n"))
+    page = sandbox.client.get("/sandbox/mail/1/html")
+    assert 'src="data:image/png;base64,iVBORw=="' in page.text
+    policy = page.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "img-src data:", "sandbox allow-popups"} <= set(policy)
+    assert 'href="/sandbox/mail/1/html"' in sandbox.client.get("/sandbox/mail/1").text
+    assert sandbox.client.get("/sandbox/mail/2/html").status_code == 404
 
 
 def test_a_new_letter_is_news_for_open_pages(sandbox: Sandbox) -> None:
