@@ -52,11 +52,15 @@ class StalePolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How old our knowledge of a calendar is; ``synced_at`` is an aware datetime, ``None`` when it was never read."""
+    """How old our knowledge of a calendar is; ``synced_at`` is an aware datetime, ``None`` when it was never read.
+
+    ``ahead_until``: an instant before which a calendar that is read for the first time is known already.
+    """
 
     calendar_id: str
     synced_at: datetime | None
     stale: bool
+    ahead_until: int | None = None
 
 
 def freshness(
@@ -69,9 +73,11 @@ def freshness(
 
 
 def stale_source(state: Freshness, policy: StalePolicy, window: Span, label: str = "") -> BusySource | None:
-    """A source that keeps all of ``window`` busy when a stale calendar closes slots, else ``None``."""
+    """A source that keeps all of ``window`` busy when a stale calendar closes slots, but for what was read ahead, else
+    ``None``."""
     if state.stale and policy is StalePolicy.CLOSE:
-        return BusySource(SourceKind.STALE, state.calendar_id, [window], label)
+        start = max(window[0], state.ahead_until or window[0])
+        return BusySource(SourceKind.STALE, state.calendar_id, [(start, max(start, window[1]))], label)
     return None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from calendar_app.db import mirror as rows
 from calendar_app.db import tables
 from calendar_app.db.session import reading, transaction
 from calendar_app.domain.timespan import Span, instant
@@ -204,20 +205,60 @@ def test_a_write_whose_answer_fails_makes_one_event(office: Office, kind: str, a
     indirect=["provider"],
 )
 def test_a_page_that_fails_stores_nothing(office: Office, kind: str, count: Callable[[str], None]) -> None:
-    """The second page of several fails: no row, no token; the next run has everything, once."""
+    """The second page of several fails: no token, and no row but of what was read ahead of a large calendar; the next
+    run has everything, once."""
     office.vendor.crowd()
     wait = "60" if kind == "throttled" else ""
     fault = office.fault(kind, "list", page=2, times=None, seconds=2, retry_after=wait)
     assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.FAILED
     assert office.met(fault)
-    assert not office.mirrored()
     assert (office.row().sync_cursor, office.row().synced_at) == (None, None)
     assert office.row().last_error
+    if office.row().ahead_until is None:
+        assert not office.mirrored()
     office.mend()
     office.pass_time()
     assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
     office.assert_mirrored()
     count(f"{sum(office.mirrored().values())} events, each once")
+
+
+@everywhere(["google", "microsoft"])
+def test_the_coming_weeks_of_a_large_calendar_are_read_first(
+    office: Office, count: Callable[[str], None]
+) -> None:
+    """Its first listing breaks off after some pages: of the next weeks what is taken is closed and what is free can be
+    booked, all else is closed; afterwards the mirror is as if nothing had been read ahead."""
+    office.vendor.crowd(2_600 if office.vendor.key == "google" else 1_100)
+    office.add_outside("Soon", office.place.at(11))
+    held, half = office.remote(), timedelta(minutes=30)
+    times = [office.place.at(hour) for hour in range(8, 23)]
+    free = next(at for at in times if not any(one.start < at + half and at < one.end for one in held))
+    fault = office.fault("unavailable", "list", page=2 if office.vendor.key == "google" else 3, times=None)
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.FAILED
+    assert office.met(fault)
+    office.mend()
+    assert office.row().ahead_until is not None
+    assert_closed(office, office.place.at(11))
+    day = timedelta(days=1)
+    seen = available_slots.slots(office.place.event_type.id, free, free + day, zone=ZONE)
+    later = available_slots.slots(office.place.event_type.id, free + 70 * day, free + 75 * day, zone=ZONE)
+    assert instant(free) in {slot.start for slot in seen.found}
+    assert later.found == []
+    ahead = sum(office.mirrored().values())
+    office.pass_time()
+    assert sync_requests.sync_calendar(office.calendar.id).outcome is Outcome.DONE
+    office.assert_mirrored()
+    span = Span(instant(free), instant(free + 300 * day))
+    with reading() as session:
+        before = busy_spans(session, office.calendar.id, span)
+    with transaction() as session:
+        rows.delete_all(session, office.calendar.id)
+        session.get_one(tables.Calendar, office.calendar.id).sync_cursor = None
+    assert sync_requests.sync_calendar(office.calendar.id).full
+    with reading() as session:
+        assert busy_spans(session, office.calendar.id, span) == before
+    count(f"{ahead} events ahead of {sum(office.mirrored().values())}")
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,9 @@ class Calendar(SQLModel, table=True):
     vouched for it. ``full_due_at``: when a reading lists everything. ``changed_at``: when a reading last found a
     change; ``viewed_at``: when somebody last looked; ``wish_seconds``: how long its publisher wants it not asked.
 
+    While it is listed for the first time, what lies before ``ahead_until`` may have been read ahead, at ``ahead_at``
+    (:mod:`calendar_app.services.calendar_sync.first_reading`).
+
     ``timezone`` is the IANA zone in which dates and floating times are read; ``timezone_source`` says where it comes
     from (:class:`calendar_app.services.connections.calendar_time_zones.ZoneSource`), empty while nobody has looked.
     ``provider_timezone`` is what the provider named last, empty for none. ``write_lost_at``: since when bookings
@@ -152,6 +155,8 @@ class Calendar(SQLModel, table=True):
     changed_at: datetime | None = when(nullable=True)
     viewed_at: datetime | None = when(nullable=True)
     relies_on_push: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    ahead_at: datetime | None = when(nullable=True)
+    ahead_until: datetime | None = when(nullable=True)
     wish_seconds: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     last_error_code: str = ""
     last_error: str = text()

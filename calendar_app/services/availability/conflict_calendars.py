@@ -15,9 +15,11 @@ from sqlalchemy import bindparam, select
 from sqlmodel import Session, SQLModel
 
 import calendar_app.db.tables  # noqa: F401  # registers the tables
+from calendar_app.db.due import SLACK
 from calendar_app.domain.connection import ConnectionStatus
 from calendar_app.domain.freebusy import Freshness, StalePolicy, freshness, needs_approval
 from calendar_app.domain.reading_plan import stale_from
+from calendar_app.domain.timespan import instant
 from calendar_app.providers import registry
 from calendar_app.settings import get_settings
 
@@ -34,6 +36,8 @@ _CALENDARS = (
         _C.workspace_id,
         _C.synced_at,
         _C.reading_due_at,
+        _C.ahead_at,
+        _C.ahead_until,
         _C.stale_policy,
         _C.last_error_code,
         _K.status,
@@ -91,10 +95,18 @@ def calendars_of(session: Session, person_ids: Collection[str], now: datetime) -
                 row.synced_at,
                 row.stale_policy,
                 trouble,
-                replace(state, stale=bool(trouble)),
+                replace(state, stale=bool(trouble), ahead_until=_ahead(row.ahead_at, row.ahead_until, now)),
             )
         )
     return found
+
+
+def _ahead(read_at: datetime | None, until: datetime | None, now: datetime) -> int | None:
+    """Until when the calendar is known from what was read ahead, which nothing brings up to date."""
+    fresh = timedelta(minutes=get_settings().fresh_minutes)
+    if read_at is None or until is None or not now - fresh <= read_at <= now + SLACK:
+        return None
+    return instant(until)
 
 
 def _stale_from(synced_at: datetime, due_at: datetime | None) -> datetime:

@@ -299,8 +299,10 @@ def check_active(row: EventType) -> None:
 
 def freshness_of(calendars: Iterable[CalendarState], now: datetime, *, names: bool = False) -> FreshnessView:
     """What these calendars' states say of how far slots can be trusted; ``names`` for staff only."""
-    ages = tuple(_age(calendar, now, names=names) for calendar in calendars)
-    stale = [age for age in ages if age.stale]
+    shown = list(calendars)
+    ages = tuple(_age(calendar, now, names=names) for calendar in shown)
+    known = {calendar.id for calendar in shown if calendar.freshness.ahead_until is not None}
+    stale = [age for age in ages if age.stale and age.calendar_id not in known]
     read = [age.synced_at for age in ages if age.synced_at]
     oldest = min(read) if read and len(read) == len(ages) else None
     age = max(0, int((now - oldest).total_seconds())) if oldest else None

@@ -127,6 +127,7 @@ def _forget(session: Session, calendar: Calendar) -> None:
     calendar.sync_cursor = calendar.sync_lease_until = None
     calendar.sync_requested_at = calendar.sync_started_at = calendar.sync_retry_at = None
     calendar.synced_at = calendar.full_synced_at = None
+    calendar.ahead_at = calendar.ahead_until = None
     calendar.reading_due_at = calendar.full_due_at = calendar.changed_at = None
     calendar.relies_on_push = False
     calendar.sync_progress = calendar.failures = calendar.unread_count = 0

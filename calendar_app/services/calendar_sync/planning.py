@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,36 @@ def pace() -> Pace:
     """What the settings say of how often calendars are read."""
     settings = get_settings()
     return Pace(timedelta(minutes=settings.poll_minutes), timedelta(hours=settings.push_check_hours))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a reading found: whether the calendar had changed, whether it was a listing of everything and of how many
+    events, and what its publisher wishes, if it said."""
+
+    news: bool
+    full: bool
+    events: int
+    wish: timedelta | None
+
+
+def plan(
+    session: Session, row: Calendar, found: Found, now: datetime, *, unasked_since: datetime | None
+) -> None:
+    """Plan the calendar's next reading after one at ``now``; the row still says when the one before was.
+
+    ``unasked_since``: when that one was begun, if nobody asked for this one: a change that it finds should have been
+    told in between.
+    """
+    if found.news or row.synced_at is None:
+        row.changed_at = now
+    if found.news and not found.full and row.relies_on_push and unasked_since is not None:
+        push_trust.suspect_if_silent(session, row.id, unasked_since, now)
+    if found.full or row.full_due_at is None:
+        row.full_due_at = reading_plan.next_full_listing(row.id, found.events, now)
+    if found.wish is not None:
+        row.wish_seconds = int(found.wish.total_seconds())
+    row.sqlmodel_update(planned(session, row, now))
 
 
 def planned(session: Session, row: Calendar, now: datetime) -> dict[str, Any]:

@@ -37,7 +37,6 @@ from calendar_app.db import mirror as rows
 from calendar_app.db.due import is_free
 from calendar_app.db.session import clock, transaction
 from calendar_app.db.tables import Calendar, Connection
-from calendar_app.domain import reading_plan
 from calendar_app.domain.connection import USABLE
 from calendar_app.domain.event import CalendarEvent
 from calendar_app.domain.reading_plan import VIEW_LASTS
@@ -54,7 +53,7 @@ from calendar_app.errors import (
 from calendar_app.providers import registry
 from calendar_app.providers.base import CalendarProvider, Capability
 from calendar_app.services.calendar_mirror import expansion, mirror, mismatches, unreadable
-from calendar_app.services.calendar_sync import planning, push_trust, suspension
+from calendar_app.services.calendar_sync import first_reading, planning, suspension
 from calendar_app.services.calendar_writes import write_access
 from calendar_app.services.common import change_events
 from calendar_app.services.connections import budget, calendar_time_zones
@@ -100,7 +99,7 @@ class _Claim:
     """The right to sync a calendar while its row's fence is ``fence``.
 
     ``waited_for``: a person, or a push, asked for this reading; ``is_viewed``: somebody looks at the calendar.
-    ``last_began``: when the reading before was begun.
+    ``is_first``: what can be booked may be read ahead. ``last_began``: when the reading before was begun.
     """
 
     calendar_id: str
@@ -113,6 +112,7 @@ class _Claim:
     removals_accepted: bool
     waited_for: bool
     is_viewed: bool
+    is_first: bool
     last_began: datetime | None
 
 
@@ -228,6 +228,7 @@ def _claim(calendar_id: str, now: datetime) -> _Claim | Outcome:
             row.removals_accepted,
             waited_for,
             row.viewed_at is not None and now - VIEW_LASTS <= row.viewed_at,
+            first_reading.is_first(session, row),
             last_began,
         )
 
@@ -245,6 +246,7 @@ def _lists_everything(row: Calendar, now: datetime, *, waited_for: bool) -> bool
 def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> _Listing:
     """Write every event of the listing to ``spool``, one JSON line each."""
     since = None if cursor else utc(expansion.window_at(clock()).start)
+    watch = first_reading.Watch(wanted=claim.is_first)
 
     def work(provider: CalendarProvider) -> _Listing:
         spool.seek(0)
@@ -261,12 +263,24 @@ def _list(claim: _Claim, cursor: str | None, spool: IO[bytes]) -> _Listing:
             if page.events:
                 count += len(page.events)
                 _progress(claim, count)
+                if page.cursor is None and watch.is_long(provider, count):
+                    _read_ahead(claim, provider)
         if last is None and Capability.DELTA in provider.capabilities:
             raise ProviderUnavailable("The provider's list of events ended early.", reason="no_cursor")
         return _Listing(last, full, zone, notes, count, wish)
 
     with budget.urgency(Urgency.ASKED if claim.waited_for or claim.is_viewed else Urgency.PLANNED):
         return connection_tokens.call(claim.connection_id, work)
+
+
+def _read_ahead(claim: _Claim, provider: CalendarProvider) -> None:
+    ahead = first_reading.read_ahead(provider, claim.remote_id, clock())
+    if ahead is None:
+        return
+    with transaction() as session:
+        first_reading.store(session, _locked(session, claim), ahead)
+        for topic in ("events", "connections"):
+            change_events.announce(session, claim.workspace_id, topic, claim.person_id)
 
 
 def _listed(spool: IO[bytes]) -> Iterator[CalendarEvent]:
@@ -298,8 +312,9 @@ def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncRes
             _listed(spool),
             full=full,
             now=now,
-            accept_removals=claim.removals_accepted,
+            accept_removals=claim.removals_accepted or row.ahead_until is not None,
         )
+        row.ahead_at = row.ahead_until = None
         mismatches.record_mismatches(session, row, applied.sightings, now)
         unreadable.note(session, row, listing.unread, full=full)
         connection_emails.tell_unread(session, row, now)
@@ -312,7 +327,10 @@ def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncRes
             row.last_error_code, row.last_error = MASS_DELETE, _doubt(applied.kept)
         elif full or row.last_error_code != MASS_DELETE:
             row.last_error_code, row.last_error = "", ""
-        _plan(session, claim, row, listing, now, changed=bool(applied.changed or applied.removed))
+        # Only changes since a cursor are news: a full listing also brings what had not been in the mirror's window.
+        news = claim.cursor is not None and bool(applied.changed or applied.removed)
+        found = planning.Found(news, listing.full, listing.events, listing.wish)
+        planning.plan(session, row, found, now, unasked_since=None if claim.waited_for else claim.last_began)
         row.synced_at, row.full_synced_at = now, now if full else row.full_synced_at
         row.failures, row.sync_retry_at, row.sync_lease_until = 0, None, None
         again = row.sync_requested_at is not None and row.sync_requested_at > (row.sync_started_at or now)
@@ -322,25 +340,6 @@ def _commit(claim: _Claim, spool: IO[bytes], listing: _Listing) -> tuple[SyncRes
         for topic in topics:
             change_events.announce(session, claim.workspace_id, topic, claim.person_id)
     return SyncResult(Outcome.DONE, full, applied.changed, applied.removed, applied.kept), again
-
-
-def _plan(
-    session: Session, claim: _Claim, row: Calendar, listing: _Listing, now: datetime, *, changed: bool
-) -> None:
-    """When the calendar is read next, after what this reading found; the row still says when the one before was.
-
-    Only changes since a cursor are news: a full listing also brings what had not been in the mirror's window.
-    """
-    news = changed and claim.cursor is not None
-    if news or row.synced_at is None:
-        row.changed_at = now
-    if news and not listing.full and not claim.waited_for and row.relies_on_push and claim.last_began:
-        push_trust.suspect_if_silent(session, row.id, claim.last_began, now)
-    if listing.full or row.full_due_at is None:
-        row.full_due_at = reading_plan.next_full_listing(row.id, listing.events, now)
-    if listing.wish is not None:
-        row.wish_seconds = int(listing.wish.total_seconds())
-    row.sqlmodel_update(planning.planned(session, row, now))
 
 
 def _failed(claim: _Claim, error: AlmanacError) -> SyncResult:
