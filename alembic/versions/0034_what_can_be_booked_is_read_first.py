@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from alembic import op
 from calendar_app.db.types import UtcDateTime
 
-revision = "0032"
-down_revision = "0031"
+revision = "0034"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 
