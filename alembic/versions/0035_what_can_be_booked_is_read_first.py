@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from alembic import op
 from calendar_app.db.types import UtcDateTime
 
-revision = "0034"
-down_revision = "0033"
+revision = "0035"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
