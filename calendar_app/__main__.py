@@ -14,7 +14,8 @@ from calendar_app.launcher import programs
 def main() -> int:
     """Run the command; 0 when all is well."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name in programs.PROGRAMS and not {"-h", "--help"} & set(sys.argv[2:]):
+    # `run` has options of its own; the help of the others is with the commands'.
+    if name in programs.PROGRAMS and (name == "run" or not {"-h", "--help"} & set(sys.argv[2:])):
         return programs.run(name, sys.argv[2:])
     from calendar_app import cli
 
