@@ -17,7 +17,7 @@ LAYERS = (
     {"accounts", "calendar_mirror", "webhooks"},
     {"connections"},
     {"workspaces"},
-    {"availability", "calendar_writes"},
+    {"availability", "booking_emails", "calendar_writes"},
     {"bookings", "calendar_sync"},
     {"connection_lifecycle", "external_changes", "orders", "events"},
     {"operations", "installation"},

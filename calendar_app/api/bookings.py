@@ -29,7 +29,7 @@ from calendar_app.services.bookings import create as booking_create
 from calendar_app.services.bookings import holds, ics, transitions
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import reschedule as booking_reschedule
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common.permissions import Actor, Role
 
 router = Router(tags=["bookings"])

@@ -30,7 +30,7 @@ from calendar_app.services.bookings import create as booking_create
 from calendar_app.services.bookings import holds, reschedule_times, transitions
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import reschedule as booking_reschedule
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common import rate_limits, visitors
 from calendar_app.services.event_types import links as private_links
 from calendar_app.services.event_types import queries as event_type_queries

@@ -25,7 +25,7 @@ from calendar_app.errors import AlmanacError, InvalidInput, NotFound, SlotUnavai
 from calendar_app.services.bookings import create as booking_create
 from calendar_app.services.bookings import holds
 from calendar_app.services.bookings import queries as booking_queries
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common import signed_links
 from calendar_app.services.event_types import links as private_links
 from calendar_app.services.event_types.queries import PublicEventType

@@ -10,7 +10,7 @@ from calendar_app.booking_site.visit import Visit
 from calendar_app.domain import calendar_links
 from calendar_app.domain.booking import HOLDING
 from calendar_app.domain.phone import readable_phone
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.event_types.meeting_places import place_in_words
 from calendar_app.translations import formats, zones
 

@@ -21,7 +21,7 @@ from calendar_app.services.bookings import ics as booking_ics
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import reschedule as booking_reschedule
 from calendar_app.services.bookings import reschedule_times, transitions
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.services.orders import commands as order_commands

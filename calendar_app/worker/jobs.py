@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from calendar_app.services.booking_emails.writer import BookingWriter
 from calendar_app.services.bookings import holds, transitions
-from calendar_app.services.bookings.emails import BookingWriter
 from calendar_app.services.calendar_mirror import mirror
 from calendar_app.services.calendar_sync import (
     calendar_listing,

@@ -18,7 +18,7 @@ from sqlmodel import col, select
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Mail
 from calendar_app.domain.event import BOOKING_MARK
-from calendar_app.services.bookings.emails import BookingWriter
+from calendar_app.services.booking_emails.writer import BookingWriter
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.settings import Settings
 from tests.support.databases import Database

@@ -12,8 +12,8 @@ from calendar_app import logs
 from calendar_app.db.session import reading
 from calendar_app.db.tables import Mail
 from calendar_app.errors import TooManyRequests
+from calendar_app.services.booking_emails.writer import BookingWriter
 from calendar_app.services.bookings import transitions
-from calendar_app.services.bookings.emails import BookingWriter
 from calendar_app.services.event_types import commands as event_type_commands
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.workspaces import team

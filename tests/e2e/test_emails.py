@@ -9,13 +9,13 @@ import pytest
 from playwright.sync_api import Browser
 
 from calendar_app import translations
-from calendar_app.services.bookings import email_texts
-from calendar_app.services.bookings.email_texts import News
+from calendar_app.services.booking_emails import texts as email_texts
+from calendar_app.services.booking_emails.texts import News
 from calendar_app.services.mail import rendering
 from calendar_app.services.mail.rendering import Content, Look
 from tests.e2e.conftest import NARROW, SHOTS, WIDE
 from tests.e2e.test_access import overflow, violations
-from tests.services.bookings.test_email_texts import DATA, HOST
+from tests.services.booking_emails.test_texts import DATA, HOST
 
 LOOKS: dict[str, dict[str, Any]] = {
     "wide": {"viewport": WIDE},

@@ -15,7 +15,7 @@ from calendar_app.db.tables import Calendar, CalendarWrite, Connection, Event, I
 from calendar_app.db.tables.connections import WITH_TOKENS
 from calendar_app.providers import registry
 from calendar_app.providers.base import Capability
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.connections import budget
 from tests.faults.vendors import VENDORS, Held, Vendor
 from tests.sandbox.server import OWNER, Sandbox

@@ -296,7 +296,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
             f"{ATTACKS}/test_injection.py",
             "tests/e2e/test_attacks.py::test_markup_is_shown_and_never_run",
             "tests/domain/test_ics_writer.py",
-            "tests/services/bookings/test_emails.py::test_hostile_texts_stay_texts",
+            "tests/services/booking_emails/test_occasions.py::test_hostile_texts_stay_texts",
             f"{ATTACKS}/test_schema.py",
             "tests/providers/test_mail.py::test_no_text_becomes_a_header",
         ),

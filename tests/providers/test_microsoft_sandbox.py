@@ -42,6 +42,7 @@ from calendar_app.services.bookings import create as booking_create
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import reschedule as booking_reschedule
 from calendar_app.services.bookings import transitions
+from calendar_app.services.bookings import views as booking_views
 from calendar_app.services.calendar_sync import push_channels
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_sync.run import Outcome
@@ -104,7 +105,7 @@ class Office:
         assert sync_requests.sync_calendar(found).outcome is Outcome.DONE
         return found
 
-    def book(self, hour: int) -> booking_queries.BookingView:
+    def book(self, hour: int) -> booking_views.BookingView:
         name, email = GUEST
         when = next_monday().replace(hour=hour)
         return booking_create.create_booking(self.event_type.id, when, ZONE, name, email, {})

@@ -29,7 +29,7 @@ from calendar_app.db.tables import (
 from calendar_app.domain.event import BOOKING_MARK, CalendarEvent
 from calendar_app.services.accounts import authentication
 from calendar_app.services.bookings import create as booking_create
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.common.permissions import Actor, Role
 from tests.support import factories

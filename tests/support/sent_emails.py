@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from calendar_app.db.session import transaction
 from calendar_app.db.tables import Mail
-from calendar_app.services.bookings.emails import BookingWriter
+from calendar_app.services.booking_emails.writer import BookingWriter
 from calendar_app.services.mail import outbox as mail_outbox
 
 

@@ -19,8 +19,8 @@ SITE, SERVICES = ROOMS
 WRITERS = (
     SERVICES / "accounts" / "email_proof.py",
     SERVICES / "accounts" / "security_emails.py",
-    SERVICES / "bookings" / "email_texts.py",
-    SERVICES / "bookings" / "emails.py",
+    SERVICES / "booking_emails" / "texts.py",
+    SERVICES / "booking_emails" / "writer.py",
     SERVICES / "bookings" / "ics.py",
     SERVICES / "connections" / "emails.py",
     SERVICES / "mail" / "rendering.py",

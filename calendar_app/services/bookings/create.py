@@ -22,7 +22,7 @@ from calendar_app.services.availability import snapshot as slot_snapshot
 from calendar_app.services.availability.slots import check_active, check_moment, check_zone
 from calendar_app.services.bookings import holds, placement
 from calendar_app.services.bookings.placement import Placed, Wish
-from calendar_app.services.bookings.queries import BookingView, view
+from calendar_app.services.bookings.views import BookingView, view
 from calendar_app.services.common import rate_limits
 from calendar_app.services.common.languages import clean_language
 from calendar_app.services.common.permissions import Actor

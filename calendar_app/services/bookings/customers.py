@@ -21,8 +21,8 @@ from calendar_app.db.tables import Booking, CustomerSession, Workspace
 from calendar_app.domain.intake import clean_email
 from calendar_app.errors import NotFound
 from calendar_app.services.accounts.authentication import Identity, WorkspaceRef, digest
-from calendar_app.services.bookings import queries as booking_queries
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings import views as booking_views
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common import rate_limits
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.mail import outbox as mail_outbox
@@ -139,7 +139,7 @@ def bookings(customer: Customer) -> list[BookingView]:
     """Everything that was booked with the customer's address, at any business, the latest start first."""
     with reading() as session:
         query = select(Booking).where(_of(customer.email)).order_by(col(Booking.start_at).desc()).limit(MOST)
-        return booking_queries.views(session, session.exec(query).all(), full=False)
+        return booking_views.views(session, session.exec(query).all(), full=False)
 
 
 def _session(session: Session, token: str, now: datetime | None) -> CustomerSession | None:

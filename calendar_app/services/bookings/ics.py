@@ -24,7 +24,7 @@ from calendar_app.domain.calendar_write import WriteState
 from calendar_app.domain.event import Attendee, EventStatus
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
 from calendar_app.domain.phone import readable_phone
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.event_types.meeting_places import place_in_words
 from calendar_app.settings import current_settings

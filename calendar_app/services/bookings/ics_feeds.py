@@ -25,7 +25,7 @@ from calendar_app.domain.ics.writer import Method, calendar_text
 from calendar_app.errors import Forbidden, NotFound
 from calendar_app.services.accounts.authentication import digest
 from calendar_app.services.bookings import ics as booking_ics
-from calendar_app.services.bookings import queries as booking_queries
+from calendar_app.services.bookings import views as booking_views
 from calendar_app.services.common import audit_log, rate_limits
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.settings import current_settings
@@ -129,7 +129,7 @@ def _file(
 ) -> FeedFile:
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     rows = _bookings(session, feed, person, role, today)
-    shown = booking_queries.views(session, rows, full=role >= Role.STAFF)
+    shown = booking_views.views(session, rows, full=role >= Role.STAFF)
     text = calendar_text(
         [booking_ics.appointment(view, role, alarm=False) for view in shown],
         Method.PUBLISH,

@@ -42,10 +42,10 @@ from calendar_app.services.availability.conflict_calendars import asks_for_appro
 from calendar_app.services.availability.live_check import Question
 from calendar_app.services.availability.slots import check_active
 from calendar_app.services.availability.snapshot import Snapshot
-from calendar_app.services.bookings import emails as booking_emails
+from calendar_app.services.booking_emails import occasions as booking_emails
 from calendar_app.services.bookings import holds, reservations, webhook_events
-from calendar_app.services.bookings.queries import BookingView, view_of_new
 from calendar_app.services.bookings.reservations import Locked
+from calendar_app.services.bookings.views import BookingView, view_of_new
 from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.calendar_writes.planning import Planned
 from calendar_app.services.common import audit_log, change_events
@@ -126,7 +126,7 @@ class Placed:
     planned: Sequence[Planned]
 
     def view(self, *, full: bool) -> BookingView:
-        """As :func:`calendar_app.services.bookings.queries.view` would show it, without a query."""
+        """As :func:`calendar_app.services.bookings.views.view` would show it, without a query."""
         return view_of_new(self.booking, self.event_type, self.workspace, self.hosts, self.planned, full=full)
 
 

@@ -28,10 +28,9 @@ from calendar_app.services.availability import snapshot as slot_snapshot
 from calendar_app.services.availability.conflict_calendars import asks_for_approval, calendars_of
 from calendar_app.services.availability.slots import check_moment, check_zone
 from calendar_app.services.availability.snapshot import Snapshot
-from calendar_app.services.bookings import emails as booking_emails
+from calendar_app.services.booking_emails import occasions as booking_emails
 from calendar_app.services.bookings import placement, reservations, webhook_events
 from calendar_app.services.bookings.placement import TAKEN
-from calendar_app.services.bookings.queries import BookingView, view
 from calendar_app.services.bookings.transitions import (
     CUSTOMER,
     REASON_LENGTH,
@@ -48,6 +47,7 @@ from calendar_app.services.bookings.transitions import (
     swap,
     who_of,
 )
+from calendar_app.services.bookings.views import BookingView, view
 from calendar_app.services.calendar_mirror import mirror
 from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.common import audit_log, change_events, rate_limits, signed_links

@@ -21,9 +21,10 @@ from calendar_app.domain import booking as lifecycle
 from calendar_app.domain.booking import HOLDING, STANDING, Status
 from calendar_app.domain.intake import clean_text
 from calendar_app.errors import StateChanged
-from calendar_app.services.bookings import emails as booking_emails
+from calendar_app.services.booking_emails import occasions as booking_emails
 from calendar_app.services.bookings import reservations, webhook_events
-from calendar_app.services.bookings.queries import BookingView, owned, view
+from calendar_app.services.bookings.queries import owned
+from calendar_app.services.bookings.views import BookingView, view
 from calendar_app.services.calendar_mirror import mirror
 from calendar_app.services.calendar_writes import planning as write_planning
 from calendar_app.services.common import audit_log, change_events, signed_links

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from calendar_app.db.tables import Booking
 from calendar_app.domain.booking import Status
 from calendar_app.domain.webhook import WebhookEvent
-from calendar_app.services.bookings.queries import BookingView, view
+from calendar_app.services.bookings.views import BookingView, view
 from calendar_app.services.webhooks import messages
 
 OF_STATUS = {

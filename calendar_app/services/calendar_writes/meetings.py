@@ -3,8 +3,8 @@
 One of the calendars that a booking is written into makes the meeting, all others carry its link. Several bookings of a
 group event have one meeting: one calendar of one of them makes it. The link comes with the event or some time after it,
 and then stands in the bookings as the place where they take place; until then their e-mails wait, see
-:mod:`calendar_app.services.bookings.emails`. A meeting goes with its event: when that moves it stays, and when that is
-taken out, another of the group's calendars makes one anew.
+:mod:`calendar_app.services.booking_emails.occasions`. A meeting goes with its event: when that moves it stays, and when
+that is taken out, another of the group's calendars makes one anew.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ from calendar_app.db.tables import (
     Workspace,
 )
 from calendar_app.errors import InvalidInput, NotFound
-from calendar_app.services.bookings import queries as booking_queries
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings import views as booking_views
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common import signed_links
 from calendar_app.services.common.permissions import Actor, Role
 from calendar_app.services.event_types.meeting_places import PlaceView, places_of
@@ -227,7 +227,7 @@ def _bookings(
     query = select(Booking).where(col(Booking.order_id).in_([order.id for order in orders]))
     rows = session.exec(query.order_by(col(Booking.start_at), col(Booking.id))).all()
     found: dict[str, list[BookingView]] = defaultdict(list)
-    for row, made in zip(rows, booking_queries.views(session, rows, full=full), strict=True):
+    for row, made in zip(rows, booking_views.views(session, rows, full=full), strict=True):
         assert row.order_id is not None
         found[row.order_id].append(made)
     return found

@@ -27,7 +27,7 @@ from calendar_app.services.bookings import create as booking_create
 from calendar_app.services.bookings import holds, transitions
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import reschedule as booking_reschedule
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common import signed_links
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.event_types import commands as event_type_commands

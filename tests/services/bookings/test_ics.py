@@ -11,7 +11,7 @@ import pytest
 from calendar_app.services.bookings import ics as booking_ics
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import transitions
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common.permissions import Role
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider

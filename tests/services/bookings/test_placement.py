@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from calendar_app.services.bookings import queries as booking_queries
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.orders import commands as order_commands
 from calendar_app.services.orders.commands import NewLine
 from tests.support.fake_provider import FakeProvider

@@ -10,10 +10,10 @@ from sqlmodel import select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Mail
 from calendar_app.errors import InvalidInput, NotFound, ProviderUnavailable, SlotUnavailable, StateChanged
-from calendar_app.services.bookings import emails as booking_emails
+from calendar_app.services.booking_emails import occasions as booking_emails
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import reschedule as booking_reschedule
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.mail import outbox as mail_outbox

@@ -36,7 +36,7 @@ from calendar_app.errors import (
 )
 from calendar_app.services.bookings import reschedule as booking_reschedule
 from calendar_app.services.bookings import transitions
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.calendar_writes import outbox as write_outbox
 from tests.support.databases import Database
 from tests.support.fake_provider import FakeProvider

@@ -17,10 +17,11 @@ from calendar_app.domain.booking_form import GivenDetails
 from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.meeting import MeetingState
 from calendar_app.errors import InvalidRequest, ProviderUnavailable
+from calendar_app.services.booking_emails.occasions import LINK_WAIT
+from calendar_app.services.booking_emails.writer import BookingWriter
 from calendar_app.services.bookings import ics, reschedule, transitions
 from calendar_app.services.bookings import queries as booking_queries
-from calendar_app.services.bookings.emails import LINK_WAIT, BookingWriter
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.calendar_writes import meetings, planning
 from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.common.permissions import Role

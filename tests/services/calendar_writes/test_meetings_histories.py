@@ -25,7 +25,7 @@ from calendar_app.domain.hosting import Hosting
 from calendar_app.domain.meeting import MeetingState
 from calendar_app.errors import ProviderUnavailable, SlotUnavailable, TooManyRequests
 from calendar_app.services.bookings import reschedule, transitions
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.calendar_writes import outbox as write_outbox
 from calendar_app.services.event_types import commands
 from tests.support.databases import Database

@@ -15,7 +15,7 @@ from calendar_app.domain.booking_form import GivenDetails
 from calendar_app.errors import InvalidInput
 from calendar_app.services.bookings import ics, reschedule, transitions
 from calendar_app.services.bookings import queries as booking_queries
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.event_types import commands, queries
 from tests.support.fake_provider import FakeProvider

@@ -29,7 +29,7 @@ from calendar_app.queues import DEFAULT
 from calendar_app.services.availability import slots as available_slots
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import transitions
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_sync import run as sync_run
 from calendar_app.services.common import installation

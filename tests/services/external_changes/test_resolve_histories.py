@@ -27,7 +27,7 @@ from calendar_app.domain.event import BOOKING_MARK, CalendarEvent, EventTime
 from calendar_app.errors import AlmanacError, PreconditionFailed, ProviderUnavailable, SlotUnavailable
 from calendar_app.services.bookings import reschedule as booking_reschedule
 from calendar_app.services.bookings import transitions
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.calendar_mirror import mirror, mismatches
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.calendar_writes import outbox as write_outbox

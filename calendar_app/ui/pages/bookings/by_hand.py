@@ -16,7 +16,7 @@ import reflex as rx
 from calendar_app.errors import AlmanacError
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import reschedule as booking_reschedule
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common.permissions import Actor
 from calendar_app.ui import formats, notices
 from calendar_app.ui.components.feedback import callout, error_callout

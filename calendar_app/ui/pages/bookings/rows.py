@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from calendar_app.domain.meeting_place import PlaceKind
 from calendar_app.domain.phone import readable_phone
-from calendar_app.services.bookings.queries import BookingView, HistoryView
+from calendar_app.services.bookings.queries import HistoryView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.event_types.meeting_places import TITLES, place_in_words
 from calendar_app.services.external_changes.queries import DeviationView
 from calendar_app.ui import formats

@@ -14,7 +14,7 @@ from calendar_app.clock import utc_now
 from calendar_app.errors import AlmanacError
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import transitions
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.common.permissions import Actor
 from calendar_app.services.event_types import queries as event_type_queries
 from calendar_app.services.external_changes import queries as external_change_queries

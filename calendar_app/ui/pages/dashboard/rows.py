@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from calendar_app.domain.booking import HOLDING
 from calendar_app.domain.phone import readable_phone
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.event_types.meeting_places import place_in_words
 from calendar_app.services.events.occurrences import OccurrenceView
 from calendar_app.ui import formats

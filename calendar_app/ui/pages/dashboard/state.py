@@ -15,7 +15,7 @@ from calendar_app.clock import utc_now
 from calendar_app.domain.booking import HOLDING
 from calendar_app.errors import AlmanacError, NotFound
 from calendar_app.services.bookings import queries as booking_queries
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.calendar_sync import requests as sync_requests
 from calendar_app.services.common.change_events import Change
 from calendar_app.services.common.permissions import Actor, Role

@@ -16,10 +16,11 @@ from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, Calendar, Mail, Workspace
 from calendar_app.domain.event import Attendee
 from calendar_app.errors import InvalidInput
+from calendar_app.services.booking_emails import texts as email_texts
+from calendar_app.services.booking_emails.texts import Facts, News
 from calendar_app.services.bookings import create as booking_create
-from calendar_app.services.bookings import email_texts, ics, transitions
+from calendar_app.services.bookings import ics, transitions
 from calendar_app.services.bookings import queries as booking_queries
-from calendar_app.services.bookings.email_texts import Facts, News
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.event_types.meeting_places import PlaceView
 from calendar_app.services.mail import rendering

@@ -1,35 +1,27 @@
-"""Which email goes to whom on which occasion, and what it says.
+"""Writes emails about bookings when they are sent, or finds that there is nothing to tell any more.
 
-:func:`booking_changed` queues what is due in the caller's transaction: if that rolls back, nobody hears of what never
-happened. A row says who is told what of which version of the booking; :class:`BookingWriter` writes it when it is sent,
-with the times, the SEQUENCE and the DTSTAMP of its version. What the booking has left behind by then is not sent: the
-later version has a row of its own. Whoever never heard of a booking is not told that it is off, and an invitation is
-withdrawn wherever it may have arrived.
+:class:`BookingWriter` writes what a row tells with the times, the SEQUENCE and the DTSTAMP of its version. What the
+booking has left behind by then is not sent: the later version has a row of its own. Whoever never heard of a booking is
+not told that it is off, and an invitation is withdrawn wherever it may have arrived.
 
 The invitation that comes with the e-mail is the one entry in a customer's calendar: customers are attendees of no event
 that we write (docs/decisions/0015). Whoever has a calendar into which the product writes the booking, a host or a
 member who booked, gets no invitation, because two ways into one calendar make two events. Whoever was sent an
 invitation is sent its updates and its cancellation, whatever changed meanwhile.
-
-Where a calendar makes the online meeting, what tells of a booking that stands waits for the link, for :data:`LINK_WAIT`
-at most; a link that comes later is told by an e-mail of its own (:mod:`calendar_app.services.mail.follow_ups`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, select
 
 from calendar_app import translations
-from calendar_app.clock import utc_now
 from calendar_app.db.tables import (
     Booking,
-    BookingHost,
     Calendar,
     CalendarWrite,
     Connection,
@@ -43,172 +35,19 @@ from calendar_app.domain.event import Attendee, EventStatus, Response
 from calendar_app.domain.ics.writer import Appointment, Method, calendar_text
 from calendar_app.domain.meeting_place import MADE_BY_CALENDARS, PlaceKind
 from calendar_app.domain.phone import readable_phone
-from calendar_app.domain.timespan import instant, utc
-from calendar_app.services.bookings import email_texts
-from calendar_app.services.bookings.email_texts import Facts, News
+from calendar_app.domain.timespan import utc
+from calendar_app.services.booking_emails import texts
+from calendar_app.services.booking_emails.occasions import hosts_of
+from calendar_app.services.booking_emails.texts import Facts, News
 from calendar_app.services.common import signed_links
-from calendar_app.services.common.permissions import Actor
 from calendar_app.services.event_types import answers as event_type_answers
 from calendar_app.services.event_types.meeting_places import PlaceView, place_in_words, place_of
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.mail import rendering
 from calendar_app.services.mail.look import look_of
-from calendar_app.services.mail.outbox import Due, Written
+from calendar_app.services.mail.outbox import Written
 from calendar_app.settings import current_settings
 from calendar_app.translations import Language
-
-LINK_WAIT = timedelta(seconds=60)
-"""How long the first e-mails wait for the link of an online meeting."""
-
-
-class Occasion(StrEnum):
-    """What happened to a booking; its status says whether it waits for approval afterwards."""
-
-    BOOKED = "booked"
-    APPROVED = "approved"
-    MOVED = "moved"
-    DECLINED = "declined"
-    CANCELLED = "cancelled"
-
-
-OF_STATUS = {
-    Status.CONFIRMED: Occasion.APPROVED,
-    Status.DECLINED: Occasion.DECLINED,
-    Status.CANCELLED: Occasion.CANCELLED,
-}
-"""What it is called when a booking comes into a state; the other states are nobody's news."""
-_NEWS = {
-    Occasion.BOOKED: (News.CONFIRMED, News.REQUESTED),
-    Occasion.APPROVED: (News.CONFIRMED, News.CONFIRMED),
-    Occasion.MOVED: (News.MOVED, News.MOVE_REQUESTED),
-    Occasion.DECLINED: (News.DECLINED, News.DECLINED),
-    Occasion.CANCELLED: (News.CANCELLED, News.CANCELLED),
-}
-"""What to tell, and what while the booking is pending."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostAddress:
-    """A host, and where their emails go."""
-
-    id: str
-    email: str
-
-
-def booking_changed(
-    session: Session,
-    booking: Booking,
-    occasion: Occasion,
-    *,
-    hosts: Iterable[HostAddress] | None = None,
-    by: str = "customer",
-    actor: Actor | None = None,
-    reason: str = "",
-    before: datetime | None = None,
-    at: datetime | None = None,
-    now: datetime | None = None,
-) -> None:
-    """Queue every email that ``occasion`` calls for, and keep the reminders in step.
-
-    Call it in the transaction that changed the booking. ``hosts``: the booking's, where the caller knows them. ``by``:
-    ``customer``, ``staff`` or ``system``; ``actor``: the member who did it, who is not told of it. ``reason``: what
-    was said about a cancellation, a refusal or a move; ``before``: the start that a moved booking had. ``at``: nothing
-    is sent before this (aware), ``None`` means now.
-    """
-    now = now or utc_now()
-    news = _NEWS[occasion][booking.status == Status.PENDING]
-    facts = _told(booking, news, by, now)
-    facts |= {"reason": reason} if reason else {}
-    facts |= {"before": instant(before)} if before else {}
-    due = [_due(booking, f"customer_{news}", booking.email, facts)]
-    due += _to_others(booking, news, facts)
-    for host in _hosts(session, booking) if hosts is None else hosts:
-        told = actor is None or actor.person_id != host.id
-        is_new = occasion is Occasion.BOOKED and news is News.CONFIRMED
-        due.append(
-            _due(
-                booking,
-                f"host_{news}",
-                host.email,
-                facts | {"host": host.id, "told": told, "is_new": is_new},
-            )
-        )
-    if occasion is not Occasion.BOOKED:
-        mail_outbox.drop_reminders(session, booking.id)
-    if _waits_for_link(booking):
-        at = max(at or now, now + LINK_WAIT)
-    due = [replace(one, at=at) for one in due]
-    mail_outbox.queue_due(session, [*due, *_reminders(session, booking, by, now)])
-
-
-def move_undone(session: Session, booking: Booking, *, by: str, now: datetime) -> None:
-    """The booking is back at a time that everybody knows: nobody is told, but reminded. Call it as
-    :func:`booking_changed`."""
-    mail_outbox.drop_reminders(session, booking.id)
-    mail_outbox.queue_due(session, list(_reminders(session, booking, by, now)))
-
-
-def _told(booking: Booking, news: News, by: str, now: datetime) -> dict[str, Any]:
-    """The facts of a letter about the booking as it is."""
-    return {
-        "news": news.value,
-        "status": booking.status,
-        "start": instant(booking.start_at),
-        "end": instant(booking.end_at),
-        "zone": booking.timezone,
-        "now": instant(now),
-        "by": by,
-    }
-
-
-def _waits_for_link(booking: Booking) -> bool:
-    """Whether a calendar is about to make the booking's online meeting."""
-    stands = booking.status == Status.CONFIRMED and booking.place_kind in MADE_BY_CALENDARS
-    return stands and not booking.location and not booking.meeting_error
-
-
-def _to_others(booking: Booking, news: News, facts: dict[str, Any]) -> Iterable[Due]:
-    """To whoever booked for the customer, as to the customer; to guests once the booking stands, and from then on."""
-    told = {booking.email.casefold()}
-    if booking.booked_by_email and booking.booked_by_email.casefold() not in told:
-        told.add(booking.booked_by_email.casefold())
-        yield _due(booking, f"customer_{news}", booking.booked_by_email, facts | {"booker": True})
-    for guest in booking.guests:
-        if guest.casefold() not in told:
-            yield _due(booking, f"guest_{news}", guest, facts | {"guest": True})
-
-
-def _due(
-    booking: Booking,
-    kind: str,
-    recipient: str,
-    facts: dict[str, Any],
-    *,
-    detail: str = "",
-    at: datetime | None = None,
-) -> Due:
-    return Due(
-        workspace_id=booking.workspace_id,
-        booking_id=booking.id,
-        kind=kind,
-        recipient=recipient,
-        version=booking.version,
-        sequence=booking.sequence,
-        facts=facts,
-        detail=detail,
-        at=at,
-    )
-
-
-def _reminders(session: Session, booking: Booking, by: str, now: datetime) -> Iterable[Due]:
-    """Those that are still ahead, of a booking that is confirmed."""
-    if booking.status != Status.CONFIRMED:
-        return
-    facts = _told(booking, News.REMINDER, by, now)
-    for ahead in sorted(set(session.get_one(EventType, booking.event_type_id).reminders)):
-        at = booking.start_at - timedelta(minutes=ahead)
-        if ahead > 0 and at > now:
-            yield _due(booking, mail_outbox.REMINDER, booking.email, facts, detail=f"_{ahead}", at=at)
 
 
 class BookingWriter:
@@ -227,7 +66,7 @@ class BookingWriter:
             return ""
         earlier = _earlier(session, row)
         arrived = [one for one in earlier if _may_have_arrived(one)]
-        is_off = News(facts["news"]) in email_texts.GONE
+        is_off = News(facts["news"]) in texts.GONE
         if "guest" in facts and not arrived and (is_off or facts["status"] != Status.CONFIRMED):
             return None
         if is_off and earlier and not arrived and not _made_it(row, earlier):
@@ -245,7 +84,7 @@ class BookingWriter:
         """The email, as its version of the booking has it; a reminder says what can be done now."""
         told = row.facts or {}
         booking = session.get_one(Booking, row.booking_id)
-        hosts = _people(session, booking)
+        hosts = hosts_of(session, booking)
         facts = _facts(session, booking, hosts, told)
         look = look_of(session, session.get_one(Workspace, booking.workspace_id))
         news = News(told["news"])
@@ -255,22 +94,22 @@ class BookingWriter:
         _ = facts.language.gettext
         if "host" in told:
             host = session.get_one(Person, told["host"])
-            content = email_texts.for_host(news, facts, _attendee(host), host.timezone, is_new=told["is_new"])
+            content = texts.for_host(news, facts, _attendee(host), host.timezone, is_new=told["is_new"])
             customer, url = facts.customer, facts.staff_url
             names = customer.name
-            entered = (f"{label}: {value}" for label, value in email_texts.entered(facts))
+            entered = (f"{label}: {value}" for label, value in texts.entered(facts))
             description = "\n".join((f"{customer.name} <{customer.email}>", *entered, url))
             reply_to = customer.email
         elif "guest" in told:
             facts = _for_guests(facts)
-            content, url, description = email_texts.for_guest(news, facts), "", ""
+            content, url, description = texts.for_guest(news, facts), "", ""
             reply_to = facts.hosts[0].email if facts.hosts else ""
         else:
             reader = facts.booker if "booker" in told else None
-            content, url = email_texts.for_customer(news, facts, reader), facts.manage_url
+            content, url = texts.for_customer(news, facts, reader), facts.manage_url
             description = _("To move or cancel it: %(link)s") % {"link": url}
             reply_to = facts.hosts[0].email if facts.hosts and news is not News.REMINDER else ""
-        summary = email_texts.with_names(facts.title, names, facts.language)
+        summary = texts.with_names(facts.title, names, facts.language)
         ics = _invitation(row, booking, facts, summary, description, url) if row.ics_method else ""
         html = rendering.html_of(content, facts.language, look)
         return Written(content.subject, rendering.text_of(content), ics, reply_to, html, look.logo)
@@ -331,20 +170,6 @@ def _writes_for(session: Session, booking: Booking, address: str) -> bool:
     return any(address.lower() in (one.lower() for one in row) for row in session.exec(query))
 
 
-def _hosts(session: Session, booking: Booking) -> list[HostAddress]:
-    return [HostAddress(person.id, person.email) for person in _people(session, booking)]
-
-
-def _people(session: Session, booking: Booking) -> list[Person]:
-    query = (
-        select(Person)
-        .join(BookingHost, col(BookingHost.person_id) == col(Person.id))
-        .where(BookingHost.booking_id == booking.id)
-        .order_by(col(BookingHost.id))
-    )
-    return list(session.exec(query))
-
-
 def _attendee(host: Person) -> Attendee:
     return Attendee(host.email, host.name, Response.ACCEPTED)
 
@@ -397,7 +222,7 @@ def _place(booking: Booking, told: dict[str, Any]) -> PlaceView:
 
 
 def _stands(told: dict[str, Any]) -> bool:
-    return told["status"] == Status.CONFIRMED and News(told["news"]) not in email_texts.GONE
+    return told["status"] == Status.CONFIRMED and News(told["news"]) not in texts.GONE
 
 
 def _for_guests(facts: Facts) -> Facts:

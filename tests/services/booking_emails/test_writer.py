@@ -11,10 +11,10 @@ from sqlmodel import col, select, update
 
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, Calendar, Mail, Person
+from calendar_app.services.booking_emails.writer import BookingWriter
 from calendar_app.services.bookings import reschedule as booking_reschedule
 from calendar_app.services.bookings import transitions
-from calendar_app.services.bookings.emails import BookingWriter
-from calendar_app.services.bookings.queries import BookingView
+from calendar_app.services.bookings.views import BookingView
 from calendar_app.services.mail import outbox as mail_outbox
 from calendar_app.services.mail.outbox import Draft
 from calendar_app.settings import Settings

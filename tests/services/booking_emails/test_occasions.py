@@ -15,11 +15,11 @@ from sqlmodel import col, select, update
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Booking, Calendar, Connection, EventType, Mail, Person, Workspace
 from calendar_app.errors import GrantRevoked, SlotUnavailable
+from calendar_app.services.booking_emails import occasions as booking_emails
+from calendar_app.services.booking_emails.writer import BookingWriter
 from calendar_app.services.bookings import create as booking_create
-from calendar_app.services.bookings import emails as booking_emails
 from calendar_app.services.bookings import reschedule as booking_reschedule
 from calendar_app.services.bookings import transitions
-from calendar_app.services.bookings.emails import BookingWriter
 from calendar_app.services.common.permissions import Role
 from calendar_app.services.connections import tokens as connection_tokens
 from calendar_app.services.mail import outbox as mail_outbox
