@@ -15,6 +15,7 @@ ALL = (
     "booking_pages",
     "bookings",
     "jobs",
+    "webhooks",
     "sync",
     "caldav",
     "ics_import",

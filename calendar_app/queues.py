@@ -20,7 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 from rq import Queue, Worker
 from rq.cron import CronScheduler
-from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.exceptions import DuplicateJobError, InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry
 
@@ -151,7 +151,10 @@ def _put_once(
             _put(queue, job, arguments, at, options | {"unique": True})
         except DuplicateJobError:
             found = queue.fetch_job(options["job_id"])
-            status = found.get_status() if found else None
+            try:
+                status = found.get_status() if found else None
+            except InvalidJobOperation:  # it came to its end at this moment
+                continue
             if status in _WAITING or (status == JobStatus.SCHEDULED and at is not None):
                 return True
             if found and status == JobStatus.STARTED and not _is_silent(found):

@@ -412,6 +412,7 @@ ROWS: dict[int, tuple[str, tuple[str, ...]]] = {
         "A webhook's receiver is down, slow, leads inside, answers too much, or is gone",
         (
             "tests/services/webhooks/test_sending.py",
+            "tests/faults/test_webhooks.py::test_a_soak",
             "tests/providers/test_webhooks.py",
             "tests/services/webhooks/test_subscriptions.py::test_addresses_that_may_not_be_called_are_refused",
         ),

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a receiver answers; after ``seconds``, with ``body`` so many times in a row."""
+    """What a receiver answers; after ``seconds``, with ``body`` so many times in a row. Status 0: it hangs up."""
 
     status: int = 204
     body: bytes = b""
@@ -83,6 +83,9 @@ def receiver(host: str = "127.0.0.1") -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
             reply = made._receive({name.lower(): value for name, value in self.headers.items()}, body)
             time.sleep(reply.seconds)
+            if not reply.status:
+                self.close_connection = True
+                return
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
