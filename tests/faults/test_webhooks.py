@@ -31,8 +31,8 @@ from tests.worker.processes import Process, wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(1800 if LONG else 240)]
 
 Configure = Callable[..., Settings]
-CHANGES = 5_000 if LONG else 150
-TROUBLE_EVERY = 40
+CHANGES = 5_000 if LONG else 80
+TROUBLE_EVERY = 100 if LONG else 20
 WORKER = ["rq.cli", "worker", "--worker-class", "calendar_app.worker.runner.Worker"]
 WORKER += ["--config", "calendar_app.worker.config", queues.WEBHOOKS]
 
