@@ -12,7 +12,8 @@ import reflex as rx
 from starlette.types import ASGIApp
 
 from calendar_app import logs
-from calendar_app.api.app import create_api
+from calendar_app.api.app import PREFIX, create_api
+from calendar_app.api.cors import Cors
 from calendar_app.booking_site.app import ErrorPages, mount_site
 from calendar_app.booking_site.set_up import SetUpFirst
 from calendar_app.edge import Edge, behind_proxies
@@ -47,12 +48,25 @@ async def _watched() -> AsyncIterator[None]:
     await asyncio.to_thread(numbers.join, 3)
 
 
+class Application(rx.App):
+    """Reflex puts middleware around everything that refuses preflights of other sites; the API's stands before it."""
+
+    def __call__(self) -> ASGIApp:
+        return Cors(super().__call__(), PREFIX)
+
+
 def create_app() -> rx.App:
     """Put the rooms together; nothing is started."""
     api = create_api()
     mount_site(api)
-    app = rx.App(
-        api_transformer=[api, ErrorPages, SetUpFirst, SealedSockets, _behind_the_edge],
+    app = Application(
+        api_transformer=[
+            api,
+            ErrorPages,
+            SetUpFirst,
+            SealedSockets,
+            _behind_the_edge,
+        ],
         html_lang="en",
         stylesheets=list(STYLESHEETS),
         backend_exception_handler=show,

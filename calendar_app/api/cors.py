@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -34,17 +35,24 @@ _REFUSED = "cors_refused"
 
 
 class Cors:
-    """ASGI middleware of the API: answers preflights of the open routes, and lets other sites read their answers."""
+    """ASGI middleware: answers preflights of the open routes, and lets other sites read their answers.
 
-    def __init__(self, app: ASGIApp) -> None:
+    It stands in the API, and with the API's ``prefix`` around the whole application, where the pages' own middleware
+    would refuse preflights of other sites before the API sees them.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str = "") -> None:
         self.app = app
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or "origin" not in (headers := Headers(scope=scope)):
             await self.app(scope, receive, send)
             return
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        methods = [method for method, pattern in _OPEN if pattern.fullmatch(path)]
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        is_api = path.startswith(self._prefix)
+        path = path.removeprefix(self._prefix)
+        methods = [method for method, pattern in _OPEN if is_api and pattern.fullmatch(path)]
         if scope["method"] == "OPTIONS" and headers.get("access-control-request-method") in methods:
             await _preflight(methods)(scope, receive, send)
             return
@@ -52,10 +60,13 @@ class Cors:
             await self.app(scope, receive, send)
             return
 
+        state: dict[str, Any] = scope.setdefault("state", {})
+
         async def send_shared(message: Message) -> None:
-            if message["type"] == "http.response.start" and not scope.get("state", {}).get(_REFUSED):
+            if message["type"] == "http.response.start" and not state.get(_REFUSED):
                 found = MutableHeaders(scope=message)
                 found["Access-Control-Allow-Origin"] = "*"
+                del found["Access-Control-Allow-Credentials"]
                 found["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id, X-Visitor"
             await send(message)
 

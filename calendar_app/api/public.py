@@ -111,7 +111,7 @@ class PublicBookingOut(BookingOut):
 
     @classmethod
     def of(cls, view: BookingView, *, links: bool = True) -> Self:
-        return cls.model_validate(asdict(view) | {"token": view.manage_token})
+        return cls.model_validate(asdict(view) | {"updated_at": view.changed_at, "token": view.manage_token})
 
 
 class Visitor(BaseModel):

@@ -6,10 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.middleware.cors import CORSMiddleware
 
+from calendar_app.api.app import PREFIX, create_api
+from calendar_app.api.cors import Cors
 from calendar_app.services.workspaces import settings
 from tests.support.people import problem, user
 from tests.support.scheduling import Place, assert_consistent
+from tests.support.web import served
 
 V1 = "/api/v1"
 SHOP, OTHER = {"Origin": "https://shop.example"}, {"Origin": "https://other.example"}
@@ -87,3 +91,26 @@ def test_private_routes_are_shared_with_nobody(api: httpx.Client) -> None:
             answer = api.get(f"{V1}{path}", headers=headers | OTHER)
             assert answer.status_code == 200
             assert "access-control-allow-origin" not in answer.headers
+
+
+def test_the_pages_own_middleware_refuses_no_preflight_of_the_api(place: Place) -> None:
+    """Reflex puts one that only knows this site around the API: preflights of other sites are answered before it, and
+    answers to them are readable; its own paths, and what a list shuts out, stay as they are."""
+    inner = create_api()
+    inner.add_middleware(CORSMiddleware, allow_origins=["http://localhost:3000"], allow_credentials=True)
+    asked = SHOP | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    with served(Cors(inner, PREFIX)) as url, httpx.Client(base_url=url) as browser:
+        for path in ("/holds", "/bookings", "/public/holds", "/public/bookings", "/public/bookings/x/cancel"):
+            answer = browser.options(V1 + path, headers=asked)
+            assert (path, answer.status_code) == (path, 204)
+            assert answer.headers["access-control-allow-origin"] == "*"
+        assert browser.options(f"{V1}/connections/caldav", headers=asked).status_code == 400
+        assert browser.options("/holds", headers=asked).status_code == 400
+        for origin in (SHOP, {"Origin": "http://localhost:3000"}):
+            answer = browser.get(_slots(place), headers=origin)
+            assert answer.headers["access-control-allow-origin"] == "*"
+            assert "access-control-allow-credentials" not in answer.headers
+        settings.update(place.owner, {"allowed_origins": ["elsewhere.example"]})
+        answer = browser.get(_slots(place), headers=SHOP)
+        assert answer.status_code == 403
+        assert "access-control-allow-origin" not in answer.headers

@@ -80,7 +80,11 @@ def receiver(host: str = "127.0.0.1") -> Iterator[Receiver]:
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", "0")))
+            length = int(self.headers.get("content-length", "0"))
+            body = self.rfile.read(length)
+            if len(body) < length:  # the sender died
+                self.close_connection = True
+                return
             reply = made._receive({name.lower(): value for name, value in self.headers.items()}, body)
             time.sleep(reply.seconds)
             if not reply.status:
