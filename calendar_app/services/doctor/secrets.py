@@ -42,7 +42,7 @@ def keys() -> list[Finding]:
             warning(
                 "keys",
                 f"{old} stored secrets are under older keys.",
-                "Run `rotate-keys`, then take the older keys out of ENCRYPTION_KEYS.",
+                "Run `almanac rotate-keys`, then take the older keys out of ENCRYPTION_KEYS.",
             )
         ]
     advice = "The older keys in ENCRYPTION_KEYS are not used any more: take them out." if held > 1 else ""
