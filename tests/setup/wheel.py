@@ -39,7 +39,8 @@ from calendar_app.launcher import install
 from calendar_app.launcher.checks import free_port
 from tests.setup.__main__ import LIST, ROOT, Failed, locked, megabytes, normalised, require_locked, say
 
-AT_REST_MB = 300
+AT_REST_MB, MB = 300, 2**20
+"""What all processes may need, and a megabyte as the kernel counts memory."""
 RESTS_AFTER_S = 15
 """The first jobs are done, and the web processes have answered."""
 OWNER = "owner@example.com"
@@ -288,8 +289,8 @@ def memory(launcher: psutil.Process) -> float:
         line = " ".join(process.cmdline())
         kind = "watcher" if ".watcher" in line else "launcher" if process == launcher else name
         kind = "radicale" if "radicale" in line else kind
-        say(f"       {found.pss / 1e6:5.0f} {found.uss / 1e6:5.0f}   {kind}")
-        total += found.pss / 1e6
+        say(f"       {found.pss / MB:5.0f} {found.uss / MB:5.0f}   {kind}")
+        total += found.pss / MB
     say(f"       {total:5.0f}         MB at rest")
     return total
 
