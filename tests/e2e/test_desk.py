@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.conftest import Product, Visitors
 from tests.e2e.test_access import overflow, violations
@@ -30,6 +30,16 @@ def book(host: Page, customer: str) -> None:
     expect(form).to_have_count(0)
 
 
+def shown_in_grid(host: Page) -> Locator:
+    """The booking in the week that it is in, this one or the next."""
+    expect(host.get_by_role("complementary", name="Coming up").get_by_text(CUSTOMER)).to_be_visible()
+    expect(host.locator(".al-time-grid")).to_be_visible()
+    host.wait_for_timeout(1_500)
+    if not host.locator(".al-booking").count():
+        host.get_by_role("button", name="Next", exact=False).first.click()
+    return host.locator(".al-booking").filter(has_text=CUSTOMER)
+
+
 @pytest.fixture
 def host(product: Product, visitors: Visitors) -> Page:
     """Somebody with no calendar at all, at their dashboard, with a booking."""
@@ -46,9 +56,7 @@ def test_a_host_without_a_calendar_works_with_bookings(host: Page, visitors: Vis
     expect(upcoming.get_by_text(CUSTOMER)).to_be_visible()
     expect(upcoming.get_by_role("link", name="ada@example.org")).to_be_visible()
     expect(host.get_by_role("complementary", name="Coming up").get_by_text(CUSTOMER)).to_be_visible()
-    if not host.locator(".al-booking").count():  # it is in the week to come
-        host.get_by_role("button", name="Next", exact=False).first.click()
-    entry = host.locator(".al-booking").filter(has_text=CUSTOMER)
+    entry = shown_in_grid(host)
     expect(entry).to_contain_text("10:00")
     assert violations(host) == []
 
@@ -82,9 +90,7 @@ def test_dragging_says_what_is_in_the_way(product: Product, visitors: Visitors) 
     """With a mouse a booking is dragged, which asks first; on a phone the day comes first, and nothing is too wide."""
     page, _ = newcomer(visitors, "Dragging")
     book(page, CUSTOMER)
-    if not page.locator(".al-booking").count():
-        page.get_by_role("button", name="Next", exact=False).first.click()
-    entry = page.locator(".al-booking")
+    entry = shown_in_grid(page)
     entry.scroll_into_view_if_needed()
     box = entry.bounding_box()
     assert box is not None

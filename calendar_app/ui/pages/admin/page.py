@@ -50,7 +50,7 @@ def admin() -> rx.Component:
                 rx.tabs.list(
                     *(rx.tabs.trigger(name, value=key) for key, name in _NAMES),
                     size=rx.breakpoints(initial="1", sm="2"),
-                    class_name="tabs-scroll",
+                    class_name="tabs-wrap",
                 ),
                 *(
                     rx.tabs.content(

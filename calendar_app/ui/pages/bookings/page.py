@@ -139,8 +139,7 @@ def _filters() -> rx.Component:
                 aria_label="Which bookings",
                 size=rx.breakpoints(initial="1", sm="2"),
             ),
-            max_width="100%",
-            overflow_x="auto",
+            class_name="tabs-scroll",
         ),
         rx.el.select(
             rx.el.option("All event types", value=""),

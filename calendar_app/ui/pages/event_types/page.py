@@ -42,11 +42,12 @@ def _row(row: EventTypeRow) -> rx.Component:
     return rx.el.li(
         rx.flex(
             rx.flex(
-                rx.heading(row.title, as_="h2", size="3"),
+                rx.heading(row.title, as_="h2", size="3", class_name="wrap-anywhere"),
                 rx.cond(~row.is_active, rx.badge("Off", color_scheme="gray")),
                 rx.cond(~row.is_public, rx.badge("Not listed", color_scheme="gray")),
                 spacing="2",
                 align="center",
+                min_width="0",
             ),
             rx.text(row.summary, size="2", color_scheme="gray"),
             rx.flex(
