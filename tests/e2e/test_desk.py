@@ -58,6 +58,7 @@ def test_a_host_without_a_calendar_works_with_bookings(host: Page, visitors: Vis
     expect(host.get_by_role("complementary", name="Coming up").get_by_text(CUSTOMER)).to_be_visible()
     entry = shown_in_grid(host)
     expect(entry).to_contain_text("10:00")
+    expect(host.get_by_text("Booked.")).to_have_count(0)
     assert violations(host) == []
 
     entry.focus()

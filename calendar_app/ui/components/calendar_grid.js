@@ -79,6 +79,7 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
   const clock = { hour: "numeric", minute: "2-digit", meridiem: hour12 ? "short" : false, hour12 };
   const calendar = useRef(null);
   const says = useRef(null);
+  const root = useRef(null);
   const stepping = useRef(null);
 
   const say = (text) => {
@@ -101,6 +102,12 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
     say("");
     onMove?.(booking, start, end);
   };
+
+  // What scrolls can be scrolled with the keyboard, on a day without entries too.
+  const reachable = () =>
+    requestAnimationFrame(() => {
+      for (const part of root.current?.querySelectorAll('[style*="overflow"]') ?? []) part.tabIndex = 0;
+    });
 
   const back = () => {
     const { event, start, end } = stepping.current;
@@ -143,7 +150,8 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
     firstDay: firstDay(),
     height: narrow() ? 560 : 720,
     initialView: narrow() ? "timeGridDay" : "timeGridWeek",
-    scrollTime: "06:45:00", // FullCalendar scrolls by the height of its own heads too far: eight o’clock is on top
+    // In a week FullCalendar scrolls too far, by the height of its heads: eight o’clock is on top.
+    scrollTime: narrow() ? "08:00:00" : "06:45:00",
     nowIndicator: true,
     navLinks: false,
     dayMaxEvents: 4,
@@ -186,7 +194,10 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
       listWeek: { text: "List" },
     },
     noEventsContent: "Nothing in this week.",
-    datesSet: (info) => onRange?.(info.startStr, info.endStr),
+    datesSet: (info) => {
+      onRange?.(info.startStr, info.endStr);
+      reachable();
+    },
     eventClick: (info) => {
       info.jsEvent.preventDefault();
       onPick?.(info.event.id);
@@ -194,7 +205,7 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
   });
   return createElement(
     "div",
-    { className: "al-time-grid", onKeyDownCapture: keyDown },
+    { ref: root, className: "al-time-grid", onKeyDownCapture: keyDown },
     grid,
     createElement("p", { ref: says, className: "al-says", role: "status" }),
   );
