@@ -79,7 +79,6 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
   const clock = { hour: "numeric", minute: "2-digit", meridiem: hour12 ? "short" : false, hour12 };
   const calendar = useRef(null);
   const says = useRef(null);
-  const root = useRef(null);
   const stepping = useRef(null);
 
   const say = (text) => {
@@ -102,12 +101,6 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
     say("");
     onMove?.(booking, start, end);
   };
-
-  // What scrolls can be scrolled with the keyboard, on a day without entries too.
-  const reachable = () =>
-    requestAnimationFrame(() => {
-      for (const part of root.current?.querySelectorAll('[style*="overflow"]') ?? []) part.tabIndex = 0;
-    });
 
   const back = () => {
     const { event, start, end } = stepping.current;
@@ -148,8 +141,9 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
     timeZone,
     locale: language(),
     firstDay: firstDay(),
-    height: narrow() ? 560 : 720,
-    initialView: narrow() ? "timeGridDay" : "timeGridWeek",
+    height: narrow() ? "auto" : 720,
+    views: narrow() ? { timeGridDay: { height: 560 } } : {},
+    initialView: narrow() ? "listDay" : "timeGridWeek",
     // In a week FullCalendar scrolls too far, by the height of its heads: eight o’clock is on top.
     scrollTime: narrow() ? "08:00:00" : "06:45:00",
     nowIndicator: true,
@@ -183,7 +177,7 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
     headerToolbar: {
       start: "title",
       end: narrow()
-        ? "prev,next timeGridDay,listWeek,dayGridMonth"
+        ? "prev,next listDay,timeGridDay,listWeek,dayGridMonth"
         : "prev,today,next dayGridMonth,timeGridWeek,timeGridDay,listWeek",
     },
     buttons: {
@@ -191,13 +185,11 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
       dayGridMonth: { text: "Month" },
       timeGridWeek: { text: "Week" },
       timeGridDay: { text: "Day" },
-      listWeek: { text: "List" },
+      listDay: { text: "List" },
+      listWeek: { text: narrow() ? "Week" : "List" },
     },
-    noEventsContent: "Nothing in this week.",
-    datesSet: (info) => {
-      onRange?.(info.startStr, info.endStr);
-      reachable();
-    },
+    noEventsContent: "Nothing here.",
+    datesSet: (info) => onRange?.(info.startStr, info.endStr),
     eventClick: (info) => {
       info.jsEvent.preventDefault();
       onPick?.(info.event.id);
@@ -205,7 +197,7 @@ export default function CalendarGrid({ events, timeZone, hour12, onRange, onPick
   });
   return createElement(
     "div",
-    { ref: root, className: "al-time-grid", onKeyDownCapture: keyDown },
+    { className: "al-time-grid", onKeyDownCapture: keyDown },
     grid,
     createElement("p", { ref: says, className: "al-says", role: "status" }),
   );
