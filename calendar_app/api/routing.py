@@ -106,7 +106,9 @@ async def _check_media_type(request: Request, accepted: tuple[str, ...]) -> None
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.", accepted=accepted)
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent in accepted or (_JSON in accepted and sent.startswith("application/") and sent.endswith("+json")):
+    if sent in accepted or any(kind.endswith("/*") and sent.startswith(kind[:-1]) for kind in accepted):
+        return
+    if _JSON in accepted and sent.startswith("application/") and sent.endswith("+json"):
         return
     if (not sent and _JSON not in accepted) or not await request.body():
         return

@@ -16,10 +16,7 @@ from calendar_app.services.workspaces.settings import WorkspaceView
 
 router = Router(prefix="/workspaces", tags=["workspaces"])
 
-_IMAGES = {
-    kind: {"schema": {"type": "string", "format": "binary"}}
-    for kind in ("image/png", "image/jpeg", "image/webp")
-}
+_IMAGES = {"image/*": {"schema": {"type": "string", "format": "binary"}}}
 
 
 class WorkspaceChange(Body):
