@@ -8,6 +8,7 @@ BROWSER := $(VENV)/.browser
 BUILD := $(VENV)/build
 EMULATE := tests/providers/emulate/node_modules/.installed
 RECEIVER := tests/receivers/node_modules/.installed
+CLIENT := tests/clients/typescript/node_modules/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INSTALL := $(BIN)/python -m calendar_app.launcher.install
 COMPILE := $(BIN)/uv pip compile -q $(if $(UPGRADE),--upgrade) --no-strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11
@@ -66,6 +67,11 @@ $(RECEIVER): tests/receivers/package-lock.json $(RUN)
 	@npm ci --silent --no-audit --no-fund --prefix tests/receivers
 	@touch $@
 
+$(CLIENT): tests/clients/typescript/package-lock.json $(RUN)
+	@echo "installing what makes a TypeScript client (once) ..."
+	@npm ci --silent --no-audit --no-fund --prefix tests/clients/typescript
+	@touch $@
+
 # Debian's Chromium serves; elsewhere Playwright brings its own.
 $(BROWSER): $(DEV)
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || $(BIN)/playwright install chromium
@@ -94,7 +100,7 @@ release: wheel
 # tests are read.
 SERIAL = $(shell grep -rl "mark.serial" tests --include="test_*.py")
 DATED = tests/clocks tests/services/calendar_sync/test_ics_import.py tests/services/bookings/test_ics_feeds.py tests/services/events/test_queries.py
-test: $(DEV) $(EMULATE) $(RECEIVER) $(BROWSER)
+test: $(DEV) $(EMULATE) $(RECEIVER) $(CLIENT) $(BROWSER)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 4 -m "not e2e and not serial"; tests=$$?; \
@@ -105,7 +111,7 @@ test: $(DEV) $(EMULATE) $(RECEIVER) $(BROWSER)
 	$(BIN)/python -m tests.clocks --if-possible december -- $(DATED)
 
 # CLOCKS="january saturday" chooses the clocks, TESTS="tests/e2e" what runs under them.
-test-clocks: $(EMULATE) $(BROWSER)
+test-clocks: $(EMULATE) $(CLIENT) $(BROWSER)
 	@$(BIN)/python -m tests.clocks $(CLOCKS) -- $(or $(TESTS),tests)
 
 lint: $(DEV)
