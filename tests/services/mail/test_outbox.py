@@ -275,7 +275,7 @@ def test_a_refused_letter_is_parked(server: MailServer, team: Team) -> None:
     mail_id = _queued(team)
     server.answers["RCPT"] = "550 5.1.1 nobody"
     assert mail_outbox.deliver(mail_id, now=NOW) == "failed"
-    assert _row(mail_id).last_error == "The mail server refused the letter (550)."
+    assert _row(mail_id).last_error == "The mail server refused the email (550)."
     assert mail_outbox.sweep(now=NOW + timedelta(days=9)) == 0
 
 
