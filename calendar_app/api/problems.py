@@ -23,11 +23,8 @@ from calendar_app.errors import (
     AlmanacError,
     InvalidInput,
     NotSignedIn,
-    RateLimited,
-    TooManyRequests,
     UnsupportedMediaType,
 )
-from calendar_app.errors import ProviderUnavailable as Unavailable
 from calendar_app.logs import request_id
 from calendar_app.services.common.outages import DATABASE_AWAY
 
@@ -36,6 +33,10 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 _TITLES = {404: "There is nothing at this address", 405: "This address does not take that method"}
+
+
+RETRY_S = 30
+"""Seconds after which to try again where nobody knows better."""
 
 
 class FieldProblem(BaseModel):
@@ -94,8 +95,8 @@ def from_error(error: AlmanacError) -> ProblemResponse:
     headers: dict[str, str] = {}
     if isinstance(error, NotSignedIn):
         headers["WWW-Authenticate"] = 'Bearer realm="Almanac"'
-    if isinstance(error, TooManyRequests | RateLimited | Unavailable) and error.retry_after:
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if error.status in (429, 503):
+        headers["Retry-After"] = str(max(1, round(getattr(error, "retry_after", None) or RETRY_S)))
     if isinstance(error, UnsupportedMediaType) and error.accepted:
         headers["Accept"] = ", ".join(error.accepted)
     field = getattr(error, "field", None)

@@ -106,6 +106,13 @@ def test_lists_are_alike() -> None:
     assert len(lists) > 20
 
 
+def test_outages_say_when_to_come_back(api: httpx.Client, database: Database) -> None:
+    """Every 503 has ``Retry-After``, also where nobody knows how long it lasts."""
+    answer = api.post("/api/v1/connections/google/start", headers=user().bearer)
+    problem(answer, 503, "provider_not_configured")
+    assert int(answer.headers["retry-after"]) >= 1
+
+
 def test_files_have_their_type() -> None:
     """Calendar files are ``text/calendar``."""
     for name in ("get_booking_ics", "read_feed"):
