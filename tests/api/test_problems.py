@@ -28,7 +28,7 @@ def test_a_wrong_method_names_the_right_ones(api: httpx.Client) -> None:
     """405 comes with `Allow`."""
     response = api.put("/api/v1/me")
     problem(response, 405, "method_not_allowed")
-    assert response.headers["allow"] == "GET, HEAD"
+    assert response.headers["allow"] == "GET, HEAD, PATCH"
 
 
 def test_bad_input_names_the_fields_and_repeats_no_value(api: httpx.Client) -> None:
@@ -145,7 +145,7 @@ def failing() -> Iterator[Callable[[Exception], httpx.Response]]:
     [
         (TooManyRequests("Slow down.", retry_after=7), 429, "rate_limited", "7"),
         (RateLimited("The provider is busy.", retry_after=2.4), 503, "provider_rate_limited", "2"),
-        (ProviderUnavailable("The provider is down."), 503, "provider_unavailable", None),
+        (ProviderUnavailable("The provider is down."), 503, "provider_unavailable", "30"),
     ],
 )
 def test_waiting_times_are_passed_on(
