@@ -56,12 +56,13 @@ def connect_caldav(product: Product, page: Page) -> None:
 def free_times(client: httpx.Client, event_type_id: str) -> Iterator[str]:
     """Starts that are on offer, a week at a time, later ones only when the earlier are used."""
     start = datetime.now(UTC)
+    last = start + timedelta(days=50)
     while True:
         end = start + timedelta(days=7)
         bounds = {"start": start.isoformat(), "end": end.isoformat(), "timezone": "UTC"}
         answer = client.get(f"/api/v1/event-types/{event_type_id}/slots", params=bounds).raise_for_status()
         offered = re.findall(r'"start":"([^"]+)"', answer.text.replace(" ", ""))
-        if not offered:
+        if not offered and end > last:
             raise SystemExit("There are no more times to book: ask for fewer bookings.")
         yield from dict.fromkeys(offered)
         start = end
