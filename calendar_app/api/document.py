@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -45,7 +44,6 @@ Times are RFC 3339 with an offset, zones IANA names, ids opaque strings. Errors 
 stable `code`. Lists take `limit` and `after` and answer `{items, next}`. What creates something takes an
 `Idempotency-Key`. Unknown parameters and fields are refused. The guide is in the project's `docs/api.md`.
 """
-_EXAMPLES = Path(__file__).with_name("examples.json")
 _HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
         "description": "Names the request; the operator's logs know it.",
@@ -96,14 +94,12 @@ def _made(app: FastAPI, routes: Sequence[APIRoute]) -> dict[str, Any]:
         servers=[{"url": "/api/v1"}],
         separate_input_output_schemas=False,
     )
-    examples = json.loads(_EXAMPLES.read_text()) if _EXAMPLES.exists() else {}
     for route in routes:
         for method in route.methods or ():
             operation = document["paths"][route.path_format][method.lower()]
             _add_errors(operation, route)
             _add_security(operation, route)
             _add_headers(operation, route)
-            _add_examples(operation, examples.get(operation["operationId"], {}))
     schemas = document["components"]["schemas"]
     for made_by_fastapi in ("HTTPValidationError", "ValidationError"):
         schemas.pop(made_by_fastapi, None)
@@ -184,13 +180,3 @@ def _add_headers(operation: dict[str, Any], route: APIRoute) -> None:
         answer.setdefault("headers", {}).update(
             {name: {"$ref": f"#/components/headers/{name}"} for name in names}
         )
-
-
-def _add_examples(operation: dict[str, Any], example: dict[str, Any]) -> None:
-    """Real exchanges, which a test makes again (``tests/api/test_examples.py``)."""
-    if "request" in example:
-        for content in operation["requestBody"]["content"].values():
-            content["example"] = example["request"]
-    for status, body in example.get("responses", {}).items():
-        for content in operation["responses"][status].get("content", {}).values():
-            content["example"] = body
