@@ -198,6 +198,7 @@ def test_jobs_are_for_operators(
         ("writes", 0),
         ("sync", 1),
         ("default", 0),
+        ("webhooks", 0),
     ]
     assert (state["workers"], state["cron_seen_at"]) == ([], None)
     configure(OPERATORS="Ada@Example.com, root@example.com")

@@ -71,7 +71,7 @@ def test_an_account_is_connected_read_and_written(api: httpx.Client, ada: User, 
     }
     made = api.post(f"/api/v1/calendars/{calendar['id']}/events", headers=ada.bearer, json=event)
     assert made.status_code == 201, made.text
-    stored = httpx.get(f"{radicale.home}work/{made.json()['id']}", auth=(USERNAME, PASSWORD))
+    stored = httpx.get(f"{radicale.home}work/{made.json()['remote_id']}", auth=(USERNAME, PASSWORD))
     assert "SUMMARY:Fitting" in stored.text
     assert sync_requests.sync_calendar(calendar["id"]).outcome == "done"
     (shown,) = event_queries.upcoming(ada.identity.actor(), now=datetime.now(UTC))

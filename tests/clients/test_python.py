@@ -149,13 +149,14 @@ def test_every_operation_is_called(client: ModuleType, api: httpx.Client, ada: U
     visitor = client.Client(base_url=address, httpx_args=hooks, raise_on_unexpected_status=True)
     statuses: set[int] = set()
     last = ("end_other_sessions", "revoke_session", "revoke_token", "change_password")
-    for one in sorted(operations(), key=lambda each: each.name in last):
-        module = call_of(one)
-        for caller in (visitor, signed_in):
-            got = module.sync_detailed(client=caller, **arguments(one, module, **known))
-            statuses.add(int(got.status_code))
-            if got.status_code >= 400:
-                assert got.parsed.status == got.status_code, one.name
-            if caller is visitor and one.spec["security"] and {} not in one.spec["security"]:
-                assert got.status_code == 401, one.name
+    with visitor, signed_in:
+        for one in sorted(operations(), key=lambda each: each.name in last):
+            module = call_of(one)
+            for caller in (visitor, signed_in):
+                got = module.sync_detailed(client=caller, **arguments(one, module, **known))
+                statuses.add(int(got.status_code))
+                if got.status_code >= 400:
+                    assert got.parsed.status == got.status_code, one.name
+                if caller is visitor and one.spec["security"] and {} not in one.spec["security"]:
+                    assert got.status_code == 401, one.name
     assert {200, 201, 204, 401, 404, 422} <= statuses

@@ -10,7 +10,7 @@ from sqlmodel import select
 from calendar_app.db.session import reading, transaction
 from calendar_app.db.tables import Mail
 from calendar_app.errors import InvalidInput, NotFound, ProviderUnavailable, SlotUnavailable, StateChanged
-from calendar_app.services.booking_emails import occasions as booking_emails
+from calendar_app.services.booking_emails.writer import BookingWriter
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import reschedule as booking_reschedule
 from calendar_app.services.bookings.views import BookingView
@@ -138,7 +138,7 @@ def test_undo_of_a_booking_that_nobody_heard_of_is_told(fake: FakeProvider) -> N
             select(Mail).where(Mail.booking_id == mine.id, Mail.kind == "customer_moved")
         ).all()
         last = max(rows, key=lambda row: row.version)
-        assert booking_emails.BookingWriter().choose(session, last) is not None
+        assert BookingWriter().choose(session, last) is not None
 
 
 def test_reminders_follow_an_undone_move(fake: FakeProvider) -> None:
