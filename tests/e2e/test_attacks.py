@@ -98,9 +98,13 @@ def test_another_sites_page_changes_nothing(product: Product) -> None:
             assert read.status_code == 200
             assert read.headers.get("access-control-allow-origin") in (None, product.url)
             asked = {"Access-Control-Request-Method": "POST"}
-            preflight = client.options("/api/v1/bookings", headers=headers | asked)
+            preflight = client.options("/api/v1/schedules", headers=headers | asked)
             assert EVIL not in preflight.headers.get("access-control-allow-origin", "")
             assert preflight.headers.get("access-control-allow-origin") != "*"
+            # What visitors may do without credentials is open to other sites' scripts, and to no cookie of theirs.
+            preflight = client.options("/api/v1/bookings", headers=headers | asked)
+            assert preflight.headers.get("access-control-allow-origin", "*") == "*"
+            assert "access-control-allow-credentials" not in preflight.headers
 
 
 def test_a_session_is_new_at_every_sign_in(product: Product, visitors: Visitors) -> None:
