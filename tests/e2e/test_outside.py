@@ -99,7 +99,7 @@ def test_orphaned_events_are_taken_in_or_removed(product: Product, connected: Pa
             page.get_by_role("button", name="Check now").click()
             page.wait_for_timeout(3_000)
     taken.click()
-    expect(page.get_by_text("The booking stands again; nobody was sent an e-mail.")).to_be_visible()
+    expect(page.get_by_text("The booking stands again; nobody was sent an email.")).to_be_visible()
     page.get_by_role("button", name=re.compile("^Remove it: .*Rita Remove")).click()
     page.get_by_role("alertdialog").get_by_role("button", name="Remove the event").click()
     expect(page.get_by_text("The event was removed.")).to_be_visible()
