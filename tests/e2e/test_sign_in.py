@@ -32,7 +32,7 @@ def test_a_forgotten_password_and_a_second_factor(product: Product, visitors: Vi
     page.get_by_role("link", name="Forgot your password?").click()
     page.get_by_label("Email").fill("petra@example.com")
     page.get_by_role("button", name="Send the link").click()
-    expect(page.get_by_text("an e-mail is on its way")).to_be_visible()
+    expect(page.get_by_text("an email is on its way")).to_be_visible()
     page.goto(link_in_email(product, "petra@example.com"))
     page.get_by_label("Password").fill(CHOSEN)
     page.get_by_role("button", name="Set the new password").click()

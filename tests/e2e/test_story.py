@@ -135,7 +135,7 @@ def test_a_wrong_password_is_said_in_words(product: Product, visitors: Visitors)
     """The form comes back with a sentence that does not tell which of the two was wrong."""
     page = visitors.new()
     sign_in(page, product.email, "not the password")
-    expect(page.get_by_role("alert")).to_contain_text("e-mail address or the password is wrong")
+    expect(page.get_by_role("alert")).to_contain_text("email address or the password is wrong")
     expect(page.get_by_label("Email")).to_be_visible()
 
 

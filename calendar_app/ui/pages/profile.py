@@ -1,4 +1,4 @@
-"""``/settings/profile``: who one is: name, time zone, language, e-mail address."""
+"""``/settings/profile``: who one is: name, time zone, language, email address."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _about() -> rx.Component:
                     auto_complete="name",
                 ),
                 for_="name",
-                hint="Customers see it on booking pages and in e-mails.",
+                hint="Customers see it on booking pages and in emails.",
             ),
             field(
                 "Time zone",
@@ -156,7 +156,7 @@ def _about() -> rx.Component:
                     class_name="select",
                 ),
                 for_="language",
-                hint="E-mails to you about your account are written in it.",
+                hint="Emails to you about your account are written in it.",
             ),
             error_callout(ProfileState.error),
             rx.box(rx.button("Save", type="submit", size="3")),
@@ -187,7 +187,7 @@ def _sync() -> rx.Component:
 
 def _email() -> rx.Component:
     return rx.el.section(
-        rx.heading("E-mail address", as_="h2", size="4"),
+        rx.heading("Email address", as_="h2", size="4"),
         rx.text(
             "You sign in with ",
             rx.text.strong(ProfileState.email),

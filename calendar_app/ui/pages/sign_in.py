@@ -28,12 +28,12 @@ from calendar_app.ui.session import identify
 from calendar_app.ui.theme import space
 
 MESSAGES = {
-    "invalid_credentials": "The e-mail address or the password is wrong. Check both and try again.",
+    "invalid_credentials": "The email address or the password is wrong. Check both and try again.",
     "expired": "You were signed out, because your session ended. Sign in to go on.",
     "signed_out": "",
     "rate_limited": "That were too many attempts. Wait a few minutes, then try again.",
-    "email_taken": "There is already an account with this e-mail address: sign in instead.",
-    "invalid_email": "That is not an e-mail address. It should look like name@example.com.",
+    "email_taken": "There is already an account with this email address: sign in instead.",
+    "invalid_email": "That is not an email address. It should look like name@example.com.",
     "weak_password": f"This password is too easy to guess. Use at least {passwords.SHORTEST} characters, and none that "
     "others use, such as a few unrelated words.",
     "wrong_code": "That code is wrong, or was used before. Wait for the next one and try again.",
@@ -43,7 +43,7 @@ MESSAGES = {
     "unknown_timezone": "Your browser reported a time zone that we do not know.",
     "invalid_input": "Something is missing: please fill in every field.",
     "invitation_invalid": "This invitation is not valid any more. Ask whoever invited you for a new one.",
-    "other_address": "The invitation is for another address: use the one that the e-mail was sent to.",
+    "other_address": "The invitation is for another address: use the one that the email was sent to.",
     "forbidden": "The form was sent from another page. Open this page again and retry.",
 }
 """What the forms' routes put into ``?error=``, in words."""
@@ -56,7 +56,7 @@ FALLBACK = "That did not work. Please check what you typed and try again."
 
 class SignInState(rx.State):
     """What the forms show besides their fields. ``typed`` is the address that was typed before, ``sent`` says that an
-    e-mail is on its way, and ``proves`` that an account needs one."""
+    email is on its way, and ``proves`` that an account needs one."""
 
     error: str = ""
     done: str = ""
@@ -267,7 +267,7 @@ def signup() -> rx.Component:
         rx.cond(
             SignInState.proves & (SignInState.invitation == ""),
             rx.text(
-                "We send you an e-mail; the link in it lets you choose a password.",
+                "We send you an email; the link in it lets you choose a password.",
                 size="2",
                 color_scheme="gray",
             ),
@@ -294,7 +294,7 @@ def signup() -> rx.Component:
         rx.cond(
             SignInState.sent,
             callout(
-                "Look into your mailbox: we have sent you an e-mail. Its link works for a day.",
+                "Look into your mailbox: we have sent you an email. Its link works for a day.",
                 "mail",
                 "blue",
             ),

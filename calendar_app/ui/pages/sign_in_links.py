@@ -1,4 +1,4 @@
-"""``/reset`` and ``/confirm/<secret>``: a link by e-mail, and what it does: make an account, set a new password, change
+"""``/reset`` and ``/confirm/<secret>``: a link by email, and what it does: make an account, set a new password, change
 the account's address. Nothing happens before a form is sent, so that mail scanners use no link up."""
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def reset() -> rx.Component:
         rx.cond(
             ResetState.sent,
             callout(
-                "If there is an account with this address, an e-mail is on its way. Its link works for an hour.",
+                "If there is an account with this address, an email is on its way. Its link works for an hour.",
                 "mail",
                 "blue",
             ),
@@ -77,7 +77,7 @@ def reset() -> rx.Component:
                 ResetState.mail,
                 form,
                 callout(
-                    "No e-mail can be sent from here. Ask whoever runs this installation for a new password.",
+                    "No email can be sent from here. Ask whoever runs this installation for a new password.",
                     "mail-x",
                     "amber",
                 ),
