@@ -226,6 +226,7 @@ NEW_PASSWORD = "correct horse battery staple"
 def sign_up(page: Page, product: Product, name: str, email: str, business: str = "") -> None:
     """Make an account: the form, the e-mail that proves the address, and a password; then the dashboard."""
     page.goto("/signup")
+    expect(page.get_by_text("the link in it lets you choose a password")).to_be_visible()  # then it is still
     page.get_by_label("Your name").fill(name)
     page.get_by_label("Email").fill(email)
     page.get_by_label("Business name").fill(business)

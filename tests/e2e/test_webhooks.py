@@ -85,8 +85,10 @@ def test_a_webhook_on_its_page(product: Product, visitors: Visitors) -> None:
         assert violations(page) == []
         page.get_by_role("dialog").get_by_role("button", name="Send again").click()
         expect(page.get_by_text("It is sent again.")).to_be_visible()
-        _wait_for(running, 3)
-        assert running.got[2].id == running.got[1].id
+        with within(30) as waiting:
+            while waiting() and [one.id for one in running.got].count(running.got[1].id) < 2:
+                pass
+        assert [one.id for one in running.got].count(running.got[1].id) == 2
         page.get_by_label("Send everything again since").fill("2020-01-01T00:00")
         page.get_by_role("button", name="Send again").click()
         expect(page.get_by_text(re.compile("sent again."))).to_be_visible()
