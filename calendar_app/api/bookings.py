@@ -113,6 +113,35 @@ class BookingIn(DetailsIn):
     duration: Whole | None = None
     hold_id: Key | None = None
 
+    def book(
+        self,
+        keep: Keep[BookingView] | None,
+        *,
+        client: str,
+        actor: Actor | None = None,
+        visitor: str = "",
+        link: str = "",
+    ) -> BookingView:
+        """Make the booking; who books, and by which private link, as :func:`booking_create.create_booking` says."""
+        return booking_create.create_booking(
+            self.event_type_id,
+            self.start,
+            self.timezone,
+            self.name,
+            self.email,
+            self.answers,
+            given=self.details(),
+            duration=self.duration,
+            hold_id=self.hold_id,
+            campaign=self.campaign.model_dump() if self.campaign else None,
+            language=self.language,
+            keep=keep,
+            client=client,
+            actor=actor,
+            visitor=visitor,
+            link=link,
+        )
+
 
 class ReasonIn(Body):
     reason: str = ""
@@ -260,22 +289,7 @@ def create_booking(
     check_site(request, body.event_type_id)
 
     def work(keep: Keep[BookingView] | None) -> BookingView:
-        return booking_create.create_booking(
-            body.event_type_id,
-            body.start,
-            body.timezone,
-            body.name,
-            body.email,
-            body.answers,
-            given=body.details(),
-            duration=body.duration,
-            hold_id=body.hold_id,
-            actor=actor,
-            campaign=body.campaign.model_dump() if body.campaign else None,
-            client=client_address(request),
-            language=body.language,
-            keep=keep,
-        )
+        return body.book(keep, actor=actor, client=client_address(request))
 
     return idempotent.run_in_transaction(201, work, BookingOut.of)
 

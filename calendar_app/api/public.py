@@ -26,7 +26,6 @@ from calendar_app.api.routing import Router
 from calendar_app.api.slots import Duration, SlotsOut, Start, slots_out
 from calendar_app.errors import NotFound
 from calendar_app.services.availability import slots as available_slots
-from calendar_app.services.bookings import create as booking_create
 from calendar_app.services.bookings import holds, reschedule_times, transitions
 from calendar_app.services.bookings import queries as booking_queries
 from calendar_app.services.bookings import reschedule as booking_reschedule
@@ -244,23 +243,7 @@ def create_public_booking(
     check_site(request, body.event_type_id)
 
     def work(keep: Keep[BookingView] | None) -> BookingView:
-        return booking_create.create_booking(
-            body.event_type_id,
-            body.start,
-            body.timezone,
-            body.name,
-            body.email,
-            body.answers,
-            given=body.details(),
-            duration=body.duration,
-            hold_id=body.hold_id,
-            client=visitor.client,
-            visitor=visitor.known,
-            campaign=body.campaign.model_dump() if body.campaign else None,
-            link=body.link,
-            language=body.language,
-            keep=keep,
-        )
+        return body.book(keep, client=visitor.client, visitor=visitor.known, link=body.link)
 
     return idempotent.run_in_transaction(201, work, PublicBookingOut.of)
 
