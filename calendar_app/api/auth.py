@@ -202,7 +202,7 @@ def confirm(request: Request, secret: _Text = "", password: _Text = "") -> Respo
             email_proof.change(secret, client=client)
             return RedirectResponse(f"{HOME}?done=email_changed", 303)
     except AlmanacError as error:
-        return RedirectResponse(f"{page}?{urlencode({'error': error.code})}", 303)
+        return _refused(page, error, HOME)
     agent = request.headers.get("user-agent", "")
     return _signed_in(
         request,
@@ -264,10 +264,14 @@ def _sent(
         require_same_origin(request)
         later.add_task(email_proof.send, ask())
     except AlmanacError as error:
-        back = local_path(next_path, HOME)
-        query = {"error": error.code} | ({"next": back} if back != HOME else {})
-        return RedirectResponse(f"{page}?{urlencode(query)}", 303)
+        return _refused(page, error, local_path(next_path, HOME))
     return RedirectResponse(f"{page}?sent=1", 303, background=later)
+
+
+def _refused(page: str, error: AlmanacError, back: str, **more: str) -> Response:
+    """Back to the page of a form with what was wrong; ``back`` is where success would lead."""
+    query = {"error": error.code} | ({"next": back} if back != HOME else {}) | more
+    return RedirectResponse(f"{page}?{urlencode(query)}", 303)
 
 
 def _signed_in(
@@ -293,10 +297,8 @@ def _signed_in(
     except SecondFactorRequired:
         raise
     except AlmanacError as error:
-        query = {"error": error.code} | ({"next": back} if back != HOME else {})
-        if typed and error.code != "cross_site":
-            query["typed"] = typed_text.keep(typed)
-        return RedirectResponse(f"{(pages or {}).get(error.code, page)}?{urlencode(query)}", 303)
+        kept = {"typed": typed_text.keep(typed)} if typed and error.code != "cross_site" else {}
+        return _refused((pages or {}).get(error.code, page), error, back, **kept)
     return let_in(request, RedirectResponse(onward, 303), signed_in)
 
 

@@ -120,9 +120,7 @@ def change_password(identity: Identity, present: str, wanted: str, *, end_tokens
 
     :raises InvalidInput: the present one is wrong, or the new one too weak. :raises TooManyRequests: too many tries.
     """
-    require_password(identity, present)
-    with reading() as session:
-        person = session.get_one(Person, identity.person_id)
+    person = require_password(identity, present)
     kept = passwords.hashed(passwords.checked(wanted, person.name, person.email))
     with transaction() as session:
         fresh = locked_one(session, Person, person.id)
@@ -143,8 +141,8 @@ def change_password(identity: Identity, present: str, wanted: str, *, end_tokens
     return ended
 
 
-def require_password(identity: Identity, password: str) -> None:
-    """Whoever changes how one signs in shows that they know the password, however they got to the browser.
+def require_password(identity: Identity, password: str) -> Person:
+    """Whoever changes how one signs in shows that they know the password, however they got to the browser; the person.
 
     :raises InvalidInput: ``wrong_password``. :raises TooManyRequests: too many tries.
     """
@@ -154,6 +152,7 @@ def require_password(identity: Identity, password: str) -> None:
     if person is None or not passwords.matches(person.password_hash, password):
         rate_limits.count("password", identity.person_id, PASSWORD_TRIES)
         raise InvalidInput("That is not your present password.", field="present", code="wrong_password")
+    return person
 
 
 def end_tokens_of(session: Session, person_id: str, *, but: str = "", all_of_them: bool = False) -> int:
