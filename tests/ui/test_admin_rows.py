@@ -10,7 +10,7 @@ from calendar_app.queues import QueueState
 from calendar_app.services.common.audit_log import AuditView
 from calendar_app.services.external_changes.queries import DeviationView
 from calendar_app.ui.pages.admin import rows
-from calendar_app.ui.pages.security import browser_name
+from calendar_app.ui.pages.security.rows import browser_name
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -30,13 +30,14 @@ from calendar_app.services.workspaces.members import ColleagueView
 from calendar_app.ui import oauth, session
 from calendar_app.ui.components.connections import connection_rows
 from calendar_app.ui.components.month import add_months, month_cells
-from calendar_app.ui.pages import appointments, orders, security, sign_in
+from calendar_app.ui.pages import appointments, orders, sign_in
 from calendar_app.ui.pages.availability import rows as hours
 from calendar_app.ui.pages.bookings.rows import in_words, worst
 from calendar_app.ui.pages.calendars import state
 from calendar_app.ui.pages.dashboard import rows as dashboard
 from calendar_app.ui.pages.dashboard import state as dashboard_state
 from calendar_app.ui.pages.event_types import draft
+from calendar_app.ui.pages.security import page as security_page
 from tests.support.fake_provider import FakeProvider
 from tests.support.scheduling import Place
 
@@ -439,7 +440,7 @@ def test_what_others_take_bookings_for_reads_as_a_line() -> None:
 
 def test_pages_ask_for_passwords_as_long_as_they_have_to_be() -> None:
     """Signing up and changing a password name, and ask the browser for, the number that the service insists on."""
-    for page in (sign_in.signup(), security._password()):
+    for page in (sign_in.signup(), security_page._password()):
         drawn = str(page)
         assert re.findall(r"minLength:(\d+)", drawn) == [str(passwords.SHORTEST)]
         assert re.findall(r"At least (\d+) characters", drawn) == [str(passwords.SHORTEST)]

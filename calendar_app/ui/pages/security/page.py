@@ -1,225 +1,26 @@
-"""``/settings/security``: the password, second factors, where one is signed in, API tokens."""
+"""The page: the password, second factors, where one is signed in, API tokens."""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
-
 import reflex as rx
 
-from calendar_app.errors import AlmanacError
-from calendar_app.services.accounts import account_security as protection
-from calendar_app.services.accounts import authentication, passwords, second_factor
-from calendar_app.services.accounts.account_security import TokenView
-from calendar_app.services.accounts.authentication import Identity, SessionView
-from calendar_app.services.accounts.second_factor import FactorView
-from calendar_app.ui import formats, notices
+from calendar_app.services.accounts import passwords, second_factor
 from calendar_app.ui.components.browser import ago
 from calendar_app.ui.components.feedback import callout, empty_state, error_callout, loading
 from calendar_app.ui.components.forms import confirm, field, text_input
 from calendar_app.ui.components.passkeys import remove_factor, second_factor_forms
-from calendar_app.ui.components.token_form import token_form
+from calendar_app.ui.components.secret_form import token_form
 from calendar_app.ui.layout import page
-from calendar_app.ui.session import enter, signed_in
+from calendar_app.ui.pages.security.rows import BrowserRow, FactorRow, TokenRow
+from calendar_app.ui.pages.security.state import PATH, SecurityState
 from calendar_app.ui.theme import space
 
-PATH = "/settings/security"
 SCOPES = {
     "read": "Read: look at calendars and bookings",
     "write": "Read and write: also change them",
     "*": "Everything, also tokens and the password",
 }
 LIVES = {"30": "30 days", "90": "90 days", "365": "a year", "": "No end"}
-
-
-@dataclass
-class BrowserRow:
-    """A signed-in browser."""
-
-    id: str
-    name: str
-    seen: str
-    since: str
-    current: bool
-
-
-@dataclass
-class FactorRow:
-    """A second factor."""
-
-    id: str
-    kind: str
-    name: str
-    added: str
-    used: str
-
-
-@dataclass
-class TokenRow:
-    """An API token."""
-
-    id: str
-    name: str
-    scopes: str
-    ends: str
-    used: str
-
-
-class SecurityState(rx.State):
-    """Sessions and tokens of the person; secrets never get in here (see ``token_form.js``)."""
-
-    loaded: bool = False
-    browsers: list[BrowserRow] = []  # noqa: RUF012 - Reflex copies defaults per session
-    tokens: list[TokenRow] = []  # noqa: RUF012
-    factors: list[FactorRow] = []  # noqa: RUF012
-    codes_left: int = 0
-    password_error: str = ""
-    password_done: str = ""
-
-    @rx.event
-    async def load(self, zone: str, hour12: bool) -> None:
-        """Show everything."""
-        await enter(self, zone, hour12)
-        self.password_error = self.password_done = ""
-        await self._read((await signed_in(self))[0])
-
-    async def _read(self, identity: Identity) -> None:
-        browsers, tokens, factors, self.codes_left = await asyncio.to_thread(_listed, identity)
-        self.factors = [_factor(one) for one in factors]
-        self.browsers = [_browser(one) for one in browsers]
-        self.tokens = [_token(one) for one in tokens]
-        self.loaded = True
-
-    @rx.event
-    async def refresh(self) -> None:
-        """Read again after a token or a second factor was made."""
-        await self._read((await signed_in(self))[0])
-
-    @rx.event
-    async def revoke(self, token_id: str) -> Any:
-        """End a token."""
-        identity, _ = await signed_in(self)
-        try:
-            await asyncio.to_thread(protection.revoke_token, identity, token_id)
-        except AlmanacError as error:
-            return notices.error(error.detail)
-        finally:
-            await self._read(identity)
-        return notices.success("The token is revoked.")
-
-    @rx.event
-    async def sign_out(self, session_id: str) -> Any:
-        """Sign another browser out."""
-        identity, _ = await signed_in(self)
-        try:
-            await asyncio.to_thread(authentication.revoke_session, identity, session_id)
-        except AlmanacError as error:
-            return notices.error(error.detail)
-        finally:
-            await self._read(identity)
-        return notices.success("That browser is signed out.")
-
-    @rx.event
-    async def sign_out_others(self) -> Any:
-        """Sign every other browser out."""
-        identity, _ = await signed_in(self)
-        ended = await asyncio.to_thread(protection.sign_out_others, identity)
-        await self._read(identity)
-        return notices.success(f"{formats.count(ended, 'browser')} signed out.")
-
-    @rx.event
-    async def change_password(self, form: dict[str, Any]) -> None:
-        """Set a new password."""
-        identity, _ = await signed_in(self)
-        self.password_error = self.password_done = ""
-        try:
-            ended = await asyncio.to_thread(
-                partial(protection.change_password, end_tokens=bool(form.get("end_tokens"))),
-                identity,
-                str(form.get("present", "")),
-                str(form.get("new", "")),
-            )
-        except AlmanacError as error:
-            self.password_error = error.detail
-            await self._read(identity)
-            return
-        await self._read(identity)
-        self.password_done = password_done(ended, len(self.tokens))
-
-
-def password_done(browsers: int, tokens: int) -> str:
-    """What a new password has ended, and what it has not."""
-    done = "The password is changed."
-    if browsers:
-        done += f" {formats.count(browsers, 'other browser')} signed out."
-    if tokens:
-        done += (
-            f" {formats.count(tokens, 'API token')} still {'works' if tokens == 1 else 'work'}: see above."
-        )
-    return done
-
-
-def _listed(
-    identity: Identity,
-) -> tuple[list[SessionView], list[TokenView], list[FactorView], int]:
-    return (
-        authentication.list_sessions(identity),
-        protection.list_tokens(identity),
-        second_factor.list_factors(identity),
-        second_factor.recovery_codes_left(identity),
-    )
-
-
-def _factor(view: FactorView) -> FactorRow:
-    return FactorRow(
-        view.id, view.kind, view.name, formats.rfc3339(view.created_at), formats.rfc3339(view.last_used_at)
-    )
-
-
-def _browser(view: SessionView) -> BrowserRow:
-    return BrowserRow(
-        view.id,
-        browser_name(view.user_agent),
-        formats.rfc3339(view.last_seen_at),
-        formats.rfc3339(view.created_at),
-        view.current,
-    )
-
-
-def _token(view: TokenView) -> TokenRow:
-    scopes = "everything" if "*" in view.scopes else "read and write" if "write" in view.scopes else "read"
-    ends = f"{view.expires_at.day} {view.expires_at:%b %Y}" if view.expires_at else ""
-    return TokenRow(
-        view.id, view.name or "Signed in by API", scopes, ends, formats.rfc3339(view.last_used_at)
-    )
-
-
-_BROWSERS = (
-    ("Edg/", "Edge"),
-    ("OPR/", "Opera"),
-    ("Firefox/", "Firefox"),
-    ("Chrome/", "Chrome"),
-    ("Safari/", "Safari"),
-)
-_SYSTEMS = (
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Android", "Android"),
-    ("Windows", "Windows"),
-    ("Mac OS X", "macOS"),
-    ("Linux", "Linux"),
-)
-
-
-def browser_name(user_agent: str) -> str:
-    """``Firefox on Linux``: what people recognise of a User-Agent header."""
-    browser = next((name for mark, name in _BROWSERS if mark in user_agent), "")
-    system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
-    if browser and system:
-        return f"{browser} on {system}"
-    return browser or system or user_agent[:60] or "Unknown browser"
 
 
 def account_security() -> rx.Component:
